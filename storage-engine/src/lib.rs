@@ -6,4 +6,5 @@
 //! - [`embedded`]: the backend on local drives: an erasure-coded log and extents, with a disposable index.
 
 pub mod backend;
+pub mod embedded;
 pub mod limits;
