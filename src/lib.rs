@@ -1,1 +1,3 @@
 //! Drystone server.
+
+pub mod auth;

@@ -1,0 +1,23 @@
+//! Who is calling: one layer in front of every S3 route.
+//!
+//! Owns the verification of AWS Signature Version 4 in all its forms (Authorization header, presigned query,
+//! aws-chunked bodies signed, signed with trailer, unsigned with trailer) and hands on a plain request: an [`Identity`],
+//! a byte stream, and trailers once the stream has ended. It never decides what a caller may do, never routes, and never
+//! holds a whole body.
+//!
+//! What leaves here carries no `Authorization`, no signature in its query, no aws-chunked framing and no header that
+//! described any of it: see [`Authenticator::authenticate`].
+
+mod authenticate;
+mod body;
+mod credentials;
+mod error;
+mod identity;
+mod payload;
+
+pub use authenticate::{Authenticated, Authenticator};
+pub use body::{AuthBody, BodyError, BoxError};
+pub use credentials::{Credential, CredentialSource, RootCredentials, SecretKey};
+pub use error::AuthError;
+pub use identity::Identity;
+pub use payload::{Payload, PayloadMode, Trailers};
