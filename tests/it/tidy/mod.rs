@@ -204,6 +204,47 @@ fn modules_say_what_they_own() {
 }
 
 #[test]
+fn globals_are_metrics() {
+    hold(
+        rules::globals_are_metrics,
+        &[
+            ("src/auth/mod.rs", "static KEYS: Mutex<u8> = Mutex::new(1);"),
+            ("storage-engine/src/a.rs", "fn f() { static mut N: u8 = 1; }"),
+            ("src/a.rs", "thread_local! { static N: Cell<u8> = Cell::new(1); }"),
+        ],
+        &[
+            (
+                "src/a.rs",
+                "const A: &'static str = \"a\"; fn f<T: 'static>(t: &'static T) {}",
+            ),
+            (
+                "src/main.rs",
+                "#[global_allocator]\nstatic GLOBAL: Jemalloc = Jemalloc;",
+            ),
+            ("src/a.rs", "#[cfg(test)]\nmod tests { static N: u8 = 1; }"),
+        ],
+    );
+}
+
+#[test]
+fn packages_inherit_the_lints() {
+    hold(
+        rules::packages_inherit_the_lints,
+        &[
+            ("compat-tests/Cargo.toml", "[package]\nname = \"a\"\n"),
+            (
+                "compat-tests/Cargo.toml",
+                "[package]\nname = \"a\"\n\n[lints]\n[lints.rust]\n",
+            ),
+        ],
+        &[(
+            "compat-tests/Cargo.toml",
+            "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n",
+        )],
+    );
+}
+
+#[test]
 fn modules_are_named_for_a_thing() {
     hold(
         rules::modules_are_named_for_a_thing,

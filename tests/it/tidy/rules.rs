@@ -185,6 +185,32 @@ pub(crate) fn modules_say_what_they_own(tree: &Tree) -> Vec<String> {
         .collect()
 }
 
+/// State that everybody reaches is state that nobody owns. Metrics and the allocator are the exceptions.
+pub(crate) fn globals_are_metrics(tree: &Tree) -> Vec<String> {
+    let product = tree.sources.iter().filter(|source| {
+        let excepted = source.path.starts_with("src/telemetry/") || source.path == "src/main.rs";
+        source.path.contains("src/") && !excepted
+    });
+    product
+        .flat_map(|source| {
+            let statics = source.production_statics().into_iter();
+            statics.map(|line| finding(source, line, "no `static`: hand the thing to those who need it"))
+        })
+        .collect()
+}
+
+/// Lints are set once, for every package.
+pub(crate) fn packages_inherit_the_lints(tree: &Tree) -> Vec<String> {
+    let manifests = tree.texts.iter().filter(|(path, _)| path.ends_with("Cargo.toml"));
+    let without = manifests.filter(|(_, text)| {
+        let rest = text.split_once("\n[lints]\n").map_or("", |(_, rest)| rest);
+        rest.lines().next().map(str::trim) != Some("workspace = true")
+    });
+    without
+        .map(|(path, _)| format!("{path}: `[lints] workspace = true` is missing"))
+        .collect()
+}
+
 /// A module is named for the thing in it.
 pub(crate) fn modules_are_named_for_a_thing(tree: &Tree) -> Vec<String> {
     tree.sources

@@ -94,6 +94,14 @@ impl Source {
         found
     }
 
+    /// Lines of `static` items outside test code.
+    pub(crate) fn production_statics(&self) -> Vec<usize> {
+        let mut found = Vec::new();
+        find_statics(&self.tokens, &mut found);
+        found.retain(|line| !self.is_test_line(*line));
+        found
+    }
+
     pub(crate) fn modules(&self) -> Vec<Module> {
         let mut found = Vec::new();
         find_modules(&self.tokens, &mut found);
@@ -299,6 +307,21 @@ fn find_modules(tokens: &[TokenTree], found: &mut Vec<Module>) {
                 test: false,
                 in_file,
             });
+        }
+    }
+}
+
+fn find_statics(tokens: &[TokenTree], found: &mut Vec<usize>) {
+    for (at, token) in tokens.iter().enumerate() {
+        if let TokenTree::Group(group) = token {
+            find_statics(&group.stream().into_iter().collect::<Vec<_>>(), found);
+        }
+        // `'static` is a sign and a word to the lexer; a closure may be `static` too, but an item has a name.
+        let lifetime = at
+            .checked_sub(1)
+            .is_some_and(|before| is_punct(tokens.get(before), '\''));
+        if is_ident(Some(token), "static") && !lifetime && matches!(tokens.get(at + 1), Some(TokenTree::Ident(_))) {
+            found.push(line_of(token));
         }
     }
 }
