@@ -1,6 +1,7 @@
 //! The backend on local drives. It owns the drives, the root, the log, extents, checkpoints and the index over them;
 //! it never knows buckets or objects.
 
+pub mod checkpoint;
 pub mod erasure;
 pub mod id;
 pub mod record;
