@@ -1,16 +1,34 @@
 //! The order of the checks on one request, and the clean request that comes out of them.
+//!
+//! What can be refused without a secret is refused first. From the look-up of the access key on, a known and an unknown
+//! key take the same steps: an unknown one is verified against a secret that nobody has.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderMap, HeaderName, Method, Request, header, request::Parts};
 use http_body::Body;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use super::body::{AuthBody, BoxError};
-use super::credentials::CredentialSource;
+use super::canonical::Canonical;
+use super::claim::{Claim, Form, only};
+use super::clean::{self, Cleaning};
+use super::credentials::{CredentialSource, SecretKey};
+use super::date::shown;
 use super::error::AuthError;
 use super::identity::Identity;
+use super::payload::PayloadMode;
+use super::signing_key::{ChunkChain, SigningKey, SigningKeys};
+use super::target::{Query, decode_path};
+
+const MAX_SKEW: Duration = Duration::minutes(15);
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
+/// `x-amz-*` headers that may come unsigned: the hash is part of what is signed anyway, the others mean nothing to a
+/// store and are added by SDKs and proxies after signing.
+const MAY_BE_UNSIGNED: [&str; 3] = ["x-amz-content-sha256", "x-amz-user-agent", "x-amz-cf-id"];
 
 /// A request whose caller is known.
 pub struct Authenticated {
@@ -24,18 +42,38 @@ pub struct Authenticated {
 pub struct Authenticator {
     credentials: Arc<dyn CredentialSource>,
     site_region: Option<String>,
+    keys: SigningKeys,
+    /// Stands in for the secret of an access key that does not exist.
+    nobody: SecretKey,
+}
+
+/// What the checks found out, owned, so that the request can be taken apart.
+struct Verdict {
+    identity: Identity,
+    mode: PayloadMode,
+    chain: Option<ChunkChain>,
+    presigned: bool,
 }
 
 impl Authenticator {
     /// `site_region`: the only region signatures may name; `None` accepts any. Fails when the system has no randomness.
     pub fn new(credentials: Arc<dyn CredentialSource>, site_region: Option<String>) -> Result<Self, getrandom::Error> {
+        let mut nobody = vec![0; 40];
+        getrandom::fill(&mut nobody)?;
         Ok(Self {
             credentials,
             site_region,
+            keys: SigningKeys::default(),
+            nobody: SecretKey::new(nobody),
         })
     }
 
     /// Verifies `request` at the system's time.
+    ///
+    /// The request that comes out has no `Authorization`, no signature parameters in its query, no aws-chunked in its
+    /// `Content-Encoding`, and none of `x-amz-content-sha256`, `x-amz-date`, `x-amz-security-token`, `x-amz-trailer`
+    /// and `x-amz-decoded-content-length`. It has a `Host` if it came with an authority, and its `Content-Length` is
+    /// that of the decoded body. Other `x-amz-*` parameters of a presigned URL have become headers.
     pub fn authenticate<B>(&self, request: Request<B>) -> Result<Authenticated, AuthError>
     where
         B: Body<Data = Bytes> + Send + Sync + 'static,
@@ -45,12 +83,233 @@ impl Authenticator {
     }
 
     /// Verifies `request` as if it had come at `now`.
-    pub fn authenticate_at<B>(&self, _request: Request<B>, _now: OffsetDateTime) -> Result<Authenticated, AuthError>
+    pub fn authenticate_at<B>(&self, request: Request<B>, now: OffsetDateTime) -> Result<Authenticated, AuthError>
     where
         B: Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<BoxError>,
     {
-        let _ = (&self.credentials, &self.site_region);
-        Err(AuthError::NotImplemented("Requests cannot be authenticated yet."))
+        let (mut parts, body) = request.into_parts();
+        refuse_form(&parts)?;
+        let host = clean::host(&parts)?;
+        let (verdict, cleaning) = self.judge(&parts, host.as_bytes(), now)?;
+        let payload = cleaning.apply(&mut parts, verdict.mode, host)?;
+        let body = AuthBody::new(body, &payload, verdict.chain)?;
+        parts.extensions.insert(payload);
+        parts.extensions.insert(verdict.identity.clone());
+        Ok(Authenticated {
+            identity: verdict.identity,
+            request: Request::from_parts(parts, body),
+        })
+    }
+
+    fn judge(&self, parts: &Parts, host: &[u8], now: OffsetDateTime) -> Result<(Verdict, Cleaning), AuthError> {
+        let path = decode_path(parts.uri.path())?;
+        let query = Query::parse(parts.uri.query())?;
+        let verdict = match Claim::find(&parts.headers, &query)? {
+            None => anonymous(&parts.headers)?,
+            Some(claim) => self.verify(parts, &path, &query, host, (&claim, now))?,
+        };
+        let cleaning = if verdict.presigned {
+            Cleaning::of_presigned(parts, &query)?
+        } else {
+            Cleaning::default()
+        };
+        Ok((verdict, cleaning))
+    }
+
+    fn verify(
+        &self,
+        parts: &Parts,
+        path: &str,
+        query: &Query<'_>,
+        host: &[u8],
+        (claim, now): (&Claim<'_>, OffsetDateTime),
+    ) -> Result<Verdict, AuthError> {
+        let scope = claim.scope_parts();
+        self.check_region(scope.region)?;
+        check_time(claim, now)?;
+        let (payload_hash, mode) = payload_of(&parts.headers, claim)?;
+        check_headers_signed(&parts.headers, claim)?;
+
+        let found = self.credentials.find(&claim.access_key);
+        let exists = found.is_some();
+        let secret = found.as_ref().map_or(&self.nobody, |credential| &credential.secret);
+        let known = self.keys.find(&claim.access_key, secret, scope);
+        let key = known.clone().unwrap_or_else(|| SigningKey::derive(secret, scope));
+        let canonical = Canonical {
+            method: parts.method.as_str(),
+            path,
+            query,
+            headers: &parts.headers,
+            host,
+            signed_headers: &claim.signed_headers,
+            payload_hash,
+        };
+        let signature = key.sign(canonical.string_to_sign(claim.date.as_str(), &claim.scope).as_bytes());
+        let right = signature.matches(claim.signature.as_bytes());
+        let access_key = || claim.access_key.clone().into_owned();
+        let Some(credential) = found.filter(|_| right) else {
+            // Every refusal has derived one key, or a key in daily use would answer faster than one that does not exist.
+            if known.is_some() {
+                std::hint::black_box(SigningKey::derive(&self.nobody, scope));
+            }
+            return Err(if exists {
+                AuthError::SignatureDoesNotMatch {
+                    access_key: access_key(),
+                }
+            } else {
+                AuthError::InvalidAccessKeyId {
+                    access_key: access_key(),
+                }
+            });
+        };
+        if known.is_none() {
+            self.keys
+                .keep(&claim.access_key, &credential.secret, scope, key.clone());
+        }
+        match (&credential.session_token, &claim.session_token) {
+            (None, None) => {}
+            (Some(expected), Some(token)) if expected.matches(token.as_bytes()) => {}
+            (Some(_), _) | (None, Some(_)) => return Err(AuthError::InvalidToken),
+        }
+        let presigned = match claim.form {
+            Form::Header => false,
+            Form::Presigned { .. } => true,
+        };
+        if presigned && mode.is_chunked() {
+            return Err(AuthError::NotImplemented(
+                "A presigned request with an aws-chunked body is not implemented.",
+            ));
+        }
+        let chain = match mode {
+            PayloadMode::StreamingSigned | PayloadMode::StreamingSignedTrailer => {
+                Some(ChunkChain::new(key, claim.date.as_str(), &claim.scope, signature))
+            }
+            PayloadMode::SignedBody(_) | PayloadMode::Unsigned | PayloadMode::StreamingUnsignedTrailer => None,
+        };
+        Ok(Verdict {
+            identity: credential.identity,
+            mode,
+            chain,
+            presigned,
+        })
+    }
+
+    fn check_region(&self, presented: &str) -> Result<(), AuthError> {
+        match &self.site_region {
+            Some(expected) if expected != presented => Err(AuthError::WrongRegion {
+                presented: presented.to_owned(),
+                expected: expected.clone(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// A request that presents no credentials. Its body may still promise a hash, which is held to it.
+fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
+    let mode = match only(headers, &CONTENT_SHA256)? {
+        Some(text) => PayloadMode::parse(text)?,
+        None => PayloadMode::Unsigned,
+    };
+    match mode {
+        PayloadMode::SignedBody(_) | PayloadMode::Unsigned | PayloadMode::StreamingUnsignedTrailer => {}
+        PayloadMode::StreamingSigned | PayloadMode::StreamingSignedTrailer => {
+            return Err(AuthError::InvalidRequest(
+                "A body of signed chunks needs a signed request.",
+            ));
+        }
+    }
+    Ok(Verdict {
+        identity: Identity::Anonymous,
+        mode,
+        chain: None,
+        presigned: false,
+    })
+}
+
+/// Uploads by HTML form carry their credentials in the body, which nothing here reads yet.
+fn refuse_form(parts: &Parts) -> Result<(), AuthError> {
+    let is_form = |value: &http::HeaderValue| {
+        value
+            .as_bytes()
+            .trim_ascii_start()
+            .get(..19)
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/form-data"))
+    };
+    if parts.method == Method::POST && parts.headers.get_all(header::CONTENT_TYPE).iter().any(is_form) {
+        return Err(AuthError::NotImplemented(
+            "Uploads by HTML form (POST Object) are not implemented.",
+        ));
+    }
+    Ok(())
+}
+
+fn check_time(claim: &Claim<'_>, now: OffsetDateTime) -> Result<(), AuthError> {
+    let age = now - claim.date.time();
+    match claim.form {
+        Form::Header if age.abs() > MAX_SKEW => Err(AuthError::RequestTimeTooSkewed {
+            request_time: claim.date.as_str().to_owned(),
+            server_time: shown(now),
+        }),
+        Form::Header => Ok(()),
+        Form::Presigned { .. } if age < -MAX_SKEW => Err(AuthError::PresignedNotYetValid {
+            server_time: shown(now),
+        }),
+        Form::Presigned { expires_seconds } => {
+            let lifetime = Duration::seconds(i64::from(expires_seconds));
+            if age <= lifetime {
+                return Ok(());
+            }
+            let expired_at = claim.date.time().checked_add(lifetime).map(shown).unwrap_or_default();
+            Err(AuthError::PresignedExpired {
+                expires_seconds,
+                expired_at,
+                server_time: shown(now),
+            })
+        }
+    }
+}
+
+/// The payload hash as it stands in the canonical request, and what it says about the body.
+fn payload_of<'a>(headers: &'a HeaderMap, claim: &'a Claim<'_>) -> Result<(&'a str, PayloadMode), AuthError> {
+    let header = only(headers, &CONTENT_SHA256)?;
+    let signed = match claim.form {
+        Form::Header => header.ok_or(AuthError::InvalidRequest(
+            "Missing required header for this request: x-amz-content-sha256",
+        ))?,
+        Form::Presigned { .. } => match &claim.payload_hash {
+            Some(hash) => hash.as_ref(),
+            None => header
+                .filter(|_| claim.signs("x-amz-content-sha256"))
+                .unwrap_or(UNSIGNED_PAYLOAD),
+        },
+    };
+    let mode = PayloadMode::parse(signed)?;
+    let mode = match (mode, header) {
+        // A presigned URL rarely covers the body; the hash that comes along is still a promise about it.
+        (PayloadMode::Unsigned, Some(header)) => PayloadMode::parse(header)?,
+        (_, Some(header)) if header != signed => {
+            return Err(AuthError::InvalidArgument(
+                "x-amz-content-sha256 is not the hash that was signed.",
+            ));
+        }
+        (mode, _) => mode,
+    };
+    Ok((signed, mode))
+}
+
+fn check_headers_signed(headers: &HeaderMap, claim: &Claim<'_>) -> Result<(), AuthError> {
+    let unsigned: Vec<&str> = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .filter(|name| name.starts_with("x-amz-") && !MAY_BE_UNSIGNED.contains(name) && !claim.signs(name))
+        .collect();
+    if unsigned.is_empty() {
+        Ok(())
+    } else {
+        Err(AuthError::HeadersNotSigned {
+            names: unsigned.join(", "),
+        })
     }
 }

@@ -10,10 +10,18 @@
 
 mod authenticate;
 mod body;
+mod canonical;
+mod claim;
+mod clean;
 mod credentials;
+mod date;
 mod error;
+mod hash;
 mod identity;
 mod payload;
+pub mod sign;
+mod signing_key;
+mod target;
 
 pub use authenticate::{Authenticated, Authenticator};
 pub use body::{AuthBody, BodyError, BoxError};

@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName};
 
+use super::error::AuthError;
+
 /// How the body is protected, from `x-amz-content-sha256` (or its absence).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PayloadMode {
@@ -20,6 +22,41 @@ pub enum PayloadMode {
     StreamingSignedTrailer,
     /// aws-chunked with trailers, nothing of it signed; the seed signature in the headers is.
     StreamingUnsignedTrailer,
+}
+
+impl PayloadMode {
+    /// Reads the value of `x-amz-content-sha256`.
+    pub(super) fn parse(text: &str) -> Result<Self, AuthError> {
+        match text {
+            "UNSIGNED-PAYLOAD" => return Ok(Self::Unsigned),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => return Ok(Self::StreamingSigned),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => return Ok(Self::StreamingSignedTrailer),
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => return Ok(Self::StreamingUnsignedTrailer),
+            "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD" | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
+                return Err(AuthError::NotImplemented(
+                    "Signature Version 4A (ECDSA) is not implemented. Please use AWS4-HMAC-SHA256.",
+                ));
+            }
+            _hash => {}
+        }
+        let mut hash = [0; 32];
+        // The decoder panics when there is more than fits, so the length comes first.
+        if text.len() == 64 && hex_simd::decode(text.as_bytes(), hex_simd::Out::from_slice(&mut hash)).is_ok() {
+            return Ok(Self::SignedBody(hash));
+        }
+        Err(AuthError::InvalidArgument(
+            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, \
+             STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.",
+        ))
+    }
+
+    /// Whether the body is aws-chunked.
+    pub fn is_chunked(&self) -> bool {
+        match self {
+            Self::SignedBody(_) | Self::Unsigned => false,
+            Self::StreamingSigned | Self::StreamingSignedTrailer | Self::StreamingUnsignedTrailer => true,
+        }
+    }
 }
 
 /// Facts about the body, put into the request's extensions.
