@@ -8,3 +8,4 @@
 pub mod backend;
 pub mod embedded;
 pub mod limits;
+pub mod store;

@@ -12,3 +12,26 @@ pub const SCAN_ROWS_MAX: usize = 10_000;
 pub const SMALL_BODY_BYTES_MAX: usize = 128 * 1024;
 
 const _: () = assert!(VALUE_BYTES_MAX < SMALL_BODY_BYTES_MAX);
+
+/// Longest object key in bytes.
+pub const OBJECT_KEY_BYTES_MAX: usize = 1_024;
+/// Most user metadata of one object: names and values together, in bytes.
+pub const USER_METADATA_BYTES_MAX: usize = 2 * 1024;
+/// Most system metadata of one object (content type, cache control and their like), in bytes.
+pub const SYSTEM_METADATA_BYTES_MAX: usize = 8 * 1024;
+/// Largest body of one PUT or one part, in bytes.
+pub const PUT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+/// Largest object, in bytes.
+pub const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
+/// Smallest part of a multipart upload but its last, in bytes.
+pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
+/// Most parts of one upload, and the highest part number.
+pub const PARTS_MAX: u16 = 10_000;
+/// Most items one page of an S3 listing returns.
+pub const LIST_ITEMS_MAX: usize = 1_000;
+/// A table of parts up to this many bytes stands in the object's row; a larger one follows the object's bytes in its body.
+pub const PART_TABLE_INLINE_BYTES_MAX: usize = 4 * 1024;
+
+const _: () = assert!(
+    USER_METADATA_BYTES_MAX + SYSTEM_METADATA_BYTES_MAX + PART_TABLE_INLINE_BYTES_MAX + 1_024 < VALUE_BYTES_MAX
+);

@@ -1,0 +1,200 @@
+//! The keys of all rows of the store, on one screen.
+//!
+//! ```text
+//! b/<bucket>                                    bucket record
+//! g/<bucket>                                    gate: stands while the bucket takes new objects and uploads
+//! c/<bucket> 00 <key>                           current visible version of a key: object record, owns the body
+//! v/<bucket> 00 <key> 00 <newest first>         noncurrent versions and delete markers (reserved, not written yet)
+//! u/<bucket> 00 <key> 00 <upload, 16 bytes>     multipart upload
+//!   … <part, 2 bytes big-endian>                its parts, children of the upload's row; 0xFFFF: the joined part table
+//! ```
+//! Bucket names and object keys hold no NUL, so rows sort as S3 sorts keys, whatever follows the key.
+
+use crate::backend::Key;
+use crate::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
+
+const BUCKET: &[u8] = b"b/";
+const GATE: &[u8] = b"g/";
+const CURRENT: &[u8] = b"c/";
+const VERSION: &[u8] = b"v/";
+const UPLOAD: &[u8] = b"u/";
+const END: &[u8] = b"\0";
+const UPLOAD_ID_BYTES: usize = 16;
+const PART_TABLE: u16 = u16::MAX;
+
+fn join(pieces: &[&[u8]]) -> Key {
+    Key::new(pieces.concat())
+}
+
+pub fn bucket(bucket: &BucketName) -> Key {
+    join(&[BUCKET, bucket.as_str().as_bytes()])
+}
+
+/// Beginning of the rows of all buckets whose names start with `prefix`.
+pub fn buckets(prefix: &str) -> Key {
+    join(&[BUCKET, prefix.as_bytes()])
+}
+
+pub fn gate(bucket: &BucketName) -> Key {
+    join(&[GATE, bucket.as_str().as_bytes()])
+}
+
+pub fn current(bucket: &BucketName, key: &ObjectKey) -> Key {
+    currents(bucket, key.as_str())
+}
+
+/// Beginning of the rows of all objects whose keys start with `prefix`; also where a listing after this text begins.
+pub fn currents(bucket: &BucketName, prefix: &str) -> Key {
+    join(&[CURRENT, bucket.as_str().as_bytes(), END, prefix.as_bytes()])
+}
+
+/// Beginning of the rows of all noncurrent versions of a bucket.
+pub fn versions(bucket: &BucketName) -> Key {
+    join(&[VERSION, bucket.as_str().as_bytes(), END])
+}
+
+pub fn upload(bucket: &BucketName, key: &ObjectKey, upload: &UploadId) -> Key {
+    join(&[
+        UPLOAD,
+        bucket.as_str().as_bytes(),
+        END,
+        key.as_str().as_bytes(),
+        END,
+        upload.as_bytes(),
+    ])
+}
+
+/// Beginning of the rows of all uploads to keys that start with `prefix`.
+pub fn uploads(bucket: &BucketName, prefix: &str) -> Key {
+    join(&[UPLOAD, bucket.as_str().as_bytes(), END, prefix.as_bytes()])
+}
+
+/// Beginning of the rows of all uploads to exactly this key.
+pub fn uploads_of(bucket: &BucketName, key: &ObjectKey) -> Key {
+    join(&[UPLOAD, bucket.as_str().as_bytes(), END, key.as_str().as_bytes(), END])
+}
+
+/// A part's row; its parent is the row with the upload's key.
+pub fn part(upload: &Key, number: PartNumber) -> Key {
+    join(&[upload.as_bytes(), &number.get().to_be_bytes()])
+}
+
+/// The row that holds a large part table until it is joined to the object's body; also the end of the part rows.
+pub fn part_table(upload: &Key) -> Key {
+    join(&[upload.as_bytes(), &PART_TABLE.to_be_bytes()])
+}
+
+/// Everything of the store's uploads, in whatever bucket.
+pub fn all_uploads() -> Key {
+    Key::new(UPLOAD)
+}
+
+/// The text behind a beginning that this file made; `None` if the row does not start with it or is no UTF-8.
+pub fn text_after<'k>(row: &'k Key, beginning: &Key) -> Option<&'k str> {
+    std::str::from_utf8(row.as_bytes().strip_prefix(beginning.as_bytes())?).ok()
+}
+
+/// A row of `u/`, read back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UploadRow<'k> {
+    pub key: &'k str,
+    pub upload: UploadId,
+    /// `None`: the upload's own row.
+    pub part: Option<u16>,
+    /// Length of the upload's row key.
+    pub upload_len: usize,
+}
+
+/// Reads a row key of a bucket's uploads; `None` for what [`upload`] and [`part`] never make.
+pub fn parse_upload(row: &Key) -> Option<UploadRow<'_>> {
+    let bytes = row.as_bytes();
+    let rest = bytes.strip_prefix(UPLOAD)?;
+    let bucket_end = rest.iter().position(|b| *b == 0)?;
+    let (_, rest) = rest.split_at_checked(bucket_end + END.len())?;
+    let key_end = rest.iter().position(|b| *b == 0)?;
+    let (key, rest) = rest.split_at_checked(key_end)?;
+    let (upload, part) = rest.strip_prefix(END)?.split_at_checked(UPLOAD_ID_BYTES)?;
+    let part = match part {
+        [] => None,
+        [high, low] => Some(u16::from_be_bytes([*high, *low])),
+        _ => return None,
+    };
+    Some(UploadRow {
+        key: std::str::from_utf8(key).ok()?,
+        upload: UploadId::from_bytes(upload.try_into().ok()?),
+        part,
+        upload_len: bytes.len() - if part.is_some() { 2 } else { 0 },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::KEY_BYTES_MAX;
+
+    fn name(text: &str) -> BucketName {
+        BucketName::parse(text).unwrap()
+    }
+
+    fn key(text: &str) -> ObjectKey {
+        ObjectKey::parse(text).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn upload_rows_read_back(text in "[^\0]{1,40}", id: [u8; 16], number in 1..=10_000_u16) {
+            let id = UploadId::from_bytes(id);
+            let row = upload(&name("abc"), &key(&text), &id);
+            let upload_len = row.as_bytes().len();
+            prop_assert_eq!(parse_upload(&row), Some(UploadRow { key: &text, upload: id, part: None, upload_len }));
+            let part = part(&row, PartNumber::new(number).unwrap());
+            prop_assert!(part > row && part < part_table(&row));
+            prop_assert_eq!(parse_upload(&part), Some(UploadRow { key: &text, upload: id, part: Some(number), upload_len }));
+        }
+
+        #[test]
+        fn rows_sort_as_keys_do(a in "[^\0]{1,20}", b in "[^\0]{1,20}", id: [u8; 16], other: [u8; 16]) {
+            let (a, b, bucket) = (key(&a), key(&b), name("abc"));
+            prop_assert_eq!(current(&bucket, &a).cmp(&current(&bucket, &b)), a.cmp(&b));
+            let (id, other) = (UploadId::from_bytes(id), UploadId::from_bytes(other));
+            prop_assert_eq!(upload(&bucket, &a, &id).cmp(&upload(&bucket, &b, &other)), (&a, id).cmp(&(&b, other)));
+        }
+    }
+
+    #[test]
+    fn one_bucket_never_reads_into_another() {
+        let row = current(&name("abc-d"), &key("k"));
+        assert!(!row.as_bytes().starts_with(currents(&name("abc"), "").as_bytes()));
+        assert_eq!(text_after(&row, &currents(&name("abc-d"), "")), Some("k"));
+    }
+
+    #[test]
+    fn the_longest_names_fit_a_row_key() {
+        let row = upload(
+            &name(&"b".repeat(63)),
+            &key(&"k".repeat(1024)),
+            &UploadId::from_bytes([0; 16]),
+        );
+        assert!(part_table(&row).as_bytes().len() < KEY_BYTES_MAX);
+    }
+
+    #[test]
+    fn rows_that_are_no_uploads_are_not_read_as_such() {
+        for foreign in [
+            &b"c/abc\0k"[..],
+            b"u/abc",
+            b"u/abc\0k",
+            b"u/abc\0k\0short",
+            b"u/abc\0k\x000123456789abcdefX",
+        ] {
+            assert_eq!(
+                parse_upload(&Key::new(foreign.to_vec())),
+                None,
+                "{}",
+                foreign.escape_ascii()
+            );
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! S3 semantics over any backend: buckets, objects, listings, multipart uploads. Written once.
+//!
+//! Owns names, records, conditions, hashes and what an operation means. It never touches a drive, never sees HTTP, and
+//! never decides who may do what. All its state is in the backend's rows; every write is one batch whose `require`
+//! makes it linearizable, so any number of stores may work over one backend.
+
+use std::sync::Arc;
+
+use crate::backend::{Backend, Batch, Rev};
+use crate::store::clock::{Clock, Timestamp};
+use crate::store::error::CommitRefused;
+use crate::store::multipart::complete::Running;
+
+pub mod body;
+pub mod bucket;
+pub mod checksum;
+pub mod clock;
+pub mod condition;
+pub mod error;
+pub mod etag;
+pub mod key;
+pub mod list;
+pub mod multipart;
+pub mod name;
+pub mod object;
+pub mod record;
+
+/// One start of the process: random, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epoch(pub [u8; 16]);
+
+/// The store. Cheap to clone; clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    backend: Arc<dyn Backend>,
+    clock: Arc<dyn Clock>,
+    epoch: Epoch,
+    /// Uploads that a Complete of this process is working on.
+    running: Running,
+}
+
+impl Store {
+    pub fn new(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>, epoch: Epoch) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                backend,
+                clock,
+                epoch,
+                running: Running::default(),
+            }),
+        }
+    }
+
+    /// The backend below, for health and readiness.
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.inner.backend
+    }
+
+    fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Rev, CommitRefused> {
+        self.inner.backend.commit(batch).await.map_err(CommitRefused::from)
+    }
+}
+
+/// How often an operation that lost a race looks again before it answers "unavailable".
+const RACES_MAX: usize = 32;
