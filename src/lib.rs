@@ -1,3 +1,15 @@
-//! Drystone server.
+//! Drystone: a self-hosted, S3-compatible object store in one binary.
+//!
+//! - [`config`]: command line and environment in, one checked `Config` out; the only reader of the environment.
+//! - [`cli`]: the commands of the binary.
+//! - [`server`]: the only wiring: opens the engine, builds the fronts, listens, drains, stops.
+//! - [`http`]: the edge that all fronts share: TLS, limits, request ids, health.
+//! - [`auth`]: who is calling. It comes before every S3 route.
+//! - [`telemetry`]: logs and metrics.
 
 pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,253 @@
+//! The command line, as clap reads it, and the names under which the binary may be called. Pure.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::ServerArgs;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    Server(ServerArgs),
+    Mc(McCommand),
+    Admin,
+}
+
+/// A command of the `mc`-compatible client.
+#[derive(Debug, PartialEq, Eq)]
+pub enum McCommand {
+    Ready(ReadyArgs),
+    NotBuilt(String),
+}
+
+/// Drystone: a self-hosted, S3-compatible object store in one binary.
+#[derive(Debug, Parser)]
+#[command(
+    name = "drystone",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+struct Root {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags that MinIO takes before and after the command.
+#[derive(Debug, Args)]
+struct Shared {
+    /// Folder with public.crt and private.key; TLS is on when both are there
+    #[arg(long, short = 'S', value_name = "DIR", global = true)]
+    certs_dir: Option<PathBuf>,
+    /// Log as JSON, one object a line
+    #[arg(long, global = true)]
+    json: bool,
+    /// No banner
+    #[arg(long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the store on these drives
+    Server(Server),
+    /// mc-compatible client; so far only 'ready' is built
+    #[command(disable_help_flag = true)]
+    Mc {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
+    /// Administration; not built yet
+    #[command(disable_help_flag = true)]
+    Admin {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Server {
+    /// Drives: one directory each; /data{1...4} names four [or set MINIO_VOLUMES]
+    #[arg(value_name = "PATH")]
+    paths: Vec<String>,
+    /// Address to listen on [default: :9000; 127.0.0.1:9000 when no credentials are set]
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// Address of the web console, which is not built yet; it serves one page that says so
+    #[arg(long, value_name = "HOST:PORT")]
+    console_address: Option<String>,
+    /// Folder of the index [default: on the first usable drive]
+    #[arg(long, value_name = "DIR")]
+    index_dir: Option<PathBuf>,
+    /// Take an empty drive as the replacement of one that is gone for good
+    #[arg(long)]
+    adopt: bool,
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "mc",
+    version,
+    disable_help_subcommand = true,
+    allow_external_subcommands = true
+)]
+struct McRoot {
+    #[command(subcommand)]
+    verb: McVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum McVerb {
+    /// Wait until a server can take requests
+    Ready(ReadyArgs),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+/// Arguments of `mc ready`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ReadyArgs {
+    /// Be content when reads are served
+    #[arg(long)]
+    pub cluster_read: bool,
+    /// Ask whether the server may be stopped without losing service
+    #[arg(long)]
+    pub maintenance: bool,
+    #[arg(long)]
+    pub json: bool,
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Accept any TLS certificate
+    #[arg(long)]
+    pub insecure: bool,
+    /// Name of the server: 'local', or X where MC_HOST_X is set
+    #[arg(value_name = "ALIAS")]
+    pub alias: String,
+}
+
+/// Reads a command line whose first argument is the name the program was called by.
+pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
+    let called = arguments
+        .first()
+        .map(Path::new)
+        .and_then(Path::file_name)
+        .map(OsString::from)
+        .unwrap_or_default();
+    if called == "mc" {
+        return mc(arguments);
+    }
+    // Compose files for MinIO's image may begin with the program's name: `command: minio server /data`.
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == "minio" || first == "drystone")
+    {
+        arguments.remove(1);
+    }
+    let root = Root::try_parse_from(arguments)?;
+    Ok(match root.verb {
+        Verb::Server(server) => Command::Server(ServerArgs {
+            paths: server.paths,
+            address: server.address,
+            console_address: server.console_address,
+            certs_dir: root.shared.certs_dir,
+            index_dir: server.index_dir,
+            adopt: server.adopt,
+            json: root.shared.json,
+            quiet: root.shared.quiet,
+        }),
+        Verb::Mc { arguments } => return mc(std::iter::once(OsString::from("mc")).chain(arguments).collect()),
+        Verb::Admin { arguments: _ } => Command::Admin,
+    })
+}
+
+fn mc(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
+    let root = McRoot::try_parse_from(arguments)?;
+    Ok(Command::Mc(match root.verb {
+        McVerb::Ready(ready) => McCommand::Ready(ready),
+        McVerb::Other(arguments) => McCommand::NotBuilt(
+            arguments
+                .first()
+                .map(|verb| verb.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+        ),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(line: &str) -> Result<Command, clap::Error> {
+        parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    fn server(line: &str) -> ServerArgs {
+        match command(line).unwrap() {
+            Command::Server(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_server_line_of_minio_is_understood() {
+        let args = server("drystone server /data{1...4} --console-address :9001 --address :9000 --json --quiet");
+        assert_eq!(args.paths, ["/data{1...4}"]);
+        assert_eq!(args.address.as_deref(), Some(":9000"));
+        assert_eq!(args.console_address.as_deref(), Some(":9001"));
+        assert!(args.json && args.quiet && !args.adopt);
+        for line in [
+            "drystone minio server /data",
+            "/usr/bin/minio server /data",
+            "drystone drystone server /data",
+            "drystone --json server /data",
+        ] {
+            assert_eq!(server(line).paths, ["/data"], "{line}");
+        }
+        let args = server("minio -S /certs server --index-dir /i --adopt /a /b");
+        assert_eq!(
+            (args.certs_dir, args.index_dir),
+            (Some("/certs".into()), Some("/i".into()))
+        );
+        assert_eq!(args.paths, ["/a", "/b"]);
+        assert!(args.adopt);
+    }
+
+    #[test]
+    fn an_unknown_flag_is_refused_with_its_name() {
+        let error = command("drystone server /data --ftp=address=:8021").unwrap_err();
+        assert!(error.use_stderr() && error.to_string().contains("--ftp"), "{error}");
+        assert!(command("drystone").unwrap_err().use_stderr());
+        assert!(command("drystone serve /data").unwrap_err().use_stderr());
+        assert!(!command("drystone --version").unwrap_err().use_stderr());
+    }
+
+    #[test]
+    fn called_as_mc_only_ready_is_built() {
+        let ready = |line: &str| match command(line).unwrap() {
+            Command::Mc(McCommand::Ready(args)) => args,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(ready("mc ready local").alias, "local");
+        assert_eq!(ready("/usr/bin/mc ready local").alias, "local");
+        assert!(ready("drystone mc ready --cluster-read there").cluster_read);
+        for line in [
+            "mc alias set x http://y a b",
+            "drystone mc ls x",
+            "mc cp --recursive a b",
+        ] {
+            let verb = line
+                .split_whitespace()
+                .find(|word| ["alias", "ls", "cp"].contains(word))
+                .unwrap();
+            match command(line).unwrap() {
+                Command::Mc(McCommand::NotBuilt(name)) => assert_eq!(name, verb),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(command("drystone admin info --json").unwrap(), Command::Admin));
+    }
+}

@@ -1,0 +1,33 @@
+//! The commands of the binary: what they are called, what they take, and which of them are built.
+//!
+//! It parses and dispatches; it owns no rule about values (that is `config`) and opens nothing itself.
+
+pub mod args;
+pub mod mc;
+pub mod ready;
+pub mod serve;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use args::{Command, parse};
+
+/// Runs the command that these arguments name; the first is the name the program was called by.
+pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    match parse(arguments) {
+        Ok(Command::Server(args)) => serve::run(args),
+        Ok(Command::Mc(mc)) => mc::run(mc),
+        Ok(Command::Admin) => {
+            eprintln!("drystone admin is not built yet. Manage the store through its S3 address.");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            // Help and version are errors to clap, and success to whoever asked.
+            let failed = error.use_stderr();
+            if let Err(error) = error.print() {
+                eprintln!("{error}");
+            }
+            ExitCode::from(if failed { crate::server::exit::USAGE } else { 0 })
+        }
+    }
+}

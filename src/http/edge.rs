@@ -1,0 +1,246 @@
+//! One request from head to answer: id, host, limits, which front, and a clear error for what none of them serves.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use futures::FutureExt;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use storage_engine::backend::{Backend, Health};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument;
+
+use super::body::{self, Body, RequestBody};
+use super::connection::Activity;
+use super::error::Refusal;
+use super::health::Probe;
+use super::host::{Hosts, Style};
+use super::pace::{Pace, Paced, SlowFlag};
+use super::request_id::{RequestId, RequestIds};
+use super::tracked::{Tracked, UntilAnswered};
+use crate::config::{Config, Limits};
+use crate::telemetry::metrics::Metrics;
+
+/// Request line and headers together, as bytes on the wire.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// What a front makes of a request. It finds the [`RequestId`] in the request's extensions and never panics on input.
+pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+pub type Front = dyn Fn(Request<RequestBody>) -> Answering + Send + Sync;
+
+/// What is there once the engine has started.
+pub struct Service {
+    pub backend: Arc<dyn Backend>,
+    pub s3: Arc<Front>,
+}
+
+/// Answers every request of the main listener.
+pub struct Edge {
+    hosts: Hosts,
+    pace: Pace,
+    limits: Limits,
+    turns: Option<Arc<Semaphore>>,
+    ids: RequestIds,
+    metrics_public: bool,
+    metrics: Arc<Metrics>,
+    service: ArcSwapOption<Service>,
+}
+
+impl Edge {
+    /// `seed` should be random; it makes request ids.
+    pub fn new(config: &Config, metrics: Arc<Metrics>, pace: Pace, seed: u64) -> Self {
+        Self {
+            hosts: Hosts::new(config.domains.clone(), config.server_url.as_deref()),
+            pace,
+            limits: config.limits,
+            turns: config
+                .limits
+                .requests_max
+                .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)))),
+            ids: RequestIds::new(seed),
+            metrics_public: config.metrics_public,
+            metrics,
+            service: ArcSwapOption::empty(),
+        }
+    }
+
+    /// From now on requests are served.
+    pub fn open(&self, service: Service) {
+        self.service.store(Some(Arc::new(service)));
+    }
+
+    /// From now on requests are told that the server is not ready.
+    pub fn close(&self) {
+        self.service.store(None);
+    }
+
+    /// Names this run of the server in error documents.
+    pub fn host_id(&self) -> &str {
+        self.ids.host_id()
+    }
+
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What the engine says of itself; `None` while it starts.
+    pub fn health(&self) -> Option<Health> {
+        self.service.load().as_ref().map(|service| service.backend.health())
+    }
+
+    /// Answers one request. Never fails and never panics: a bug behind it is a 500 with an id that the log knows.
+    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, activity: Arc<Activity>) -> Response<Tracked> {
+        let id = self.ids.make();
+        let in_flight = activity.begin(request.version());
+        let meter = self.metrics.begin(request.method());
+        let span = tracing::info_span!("request", %id);
+        // Not the query: it may carry a signature or a session token.
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+
+        let answering = AssertUnwindSafe(self.route(request, id))
+            .catch_unwind()
+            .instrument(span.clone());
+        let (mut response, turn) = match answering.await {
+            Ok(answered) => answered,
+            Err(_panic) => {
+                self.metrics.panicked();
+                tracing::error!(parent: &span, %method, path, "a request ended in a panic; this is a bug, please report it");
+                (self.refuse(Refusal::Internal, &path, id), None)
+            }
+        };
+        self.finish(&mut response, id);
+        let status = response.status();
+        meter.answered(status);
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+            tracing::warn!(parent: &span, %method, path, status = status.as_u16(), "answered with an error");
+        } else {
+            tracing::debug!(parent: &span, %method, path, status = status.as_u16(), "answered");
+        }
+        response.map(|body| {
+            Tracked::new(
+                body,
+                UntilAnswered {
+                    connection: in_flight,
+                    turn,
+                    meter,
+                },
+            )
+        })
+    }
+
+    fn refuse(&self, refusal: Refusal, path: &str, id: RequestId) -> Response<Body> {
+        refusal.response(path, id, self.ids.host_id())
+    }
+
+    fn finish(&self, response: &mut Response<Body>, id: RequestId) {
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+            headers.insert("x-amz-request-id", id);
+        }
+        if let Ok(host_id) = HeaderValue::from_str(self.ids.host_id()) {
+            headers.insert("x-amz-id-2", host_id);
+        }
+        headers.insert(header::SERVER, HeaderValue::from_static("Drystone"));
+        // Stored bytes must never become a page or a script because a browser guessed so.
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+
+    async fn route(&self, request: Request<Incoming>, id: RequestId) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
+        let (mut head, incoming) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        let alone = |response| (response, None);
+        if head_bytes(&head.method, &head.uri, &head.headers) > HEAD_BYTES_MAX {
+            return alone(self.refuse(Refusal::HeadersTooLarge, &path, id));
+        }
+        let Ok(style) = self.hosts.settle(&head.uri, &mut head.headers) else {
+            return alone(self.refuse(Refusal::BadHost, &path, id));
+        };
+        if style == Style::Path
+            && let Some(own) = self.own_path(&head.method, &head.uri, id)
+        {
+            return alone(own);
+        }
+        let Some(service) = self.service.load_full() else {
+            return alone(self.refuse(Refusal::Starting, &path, id));
+        };
+        let turn = match self.turn().await {
+            Ok(turn) => turn,
+            Err(refusal) => return alone(self.refuse(refusal, &path, id)),
+        };
+        let slow = SlowFlag::default();
+        let waits_for_continue = head.headers.contains_key(header::EXPECT);
+        let body = Paced::new(
+            incoming,
+            self.pace,
+            slow.clone(),
+            waits_for_continue,
+            self.metrics.received_counter(),
+        );
+        head.extensions.insert(id);
+        let response = (service.s3)(Request::from_parts(head, body.boxed())).await;
+        // Whatever the front made of the cut body, the client is told why it was cut.
+        if slow.is_raised() && !response.status().is_success() {
+            return alone(self.refuse(Refusal::BodyTooSlow, &path, id));
+        }
+        (response, turn)
+    }
+
+    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+        let Some(turns) = &self.turns else { return Ok(None) };
+        match tokio::time::timeout(self.limits.requests_deadline, Arc::clone(turns).acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(Some(turn)),
+            Ok(Err(_)) | Err(_) => Err(Refusal::Busy),
+        }
+    }
+
+    /// Paths that are the server's own and no bucket's.
+    fn own_path(&self, method: &Method, uri: &Uri, id: RequestId) -> Option<Response<Body>> {
+        let path = uri.path();
+        let refuse = |refusal| Some(self.refuse(refusal, path, id));
+        if path.strip_prefix("/v1/").is_some() {
+            return refuse(Refusal::NotBuilt(
+                "The Files API and the admin API under /v1/ are not built yet.",
+            ));
+        }
+        let rest = path.strip_prefix("/minio/").filter(|rest| !rest.is_empty())?;
+        let reading = matches!(*method, Method::GET | Method::HEAD);
+        if let Some(name) = rest.strip_prefix("health/") {
+            return match Probe::at(name, uri.query()) {
+                Some(probe) if reading => Some(probe.answer(self.health().as_ref())),
+                Some(_) => refuse(Refusal::MethodNotAllowed),
+                None => refuse(Refusal::NotFound),
+            };
+        }
+        match rest {
+            "v2/metrics/cluster" | "v2/metrics/node" if !reading => refuse(Refusal::MethodNotAllowed),
+            "v2/metrics/cluster" | "v2/metrics/node" if self.metrics_public => Some(self.metrics_text(path, id)),
+            "v2/metrics/cluster" | "v2/metrics/node" => refuse(Refusal::Forbidden(
+                "Tokens for metrics are not built yet. MINIO_PROMETHEUS_AUTH_TYPE=public opens them to everybody.",
+            )),
+            _ => refuse(Refusal::NotBuilt("This part of MinIO's interface is not built yet.")),
+        }
+    }
+
+    fn metrics_text(&self, path: &str, id: RequestId) -> Response<Body> {
+        let Ok(text) = self.metrics.text(self.health().as_ref()) else {
+            return self.refuse(Refusal::Internal, path, id);
+        };
+        let mut response = Response::new(body::full(text));
+        let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+fn head_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
+    // " HTTP/1.1\r\n" and the space before the target; ": " and "\r\n" of each header.
+    let line = method.as_str().len() + uri.path_and_query().map_or(1, |target| target.as_str().len()) + 12;
+    headers
+        .iter()
+        .fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
+}

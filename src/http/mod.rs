@@ -1,0 +1,17 @@
+//! The shared edge: listening, TLS, limits on connections and requests, request ids, health, and the error document.
+//!
+//! It decides which front a request belongs to by path and host, and protects every front from slow, oversized and
+//! malformed input. It never authenticates, never authorises, and knows no bucket but the name in a virtual host.
+
+pub mod body;
+pub mod connection;
+pub mod console;
+pub mod edge;
+pub mod error;
+pub mod health;
+pub mod host;
+pub mod listener;
+pub mod pace;
+pub mod request_id;
+pub mod tls;
+pub mod tracked;

@@ -1,0 +1,342 @@
+//! The only wiring: listens, opens the engine, builds the fronts, says where it stands, drains and closes.
+//!
+//! It holds no rule of its own about requests (`http`, `auth`, `s3`) or data (`storage-engine`).
+
+mod banner;
+mod engine;
+pub mod exit;
+mod front;
+mod machine;
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use storage_engine::backend::{Backend, DriveState};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use self::banner::Banner;
+pub use self::engine::{Engine, OpenEngine, embedded};
+pub use self::exit::{EngineError, ServerError};
+use crate::config::credentials::{Root, keep};
+use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
+use crate::http::connection::{Activity, Patience};
+use crate::http::console;
+use crate::http::edge::{Edge, Service};
+use crate::http::listener::{Connections, bind};
+use crate::http::pace::Pace;
+use crate::http::tls::{Certificates, RELOAD_INTERVAL};
+use crate::telemetry::metrics::Metrics;
+
+/// How long requests may take to finish after the server was told to stop.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// Files that are not connections: shard files, the index, logs.
+const FILES_BESIDE_CONNECTIONS: u64 = 1_024;
+
+/// How the server is run beside its configuration; tests shorten the waiting.
+pub struct Conditions {
+    pub open_engine: OpenEngine,
+    pub patience: Patience,
+    pub pace: Pace,
+    pub certificate_interval: Duration,
+    pub drain_time: Duration,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self {
+            open_engine: embedded(),
+            patience: Patience::default(),
+            pace: Pace::default(),
+            certificate_interval: RELOAD_INTERVAL,
+            drain_time: DRAIN_TIME,
+        }
+    }
+}
+
+/// Runs the store until SIGTERM or SIGINT, then drains and closes it.
+pub async fn run(config: Config) -> Result<(), ServerError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
+    if let Some(feature) = machine::missing_cpu_feature() {
+        return Err(ServerError::Cpu(feature));
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let stopped = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(stopped);
+    let started = tokio::select! {
+        started = Server::start(config, Conditions::default()) => started?,
+        () = &mut stopped => {
+            tracing::info!("told to stop before the start was done");
+            return Ok(());
+        }
+    };
+    stopped.await;
+    tracing::info!("told to stop; finishing what was begun");
+    started.stop().await
+}
+
+/// A running server.
+pub struct Server {
+    edge: Arc<Edge>,
+    addresses: Vec<SocketAddr>,
+    console_addresses: Vec<SocketAddr>,
+    stop: watch::Sender<bool>,
+    accepting: Vec<JoinHandle<()>>,
+    watching: Option<JoinHandle<()>>,
+    graceful: Arc<GracefulShutdown>,
+    close: Option<CloseEngine>,
+    drain_time: Duration,
+}
+
+type CloseEngine = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, Result<(), String>> + Send>;
+
+impl Server {
+    /// Listens first, so that health can be asked while the engine opens; serves when this returns.
+    pub async fn start(config: Config, conditions: Conditions) -> Result<Self, ServerError> {
+        let certificates = Certificates::find(&config.certs_dirs)?;
+        if certificates.is_none() && config.certs_dir_given {
+            tracing::warn!(folders = ?config.certs_dirs, "no public.crt and private.key there: listening WITHOUT TLS");
+        }
+        let mut server = Self::listen(&config, certificates, &conditions).await?;
+        match server.open(&config, conditions.open_engine).await {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                // The reason the start failed says more than how the stop went.
+                drop(server.stop().await);
+                Err(error)
+            }
+        }
+    }
+
+    async fn listen(
+        config: &Config,
+        certificates: Option<Arc<Certificates>>,
+        conditions: &Conditions,
+    ) -> Result<Self, ServerError> {
+        let tls = match &certificates {
+            Some(certificates) => Some(TlsAcceptor::from(Arc::new(certificates.server_config()?))),
+            None => None,
+        };
+        let metrics = Arc::new(Metrics::new());
+        let mut seed = [0_u8; 8];
+        getrandom::fill(&mut seed).map_err(ServerError::Random)?;
+        let seed = u64::from_le_bytes(seed);
+        let edge = Arc::new(Edge::new(config, Arc::clone(&metrics), conditions.pace, seed));
+        let connections = Connections::new(connections_max(config.limits), conditions.patience, metrics);
+        let (stop, stopping) = watch::channel(false);
+        let graceful = Arc::new(GracefulShutdown::new());
+
+        let listeners = bind(&config.address).await?;
+        let consoles = match &config.console_address {
+            Some(address) => bind(address).await?,
+            None => Vec::new(),
+        };
+        let (addresses, console_addresses) = (local_addresses(&listeners), local_addresses(&consoles));
+        let mut accepting = Vec::new();
+        for listener in listeners {
+            let edge = Arc::clone(&edge);
+            let handler = move |request, activity| Arc::clone(&edge).answer(request, activity);
+            let accept =
+                connections
+                    .clone()
+                    .accept(listener, tls.clone(), handler, Arc::clone(&graceful), stopping.clone());
+            accepting.push(tokio::spawn(accept));
+        }
+        for listener in consoles {
+            let handler = |request, activity: Arc<Activity>| async move {
+                let _in_flight = activity.begin(http::Version::HTTP_11);
+                console::answer(&request)
+            };
+            let accept =
+                connections
+                    .clone()
+                    .accept(listener, tls.clone(), handler, Arc::clone(&graceful), stopping.clone());
+            accepting.push(tokio::spawn(accept));
+        }
+        let watching = certificates.map(|found| tokio::spawn(found.watch(conditions.certificate_interval)));
+        let drain_time = conditions.drain_time;
+        let close = None;
+        Ok(Self {
+            edge,
+            addresses,
+            console_addresses,
+            stop,
+            accepting,
+            watching,
+            graceful,
+            close,
+            drain_time,
+        })
+    }
+
+    async fn open(&mut self, config: &Config, open_engine: OpenEngine) -> Result<(), ServerError> {
+        let not_writable = machine::not_writable(&config.drives);
+        if !not_writable.is_empty() && not_writable.len() == config.drives.len() {
+            let all: Vec<String> = not_writable.into_iter().map(|drive| drive.message).collect();
+            return Err(EngineError::NotWritable(all.join("\n")).into());
+        }
+        for drive in not_writable {
+            tracing::warn!(drive = %drive.path.display(), "{}", drive.message);
+        }
+        let engine = open_engine(config).await?;
+        self.close = Some(engine.close);
+        let root = root(config, engine.backend.as_ref()).await?;
+        let s3 =
+            front::s3(config, &root, Arc::clone(&engine.backend), self.edge.host_id()).map_err(ServerError::Random)?;
+        self.edge.open(Service {
+            backend: engine.backend,
+            s3,
+        });
+        self.announce(config);
+        Ok(())
+    }
+
+    fn announce(&self, config: &Config) {
+        let Some(health) = self.edge.health() else { return };
+        let banner = Banner {
+            addresses: &self.addresses,
+            tls: self.watching.is_some(),
+            server_url: config.server_url.as_deref(),
+            console: &self.console_addresses,
+            health: &health,
+        };
+        if config.output.json || config.output.quiet {
+            for trouble in banner.troubles() {
+                tracing::warn!("{trouble}");
+            }
+            tracing::info!(
+                endpoints = banner.endpoints().join(" "),
+                drives = banner.safety(),
+                "serving"
+            );
+        } else {
+            to_operator(&banner.text());
+        }
+    }
+
+    /// Addresses that the S3 listener really has; port 0 became a number.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Addresses of the console's page.
+    pub fn console_addresses(&self) -> &[SocketAddr] {
+        &self.console_addresses
+    }
+
+    /// Stops accepting, lets requests finish for at most the drain time, then closes the engine.
+    /// After `Ok` the next start needs no recovery.
+    pub async fn stop(self) -> Result<(), ServerError> {
+        self.stop.send_replace(true);
+        for accepting in self.accepting {
+            if accepting.await.is_err() {
+                tracing::error!("a listener ended in a panic; this is a bug");
+            }
+        }
+        if let Some(watching) = self.watching {
+            watching.abort();
+        }
+        // The listeners held the other references, and they have ended.
+        let drained = async {
+            if let Some(graceful) = Arc::into_inner(self.graceful) {
+                graceful.shutdown().await;
+            }
+        };
+        if tokio::time::timeout(self.drain_time, drained).await.is_err() {
+            tracing::warn!(
+                seconds = self.drain_time.as_secs(),
+                "requests were still running; they are cut off"
+            );
+        }
+        self.edge.close();
+        match self.close {
+            Some(close) => close().await.map_err(ServerError::Close),
+            None => Ok(()),
+        }
+    }
+}
+
+fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners
+        .iter()
+        .filter_map(|listener| listener.local_addr().ok())
+        .collect()
+}
+
+/// The cap on connections, lowered to what the file descriptors allow.
+fn connections_max(limits: Limits) -> usize {
+    let Some(files) = machine::raise_open_files() else {
+        return limits.connections_max;
+    };
+    let allowed = usize::try_from(files.saturating_sub(FILES_BESIDE_CONNECTIONS).max(files / 2)).unwrap_or(usize::MAX);
+    if allowed < limits.connections_max {
+        tracing::warn!(
+            allowed,
+            "the limit of open files (ulimit -n) allows fewer connections than configured"
+        );
+    }
+    limits.connections_max.min(allowed)
+}
+
+/// The root user's credentials. Generated ones are kept on the drives that the engine accepted, and on no other.
+async fn root(config: &Config, backend: &dyn Backend) -> Result<Root, ServerError> {
+    match &config.root {
+        RootSource::Given { user, password } => Ok(Root {
+            user: user.clone(),
+            password: password.clone(),
+        }),
+        RootSource::Default => Ok(Root {
+            user: DEFAULT_ROOT.0.to_owned(),
+            password: Secret::new(DEFAULT_ROOT.1),
+        }),
+        RootSource::Kept => {
+            let drives: Vec<PathBuf> = backend
+                .health()
+                .drives
+                .into_iter()
+                .filter(|drive| drive.state == DriveState::In)
+                .map(|drive| PathBuf::from(drive.path))
+                .collect();
+            let kept = tokio::task::spawn_blocking(move || keep(&drives))
+                .await
+                .map_err(|_| ServerError::ThreadLost)??;
+            for failed in &kept.failed {
+                tracing::warn!("the generated credentials are not on every drive: {failed}");
+            }
+            tracing::warn!(
+                path = %kept.path.display(),
+                "no credentials were set: generated ones are in this file; set MINIO_ROOT_USER and MINIO_ROOT_PASSWORD to use your own"
+            );
+            // Only to a person at a terminal: standard output is often a log that others read.
+            if kept.made_now && std::io::stdout().is_terminal() {
+                to_operator(&format!(
+                    "  user      {}\n  password  {}\n",
+                    kept.root.user,
+                    kept.root.password.expose()
+                ));
+            }
+            Ok(kept.root)
+        }
+    }
+}
+
+/// Standard output may be closed or full; the store runs all the same.
+fn to_operator(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}

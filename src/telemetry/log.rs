@@ -1,0 +1,29 @@
+//! Log lines on standard error, as text or as JSON.
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
+
+use crate::config::Output;
+
+/// Starts logging for the whole process. Fails when a subscriber is already set.
+///
+/// Libraries speak only when something is wrong, whatever the level: some of them print request headers, and with them
+/// signatures and tokens, at finer levels.
+pub fn start(output: Output) -> Result<(), tracing_subscriber::util::TryInitError> {
+    let level = LevelFilter::from_level(output.level);
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("drystone", level)
+        .with_target("storage_engine", level);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    if output.json {
+        tracing_subscriber::registry()
+            .with(lines.json().flatten_event(true).with_filter(targets))
+            .try_init()
+    } else {
+        tracing_subscriber::registry()
+            .with(lines.with_filter(targets))
+            .try_init()
+    }
+}

@@ -1,0 +1,4 @@
+//! What the server tells its operator: logs and metrics. It never sees a secret.
+
+pub mod log;
+pub mod metrics;
