@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod erasure;
+pub mod frame;
 pub mod id;
 pub mod record;
 pub mod segment;

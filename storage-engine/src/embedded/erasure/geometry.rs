@@ -8,7 +8,7 @@ const LOG_DATA_SHARDS_MAX: usize = 4;
 const EXTENT_SHARDS_MAX: usize = 16;
 
 /// k data shards and m parity shards, with at most `unit` bytes per shard and stripe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Geometry {
     #[n(0)]
     pub data: u8,
