@@ -9,6 +9,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Response, StatusCode};
 use s3s::{Body, S3Error, S3ErrorCode};
+use storage_engine::store::condition::WriteRefused;
+use storage_engine::store::error::Fault;
 
 use super::target::Target;
 
@@ -135,10 +137,14 @@ impl Failure {
         self
     }
 
+    /// What the client is told in words.
+    pub(crate) fn message(&self) -> &str {
+        self.message.as_deref().unwrap_or(self.code.message)
+    }
+
     /// The response for a request that s3s never saw.
     pub(crate) fn into_response(self) -> Response<Body> {
-        let message = self.message.as_deref().unwrap_or(self.code.message);
-        let mut response = Response::new(Body::from(bare_xml(self.code.name, message)));
+        let mut response = Response::new(Body::from(bare_xml(self.code.name, self.message())));
         *response.status_mut() = status(self.code.status);
         *response.headers_mut() = self.headers;
         response
@@ -148,6 +154,42 @@ impl Failure {
 impl From<Code> for Failure {
     fn from(code: Code) -> Self {
         Self::new(code)
+    }
+}
+
+/// What the store could not do, through no fault of the request. The reason goes to the log: it may name drives.
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        match &fault {
+            Fault::Full(_) => {
+                tracing::warn!(%fault, "a write was refused");
+                Code::STORAGE_FULL.into()
+            }
+            Fault::Unavailable(_) => {
+                tracing::warn!(%fault, "the store is unavailable");
+                Code::SLOW_DOWN.into()
+            }
+            Fault::Unknown(_) => {
+                tracing::error!(%fault, "the outcome of a write is unknown");
+                let message = "The outcome of this write is not known yet. Please check and retry.";
+                Failure::because(Code::SERVICE_UNAVAILABLE, message)
+            }
+            Fault::Corrupt(_) | Fault::Internal(_) => {
+                tracing::error!(%fault, "the store failed");
+                Code::INTERNAL_ERROR.into()
+            }
+        }
+    }
+}
+
+/// A conditional write that was refused.
+impl From<WriteRefused> for Failure {
+    fn from(refused: WriteRefused) -> Self {
+        match refused {
+            WriteRefused::PreconditionFailed(_) => Code::PRECONDITION_FAILED.into(),
+            WriteRefused::NoSuchKey => Code::NO_SUCH_KEY.into(),
+            WriteRefused::Conflict => Code::CONDITIONAL_CONFLICT.into(),
+        }
     }
 }
 

@@ -1,0 +1,139 @@
+//! Bucket operations: create, head, delete, list, location.
+
+use s3s::dto::{
+    Bucket as WireBucket, BucketLocationConstraint, CreateBucketConfiguration, CreateBucketInput, CreateBucketOutput,
+    DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput, HeadBucketInput,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
+};
+use s3s::{S3Request, S3Response};
+use storage_engine::store::bucket::{CreateBucketError, DeleteBucketError, ListBuckets};
+
+use super::convert::{bucket_name, owner, wire_time};
+use super::error::{Code, Failure};
+use super::front::Front;
+use crate::access::{Action, Resource};
+
+/// What AWS calls its first region, and what clients send when nobody chose one.
+pub(crate) const NO_REGION: &str = "us-east-1";
+/// AWS's largest page of buckets.
+const BUCKETS_MAX: i32 = 10_000;
+
+pub(crate) async fn create(
+    front: &Front,
+    req: S3Request<CreateBucketInput>,
+) -> Result<S3Response<CreateBucketOutput>, Failure> {
+    let bucket = bucket_name(req.input.bucket)?;
+    let region = location(front, req.input.create_bucket_configuration)?;
+    let store = front.open(&req.extensions, Action::CreateBucket, Resource::Bucket(bucket.as_str()))?;
+    match store.create_bucket(&bucket, &region).await {
+        Ok(_) => {
+            let location = Some(format!("/{bucket}"));
+            Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
+        }
+        Err(CreateBucketError::AlreadyOwnedByYou) => Err(Code::BUCKET_ALREADY_OWNED.into()),
+        Err(CreateBucketError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+/// The region a bucket is made in: the server's own, which may be left out or called by AWS's default name; any, where
+/// no operator chose one. Empty: AWS's first.
+fn location(front: &Front, configuration: Option<CreateBucketConfiguration>) -> Result<String, Failure> {
+    let own = || front.own_region().unwrap_or_default().to_owned();
+    let Some(configuration) = configuration else { return Ok(own()) };
+    if configuration.bucket.is_some() || configuration.location.is_some() {
+        return Err(Failure::not_built("a directory bucket"));
+    }
+    match configuration.location_constraint.as_ref().map(BucketLocationConstraint::as_str) {
+        None | Some("" | NO_REGION) => Ok(own()),
+        Some(asked) if front.own_region().is_none_or(|own| own == asked) => Ok(asked.to_owned()),
+        Some(asked) => {
+            let message = format!("The {asked} location constraint is incompatible for the region of this server.");
+            Err(Failure::because(Code::ILLEGAL_LOCATION, message))
+        }
+    }
+}
+
+pub(crate) async fn head(
+    front: &Front,
+    req: S3Request<HeadBucketInput>,
+) -> Result<S3Response<HeadBucketOutput>, Failure> {
+    let bucket = bucket_name(req.input.bucket)?;
+    let store = front.open(&req.extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))?;
+    let found = store.head_bucket(&bucket).await?;
+    let region = if found.region.is_empty() { NO_REGION.to_owned() } else { found.region };
+    Ok(S3Response::new(HeadBucketOutput { bucket_region: Some(region), ..HeadBucketOutput::default() }))
+}
+
+pub(crate) async fn delete(
+    front: &Front,
+    req: S3Request<DeleteBucketInput>,
+) -> Result<S3Response<DeleteBucketOutput>, Failure> {
+    let bucket = bucket_name(req.input.bucket)?;
+    let store = front.open(&req.extensions, Action::DeleteBucket, Resource::Bucket(bucket.as_str()))?;
+    match store.delete_bucket(&bucket).await {
+        Ok(()) => Ok(S3Response::with_status(DeleteBucketOutput {}, http::StatusCode::NO_CONTENT)),
+        Err(DeleteBucketError::NoSuchBucket) => Err(Code::NO_SUCH_BUCKET.into()),
+        Err(DeleteBucketError::NotEmpty) => Err(Code::BUCKET_NOT_EMPTY.into()),
+        Err(DeleteBucketError::Busy) => Err(Code::OPERATION_ABORTED.into()),
+        Err(DeleteBucketError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+pub(crate) async fn locate(
+    front: &Front,
+    req: S3Request<GetBucketLocationInput>,
+) -> Result<S3Response<GetBucketLocationOutput>, Failure> {
+    let bucket = bucket_name(req.input.bucket)?;
+    let store = front.open(&req.extensions, Action::GetBucketLocation, Resource::Bucket(bucket.as_str()))?;
+    let found = store.head_bucket(&bucket).await?;
+    // AWS calls its first region by no name at all here.
+    let named = Some(found.region).filter(|region| !region.is_empty() && region != NO_REGION);
+    let location_constraint = named.map(BucketLocationConstraint::from);
+    Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
+}
+
+pub(crate) async fn list(
+    front: &Front,
+    req: S3Request<ListBucketsInput>,
+) -> Result<S3Response<ListBucketsOutput>, Failure> {
+    let input = req.input;
+    let store = front.open(&req.extensions, Action::ListAllMyBuckets, Resource::Service)?;
+    let limit = match input.max_buckets {
+        None => BUCKETS_MAX,
+        Some(limit) if (1..=BUCKETS_MAX).contains(&limit) => limit,
+        Some(_) => return Err(Failure::argument("Argument max-buckets must be an integer between 1 and 10000.")),
+    };
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let prefix = input.prefix.unwrap_or_default();
+    let mut after = input.continuation_token;
+    let mut buckets = Vec::new();
+    // The store's pages are smaller than the largest one asked for here.
+    loop {
+        let wanted = limit.saturating_sub(buckets.len());
+        let page = store.list_buckets(ListBuckets { prefix: prefix.clone(), after, limit: wanted }).await?;
+        buckets.extend(page.buckets);
+        after = page.next;
+        if after.is_none() || buckets.len() >= limit {
+            break;
+        }
+    }
+    let region = input.bucket_region.as_deref();
+    let buckets = buckets
+        .into_iter()
+        .map(|mut bucket| {
+            if bucket.region.is_empty() {
+                NO_REGION.clone_into(&mut bucket.region);
+            }
+            bucket
+        })
+        .filter(|bucket| region.is_none_or(|region| region == bucket.region))
+        .map(|bucket| WireBucket {
+            bucket_region: Some(bucket.region),
+            creation_date: Some(wire_time(bucket.created)),
+            name: Some(bucket.name.as_str().to_owned()),
+        })
+        .collect();
+    let prefix = Some(prefix).filter(|prefix| !prefix.is_empty());
+    let output = ListBucketsOutput { buckets: Some(buckets), continuation_token: after, owner: Some(owner()), prefix };
+    Ok(S3Response::new(output))
+}

@@ -1,0 +1,174 @@
+//! CopyObject and UploadPartCopy.
+
+use s3s::dto::{
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource as WireSource, ETag as WireETag,
+    MetadataDirective, UploadPartCopyInput, UploadPartCopyOutput,
+};
+use s3s::{S3Request, S3Response};
+use storage_engine::store::Store;
+use storage_engine::store::condition::ETagMatch;
+use storage_engine::store::multipart::part::{PartPlace, UploadPartCopyError};
+use storage_engine::store::name::UploadId;
+use storage_engine::store::object::copy::{CopyObject, CopyObjectError, CopySource, CopySourceError};
+use storage_engine::store::object::get::{GetObject, Selection};
+
+use super::conditions::{self, RangeHeader};
+use super::convert::{
+    self, Texts, bucket_name, checksum_text, object_key, set_checksum, storage_class, type_name, wire_time,
+};
+use super::error::{Code, Failure};
+use super::front::Front;
+use super::normalise::Lifted;
+use super::object::{part as part_number, put_failed, version};
+use crate::access::{Action, Resource};
+
+pub(crate) async fn object(
+    front: &Front,
+    req: S3Request<CopyObjectInput>,
+) -> Result<S3Response<CopyObjectOutput>, Failure> {
+    let input = req.input;
+    let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
+    let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
+    let source = source(input.copy_source, &lifted)?;
+    let from = Resource::Object { bucket: source.bucket.as_str(), key: source.key.as_str() };
+    front.open(&req.extensions, Action::GetObject, from)?;
+    let to = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let store = front.open(&req.extensions, Action::PutObject, to)?;
+    let class = storage_class(input.storage_class.clone())?;
+    let replaced = Texts {
+        cache_control: input.cache_control,
+        content_disposition: input.content_disposition,
+        content_encoding: input.content_encoding,
+        content_language: input.content_language,
+        content_type: input.content_type,
+        storage_class: input.storage_class,
+        user: input.metadata,
+    };
+    let metadata = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
+        None | Some(MetadataDirective::COPY) => None,
+        Some(MetadataDirective::REPLACE) => Some(convert::metadata(replaced, &lifted)?),
+        Some(_) => return Err(Failure::argument("Unknown metadata directive.")),
+    };
+    let checksum = input.checksum_algorithm.as_ref().map(|name| convert::algorithm(name.as_str())).transpose()?;
+    let condition = conditions::of_write(&lifted);
+    let copy = CopyObject { source, bucket, key, metadata, storage_class: class, checksum, condition };
+    let stored = store.copy_object(copy).await?;
+    let mut result = CopyObjectResult {
+        e_tag: Some(WireETag::Strong(stored.etag.to_string())),
+        last_modified: Some(wire_time(stored.modified)),
+        ..CopyObjectResult::default()
+    };
+    if let Some(checksum) = stored.checksum {
+        set_checksum!(result, checksum.value, checksum_text(&checksum.value, None));
+        result.checksum_type = Some(type_name(checksum.kind).to_owned().into());
+    }
+    Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
+}
+
+pub(crate) async fn part(
+    front: &Front,
+    req: S3Request<UploadPartCopyInput>,
+) -> Result<S3Response<UploadPartCopyOutput>, Failure> {
+    let input = req.input;
+    let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
+    let mut source = source(input.copy_source, &lifted)?;
+    let from = Resource::Object { bucket: source.bucket.as_str(), key: source.key.as_str() };
+    front.open(&req.extensions, Action::GetObject, from)?;
+    let place = PartPlace {
+        bucket: bucket_name(input.bucket)?,
+        key: object_key(input.key)?,
+        upload: UploadId::parse(&input.upload_id)?,
+        number: part_number(input.part_number)?,
+    };
+    let to = Resource::Object { bucket: place.bucket.as_str(), key: place.key.as_str() };
+    let store = front.open(&req.extensions, Action::PutObject, to)?;
+    let selection = select(store, &mut source, input.copy_source_range.as_deref()).await?;
+    let part = store.upload_part_copy(&place, &source, selection).await?;
+    let mut result = CopyPartResult {
+        e_tag: Some(WireETag::Strong(part.etag.to_string())),
+        last_modified: Some(wire_time(part.modified)),
+        ..CopyPartResult::default()
+    };
+    if let Some(checksum) = part.checksum {
+        set_checksum!(result, checksum, checksum_text(&checksum, None));
+    }
+    Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
+}
+
+fn source(wire: WireSource, lifted: &Lifted) -> Result<CopySource, Failure> {
+    let WireSource::Bucket { bucket, key, version_id } = wire else {
+        return Err(Failure::not_built("copying from an access point"));
+    };
+    Ok(CopySource {
+        bucket: bucket_name(bucket.into())?,
+        key: object_key(key.into())?,
+        version: version(version_id.map(Into::into))?,
+        conditions: conditions::of_copy_source(lifted),
+    })
+}
+
+/// The range of a part copy. Unlike a GET's it must lie within the source, which is pinned by its ETag.
+async fn select(store: &Store, source: &mut CopySource, range: Option<&str>) -> Result<Selection, Failure> {
+    let Some(range) = range else { return Ok(Selection::Whole) };
+    let Some(RangeHeader::From { first, last: Some(last) }) = conditions::range(range) else {
+        let message = "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last \
+                       are the zero-based offsets of the first and last bytes to copy";
+        return Err(Failure::argument(message));
+    };
+    let whole = GetObject {
+        bucket: source.bucket.clone(),
+        key: source.key.clone(),
+        version: source.version,
+        selection: Selection::Whole,
+        conditions: source.conditions.clone(),
+    };
+    let object = store.head_object(&whole).await.map_err(CopySourceError::from)?.object;
+    if last >= object.size {
+        let message = format!("Range specified is not valid for source object of size: {}", object.size);
+        return Err(Failure::because(Code::INVALID_RANGE, message));
+    }
+    source.conditions.if_match = Some(ETagMatch::OneOf(vec![object.etag.to_string()]));
+    Ok(Selection::From { first, last: Some(last) })
+}
+
+impl From<CopySourceError> for Failure {
+    fn from(error: CopySourceError) -> Self {
+        match error {
+            CopySourceError::NoSuchBucket => Code::NO_SUCH_BUCKET.into(),
+            CopySourceError::NoSuchKey => Code::NO_SUCH_KEY.into(),
+            CopySourceError::NoSuchVersion => Code::NO_SUCH_VERSION.into(),
+            CopySourceError::PreconditionFailed(_) => Code::PRECONDITION_FAILED.into(),
+            CopySourceError::RangeNotSatisfiable { .. } => Code::INVALID_RANGE.into(),
+            CopySourceError::TooLarge => {
+                let message = "The specified copy source is larger than the maximum allowable size for a copy source: \
+                               5368709120";
+                Failure::because(Code::INVALID_REQUEST, message)
+            }
+            CopySourceError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<CopyObjectError> for Failure {
+    fn from(error: CopyObjectError) -> Self {
+        match error {
+            CopyObjectError::Source(error) => error.into(),
+            CopyObjectError::NothingChanges => {
+                let message = "This copy request is illegal because it is trying to copy an object to itself without \
+                               changing the object's metadata, storage class, website redirect location or \
+                               encryption attributes.";
+                Failure::because(Code::INVALID_REQUEST, message)
+            }
+            CopyObjectError::Put(error) => put_failed(error),
+        }
+    }
+}
+
+impl From<UploadPartCopyError> for Failure {
+    fn from(error: UploadPartCopyError) -> Self {
+        match error {
+            UploadPartCopyError::Part(error) => error.into(),
+            UploadPartCopyError::Source(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! DeleteObject and DeleteObjects.
+
+use futures::StreamExt;
+use http::StatusCode;
+use s3s::dto::{
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error as WireError,
+    ObjectIdentifier,
+};
+use s3s::{S3Request, S3Response};
+use storage_engine::store::condition::{ETagMatch, WriteCondition};
+use storage_engine::store::name::BucketName;
+use storage_engine::store::object::delete::{DeleteObject, DeleteObjectError};
+
+use super::conditions;
+use super::convert::{bucket_name, object_key};
+use super::error::{Code, Failure};
+use super::front::Front;
+use super::normalise::Lifted;
+use super::object::version;
+use crate::access::{Action, Resource};
+
+/// Most keys of one DeleteObjects.
+const KEYS_MAX: usize = 1_000;
+/// Deletions of one request on their way at once: enough to share the store's syncs.
+const CONCURRENT: usize = 64;
+
+pub(crate) async fn one(
+    front: &Front,
+    req: S3Request<DeleteObjectInput>,
+) -> Result<S3Response<DeleteObjectOutput>, Failure> {
+    let input = req.input;
+    let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
+    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let store = front.open(&req.extensions, Action::DeleteObject, resource)?;
+    let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
+    let condition = conditions::of_write(&lifted);
+    let echo = input.version_id.clone();
+    let delete = DeleteObject { bucket, key, version: version(input.version_id)?, condition };
+    store.delete_object(&delete).await?;
+    let output = DeleteObjectOutput { version_id: echo, ..DeleteObjectOutput::default() };
+    Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn many(
+    front: &Front,
+    req: S3Request<DeleteObjectsInput>,
+) -> Result<S3Response<DeleteObjectsOutput>, Failure> {
+    let bucket = bucket_name(req.input.bucket)?;
+    let store = front.open(&req.extensions, Action::DeleteObject, Resource::Bucket(bucket.as_str()))?;
+    let delete = req.input.delete;
+    if delete.objects.is_empty() || delete.objects.len() > KEYS_MAX {
+        return Err(Code::MALFORMED_XML.into());
+    }
+    store.head_bucket(&bucket).await?;
+    let quiet = delete.quiet.unwrap_or(false);
+    let (bucket, extensions) = (&bucket, &req.extensions);
+    let mut answers = futures::stream::iter(delete.objects)
+        .map(|object| async move {
+            let (key, version_id) = (object.key.clone(), object.version_id.clone());
+            (key, version_id, listed(front, extensions, bucket, object).await)
+        })
+        .buffered(CONCURRENT);
+    let (mut deleted, mut errors) = (Vec::new(), Vec::new());
+    while let Some((key, version_id, answer)) = answers.next().await {
+        match answer {
+            Ok(()) if quiet => {}
+            Ok(()) => deleted.push(DeletedObject { key: Some(key), version_id, ..DeletedObject::default() }),
+            Err(failure) => errors.push(WireError {
+                code: Some(failure.code.name.to_owned()),
+                message: Some(failure.message().to_owned()),
+                key: Some(key),
+                version_id,
+            }),
+        }
+    }
+    let output = DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), request_charged: None };
+    Ok(S3Response::new(output))
+}
+
+/// One entry of a DeleteObjects document.
+async fn listed(
+    front: &Front,
+    extensions: &http::Extensions,
+    bucket: &BucketName,
+    object: ObjectIdentifier,
+) -> Result<(), Failure> {
+    if object.last_modified_time.is_some() || object.size.is_some() {
+        return Err(Failure::not_built("a condition on modification time or size"));
+    }
+    let key = object_key(object.key)?;
+    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let store = front.open(extensions, Action::DeleteObject, resource)?;
+    let if_match = object.e_tag.map(|etag| ETagMatch::parse(etag.value()));
+    let condition = WriteCondition { if_match, if_none_match: None };
+    let version = version(object.version_id)?;
+    store.delete_object(&DeleteObject { bucket: bucket.clone(), key, version, condition }).await?;
+    Ok(())
+}
+
+impl From<DeleteObjectError> for Failure {
+    fn from(error: DeleteObjectError) -> Self {
+        match error {
+            DeleteObjectError::NoSuchBucket => Code::NO_SUCH_BUCKET.into(),
+            DeleteObjectError::Refused(refused) => refused.into(),
+            DeleteObjectError::Fault(fault) => fault.into(),
+        }
+    }
+}

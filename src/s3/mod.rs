@@ -1,0 +1,26 @@
+//! The S3 front: requests in AWS's dialect, turned into one call of the store each.
+//!
+//! Owns the wire: routes and XML (by s3s), the guard that refuses what is not built, error documents, header and date
+//! conventions. It never verifies signatures (`auth` did, before), never decides who may do what (`access` does), and
+//! knows nothing of rows, drives or durability.
+
+mod body;
+mod bucket;
+mod conditions;
+mod config_reads;
+mod convert;
+mod copy;
+mod delete;
+mod error;
+mod front;
+mod guard;
+mod list;
+mod list_parts;
+mod multipart;
+mod normalise;
+mod object;
+mod service;
+mod target;
+mod xml;
+
+pub use service::{S3Config, S3Service, service};

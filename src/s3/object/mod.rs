@@ -1,0 +1,9 @@
+//! Object operations: put, get, head, attributes.
+
+mod attributes;
+mod read;
+mod write;
+
+pub(crate) use attributes::attributes;
+pub(crate) use read::{get, head, lookup, part, version};
+pub(crate) use write::{body_failed, checksum_request, put, put_failed, source};

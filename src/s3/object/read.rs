@@ -1,0 +1,231 @@
+//! GetObject and HeadObject: what is asked for, and the answer's headers.
+
+use http::header::{ETAG, EXPIRES, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::{HeaderValue, StatusCode};
+use http_body_util::StreamBody;
+use s3s::Body;
+use s3s::dto::{
+    ETag as WireETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, StreamingBlob,
+    TimestampFormat,
+};
+use s3s::{S3Request, S3Response};
+use storage_engine::backend::BodyStream;
+use storage_engine::store::Store;
+use storage_engine::store::condition::{ETagMatch, ReadConditions};
+use storage_engine::store::name::{PartNumber, VersionId};
+use storage_engine::store::object::get::{GetObject, GetObjectError, ObjectHead, Selection};
+
+use crate::access::{Action, Context, Resource};
+use crate::s3::conditions::{self, RangeHeader};
+use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, object_key, set_checksum, type_name};
+use crate::s3::error::{Code, Failure};
+use crate::s3::front::Front;
+use crate::s3::normalise::Lifted;
+
+pub(crate) async fn get(
+    front: &Front,
+    req: S3Request<GetObjectInput>,
+) -> Result<S3Response<GetObjectOutput>, Failure> {
+    let input = req.input;
+    let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
+    let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
+    let context = Context { overrides_response: req.uri.query().is_some_and(|query| query.contains("response-")) };
+    let resource = Resource::Object { bucket: get.bucket.as_str(), key: get.key.as_str() };
+    let store = front.open_for(&req.extensions, Action::GetObject, resource, &context)?;
+    honour_if_range(store, &mut get, &lifted).await?;
+    let read = store.get_object(&get).await?;
+    let checksums = input.checksum_mode.is_some();
+    let len = read.head.range.end.saturating_sub(read.head.range.start);
+    let mut output = GetObjectOutput {
+        body: Some(outgoing(read.body)),
+        content_length: i64::try_from(len).ok(),
+        ..GetObjectOutput::default()
+    };
+    describe!(output, read.head, checksums, get.selection);
+    let mut response = S3Response::new(output);
+    if input.response_expires.is_none() {
+        set_expires(&mut response.headers, &read.head);
+    }
+    response.status = status(&read.head);
+    Ok(response)
+}
+
+pub(crate) async fn head(
+    front: &Front,
+    req: S3Request<HeadObjectInput>,
+) -> Result<S3Response<HeadObjectOutput>, Failure> {
+    let input = req.input;
+    let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
+    let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
+    let context = Context { overrides_response: req.uri.query().is_some_and(|query| query.contains("response-")) };
+    let resource = Resource::Object { bucket: get.bucket.as_str(), key: get.key.as_str() };
+    let store = front.open_for(&req.extensions, Action::GetObject, resource, &context)?;
+    honour_if_range(store, &mut get, &lifted).await?;
+    let head = store.head_object(&get).await?;
+    let checksums = input.checksum_mode.is_some();
+    let len = head.range.end.saturating_sub(head.range.start);
+    let mut output = HeadObjectOutput { content_length: i64::try_from(len).ok(), ..HeadObjectOutput::default() };
+    describe!(output, head, checksums, get.selection);
+    output.cache_control = input.response_cache_control.or(output.cache_control);
+    output.content_disposition = input.response_content_disposition.or(output.content_disposition);
+    output.content_encoding = input.response_content_encoding.or(output.content_encoding);
+    output.content_language = input.response_content_language.or(output.content_language);
+    output.content_type = input.response_content_type.or(output.content_type);
+    output.expires = input.response_expires;
+    let mut response = S3Response::new(output);
+    if response.output.expires.is_none() {
+        set_expires(&mut response.headers, &head);
+    }
+    response.status = status(&head);
+    Ok(response)
+}
+
+/// The headers that GET and HEAD share; their output types differ in name only.
+macro_rules! describe {
+    ($output:expr, $head:expr, $checksums:expr, $selection:expr) => {{
+        let (head, object) = (&$head, &$head.object);
+        $output.accept_ranges = Some("bytes".to_owned());
+        $output.cache_control = object.metadata.cache_control.clone();
+        $output.content_disposition = object.metadata.content_disposition.clone();
+        $output.content_encoding = object.metadata.content_encoding.clone();
+        $output.content_language = object.metadata.content_language.clone();
+        $output.content_range = content_range(head);
+        $output.content_type = Some(content_type(&object.metadata));
+        $output.e_tag = Some(WireETag::Strong(object.etag.to_string()));
+        $output.last_modified = Some(http_time(object.modified));
+        $output.storage_class = object.metadata.storage_class.clone().map(Into::into);
+        if !object.metadata.user.is_empty() {
+            $output.metadata = Some(object.metadata.user.iter().cloned().collect());
+        }
+        let of_part = matches!($selection, Selection::Part(_));
+        if of_part {
+            let parts = object.parts.as_ref().map(|parts| parts.count());
+            $output.parts_count = parts.and_then(|count| i32::try_from(count).ok());
+        }
+        if $checksums {
+            if let Some(checksum) = &head.part_checksum {
+                set_checksum!($output, checksum, checksum_text(checksum, None));
+            } else if let Some(checksum) = object.checksum.as_ref().filter(|_| !head.partial) {
+                let parts = super::attributes::composite_of(object);
+                set_checksum!($output, checksum.value, checksum_text(&checksum.value, parts));
+                $output.checksum_type = Some(type_name(checksum.kind).to_owned().into());
+            }
+        }
+    }};
+}
+use describe;
+
+/// What a GET or HEAD asks for.
+pub(crate) fn lookup(
+    bucket: String,
+    key: String,
+    version_id: Option<String>,
+    part_number: Option<i32>,
+    lifted: &Lifted,
+) -> Result<GetObject, Failure> {
+    let range = lifted.text(RANGE).and_then(conditions::range);
+    let selection = match (range, part_number) {
+        (Some(_), Some(_)) => {
+            let message = "Cannot specify both Range header and partNumber query parameter";
+            return Err(Failure::because(Code::INVALID_REQUEST, message));
+        }
+        (Some(RangeHeader::From { first, last }), None) => Selection::From { first, last },
+        (Some(RangeHeader::Suffix { length }), None) => Selection::Last { len: length },
+        (None, Some(number)) => Selection::Part(part(number)?),
+        (None, None) => Selection::Whole,
+    };
+    Ok(GetObject {
+        bucket: bucket_name(bucket)?,
+        key: object_key(key)?,
+        version: version(version_id)?,
+        selection,
+        conditions: conditions::of_read(lifted),
+    })
+}
+
+/// A part number as the query has it.
+pub(crate) fn part(number: i32) -> Result<PartNumber, Failure> {
+    let number = u16::try_from(number).ok().and_then(|number| PartNumber::new(number).ok());
+    number.ok_or_else(|| Failure::argument("Part number must be an integer between 1 and 10000, inclusive"))
+}
+
+pub(crate) fn version(text: Option<String>) -> Result<Option<VersionId>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    VersionId::parse(&text).map(Some).map_err(|_| Failure::argument("Invalid version id specified"))
+}
+
+/// With `If-Range`, a range is meant only for the object it names; of any other the whole is wanted.
+async fn honour_if_range(store: &Store, get: &mut GetObject, lifted: &Lifted) -> Result<(), Failure> {
+    let ranged = matches!(get.selection, Selection::From { .. } | Selection::Last { .. });
+    let Some(wanted) = lifted.text(IF_RANGE).filter(|_| ranged) else { return Ok(()) };
+    let whole = GetObject { selection: Selection::Whole, conditions: ReadConditions::default(), ..get.clone() };
+    let object = store.head_object(&whole).await?.object;
+    let same = match conditions::date(wanted) {
+        Some(date) => date.seconds() == object.modified.seconds(),
+        // A weak tag never stands for the same bytes.
+        None => !wanted.starts_with("W/") && ETagMatch::parse(wanted).matches(&object.etag),
+    };
+    if !same {
+        get.selection = Selection::Whole;
+    }
+    Ok(())
+}
+
+/// The stream as s3s carries it; an error in it breaks the connection.
+fn outgoing(stream: BodyStream) -> StreamingBlob {
+    let frames = futures::TryStreamExt::map_ok(stream, http_body::Frame::data);
+    StreamingBlob::from(Body::http_body_unsync(StreamBody::new(frames)))
+}
+
+fn content_range(head: &ObjectHead) -> Option<String> {
+    let last = head.range.end.checked_sub(1).filter(|last| *last >= head.range.start)?;
+    if !head.partial {
+        return None;
+    }
+    Some(format!("bytes {}-{last}/{}", head.range.start, head.object.size))
+}
+
+fn status(head: &ObjectHead) -> Option<StatusCode> {
+    if head.partial { Some(StatusCode::PARTIAL_CONTENT) } else { None }
+}
+
+/// `Expires` goes out as it came in, even if it is no date.
+fn set_expires(headers: &mut http::HeaderMap, head: &ObjectHead) {
+    let expires = head.object.metadata.expires.as_deref();
+    if let Some(value) = expires.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok()) {
+        headers.insert(EXPIRES, value);
+    }
+}
+
+impl From<GetObjectError> for Failure {
+    fn from(error: GetObjectError) -> Self {
+        match error {
+            GetObjectError::NoSuchBucket => Code::NO_SUCH_BUCKET.into(),
+            GetObjectError::NoSuchKey => Code::NO_SUCH_KEY.into(),
+            GetObjectError::NoSuchVersion => Code::NO_SUCH_VERSION.into(),
+            GetObjectError::NotModified { etag, modified } => {
+                let mut failure = Failure::new(Code::NOT_MODIFIED);
+                if let Ok(value) = HeaderValue::try_from(format!("\"{etag}\"")) {
+                    failure = failure.with_header(ETAG, value);
+                }
+                let mut date = Vec::new();
+                if http_time(modified).format(TimestampFormat::HttpDate, &mut date).is_ok()
+                    && let Ok(value) = HeaderValue::from_bytes(&date)
+                {
+                    failure = failure.with_header(LAST_MODIFIED, value);
+                }
+                failure
+            }
+            GetObjectError::PreconditionFailed(_) => Code::PRECONDITION_FAILED.into(),
+            GetObjectError::RangeNotSatisfiable { size } => {
+                let failure = Failure::new(Code::INVALID_RANGE);
+                match HeaderValue::try_from(format!("bytes */{size}")) {
+                    Ok(value) => failure.with_header(http::header::CONTENT_RANGE, value),
+                    Err(_) => failure,
+                }
+            }
+            GetObjectError::NoSuchPart { .. } => Code::INVALID_PART_NUMBER.into(),
+            GetObjectError::Fault(fault) => fault.into(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! PutObject, and what UploadPart shares with it: the body on its way in.
+
+use http::{Extensions, HeaderMap};
+use s3s::dto::{ETag as WireETag, PutObjectInput, PutObjectOutput, StreamingBlob};
+use s3s::{S3Request, S3Response};
+use storage_engine::backend::{BodySource, SourceError};
+use storage_engine::store::body::{ChecksumRequest, NewBody};
+use storage_engine::store::error::BodyError;
+use storage_engine::store::object::put::{PutObject, PutObjectError};
+
+use crate::access::{Action, Resource};
+use crate::auth::{self, Payload};
+use crate::s3::body;
+use crate::s3::conditions;
+use crate::s3::convert::{
+    self, Texts, algorithm_name, announced_checksum, bucket_name, checksum_text, declared_checksum, object_key,
+    set_checksum, type_name,
+};
+use crate::s3::error::{Code, Failure};
+use crate::s3::front::Front;
+use crate::s3::normalise::Lifted;
+
+pub(crate) async fn put(
+    front: &Front,
+    req: S3Request<PutObjectInput>,
+) -> Result<S3Response<PutObjectOutput>, Failure> {
+    let input = req.input;
+    let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
+    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let store = front.open(&req.extensions, Action::PutObject, resource)?;
+    let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
+    let texts = Texts {
+        cache_control: input.cache_control,
+        content_disposition: input.content_disposition,
+        content_encoding: input.content_encoding,
+        content_language: input.content_language,
+        content_type: input.content_type,
+        storage_class: input.storage_class,
+        user: input.metadata,
+    };
+    let metadata = convert::metadata(texts, &lifted)?;
+    let checksum = checksum_request(&req.headers, &req.extensions)?;
+    let body = source(input.body, input.content_length, input.content_md5.as_deref(), &req.extensions, checksum)?;
+    let put = PutObject { bucket, key, metadata, body, condition: conditions::of_write(&lifted) };
+    let stored = store.put_object(put).await.map_err(put_failed)?;
+    let mut output =
+        PutObjectOutput { e_tag: Some(WireETag::Strong(stored.etag.to_string())), ..PutObjectOutput::default() };
+    if let Some(checksum) = stored.checksum {
+        set_checksum!(output, checksum.value, checksum_text(&checksum.value, None));
+        output.checksum_type = Some(type_name(checksum.kind).to_owned().into());
+    }
+    Ok(S3Response::new(output))
+}
+
+/// The body as the store takes it. A length must be declared, as AWS demands.
+pub(crate) fn source(
+    blob: Option<StreamingBlob>,
+    content_length: Option<i64>,
+    content_md5: Option<&str>,
+    extensions: &Extensions,
+    checksum: ChecksumRequest<'static>,
+) -> Result<NewBody<'static>, Failure> {
+    let declared = match extensions.get::<Payload>() {
+        Some(payload) => payload.decoded_length,
+        None => content_length.and_then(|len| u64::try_from(len).ok()),
+    };
+    let len = declared.ok_or(Code::MISSING_CONTENT_LENGTH)?;
+    let content_md5 = match content_md5 {
+        Some(text) => Some(convert::decode_md5(text).ok_or(Code::INVALID_DIGEST)?),
+        None => None,
+    };
+    let source: BodySource<'static> = match blob {
+        Some(blob) => Box::pin(blob),
+        None => Box::pin(futures::stream::empty()),
+    };
+    Ok(NewBody { source, len: Some(len), content_md5, checksum })
+}
+
+/// Which checksum the request asks to verify and keep: of a header, of a trailer to come, or by name only.
+pub(crate) fn checksum_request(
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<ChecksumRequest<'static>, Failure> {
+    let declared = declared_checksum(headers)?;
+    match (declared, announced_checksum(extensions)) {
+        (Some(_), Some(_)) => {
+            let message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
+            Err(Failure::because(Code::INVALID_REQUEST, message))
+        }
+        (Some(checksum), None) => {
+            if named_algorithm(headers)?.is_some_and(|named| named != checksum.algorithm()) {
+                let message = "Value for x-amz-sdk-checksum-algorithm header is invalid.";
+                return Err(Failure::because(Code::INVALID_REQUEST, message));
+            }
+            Ok(ChecksumRequest::Verify(checksum))
+        }
+        (None, Some(algorithm)) => {
+            let trailers = extensions.get::<Payload>().map(|payload| payload.trailers.clone());
+            let ask = move || {
+                let trailers = trailers.as_ref().and_then(auth::Trailers::received);
+                let Some(trailers) = trailers else { return Ok(None) };
+                let malformed = |_| SourceError::from(auth::BodyError::TrailerMalformed("the checksum is not valid"));
+                declared_checksum(trailers).map_err(malformed)
+            };
+            Ok(ChecksumRequest::VerifyAfter(algorithm, Box::new(ask)))
+        }
+        (None, None) => Ok(named_algorithm(headers)?.map_or(ChecksumRequest::None, ChecksumRequest::Compute)),
+    }
+}
+
+fn named_algorithm(
+    headers: &HeaderMap,
+) -> Result<Option<storage_engine::store::checksum::ChecksumAlgorithm>, Failure> {
+    let header = headers.get("x-amz-checksum-algorithm").or_else(|| headers.get("x-amz-sdk-checksum-algorithm"));
+    let Some(named) = header else { return Ok(None) };
+    convert::algorithm(named.to_str().unwrap_or_default()).map(Some)
+}
+
+pub(crate) fn body_failed(error: BodyError) -> Failure {
+    match error {
+        BodyError::Source(source) => body::failed(&*source),
+        BodyError::Incomplete { .. } | BodyError::Overlong { .. } => {
+            Failure::because(Code::INCOMPLETE_BODY, error.to_string())
+        }
+        BodyError::TooLarge { .. } => Code::ENTITY_TOO_LARGE.into(),
+        BodyError::BadDigest => {
+            Failure::because(Code::BAD_DIGEST, "The Content-MD5 you specified did not match what we received.")
+        }
+        BodyError::ChecksumMismatch(algorithm) => {
+            let name = algorithm_name(algorithm);
+            let message = format!("The {name} you specified did not match the calculated checksum.");
+            Failure::because(Code::BAD_DIGEST, message)
+        }
+    }
+}
+
+pub(crate) fn put_failed(error: PutObjectError) -> Failure {
+    match error {
+        PutObjectError::NoSuchBucket => Code::NO_SUCH_BUCKET.into(),
+        PutObjectError::BucketBusy => Code::OPERATION_ABORTED.into(),
+        PutObjectError::Metadata(error) => Failure::because(Code::METADATA_TOO_LARGE, error.to_string()),
+        PutObjectError::Refused(refused) => refused.into(),
+        PutObjectError::Body(error) => body_failed(error),
+        PutObjectError::Fault(fault) => fault.into(),
+    }
+}

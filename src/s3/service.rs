@@ -1,0 +1,161 @@
+//! The way of one request through the front: target, guard, headers, body, s3s, and the finished answer.
+//!
+//! Owns the order of these steps and the headers every answer carries. It never looks into an operation.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::header::{CONTENT_LENGTH, SERVER};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use s3s::Body;
+use s3s::config::StaticConfigProvider;
+use s3s::service::{S3Service as Routes, S3ServiceBuilder};
+use storage_engine::store::Store;
+
+use super::error::{Circumstances, Code, Failure, finish};
+use super::front::Front;
+use super::guard;
+use super::normalise;
+use super::target::{Domains, Target};
+use super::{body, xml};
+use crate::http::request_id::RequestId;
+
+/// Any error of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response's body: an error in it must break the connection.
+pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
+
+/// What the front must be told.
+#[derive(Clone, Debug)]
+pub struct S3Config {
+    /// Domains whose labels are bucket names; empty for path style only.
+    pub domains: Vec<String>,
+    /// The region an operator named; `None`: buckets may be asked for in any.
+    pub region: Option<String>,
+    /// Names this run of the server in error documents.
+    pub host_id: String,
+}
+
+/// The S3 front over one store, as a `tower` service. Requests come authenticated: an `Identity` in the extensions (none
+/// means anonymous), a plain body.
+pub fn service(store: Store, config: S3Config) -> S3Service {
+    let domains = Domains::new(config.domains);
+    let mut builder = S3ServiceBuilder::new(Front::new(store, config.region));
+    let mut limits = s3s::config::S3Config::default();
+    limits.xml_max_body_size = body::XML_BYTES_MAX;
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
+    builder.set_validation(AnyName);
+    if !domains.is_empty() {
+        builder.set_host(domains.clone());
+    }
+    S3Service { inner: Arc::new(Inner { routes: builder.build(), domains, host_id: config.host_id }) }
+}
+
+/// See [`service`]. Clones share everything.
+#[derive(Clone)]
+pub struct S3Service {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    routes: Routes,
+    domains: Domains,
+    host_id: String,
+}
+
+/// Names are judged by the store's own rules, in one place.
+struct AnyName;
+
+impl s3s::validation::NameValidation for AnyName {
+    fn validate_bucket_name(&self, _name: &str) -> bool {
+        true
+    }
+}
+
+impl S3Service {
+    /// Answers one request. Every failure is an answer, too.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (parts, body) = request.into_parts();
+        let method = parts.method.clone();
+        let resource = parts.uri.path().to_owned();
+        let request_id = parts.extensions.get::<RequestId>().map(RequestId::to_string).unwrap_or_default();
+        let target = self.inner.domains.target(&parts.uri, &parts.headers);
+        let mut response = match self.prepare(parts, body, target.as_ref()).await {
+            Ok(request) => self.route(request).await,
+            Err(failure) => failure.into_response(),
+        };
+        if !response.status().is_success() {
+            let target = target.as_ref();
+            let about = Circumstances {
+                method: &method,
+                target,
+                resource: &resource,
+                request_id: &request_id,
+                host_id: &self.inner.host_id,
+            };
+            finish(&mut response, &about);
+        } else if let Some(document) = response.body().bytes() {
+            *response.body_mut() = Body::from(xml::mend(document));
+        }
+        response.headers_mut().insert(SERVER, HeaderValue::from_static("Drystone"));
+        response.map(|body| body.boxed_unsync())
+    }
+
+    async fn prepare<B>(&self, mut parts: Parts, body: B, target: Option<&Target>) -> Result<Request<Body>, Failure>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let target = target.ok_or(Code::INVALID_URI)?;
+        let query = guard::parameters(parts.uri.query());
+        normalise::unfold_query(&query, &mut parts.headers)?;
+        guard::check(&parts.method, target, &query, &parts.headers)?;
+        let lifted = normalise::lift(&parts.method, &mut parts.headers);
+        parts.extensions.insert(lifted);
+        let body = if body::is_document(&parts.method, target) {
+            let document = body::document(&parts, target, body).await?;
+            parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(document.len()));
+            Body::from(document)
+        } else {
+            Body::http_body_unsync(body.map_err(Into::into))
+        };
+        Ok(Request::from_parts(parts, body))
+    }
+
+    async fn route(&self, request: Request<Body>) -> Response<Body> {
+        match self.inner.routes.call(request).await {
+            Ok(response) => response,
+            Err(_) => Failure::new(Code::INTERNAL_ERROR).into_response(),
+        }
+    }
+}
+
+impl<B> tower::Service<Request<B>> for S3Service
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.handle(request).await) })
+    }
+}
