@@ -4,12 +4,16 @@
 //! - [`cli`]: the commands of the binary.
 //! - [`server`]: the only wiring: opens the engine, builds the fronts, listens, drains, stops.
 //! - [`http`]: the edge that all fronts share: TLS, limits, request ids, health.
+//! - [`access`]: may they. One decision for every front.
 //! - [`auth`]: who is calling. It comes before every S3 route.
+//! - [`s3`]: the S3 front: routes, XML, errors, and the guard that refuses what is not built.
 //! - [`telemetry`]: logs and metrics.
 
+pub mod access;
 pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod s3;
 pub mod server;
 pub mod telemetry;

@@ -17,7 +17,10 @@ pub enum Resource<'a> {
     /// The service itself, as for listing buckets.
     Service,
     Bucket(&'a str),
-    Object { bucket: &'a str, key: &'a str },
+    Object {
+        bucket: &'a str,
+        key: &'a str,
+    },
 }
 
 /// Facts of the request that a decision may depend on.
@@ -84,7 +87,10 @@ mod tests {
     #[test]
     fn root_may_do_everything_and_anonymous_nothing() {
         for action in Action::ALL {
-            let resource = Resource::Object { bucket: "bucket", key: "key" };
+            let resource = Resource::Object {
+                bucket: "bucket",
+                key: "key",
+            };
             let grant = decide(&Identity::Root, *action, resource, &Context::default()).unwrap();
             assert_eq!(grant.action(), *action);
             let denied = decide(&Identity::Anonymous, *action, resource, &Context::default()).unwrap_err();

@@ -13,9 +13,9 @@ use md5::{Digest, Md5};
 
 use super::convert::{declared_checksum, decode_md5};
 use super::error::{Code, Failure};
-use super::service::BoxError;
 use super::target::Target;
 use crate::auth::{BodyError, Payload};
+use crate::http::body::BoxError;
 
 /// Largest XML document of a request, in bytes: DeleteObjects with 1,000 long keys stays below it.
 pub(crate) const XML_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -35,7 +35,11 @@ where
     let limited = Limited::new(body, XML_BYTES_MAX);
     let bytes = limited.collect().await.map_err(|error| failed(&*error))?.to_bytes();
     if let Some(declared) = parts.headers.get("content-md5") {
-        let declared = declared.to_str().ok().and_then(decode_md5).ok_or(Code::INVALID_DIGEST)?;
+        let declared = declared
+            .to_str()
+            .ok()
+            .and_then(decode_md5)
+            .ok_or(Code::INVALID_DIGEST)?;
         if Md5::digest(&bytes).as_slice() != declared {
             return Err(Code::BAD_DIGEST.into());
         }
@@ -43,7 +47,10 @@ where
     if matches!(target, Target::Object { .. }) {
         return Ok(bytes);
     }
-    let trailers = parts.extensions.get::<Payload>().and_then(|payload| payload.trailers.received());
+    let trailers = parts
+        .extensions
+        .get::<Payload>()
+        .and_then(|payload| payload.trailers.received());
     let no_trailers = HeaderMap::new();
     for headers in [&parts.headers, trailers.unwrap_or(&no_trailers)] {
         if declared_checksum(headers)?.is_some_and(|declared| declared.algorithm().of(&bytes) != declared) {

@@ -28,7 +28,10 @@ pub(crate) async fn create(
     match store.create_bucket(&bucket, &region).await {
         Ok(_) => {
             let location = Some(format!("/{bucket}"));
-            Ok(S3Response::new(CreateBucketOutput { location, ..CreateBucketOutput::default() }))
+            Ok(S3Response::new(CreateBucketOutput {
+                location,
+                ..CreateBucketOutput::default()
+            }))
         }
         Err(CreateBucketError::AlreadyOwnedByYou) => Err(Code::BUCKET_ALREADY_OWNED.into()),
         Err(CreateBucketError::Fault(fault)) => Err(fault.into()),
@@ -39,11 +42,17 @@ pub(crate) async fn create(
 /// no operator chose one. Empty: AWS's first.
 fn location(front: &Front, configuration: Option<CreateBucketConfiguration>) -> Result<String, Failure> {
     let own = || front.own_region().unwrap_or_default().to_owned();
-    let Some(configuration) = configuration else { return Ok(own()) };
+    let Some(configuration) = configuration else {
+        return Ok(own());
+    };
     if configuration.bucket.is_some() || configuration.location.is_some() {
         return Err(Failure::not_built("a directory bucket"));
     }
-    match configuration.location_constraint.as_ref().map(BucketLocationConstraint::as_str) {
+    match configuration
+        .location_constraint
+        .as_ref()
+        .map(BucketLocationConstraint::as_str)
+    {
         None | Some("" | NO_REGION) => Ok(own()),
         Some(asked) if front.own_region().is_none_or(|own| own == asked) => Ok(asked.to_owned()),
         Some(asked) => {
@@ -60,8 +69,15 @@ pub(crate) async fn head(
     let bucket = bucket_name(req.input.bucket)?;
     let store = front.open(&req.extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))?;
     let found = store.head_bucket(&bucket).await?;
-    let region = if found.region.is_empty() { NO_REGION.to_owned() } else { found.region };
-    Ok(S3Response::new(HeadBucketOutput { bucket_region: Some(region), ..HeadBucketOutput::default() }))
+    let region = if found.region.is_empty() {
+        NO_REGION.to_owned()
+    } else {
+        found.region
+    };
+    Ok(S3Response::new(HeadBucketOutput {
+        bucket_region: Some(region),
+        ..HeadBucketOutput::default()
+    }))
 }
 
 pub(crate) async fn delete(
@@ -71,7 +87,10 @@ pub(crate) async fn delete(
     let bucket = bucket_name(req.input.bucket)?;
     let store = front.open(&req.extensions, Action::DeleteBucket, Resource::Bucket(bucket.as_str()))?;
     match store.delete_bucket(&bucket).await {
-        Ok(()) => Ok(S3Response::with_status(DeleteBucketOutput {}, http::StatusCode::NO_CONTENT)),
+        Ok(()) => Ok(S3Response::with_status(
+            DeleteBucketOutput {},
+            http::StatusCode::NO_CONTENT,
+        )),
         Err(DeleteBucketError::NoSuchBucket) => Err(Code::NO_SUCH_BUCKET.into()),
         Err(DeleteBucketError::NotEmpty) => Err(Code::BUCKET_NOT_EMPTY.into()),
         Err(DeleteBucketError::Busy) => Err(Code::OPERATION_ABORTED.into()),
@@ -84,7 +103,11 @@ pub(crate) async fn locate(
     req: S3Request<GetBucketLocationInput>,
 ) -> Result<S3Response<GetBucketLocationOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
-    let store = front.open(&req.extensions, Action::GetBucketLocation, Resource::Bucket(bucket.as_str()))?;
+    let store = front.open(
+        &req.extensions,
+        Action::GetBucketLocation,
+        Resource::Bucket(bucket.as_str()),
+    )?;
     let found = store.head_bucket(&bucket).await?;
     // AWS calls its first region by no name at all here.
     let named = Some(found.region).filter(|region| !region.is_empty() && region != NO_REGION);
@@ -101,7 +124,11 @@ pub(crate) async fn list(
     let limit = match input.max_buckets {
         None => BUCKETS_MAX,
         Some(limit) if (1..=BUCKETS_MAX).contains(&limit) => limit,
-        Some(_) => return Err(Failure::argument("Argument max-buckets must be an integer between 1 and 10000.")),
+        Some(_) => {
+            return Err(Failure::argument(
+                "Argument max-buckets must be an integer between 1 and 10000.",
+            ));
+        }
     };
     let limit = usize::try_from(limit).unwrap_or_default();
     let prefix = input.prefix.unwrap_or_default();
@@ -110,7 +137,13 @@ pub(crate) async fn list(
     // The store's pages are smaller than the largest one asked for here.
     loop {
         let wanted = limit.saturating_sub(buckets.len());
-        let page = store.list_buckets(ListBuckets { prefix: prefix.clone(), after, limit: wanted }).await?;
+        let page = store
+            .list_buckets(ListBuckets {
+                prefix: prefix.clone(),
+                after,
+                limit: wanted,
+            })
+            .await?;
         buckets.extend(page.buckets);
         after = page.next;
         if after.is_none() || buckets.len() >= limit {
@@ -134,6 +167,11 @@ pub(crate) async fn list(
         })
         .collect();
     let prefix = Some(prefix).filter(|prefix| !prefix.is_empty());
-    let output = ListBucketsOutput { buckets: Some(buckets), continuation_token: after, owner: Some(owner()), prefix };
+    let output = ListBucketsOutput {
+        buckets: Some(buckets),
+        continuation_token: after,
+        owner: Some(owner()),
+        prefix,
+    };
     Ok(S3Response::new(output))
 }

@@ -12,12 +12,23 @@ use super::normalise::{COPY_IF_MATCH, COPY_IF_MODIFIED, COPY_IF_NONE_MATCH, COPY
 
 /// The conditions of a GET or HEAD.
 pub(crate) fn of_read(lifted: &Lifted) -> ReadConditions {
-    read(lifted, [&IF_MATCH, &IF_NONE_MATCH, &IF_MODIFIED_SINCE, &IF_UNMODIFIED_SINCE])
+    read(
+        lifted,
+        [&IF_MATCH, &IF_NONE_MATCH, &IF_MODIFIED_SINCE, &IF_UNMODIFIED_SINCE],
+    )
 }
 
 /// The conditions a copy puts on its source.
 pub(crate) fn of_copy_source(lifted: &Lifted) -> ReadConditions {
-    read(lifted, [&COPY_IF_MATCH, &COPY_IF_NONE_MATCH, &COPY_IF_MODIFIED, &COPY_IF_UNMODIFIED])
+    read(
+        lifted,
+        [
+            &COPY_IF_MATCH,
+            &COPY_IF_NONE_MATCH,
+            &COPY_IF_MODIFIED,
+            &COPY_IF_UNMODIFIED,
+        ],
+    )
 }
 
 /// The conditions of a write on what stands under its key.
@@ -107,7 +118,10 @@ mod tests {
 
     #[test]
     fn dates_are_http_dates_or_ignored() {
-        assert_eq!(date("Wed, 21 Oct 2015 07:28:00 GMT").map(|t| t.seconds()), Some(1_445_412_480));
+        assert_eq!(
+            date("Wed, 21 Oct 2015 07:28:00 GMT").map(|t| t.seconds()),
+            Some(1_445_412_480)
+        );
         assert_eq!(date("2015-10-21"), None);
         assert_eq!(date("Thu, 01 Jan 1960 00:00:00 GMT"), None);
     }

@@ -59,7 +59,10 @@ pub(crate) async fn of_object(
     (bucket, key, version_id): (String, String, Option<String>),
 ) -> Result<(), Failure> {
     let get = lookup(bucket, key, version_id, None, &Lifted::default())?;
-    let resource = Resource::Object { bucket: get.bucket.as_str(), key: get.key.as_str() };
+    let resource = Resource::Object {
+        bucket: get.bucket.as_str(),
+        key: get.key.as_str(),
+    };
     front.open(extensions, action, resource)?.head_object(&get).await?;
     Ok(())
 }
@@ -72,7 +75,10 @@ pub(crate) async fn no_lock<T>(
     object: (String, String, Option<String>),
 ) -> Result<T, Failure> {
     of_object(front, extensions, action, object).await?;
-    Err(Failure::because(Code::INVALID_REQUEST, "Bucket is missing Object Lock Configuration"))
+    Err(Failure::because(
+        Code::INVALID_REQUEST,
+        "Bucket is missing Object Lock Configuration",
+    ))
 }
 
 fn full_control() -> Vec<AclGrant> {
@@ -83,21 +89,36 @@ fn full_control() -> Vec<AclGrant> {
         type_: Type::from_static(Type::CANONICAL_USER),
         uri: None,
     };
-    vec![AclGrant { grantee: Some(grantee), permission: Some(Permission::from_static(Permission::FULL_CONTROL)) }]
+    vec![AclGrant {
+        grantee: Some(grantee),
+        permission: Some(Permission::from_static(Permission::FULL_CONTROL)),
+    }]
 }
 
 pub(crate) fn bucket_acl() -> GetBucketAclOutput {
-    GetBucketAclOutput { grants: Some(full_control()), owner: Some(owner()) }
+    GetBucketAclOutput {
+        grants: Some(full_control()),
+        owner: Some(owner()),
+    }
 }
 
 pub(crate) fn object_acl() -> GetObjectAclOutput {
-    GetObjectAclOutput { grants: Some(full_control()), owner: Some(owner()), request_charged: None }
+    GetObjectAclOutput {
+        grants: Some(full_control()),
+        owner: Some(owner()),
+        request_charged: None,
+    }
 }
 
 pub(crate) fn object_tagging() -> GetObjectTaggingOutput {
-    GetObjectTaggingOutput { tag_set: Vec::new(), version_id: None }
+    GetObjectTaggingOutput {
+        tag_set: Vec::new(),
+        version_id: None,
+    }
 }
 
 pub(crate) fn request_payment() -> GetBucketRequestPaymentOutput {
-    GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) }
+    GetBucketRequestPaymentOutput {
+        payer: Some(Payer::from_static(Payer::BUCKET_OWNER)),
+    }
 }

@@ -28,7 +28,10 @@ pub(crate) const OWNER_NAME: &str = "drystone";
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
 
 pub(crate) fn owner() -> Owner {
-    Owner { display_name: Some(OWNER_NAME.to_owned()), id: Some(OWNER_ID.to_owned()) }
+    Owner {
+        display_name: Some(OWNER_NAME.to_owned()),
+        id: Some(OWNER_ID.to_owned()),
+    }
 }
 
 pub(crate) fn bucket_name(text: String) -> Result<BucketName, Failure> {
@@ -90,8 +93,14 @@ pub(crate) fn metadata(texts: Texts, lifted: &Lifted) -> Result<Metadata, Failur
 }
 
 /// Classes that are served at once. They change nothing here but their echo; archive classes are refused before.
-const STORAGE_CLASSES: [&str; 6] =
-    ["STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"];
+const STORAGE_CLASSES: [&str; 6] = [
+    "STANDARD",
+    "REDUCED_REDUNDANCY",
+    "STANDARD_IA",
+    "ONEZONE_IA",
+    "INTELLIGENT_TIERING",
+    "GLACIER_IR",
+];
 
 pub(crate) fn storage_class(asked: Option<dto::StorageClass>) -> Result<Option<String>, Failure> {
     match asked.as_ref().map(dto::StorageClass::as_str) {
@@ -102,7 +111,10 @@ pub(crate) fn storage_class(asked: Option<dto::StorageClass>) -> Result<Option<S
 }
 
 pub(crate) fn content_type(metadata: &Metadata) -> String {
-    metadata.content_type.clone().unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned())
+    metadata
+        .content_type
+        .clone()
+        .unwrap_or_else(|| DEFAULT_CONTENT_TYPE.to_owned())
 }
 
 const CHECKSUM_HEADERS: [(&str, ChecksumAlgorithm); 5] = [
@@ -118,9 +130,11 @@ pub(crate) fn declared_checksum(headers: &HeaderMap) -> Result<Option<Checksum>,
     let mut declared = None;
     for (name, algorithm) in CHECKSUM_HEADERS {
         let Some(value) = headers.get(name) else { continue };
-        let checksum = value.to_str().ok().and_then(|text| checksum(algorithm, text)).ok_or_else(|| {
-            Failure::because(Code::INVALID_REQUEST, format!("Value for {name} header is invalid."))
-        })?;
+        let checksum = value
+            .to_str()
+            .ok()
+            .and_then(|text| checksum(algorithm, text))
+            .ok_or_else(|| Failure::because(Code::INVALID_REQUEST, format!("Value for {name} header is invalid.")))?;
         if declared.replace(checksum).is_some() {
             let message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
             return Err(Failure::because(Code::INVALID_REQUEST, message));
@@ -176,7 +190,10 @@ pub(crate) fn checksum_type(text: &str) -> Result<ChecksumType, Failure> {
     match text {
         "FULL_OBJECT" => Ok(ChecksumType::FullObject),
         "COMPOSITE" => Ok(ChecksumType::Composite),
-        _ => Err(Failure::because(Code::INVALID_REQUEST, "Value for x-amz-checksum-type header is invalid.")),
+        _ => Err(Failure::because(
+            Code::INVALID_REQUEST,
+            "Value for x-amz-checksum-type header is invalid.",
+        )),
     }
 }
 
@@ -204,7 +221,12 @@ macro_rules! set_checksum {
 pub(crate) use set_checksum;
 
 /// What listings leave readable under `encoding-type=url`, as AWS does.
-const URL_SAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/');
+const URL_SAFE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'*')
+    .remove(b'/');
 
 /// How a listing writes keys and prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,16 +275,26 @@ mod tests {
     #[test]
     fn one_valid_checksum_may_be_declared() {
         let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
-            pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+            pairs
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect()
         };
         let good = declared_checksum(&headers(&[("x-amz-checksum-crc32", "y/Q5Jg==")])).unwrap();
         assert_eq!(good, Some(ChecksumAlgorithm::Crc32.of(b"123456789")));
         for bad in [
             &[("x-amz-checksum-crc32", "y/Q5Jg")][..],
             &[("x-amz-checksum-sha256", "y/Q5Jg==")],
-            &[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "y/Q5Jg==")],
+            &[
+                ("x-amz-checksum-crc32", "y/Q5Jg=="),
+                ("x-amz-checksum-crc32c", "y/Q5Jg=="),
+            ],
         ] {
-            assert_eq!(declared_checksum(&headers(bad)).unwrap_err().code, Code::INVALID_REQUEST, "{bad:?}");
+            assert_eq!(
+                declared_checksum(&headers(bad)).unwrap_err().code,
+                Code::INVALID_REQUEST,
+                "{bad:?}"
+            );
         }
     }
 }

@@ -30,9 +30,15 @@ pub(crate) async fn object(
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let source = source(input.copy_source, &lifted)?;
-    let from = Resource::Object { bucket: source.bucket.as_str(), key: source.key.as_str() };
+    let from = Resource::Object {
+        bucket: source.bucket.as_str(),
+        key: source.key.as_str(),
+    };
     front.open(&req.extensions, Action::GetObject, from)?;
-    let to = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let to = Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::PutObject, to)?;
     let class = storage_class(input.storage_class.clone())?;
     let replaced = Texts {
@@ -49,9 +55,21 @@ pub(crate) async fn object(
         Some(MetadataDirective::REPLACE) => Some(convert::metadata(replaced, &lifted)?),
         Some(_) => return Err(Failure::argument("Unknown metadata directive.")),
     };
-    let checksum = input.checksum_algorithm.as_ref().map(|name| convert::algorithm(name.as_str())).transpose()?;
+    let checksum = input
+        .checksum_algorithm
+        .as_ref()
+        .map(|name| convert::algorithm(name.as_str()))
+        .transpose()?;
     let condition = conditions::of_write(&lifted);
-    let copy = CopyObject { source, bucket, key, metadata, storage_class: class, checksum, condition };
+    let copy = CopyObject {
+        source,
+        bucket,
+        key,
+        metadata,
+        storage_class: class,
+        checksum,
+        condition,
+    };
     let stored = store.copy_object(copy).await?;
     let mut result = CopyObjectResult {
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),
@@ -62,7 +80,10 @@ pub(crate) async fn object(
         set_checksum!(result, checksum.value, checksum_text(&checksum.value, None));
         result.checksum_type = Some(type_name(checksum.kind).to_owned().into());
     }
-    Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(result),
+        ..CopyObjectOutput::default()
+    }))
 }
 
 pub(crate) async fn part(
@@ -72,7 +93,10 @@ pub(crate) async fn part(
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut source = source(input.copy_source, &lifted)?;
-    let from = Resource::Object { bucket: source.bucket.as_str(), key: source.key.as_str() };
+    let from = Resource::Object {
+        bucket: source.bucket.as_str(),
+        key: source.key.as_str(),
+    };
     front.open(&req.extensions, Action::GetObject, from)?;
     let place = PartPlace {
         bucket: bucket_name(input.bucket)?,
@@ -80,7 +104,10 @@ pub(crate) async fn part(
         upload: UploadId::parse(&input.upload_id)?,
         number: part_number(input.part_number)?,
     };
-    let to = Resource::Object { bucket: place.bucket.as_str(), key: place.key.as_str() };
+    let to = Resource::Object {
+        bucket: place.bucket.as_str(),
+        key: place.key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::PutObject, to)?;
     let selection = select(store, &mut source, input.copy_source_range.as_deref()).await?;
     let part = store.upload_part_copy(&place, &source, selection).await?;
@@ -92,11 +119,19 @@ pub(crate) async fn part(
     if let Some(checksum) = part.checksum {
         set_checksum!(result, checksum, checksum_text(&checksum, None));
     }
-    Ok(S3Response::new(UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() }))
+    Ok(S3Response::new(UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        ..UploadPartCopyOutput::default()
+    }))
 }
 
 fn source(wire: WireSource, lifted: &Lifted) -> Result<CopySource, Failure> {
-    let WireSource::Bucket { bucket, key, version_id } = wire else {
+    let WireSource::Bucket {
+        bucket,
+        key,
+        version_id,
+    } = wire
+    else {
         return Err(Failure::not_built("copying from an access point"));
     };
     Ok(CopySource {
@@ -109,8 +144,14 @@ fn source(wire: WireSource, lifted: &Lifted) -> Result<CopySource, Failure> {
 
 /// The range of a part copy. Unlike a GET's it must lie within the source, which is pinned by its ETag.
 async fn select(store: &Store, source: &mut CopySource, range: Option<&str>) -> Result<Selection, Failure> {
-    let Some(range) = range else { return Ok(Selection::Whole) };
-    let Some(RangeHeader::From { first, last: Some(last) }) = conditions::range(range) else {
+    let Some(range) = range else {
+        return Ok(Selection::Whole);
+    };
+    let Some(RangeHeader::From {
+        first,
+        last: Some(last),
+    }) = conditions::range(range)
+    else {
         let message = "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last \
                        are the zero-based offsets of the first and last bytes to copy";
         return Err(Failure::argument(message));
@@ -124,11 +165,17 @@ async fn select(store: &Store, source: &mut CopySource, range: Option<&str>) -> 
     };
     let object = store.head_object(&whole).await.map_err(CopySourceError::from)?.object;
     if last >= object.size {
-        let message = format!("Range specified is not valid for source object of size: {}", object.size);
+        let message = format!(
+            "Range specified is not valid for source object of size: {}",
+            object.size
+        );
         return Err(Failure::because(Code::INVALID_RANGE, message));
     }
     source.conditions.if_match = Some(ETagMatch::OneOf(vec![object.etag.to_string()]));
-    Ok(Selection::From { first, last: Some(last) })
+    Ok(Selection::From {
+        first,
+        last: Some(last),
+    })
 }
 
 impl From<CopySourceError> for Failure {

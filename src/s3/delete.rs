@@ -30,14 +30,25 @@ pub(crate) async fn one(
 ) -> Result<S3Response<DeleteObjectOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let resource = Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::DeleteObject, resource)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let condition = conditions::of_write(&lifted);
     let echo = input.version_id.clone();
-    let delete = DeleteObject { bucket, key, version: version(input.version_id)?, condition };
+    let delete = DeleteObject {
+        bucket,
+        key,
+        version: version(input.version_id)?,
+        condition,
+    };
     store.delete_object(&delete).await?;
-    let output = DeleteObjectOutput { version_id: echo, ..DeleteObjectOutput::default() };
+    let output = DeleteObjectOutput {
+        version_id: echo,
+        ..DeleteObjectOutput::default()
+    };
     Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
 }
 
@@ -64,7 +75,11 @@ pub(crate) async fn many(
     while let Some((key, version_id, answer)) = answers.next().await {
         match answer {
             Ok(()) if quiet => {}
-            Ok(()) => deleted.push(DeletedObject { key: Some(key), version_id, ..DeletedObject::default() }),
+            Ok(()) => deleted.push(DeletedObject {
+                key: Some(key),
+                version_id,
+                ..DeletedObject::default()
+            }),
             Err(failure) => errors.push(WireError {
                 code: Some(failure.code.name.to_owned()),
                 message: Some(failure.message().to_owned()),
@@ -73,7 +88,11 @@ pub(crate) async fn many(
             }),
         }
     }
-    let output = DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), request_charged: None };
+    let output = DeleteObjectsOutput {
+        deleted: Some(deleted),
+        errors: Some(errors),
+        request_charged: None,
+    };
     Ok(S3Response::new(output))
 }
 
@@ -88,12 +107,25 @@ async fn listed(
         return Err(Failure::not_built("a condition on modification time or size"));
     }
     let key = object_key(object.key)?;
-    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let resource = Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
+    };
     let store = front.open(extensions, Action::DeleteObject, resource)?;
     let if_match = object.e_tag.map(|etag| ETagMatch::parse(etag.value()));
-    let condition = WriteCondition { if_match, if_none_match: None };
+    let condition = WriteCondition {
+        if_match,
+        if_none_match: None,
+    };
     let version = version(object.version_id)?;
-    store.delete_object(&DeleteObject { bucket: bucket.clone(), key, version, condition }).await?;
+    store
+        .delete_object(&DeleteObject {
+            bucket: bucket.clone(),
+            key,
+            version,
+            condition,
+        })
+        .await?;
     Ok(())
 }
 

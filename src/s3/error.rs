@@ -116,16 +116,26 @@ impl Failure {
         if code.status == 503 {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
-        Self { code, message: None, headers }
+        Self {
+            code,
+            message: None,
+            headers,
+        }
     }
 
     pub(crate) fn because(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: Some(message.into()), ..Self::new(code) }
+        Self {
+            message: Some(message.into()),
+            ..Self::new(code)
+        }
     }
 
     /// What asks for a feature that is not built; `what` names it.
     pub(crate) fn not_built(what: &str) -> Self {
-        Self::because(Code::NOT_IMPLEMENTED, format!("{what} is not implemented by this server; nothing was stored."))
+        Self::because(
+            Code::NOT_IMPLEMENTED,
+            format!("{what} is not implemented by this server; nothing was stored."),
+        )
     }
 
     pub(crate) fn argument(message: impl Into<Cow<'static, str>>) -> Self {
@@ -210,7 +220,10 @@ fn status(code: u16) -> StatusCode {
 }
 
 fn bare_xml(code: &str, message: &str) -> String {
-    format!("<Error><Code>{code}</Code><Message>{}</Message></Error>", quick_xml::escape::partial_escape(message))
+    format!(
+        "<Error><Code>{code}</Code><Message>{}</Message></Error>",
+        quick_xml::escape::partial_escape(message)
+    )
 }
 
 /// The names a finished error carries besides its code.
@@ -248,8 +261,12 @@ pub(crate) fn finish(response: &mut Response<Body>, about: &Circumstances<'_>) {
         return;
     }
     let xml = full_xml(&code, &message, about);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(xml.len()));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(xml.len()));
     *response.body_mut() = Body::from(Bytes::from(xml));
 }
 
@@ -300,19 +317,37 @@ mod tests {
     use s3s::{S3Error, S3ErrorCode};
 
     fn about<'a>(method: &'a Method, target: &'a Target) -> Circumstances<'a> {
-        Circumstances { method, target: Some(target), resource: "/b/a<b", request_id: "R1", host_id: "H1" }
+        Circumstances {
+            method,
+            target: Some(target),
+            resource: "/b/a<b",
+            request_id: "R1",
+            host_id: "H1",
+        }
     }
 
     #[test]
     fn an_error_names_what_it_is_about() {
-        let target = Target::Object { bucket: "b".into(), key: "a<b\u{1}".into() };
+        let target = Target::Object {
+            bucket: "b".into(),
+            key: "a<b\u{1}".into(),
+        };
         let mut response = Failure::because(Code::NO_SUCH_KEY, "gone & lost").into_response();
         finish(&mut response, &about(&Method::GET, &target));
         let body = String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap();
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
-        assert!(body.contains("<Code>NoSuchKey</Code><Message>gone &amp; lost</Message>"), "{body}");
-        assert!(body.contains("<Key>a&lt;b&#x1;</Key><BucketName>b</BucketName><Resource>/b/a&lt;b</Resource>"), "{body}");
-        assert!(body.contains("<RequestId>R1</RequestId><HostId>H1</HostId></Error>"), "{body}");
+        assert!(
+            body.contains("<Code>NoSuchKey</Code><Message>gone &amp; lost</Message>"),
+            "{body}"
+        );
+        assert!(
+            body.contains("<Key>a&lt;b&#x1;</Key><BucketName>b</BucketName><Resource>/b/a&lt;b</Resource>"),
+            "{body}"
+        );
+        assert!(
+            body.contains("<RequestId>R1</RequestId><HostId>H1</HostId></Error>"),
+            "{body}"
+        );
     }
 
     #[test]

@@ -20,7 +20,10 @@ pub(crate) struct Front {
 
 impl Front {
     pub(crate) fn new(store: Store, region: Option<String>) -> Self {
-        Self { store: Behind::new(store), region }
+        Self {
+            store: Behind::new(store),
+            region,
+        }
     }
 
     /// The region an operator named; others are refused then.
@@ -66,10 +69,7 @@ impl S3 for Front {
         Ok(bucket::create(self, req).await?)
     }
 
-    async fn head_bucket(
-        &self,
-        req: S3Request<dto::HeadBucketInput>,
-    ) -> S3Result<S3Response<dto::HeadBucketOutput>> {
+    async fn head_bucket(&self, req: S3Request<dto::HeadBucketInput>) -> S3Result<S3Response<dto::HeadBucketOutput>> {
         Ok(bucket::head(self, req).await?)
     }
 
@@ -115,24 +115,15 @@ impl S3 for Front {
         Ok(list::versions(self, req).await?)
     }
 
-    async fn put_object(
-        &self,
-        req: S3Request<dto::PutObjectInput>,
-    ) -> S3Result<S3Response<dto::PutObjectOutput>> {
+    async fn put_object(&self, req: S3Request<dto::PutObjectInput>) -> S3Result<S3Response<dto::PutObjectOutput>> {
         Ok(object::put(self, req).await?)
     }
 
-    async fn get_object(
-        &self,
-        req: S3Request<dto::GetObjectInput>,
-    ) -> S3Result<S3Response<dto::GetObjectOutput>> {
+    async fn get_object(&self, req: S3Request<dto::GetObjectInput>) -> S3Result<S3Response<dto::GetObjectOutput>> {
         Ok(object::get(self, req).await?)
     }
 
-    async fn head_object(
-        &self,
-        req: S3Request<dto::HeadObjectInput>,
-    ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
+    async fn head_object(&self, req: S3Request<dto::HeadObjectInput>) -> S3Result<S3Response<dto::HeadObjectOutput>> {
         Ok(object::head(self, req).await?)
     }
 
@@ -157,10 +148,7 @@ impl S3 for Front {
         Ok(delete::many(self, req).await?)
     }
 
-    async fn copy_object(
-        &self,
-        req: S3Request<dto::CopyObjectInput>,
-    ) -> S3Result<S3Response<dto::CopyObjectOutput>> {
+    async fn copy_object(&self, req: S3Request<dto::CopyObjectInput>) -> S3Result<S3Response<dto::CopyObjectOutput>> {
         Ok(copy::object(self, req).await?)
     }
 
@@ -171,10 +159,7 @@ impl S3 for Front {
         Ok(multipart::create(self, req).await?)
     }
 
-    async fn upload_part(
-        &self,
-        req: S3Request<dto::UploadPartInput>,
-    ) -> S3Result<S3Response<dto::UploadPartOutput>> {
+    async fn upload_part(&self, req: S3Request<dto::UploadPartInput>) -> S3Result<S3Response<dto::UploadPartOutput>> {
         Ok(multipart::part(self, req).await?)
     }
 
@@ -199,10 +184,7 @@ impl S3 for Front {
         Ok(multipart::abort(self, req).await?)
     }
 
-    async fn list_parts(
-        &self,
-        req: S3Request<dto::ListPartsInput>,
-    ) -> S3Result<S3Response<dto::ListPartsOutput>> {
+    async fn list_parts(&self, req: S3Request<dto::ListPartsInput>) -> S3Result<S3Response<dto::ListPartsOutput>> {
         Ok(list_parts::parts(self, req).await?)
     }
 
@@ -217,7 +199,13 @@ impl S3 for Front {
         &self,
         req: S3Request<dto::GetBucketAccelerateConfigurationInput>,
     ) -> S3Result<S3Response<dto::GetBucketAccelerateConfigurationOutput>> {
-        config_reads::of_bucket(self, &req.extensions, Action::GetAccelerateConfiguration, req.input.bucket).await?;
+        config_reads::of_bucket(
+            self,
+            &req.extensions,
+            Action::GetAccelerateConfiguration,
+            req.input.bucket,
+        )
+        .await?;
         Ok(S3Response::new(dto::GetBucketAccelerateConfigurationOutput::default()))
     }
 
@@ -265,7 +253,13 @@ impl S3 for Front {
         &self,
         req: S3Request<dto::ListBucketAnalyticsConfigurationsInput>,
     ) -> S3Result<S3Response<dto::ListBucketAnalyticsConfigurationsOutput>> {
-        config_reads::of_bucket(self, &req.extensions, Action::GetAnalyticsConfiguration, req.input.bucket).await?;
+        config_reads::of_bucket(
+            self,
+            &req.extensions,
+            Action::GetAnalyticsConfiguration,
+            req.input.bucket,
+        )
+        .await?;
         Ok(S3Response::new(dto::ListBucketAnalyticsConfigurationsOutput::default()))
     }
 
@@ -273,15 +267,29 @@ impl S3 for Front {
         &self,
         req: S3Request<dto::ListBucketIntelligentTieringConfigurationsInput>,
     ) -> S3Result<S3Response<dto::ListBucketIntelligentTieringConfigurationsOutput>> {
-        config_reads::of_bucket(self, &req.extensions, Action::GetIntelligentTieringConfiguration, req.input.bucket).await?;
-        Ok(S3Response::new(dto::ListBucketIntelligentTieringConfigurationsOutput::default()))
+        config_reads::of_bucket(
+            self,
+            &req.extensions,
+            Action::GetIntelligentTieringConfiguration,
+            req.input.bucket,
+        )
+        .await?;
+        Ok(S3Response::new(
+            dto::ListBucketIntelligentTieringConfigurationsOutput::default(),
+        ))
     }
 
     async fn list_bucket_inventory_configurations(
         &self,
         req: S3Request<dto::ListBucketInventoryConfigurationsInput>,
     ) -> S3Result<S3Response<dto::ListBucketInventoryConfigurationsOutput>> {
-        config_reads::of_bucket(self, &req.extensions, Action::GetInventoryConfiguration, req.input.bucket).await?;
+        config_reads::of_bucket(
+            self,
+            &req.extensions,
+            Action::GetInventoryConfiguration,
+            req.input.bucket,
+        )
+        .await?;
         Ok(S3Response::new(dto::ListBucketInventoryConfigurationsOutput::default()))
     }
 
@@ -297,105 +305,210 @@ impl S3 for Front {
         &self,
         req: S3Request<dto::GetBucketAnalyticsConfigurationInput>,
     ) -> S3Result<S3Response<dto::GetBucketAnalyticsConfigurationOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetAnalyticsConfiguration, req.input.bucket, Code::NO_SUCH_CONFIGURATION).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetAnalyticsConfiguration,
+            req.input.bucket,
+            Code::NO_SUCH_CONFIGURATION,
+        )
+        .await?)
     }
 
     async fn get_bucket_cors(
         &self,
         req: S3Request<dto::GetBucketCorsInput>,
     ) -> S3Result<S3Response<dto::GetBucketCorsOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetBucketCors, req.input.bucket, Code::NO_SUCH_CORS).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetBucketCors,
+            req.input.bucket,
+            Code::NO_SUCH_CORS,
+        )
+        .await?)
     }
 
     async fn get_bucket_encryption(
         &self,
         req: S3Request<dto::GetBucketEncryptionInput>,
     ) -> S3Result<S3Response<dto::GetBucketEncryptionOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetEncryptionConfiguration, req.input.bucket, Code::SSE_NOT_FOUND).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetEncryptionConfiguration,
+            req.input.bucket,
+            Code::SSE_NOT_FOUND,
+        )
+        .await?)
     }
 
     async fn get_bucket_intelligent_tiering_configuration(
         &self,
         req: S3Request<dto::GetBucketIntelligentTieringConfigurationInput>,
     ) -> S3Result<S3Response<dto::GetBucketIntelligentTieringConfigurationOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetIntelligentTieringConfiguration, req.input.bucket, Code::NO_SUCH_CONFIGURATION).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetIntelligentTieringConfiguration,
+            req.input.bucket,
+            Code::NO_SUCH_CONFIGURATION,
+        )
+        .await?)
     }
 
     async fn get_bucket_inventory_configuration(
         &self,
         req: S3Request<dto::GetBucketInventoryConfigurationInput>,
     ) -> S3Result<S3Response<dto::GetBucketInventoryConfigurationOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetInventoryConfiguration, req.input.bucket, Code::NO_SUCH_CONFIGURATION).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetInventoryConfiguration,
+            req.input.bucket,
+            Code::NO_SUCH_CONFIGURATION,
+        )
+        .await?)
     }
 
     async fn get_bucket_lifecycle_configuration(
         &self,
         req: S3Request<dto::GetBucketLifecycleConfigurationInput>,
     ) -> S3Result<S3Response<dto::GetBucketLifecycleConfigurationOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetLifecycleConfiguration, req.input.bucket, Code::NO_SUCH_LIFECYCLE).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetLifecycleConfiguration,
+            req.input.bucket,
+            Code::NO_SUCH_LIFECYCLE,
+        )
+        .await?)
     }
 
     async fn get_bucket_metrics_configuration(
         &self,
         req: S3Request<dto::GetBucketMetricsConfigurationInput>,
     ) -> S3Result<S3Response<dto::GetBucketMetricsConfigurationOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetMetricsConfiguration, req.input.bucket, Code::NO_SUCH_CONFIGURATION).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetMetricsConfiguration,
+            req.input.bucket,
+            Code::NO_SUCH_CONFIGURATION,
+        )
+        .await?)
     }
 
     async fn get_bucket_ownership_controls(
         &self,
         req: S3Request<dto::GetBucketOwnershipControlsInput>,
     ) -> S3Result<S3Response<dto::GetBucketOwnershipControlsOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetBucketOwnershipControls, req.input.bucket, Code::OWNERSHIP_CONTROLS_NOT_FOUND).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetBucketOwnershipControls,
+            req.input.bucket,
+            Code::OWNERSHIP_CONTROLS_NOT_FOUND,
+        )
+        .await?)
     }
 
     async fn get_bucket_policy(
         &self,
         req: S3Request<dto::GetBucketPolicyInput>,
     ) -> S3Result<S3Response<dto::GetBucketPolicyOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetBucketPolicy, req.input.bucket, Code::NO_SUCH_BUCKET_POLICY).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetBucketPolicy,
+            req.input.bucket,
+            Code::NO_SUCH_BUCKET_POLICY,
+        )
+        .await?)
     }
 
     async fn get_bucket_policy_status(
         &self,
         req: S3Request<dto::GetBucketPolicyStatusInput>,
     ) -> S3Result<S3Response<dto::GetBucketPolicyStatusOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetBucketPolicyStatus, req.input.bucket, Code::NO_SUCH_BUCKET_POLICY).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetBucketPolicyStatus,
+            req.input.bucket,
+            Code::NO_SUCH_BUCKET_POLICY,
+        )
+        .await?)
     }
 
     async fn get_bucket_replication(
         &self,
         req: S3Request<dto::GetBucketReplicationInput>,
     ) -> S3Result<S3Response<dto::GetBucketReplicationOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetReplicationConfiguration, req.input.bucket, Code::REPLICATION_NOT_FOUND).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetReplicationConfiguration,
+            req.input.bucket,
+            Code::REPLICATION_NOT_FOUND,
+        )
+        .await?)
     }
 
     async fn get_bucket_tagging(
         &self,
         req: S3Request<dto::GetBucketTaggingInput>,
     ) -> S3Result<S3Response<dto::GetBucketTaggingOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetBucketTagging, req.input.bucket, Code::NO_SUCH_TAG_SET).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetBucketTagging,
+            req.input.bucket,
+            Code::NO_SUCH_TAG_SET,
+        )
+        .await?)
     }
 
     async fn get_bucket_website(
         &self,
         req: S3Request<dto::GetBucketWebsiteInput>,
     ) -> S3Result<S3Response<dto::GetBucketWebsiteOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetBucketWebsite, req.input.bucket, Code::NO_SUCH_WEBSITE).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetBucketWebsite,
+            req.input.bucket,
+            Code::NO_SUCH_WEBSITE,
+        )
+        .await?)
     }
 
     async fn get_object_lock_configuration(
         &self,
         req: S3Request<dto::GetObjectLockConfigurationInput>,
     ) -> S3Result<S3Response<dto::GetObjectLockConfigurationOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetBucketObjectLockConfiguration, req.input.bucket, Code::OBJECT_LOCK_NOT_FOUND).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetBucketObjectLockConfiguration,
+            req.input.bucket,
+            Code::OBJECT_LOCK_NOT_FOUND,
+        )
+        .await?)
     }
 
     async fn get_public_access_block(
         &self,
         req: S3Request<dto::GetPublicAccessBlockInput>,
     ) -> S3Result<S3Response<dto::GetPublicAccessBlockOutput>> {
-        Ok(config_reads::missing(self, &req.extensions, Action::GetBucketPublicAccessBlock, req.input.bucket, Code::NO_SUCH_PUBLIC_ACCESS_BLOCK).await?)
+        Ok(config_reads::missing(
+            self,
+            &req.extensions,
+            Action::GetBucketPublicAccessBlock,
+            req.input.bucket,
+            Code::NO_SUCH_PUBLIC_ACCESS_BLOCK,
+        )
+        .await?)
     }
 
     async fn get_object_acl(

@@ -84,7 +84,13 @@ pub(crate) async fn v2(
         None => given(input.start_after.clone()),
     };
     let delimiter_text = delimiter.clone().unwrap_or_default();
-    let list = ListObjects { bucket, prefix, delimiter: delimiter_text, after, limit };
+    let list = ListObjects {
+        bucket,
+        prefix,
+        delimiter: delimiter_text,
+        after,
+        limit,
+    };
     let page = store.list_objects(&list).await?;
     Ok(S3Response::new(ListObjectsV2Output {
         name: Some(list.bucket.as_str().to_owned()),
@@ -109,12 +115,18 @@ pub(crate) async fn versions(
 ) -> Result<S3Response<ListObjectVersionsOutput>, Failure> {
     let input = req.input;
     let bucket = bucket_name(input.bucket)?;
-    let store = front.open(&req.extensions, Action::ListBucketVersions, Resource::Bucket(bucket.as_str()))?;
+    let store = front.open(
+        &req.extensions,
+        Action::ListBucketVersions,
+        Resource::Bucket(bucket.as_str()),
+    )?;
     let encoding = TextEncoding::of(input.encoding_type.as_ref())?;
     let (max_keys, limit) = page_size(input.max_keys, "max-keys")?;
     let (key_marker, version_marker) = (given(input.key_marker.clone()), given(input.version_id_marker.clone()));
     if version_marker.is_some() && key_marker.is_none() {
-        return Err(Failure::argument("A version-id marker cannot be specified without a key marker."));
+        return Err(Failure::argument(
+            "A version-id marker cannot be specified without a key marker.",
+        ));
     }
     let delimiter = given(input.delimiter);
     let list = ListVersions {
@@ -144,13 +156,20 @@ pub(crate) async fn versions(
         prefix: Some(encoding.write(&list.prefix)),
         request_charged: None,
         version_id_marker: Some(input.version_id_marker.unwrap_or_default()),
-        versions: Some(page.items.into_iter().filter_map(|item| object_version(item, encoding)).collect()),
+        versions: Some(
+            page.items
+                .into_iter()
+                .filter_map(|item| object_version(item, encoding))
+                .collect(),
+        ),
     }))
 }
 
 fn read_token(token: &str) -> Result<String, Failure> {
     let invalid = || Failure::argument("The continuation token provided is incorrect");
-    let bytes = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(token).map_err(|_| invalid())?;
+    let bytes = base64_simd::URL_SAFE_NO_PAD
+        .decode_to_vec(token)
+        .map_err(|_| invalid())?;
     match bytes.split_first() {
         Some((&TOKEN_MARK, text)) => String::from_utf8(text.to_vec()).map_err(|_| invalid()),
         _ => Err(invalid()),
@@ -167,7 +186,9 @@ pub(crate) fn common_prefixes<T>(page: &ListPage<T>, encoding: TextEncoding) -> 
     page.items
         .iter()
         .filter_map(|item| match item {
-            Listed::CommonPrefix(prefix) => Some(CommonPrefix { prefix: Some(encoding.write(prefix)) }),
+            Listed::CommonPrefix(prefix) => Some(CommonPrefix {
+                prefix: Some(encoding.write(prefix)),
+            }),
             Listed::Item(_) => None,
         })
         .collect()
@@ -184,7 +205,11 @@ fn contents(page: ListPage<ListedObject>, encoding: TextEncoding, with_owner: bo
 }
 
 fn storage_class(object: &Object) -> String {
-    object.metadata.storage_class.clone().unwrap_or_else(|| ObjectStorageClass::STANDARD.to_owned())
+    object
+        .metadata
+        .storage_class
+        .clone()
+        .unwrap_or_else(|| ObjectStorageClass::STANDARD.to_owned())
 }
 
 fn content(ListedObject { key, object }: ListedObject, encoding: TextEncoding, with_owner: bool) -> WireObject {
@@ -193,7 +218,10 @@ fn content(ListedObject { key, object }: ListedObject, encoding: TextEncoding, w
     };
     WireObject {
         checksum_algorithm: object.checksum.as_ref().map(algorithm),
-        checksum_type: object.checksum.as_ref().map(|checksum| type_name(checksum.kind).to_owned().into()),
+        checksum_type: object
+            .checksum
+            .as_ref()
+            .map(|checksum| type_name(checksum.kind).to_owned().into()),
         e_tag: Some(WireETag::Strong(object.etag.to_string())),
         key: Some(encoding.write(key.as_str())),
         last_modified: Some(wire_time(object.modified)),
@@ -205,7 +233,15 @@ fn content(ListedObject { key, object }: ListedObject, encoding: TextEncoding, w
 }
 
 fn object_version(item: Listed<ListedVersion>, encoding: TextEncoding) -> Option<ObjectVersion> {
-    let Listed::Item(ListedVersion { key, version, is_latest, kind }) = item else { return None };
+    let Listed::Item(ListedVersion {
+        key,
+        version,
+        is_latest,
+        kind,
+    }) = item
+    else {
+        return None;
+    };
     // No bucket has delete markers yet.
     let VersionKind::Object(object) = kind else { return None };
     let class = storage_class(&object);

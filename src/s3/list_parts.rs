@@ -21,11 +21,19 @@ use super::list::{common_prefixes, page_size};
 use crate::access::{Action, Resource};
 
 fn initiator() -> Initiator {
-    Initiator { display_name: Some(OWNER_NAME.to_owned()), id: Some(OWNER_ID.to_owned()) }
+    Initiator {
+        display_name: Some(OWNER_NAME.to_owned()),
+        id: Some(OWNER_ID.to_owned()),
+    }
 }
 
 fn storage_class(metadata: &Metadata) -> StorageClass {
-    StorageClass::from(metadata.storage_class.clone().unwrap_or_else(|| StorageClass::STANDARD.to_owned()))
+    StorageClass::from(
+        metadata
+            .storage_class
+            .clone()
+            .unwrap_or_else(|| StorageClass::STANDARD.to_owned()),
+    )
 }
 
 pub(crate) async fn parts(
@@ -34,20 +42,31 @@ pub(crate) async fn parts(
 ) -> Result<S3Response<ListPartsOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let resource = Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::ListMultipartUploadParts, resource)?;
     let (max_parts, limit) = page_size(input.max_parts, "max-parts")?;
     let marker = input.part_number_marker.unwrap_or(0);
-    let after = u16::try_from(marker.min(i32::from(u16::MAX))).map_err(|_| {
-        Failure::argument("Argument part-number-marker must be an integer between 0 and 2147483647")
-    })?;
+    let after = u16::try_from(marker.min(i32::from(u16::MAX)))
+        .map_err(|_| Failure::argument("Argument part-number-marker must be an integer between 0 and 2147483647"))?;
     let upload = UploadId::parse(&input.upload_id)?;
-    let list = ListParts { bucket: bucket.clone(), key: key.clone(), upload, after, limit };
+    let list = ListParts {
+        bucket: bucket.clone(),
+        key: key.clone(),
+        upload,
+        after,
+        limit,
+    };
     let page = store.list_parts(&list).await?;
     let last = page.parts.last().map_or(0, |(number, _)| i32::from(number.get()));
     Ok(S3Response::new(ListPartsOutput {
         bucket: Some(bucket.as_str().to_owned()),
-        checksum_algorithm: page.upload.checksum.map(|sum| algorithm_name(sum.algorithm).to_owned().into()),
+        checksum_algorithm: page
+            .upload
+            .checksum
+            .map(|sum| algorithm_name(sum.algorithm).to_owned().into()),
         checksum_type: page.upload.checksum.map(|sum| type_name(sum.kind).to_owned().into()),
         initiator: Some(initiator()),
         is_truncated: Some(page.next.is_some()),
@@ -123,14 +142,23 @@ pub(crate) async fn uploads(
         prefix: Some(encoding.write(&list.prefix)),
         request_charged: None,
         upload_id_marker: Some(input.upload_id_marker.unwrap_or_default()),
-        uploads: Some(page.items.into_iter().filter_map(|item| upload(item, encoding)).collect()),
+        uploads: Some(
+            page.items
+                .into_iter()
+                .filter_map(|item| upload(item, encoding))
+                .collect(),
+        ),
     }))
 }
 
 fn upload(item: Listed<ListedUpload>, encoding: TextEncoding) -> Option<MultipartUpload> {
-    let Listed::Item(ListedUpload { key, id, upload }) = item else { return None };
+    let Listed::Item(ListedUpload { key, id, upload }) = item else {
+        return None;
+    };
     Some(MultipartUpload {
-        checksum_algorithm: upload.checksum.map(|sum| algorithm_name(sum.algorithm).to_owned().into()),
+        checksum_algorithm: upload
+            .checksum
+            .map(|sum| algorithm_name(sum.algorithm).to_owned().into()),
         checksum_type: upload.checksum.map(|sum| type_name(sum.kind).to_owned().into()),
         initiated: Some(wire_time(upload.begun)),
         initiator: Some(initiator()),

@@ -4,9 +4,9 @@ use http::header::HOST;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::utf8_percent_encode;
 use s3s::dto::{
-    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
-    CompleteMultipartUploadOutput, CompletedPart, CreateMultipartUploadInput, CreateMultipartUploadOutput,
-    ETag as WireETag, UploadPartInput, UploadPartOutput,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
+    CompletedPart, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag as WireETag, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3Request, S3Response};
 use storage_engine::store::checksum::{Checksum, ChecksumAlgorithm, ChecksumType};
@@ -18,9 +18,7 @@ use storage_engine::store::name::UploadId;
 use storage_engine::store::record::upload::UploadChecksum;
 
 use super::conditions;
-use super::convert::{
-    self, Texts, algorithm_name, bucket_name, checksum_text, object_key, set_checksum, type_name,
-};
+use super::convert::{self, Texts, algorithm_name, bucket_name, checksum_text, object_key, set_checksum, type_name};
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::normalise::Lifted;
@@ -33,7 +31,10 @@ pub(crate) async fn create(
 ) -> Result<S3Response<CreateMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let resource = Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::PutObject, resource)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = Texts {
@@ -49,7 +50,12 @@ pub(crate) async fn create(
     let kind = input.checksum_type.as_ref().map(|kind| kind.as_str());
     let checksum = upload_checksum(algorithm, kind)?;
     let metadata = convert::metadata(texts, &lifted)?;
-    let begin = BeginUpload { bucket: bucket.clone(), key: key.clone(), metadata, checksum };
+    let begin = BeginUpload {
+        bucket: bucket.clone(),
+        key: key.clone(),
+        metadata,
+        checksum,
+    };
     let upload = store.begin_upload(begin).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(bucket.as_str().to_owned()),
@@ -66,13 +72,17 @@ fn upload_checksum(algorithm: Option<&str>, kind: Option<&str>) -> Result<Option
         return match kind {
             None => Ok(None),
             Some(_) => {
-                let message = "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.";
+                let message =
+                    "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.";
                 Err(Failure::because(Code::INVALID_REQUEST, message))
             }
         };
     };
     let algorithm = convert::algorithm(algorithm)?;
-    let kind = kind.map(convert::checksum_type).transpose()?.unwrap_or_else(|| algorithm.default_type());
+    let kind = kind
+        .map(convert::checksum_type)
+        .transpose()?
+        .unwrap_or_else(|| algorithm.default_type());
     Ok(Some(UploadChecksum { algorithm, kind }))
 }
 
@@ -87,13 +97,24 @@ pub(crate) async fn part(
         upload: UploadId::parse(&input.upload_id)?,
         number: part_number(input.part_number)?,
     };
-    let resource = Resource::Object { bucket: place.bucket.as_str(), key: place.key.as_str() };
+    let resource = Resource::Object {
+        bucket: place.bucket.as_str(),
+        key: place.key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::PutObject, resource)?;
     let checksum = checksum_request(&req.headers, &req.extensions)?;
-    let body = source(input.body, input.content_length, input.content_md5.as_deref(), &req.extensions, checksum)?;
+    let body = source(
+        input.body,
+        input.content_length,
+        input.content_md5.as_deref(),
+        &req.extensions,
+        checksum,
+    )?;
     let part = store.upload_part(&place, body).await?;
-    let mut output =
-        UploadPartOutput { e_tag: Some(WireETag::Strong(part.etag.to_string())), ..UploadPartOutput::default() };
+    let mut output = UploadPartOutput {
+        e_tag: Some(WireETag::Strong(part.etag.to_string())),
+        ..UploadPartOutput::default()
+    };
     if let Some(checksum) = part.checksum {
         set_checksum!(output, checksum, checksum_text(&checksum, None));
     }
@@ -106,10 +127,16 @@ pub(crate) async fn complete(
 ) -> Result<S3Response<CompleteMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let resource = Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::PutObject, resource)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
-    let parts = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+    let parts = input
+        .multipart_upload
+        .and_then(|upload| upload.parts)
+        .unwrap_or_default();
     let parts: Vec<NamedPart> = parts.into_iter().map(named_part).collect::<Result<_, _>>()?;
     let count = parts.len();
     let complete = CompleteUpload {
@@ -119,8 +146,14 @@ pub(crate) async fn complete(
         parts,
         condition: conditions::of_write(&lifted),
         checksum: whole_checksum(&req.headers)?,
-        checksum_type: input.checksum_type.as_ref().map(|kind| convert::checksum_type(kind.as_str())).transpose()?,
-        size: input.mpu_object_size.map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
+        checksum_type: input
+            .checksum_type
+            .as_ref()
+            .map(|kind| convert::checksum_type(kind.as_str()))
+            .transpose()?,
+        size: input
+            .mpu_object_size
+            .map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
     };
     let stored = store.complete_upload(complete).await?;
     let mut output = CompleteMultipartUploadOutput {
@@ -131,7 +164,11 @@ pub(crate) async fn complete(
         ..CompleteMultipartUploadOutput::default()
     };
     if let Some(checksum) = stored.checksum {
-        let of_parts = if checksum.kind == ChecksumType::Composite { Some(count) } else { None };
+        let of_parts = if checksum.kind == ChecksumType::Composite {
+            Some(count)
+        } else {
+            None
+        };
         set_checksum!(output, checksum.value, checksum_text(&checksum.value, of_parts));
         output.checksum_type = Some(type_name(checksum.kind).to_owned().into());
     }
@@ -141,7 +178,10 @@ pub(crate) async fn complete(
 /// The object's checksum that a Complete declares; a composite one may carry its number of parts.
 fn whole_checksum(headers: &HeaderMap) -> Result<Option<Checksum>, Failure> {
     let mut bare = HeaderMap::new();
-    for (name, value) in headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amz-checksum-")) {
+    for (name, value) in headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("x-amz-checksum-"))
+    {
         let text = value.to_str().unwrap_or_default();
         let text = text.split_once('-').map_or(text, |(value, _)| value);
         if let Ok(value) = text.parse() {
@@ -167,7 +207,11 @@ fn named_part(part: CompletedPart) -> Result<NamedPart, Failure> {
         Some((algorithm, text)) => Some(convert::checksum(algorithm, &text).ok_or(Code::INVALID_PART)?),
         None => None,
     };
-    Ok(NamedPart { number: part_number(number)?, etag: etag.into_value(), checksum })
+    Ok(NamedPart {
+        number: part_number(number)?,
+        etag: etag.into_value(),
+        checksum,
+    })
 }
 
 /// Where the object is, as this client reached the server.
@@ -184,11 +228,17 @@ pub(crate) async fn abort(
 ) -> Result<S3Response<AbortMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let resource = Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::AbortMultipartUpload, resource)?;
     let upload = UploadId::parse(&input.upload_id)?;
     store.abort_upload(&bucket, &key, &upload).await?;
-    Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), StatusCode::NO_CONTENT))
+    Ok(S3Response::with_status(
+        AbortMultipartUploadOutput::default(),
+        StatusCode::NO_CONTENT,
+    ))
 }
 
 impl From<BeginUploadError> for Failure {
@@ -199,7 +249,8 @@ impl From<BeginUploadError> for Failure {
             BeginUploadError::Metadata(error) => Failure::because(Code::METADATA_TOO_LARGE, error.to_string()),
             BeginUploadError::ChecksumType(UploadChecksum { algorithm, kind }) => {
                 let (kind, algorithm) = (type_name(kind), algorithm_name(algorithm));
-                let message = format!("The {kind} checksum type cannot be used with the {algorithm} checksum algorithm.");
+                let message =
+                    format!("The {kind} checksum type cannot be used with the {algorithm} checksum algorithm.");
                 Failure::because(Code::INVALID_REQUEST, message)
             }
             BeginUploadError::Fault(fault) => fault.into(),
@@ -246,14 +297,16 @@ impl From<CompleteUploadError> for Failure {
             CompleteUploadError::NoParts => Code::MALFORMED_XML.into(),
             CompleteUploadError::PartOrder => Code::INVALID_PART_ORDER.into(),
             CompleteUploadError::InvalidPart(_) => Code::INVALID_PART.into(),
-            CompleteUploadError::PartTooSmall { .. } => {
-                Failure::because(Code::ENTITY_TOO_SMALL, format!("Your proposed upload is too small: {error}."))
-            }
+            CompleteUploadError::PartTooSmall { .. } => Failure::because(
+                Code::ENTITY_TOO_SMALL,
+                format!("Your proposed upload is too small: {error}."),
+            ),
             CompleteUploadError::TooLarge => Code::ENTITY_TOO_LARGE.into(),
             CompleteUploadError::SizeMismatch { .. } => Failure::because(Code::INVALID_REQUEST, error.to_string()),
-            CompleteUploadError::ChecksumMismatch => {
-                Failure::because(Code::BAD_DIGEST, "The checksum you specified did not match the calculated checksum.")
-            }
+            CompleteUploadError::ChecksumMismatch => Failure::because(
+                Code::BAD_DIGEST,
+                "The checksum you specified did not match the calculated checksum.",
+            ),
             CompleteUploadError::ChecksumType => {
                 let message = "The upload was created using a different checksum type or none.";
                 Failure::because(Code::INVALID_REQUEST, message)

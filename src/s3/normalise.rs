@@ -43,8 +43,13 @@ const CONDITIONS: [HeaderName; 11] = [
     COPY_IF_MODIFIED,
     COPY_IF_UNMODIFIED,
 ];
-const TEXTS: [HeaderName; 5] =
-    [CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE];
+const TEXTS: [HeaderName; 5] = [
+    CACHE_CONTROL,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_TYPE,
+];
 
 /// Turns `x-amz-*` query parameters into the headers they stand for, so that one set of rules judges both.
 pub(crate) fn unfold_query(query: &[Parameter], headers: &mut HeaderMap) -> Result<(), Failure> {
@@ -133,7 +138,12 @@ mod tests {
 
     #[test]
     fn conditions_are_moved_aside_and_lists_joined() {
-        let mut given = headers(&[("if-match", "abc"), ("if-match", "\"def\""), ("range", "bytes=0-1"), ("host", "h")]);
+        let mut given = headers(&[
+            ("if-match", "abc"),
+            ("if-match", "\"def\""),
+            ("range", "bytes=0-1"),
+            ("host", "h"),
+        ]);
         let lifted = lift(&Method::GET, &mut given);
         assert_eq!(lifted.text("if-match"), Some("abc,\"def\""));
         assert_eq!(lifted.text("range"), Some("bytes=0-1"));
@@ -142,7 +152,10 @@ mod tests {
 
     #[test]
     fn texts_outside_ascii_and_form_types_of_posts_are_moved_aside() {
-        let mut given = headers(&[("content-disposition", "a; filename=\"ü\""), ("content-type", "multipart/form-data")]);
+        let mut given = headers(&[
+            ("content-disposition", "a; filename=\"ü\""),
+            ("content-type", "multipart/form-data"),
+        ]);
         let lifted = lift(&Method::POST, &mut given);
         assert_eq!(lifted.text("content-disposition"), Some("a; filename=\"ü\""));
         assert_eq!(lifted.text("content-type"), Some("multipart/form-data"));
@@ -161,7 +174,10 @@ mod tests {
     #[test]
     fn headers_in_a_presigned_query_count_as_headers() {
         let mut given = headers(&[("x-amz-meta-a", "1")]);
-        let query = [("X-Amz-Acl".to_owned(), "public-read".to_owned()), ("x-amz-meta-a".to_owned(), "1".to_owned())];
+        let query = [
+            ("X-Amz-Acl".to_owned(), "public-read".to_owned()),
+            ("x-amz-meta-a".to_owned(), "1".to_owned()),
+        ];
         unfold_query(&query, &mut given).unwrap();
         assert_eq!(given, headers(&[("x-amz-meta-a", "1"), ("x-amz-acl", "public-read")]));
         assert!(unfold_query(&[("x-amz-b\n".to_owned(), String::new())], &mut given).is_err());

@@ -10,9 +10,8 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, SERVER};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
-use http_body_util::combinators::UnsyncBoxBody;
 use s3s::Body;
 use s3s::config::StaticConfigProvider;
 use s3s::service::{S3Service as Routes, S3ServiceBuilder};
@@ -24,13 +23,8 @@ use super::guard;
 use super::normalise;
 use super::target::{Domains, Target};
 use super::{body, xml};
+use crate::http::body::{self as edge, BoxError};
 use crate::http::request_id::RequestId;
-
-/// Any error of a body.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// A response's body: an error in it must break the connection.
-pub type ResponseBody = UnsyncBoxBody<Bytes, BoxError>;
 
 /// What the front must be told.
 #[derive(Clone, Debug)]
@@ -55,7 +49,13 @@ pub fn service(store: Store, config: S3Config) -> S3Service {
     if !domains.is_empty() {
         builder.set_host(domains.clone());
     }
-    S3Service { inner: Arc::new(Inner { routes: builder.build(), domains, host_id: config.host_id }) }
+    S3Service {
+        inner: Arc::new(Inner {
+            routes: builder.build(),
+            domains,
+            host_id: config.host_id,
+        }),
+    }
 }
 
 /// See [`service`]. Clones share everything.
@@ -81,7 +81,7 @@ impl s3s::validation::NameValidation for AnyName {
 
 impl S3Service {
     /// Answers one request. Every failure is an answer, too.
-    pub async fn handle<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<edge::Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -89,7 +89,11 @@ impl S3Service {
         let (parts, body) = request.into_parts();
         let method = parts.method.clone();
         let resource = parts.uri.path().to_owned();
-        let request_id = parts.extensions.get::<RequestId>().map(RequestId::to_string).unwrap_or_default();
+        let request_id = parts
+            .extensions
+            .get::<RequestId>()
+            .map(RequestId::to_string)
+            .unwrap_or_default();
         let target = self.inner.domains.target(&parts.uri, &parts.headers);
         let mut response = match self.prepare(parts, body, target.as_ref()).await {
             Ok(request) => self.route(request).await,
@@ -108,7 +112,9 @@ impl S3Service {
         } else if let Some(document) = response.body().bytes() {
             *response.body_mut() = Body::from(xml::mend(document));
         }
-        response.headers_mut().insert(SERVER, HeaderValue::from_static("Drystone"));
+        response
+            .headers_mut()
+            .insert(SERVER, HeaderValue::from_static("Drystone"));
         response.map(|body| body.boxed_unsync())
     }
 
@@ -146,7 +152,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<ResponseBody>;
+    type Response = Response<edge::Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 

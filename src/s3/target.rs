@@ -51,7 +51,9 @@ impl Domains {
             if host == *domain {
                 return None;
             }
-            let bucket = host.strip_suffix(domain.as_str()).and_then(|rest| rest.strip_suffix('.'));
+            let bucket = host
+                .strip_suffix(domain.as_str())
+                .and_then(|rest| rest.strip_suffix('.'));
             if let Some(bucket) = bucket.filter(|bucket| !bucket.is_empty()) {
                 return Some(bucket.to_owned());
             }
@@ -63,18 +65,31 @@ impl Domains {
     pub(crate) fn target(&self, uri: &Uri, headers: &HeaderMap) -> Option<Target> {
         let path = percent_decode_str(uri.path()).decode_utf8().ok()?;
         let path = path.strip_prefix('/').unwrap_or(&path);
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()));
+        let host = headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .or_else(|| uri.authority().map(|a| a.as_str()));
         if let Some(bucket) = host.and_then(|host| self.bucket_of(host)) {
             return Some(match path {
                 "" => Target::Bucket { bucket },
-                key => Target::Object { bucket, key: key.to_owned() },
+                key => Target::Object {
+                    bucket,
+                    key: key.to_owned(),
+                },
             });
         }
         Some(match path.split_once('/') {
             None if path.is_empty() => Target::Service,
-            None => Target::Bucket { bucket: path.to_owned() },
-            Some((bucket, "")) => Target::Bucket { bucket: bucket.to_owned() },
-            Some((bucket, key)) => Target::Object { bucket: bucket.to_owned(), key: key.to_owned() },
+            None => Target::Bucket {
+                bucket: path.to_owned(),
+            },
+            Some((bucket, "")) => Target::Bucket {
+                bucket: bucket.to_owned(),
+            },
+            Some((bucket, key)) => Target::Object {
+                bucket: bucket.to_owned(),
+                key: key.to_owned(),
+            },
         })
     }
 }
@@ -93,7 +108,11 @@ impl S3Host for Domains {
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if !name.contains(':') || name.ends_with(']') => {
-            if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
+            if port.bytes().all(|b| b.is_ascii_digit()) {
+                name
+            } else {
+                host
+            }
         }
         _ => host,
     }
@@ -112,11 +131,16 @@ mod tests {
     }
 
     fn bucket(name: &str) -> Option<Target> {
-        Some(Target::Bucket { bucket: name.to_owned() })
+        Some(Target::Bucket {
+            bucket: name.to_owned(),
+        })
     }
 
     fn object(bucket: &str, key: &str) -> Option<Target> {
-        Some(Target::Object { bucket: bucket.to_owned(), key: key.to_owned() })
+        Some(Target::Object {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+        })
     }
 
     #[test]

@@ -19,7 +19,11 @@ pub(crate) type Parameter = (String, String);
 /// The query, decoded once; a `+` stands for a space.
 pub(crate) fn parameters(query: Option<&str>) -> Vec<Parameter> {
     let Some(query) = query else { return Vec::new() };
-    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let decode = |text: &str| {
+        percent_decode_str(&text.replace('+', " "))
+            .decode_utf8_lossy()
+            .into_owned()
+    };
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -31,12 +35,7 @@ pub(crate) fn parameters(query: Option<&str>) -> Vec<Parameter> {
 }
 
 /// Lets a request through that asks only for what is built.
-pub(crate) fn check(
-    method: &Method,
-    target: &Target,
-    query: &[Parameter],
-    headers: &HeaderMap,
-) -> Result<(), Failure> {
+pub(crate) fn check(method: &Method, target: &Target, query: &[Parameter], headers: &HeaderMap) -> Result<(), Failure> {
     let level = Level::of(target);
     check_method(method, level, query)?;
     for (name, value) in query {
@@ -62,15 +61,25 @@ fn check_method(method: &Method, level: Level, query: &[Parameter]) -> Result<()
 }
 
 fn sub_resource(level: Level, name: &str) -> Option<&'static SubResource> {
-    SUB_RESOURCES.iter().find(|known| known.level == level && known.name == name)
+    SUB_RESOURCES
+        .iter()
+        .find(|known| known.level == level && known.name == name)
 }
 
 fn check_parameter(method: &Method, level: Level, name: &str, value: &str) -> Result<(), Failure> {
     if let Some(known) = sub_resource(level, name) {
         let served = known.methods.iter().any(|served| method.as_str() == *served);
-        return if served { Ok(()) } else { Err(Failure::not_built(known.feature)) };
+        return if served {
+            Ok(())
+        } else {
+            Err(Failure::not_built(known.feature))
+        };
     }
-    let parameters = if is_read(method) { READ_PARAMETERS } else { WRITE_PARAMETERS };
+    let parameters = if is_read(method) {
+        READ_PARAMETERS
+    } else {
+        WRITE_PARAMETERS
+    };
     if parameters.contains(&name) || is_header_in_query(name) {
         return Ok(());
     }
@@ -99,7 +108,10 @@ fn check_combination(method: &Method, level: Level, query: &[Parameter]) -> Resu
     if has("versionId") && !takes_version {
         return Err(Failure::argument("This operation does not accept a version-id."));
     }
-    if query.iter().any(|(name, value)| name == "list-type" && value != "2" && value != "1") {
+    if query
+        .iter()
+        .any(|(name, value)| name == "list-type" && value != "2" && value != "1")
+    {
         return Err(Failure::argument("The list-type must be 2."));
     }
     Ok(())

@@ -38,11 +38,21 @@ const READ: &[&str] = &["GET"];
 const NONE: &[&str] = &[];
 
 const fn bucket(name: &'static str, methods: &'static [&'static str], feature: &'static str) -> SubResource {
-    SubResource { name, level: Level::Bucket, methods, feature }
+    SubResource {
+        name,
+        level: Level::Bucket,
+        methods,
+        feature,
+    }
 }
 
 const fn object(name: &'static str, methods: &'static [&'static str], feature: &'static str) -> SubResource {
-    SubResource { name, level: Level::Object, methods, feature }
+    SubResource {
+        name,
+        level: Level::Object,
+        methods,
+        feature,
+    }
 }
 
 pub(crate) const SUB_RESOURCES: &[SubResource] = &[
@@ -163,7 +173,11 @@ pub(crate) struct HeaderRule {
 
 impl HeaderRule {
     pub(crate) fn matches(&self, name: &str) -> bool {
-        if self.name.ends_with('-') { name.starts_with(self.name) } else { name == self.name }
+        if self.name.ends_with('-') {
+            name.starts_with(self.name)
+        } else {
+            name == self.name
+        }
     }
 }
 
@@ -171,12 +185,24 @@ const WRITES: &[Level] = &[Level::Bucket, Level::Object];
 const ALWAYS: Asks = Asks::Unless(&[]);
 
 const fn header(name: &'static str, asks: Asks, feature: &'static str) -> HeaderRule {
-    HeaderRule { name, levels: WRITES, asks, feature }
+    HeaderRule {
+        name,
+        levels: WRITES,
+        asks,
+        feature,
+    }
 }
 
 const OTHER_ALGORITHMS: &[&str] = &["MD5", "SHA512", "XXHASH3", "XXHASH64", "XXHASH128"];
-const OTHER_CLASSES: &[&str] =
-    &["DEEP_ARCHIVE", "EXPRESS_ONEZONE", "FSX_ONTAP", "FSX_OPENZFS", "GLACIER", "OUTPOSTS", "SNOW"];
+const OTHER_CLASSES: &[&str] = &[
+    "DEEP_ARCHIVE",
+    "EXPRESS_ONEZONE",
+    "FSX_ONTAP",
+    "FSX_OPENZFS",
+    "GLACIER",
+    "OUTPOSTS",
+    "SNOW",
+];
 
 /// Headers of writes. Every row that matches a name is asked.
 pub(crate) const HEADERS: &[HeaderRule] = &[
@@ -186,19 +212,35 @@ pub(crate) const HEADERS: &[HeaderRule] = &[
         "a canned access control list other than private",
     ),
     header("x-amz-bucket-namespace", Asks::Unless(&["global"]), "bucket namespaces"),
-    header("x-amz-bucket-object-lock-enabled", Asks::Unless(&["false"]), "object lock"),
-    header("x-amz-checksum-algorithm", Asks::When(OTHER_ALGORITHMS), "this checksum algorithm"),
+    header(
+        "x-amz-bucket-object-lock-enabled",
+        Asks::Unless(&["false"]),
+        "object lock",
+    ),
+    header(
+        "x-amz-checksum-algorithm",
+        Asks::When(OTHER_ALGORITHMS),
+        "this checksum algorithm",
+    ),
     header("x-amz-checksum-md5", ALWAYS, "this checksum algorithm"),
     header("x-amz-checksum-sha512", ALWAYS, "this checksum algorithm"),
     header("x-amz-checksum-xxhash128", ALWAYS, "this checksum algorithm"),
     header("x-amz-checksum-xxhash3", ALWAYS, "this checksum algorithm"),
     header("x-amz-checksum-xxhash64", ALWAYS, "this checksum algorithm"),
-    header("x-amz-copy-source-server-side-encryption-", ALWAYS, "server-side encryption"),
+    header(
+        "x-amz-copy-source-server-side-encryption-",
+        ALWAYS,
+        "server-side encryption",
+    ),
     header("x-amz-grant-", ALWAYS, "granting access by header"),
     header("x-amz-if-match-", ALWAYS, "a condition on modification time or size"),
     header("x-amz-object-lock-", ALWAYS, "object lock"),
     header("x-amz-object-ownership", ALWAYS, "object ownership controls"),
-    header("x-amz-sdk-checksum-algorithm", Asks::When(OTHER_ALGORITHMS), "this checksum algorithm"),
+    header(
+        "x-amz-sdk-checksum-algorithm",
+        Asks::When(OTHER_ALGORITHMS),
+        "this checksum algorithm",
+    ),
     header("x-amz-server-side-encryption", ALWAYS, "server-side encryption"),
     header("x-amz-server-side-encryption-", ALWAYS, "server-side encryption"),
     header("x-amz-storage-class", Asks::When(OTHER_CLASSES), "this storage class"),
@@ -217,5 +259,9 @@ pub(crate) const HEADERS: &[HeaderRule] = &[
 ];
 
 /// Headers of reads that no stored object can satisfy.
-pub(crate) const READ_HEADERS: &[HeaderRule] =
-    &[HeaderRule { name: "x-amz-server-side-encryption-", levels: &[Level::Object], asks: ALWAYS, feature: "" }];
+pub(crate) const READ_HEADERS: &[HeaderRule] = &[HeaderRule {
+    name: "x-amz-server-side-encryption-",
+    levels: &[Level::Object],
+    asks: ALWAYS,
+    feature: "",
+}];

@@ -7,8 +7,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 fn target(level: Level) -> Target {
     match level {
         Level::Service => Target::Service,
-        Level::Bucket => Target::Bucket { bucket: "bucket".into() },
-        Level::Object => Target::Object { bucket: "bucket".into(), key: "key".into() },
+        Level::Bucket => Target::Bucket {
+            bucket: "bucket".into(),
+        },
+        Level::Object => Target::Object {
+            bucket: "bucket".into(),
+            key: "key".into(),
+        },
     }
 }
 
@@ -26,7 +31,11 @@ fn every_sub_resource_is_served_by_its_methods_and_by_no_other() {
     for known in SUB_RESOURCES {
         for method in ["GET", "HEAD", "PUT", "POST", "DELETE"] {
             let served = known.methods.contains(&method);
-            let query = if known.name == "uploadId" { "uploadId=x&partNumber=1".to_owned() } else { known.name.to_owned() };
+            let query = if known.name == "uploadId" {
+                "uploadId=x&partNumber=1".to_owned()
+            } else {
+                known.name.to_owned()
+            };
             let answer = code(ask(method, known.level, &query));
             let expected = if served { None } else { Some(Code::NOT_IMPLEMENTED) };
             assert_eq!(answer, expected, "{method} ?{} on {:?}", known.name, known.level);
@@ -39,22 +48,38 @@ fn an_unknown_sub_resource_never_passes_as_a_plain_operation() {
     for level in [Level::Bucket, Level::Object] {
         for query in ["frobnicate", "frobnicate=", "fresh-Feature"] {
             for method in ["GET", "HEAD", "PUT", "DELETE"] {
-                assert_eq!(code(ask(method, level, query)), Some(Code::NOT_IMPLEMENTED), "{method} ?{query}");
+                assert_eq!(
+                    code(ask(method, level, query)),
+                    Some(Code::NOT_IMPLEMENTED),
+                    "{method} ?{query}"
+                );
             }
             assert_eq!(code(ask("POST", level, query)), Some(Code::METHOD_NOT_ALLOWED));
         }
         for method in ["PUT", "DELETE"] {
-            assert_eq!(code(ask(method, level, "colour=red")), Some(Code::NOT_IMPLEMENTED), "{method}");
+            assert_eq!(
+                code(ask(method, level, "colour=red")),
+                Some(Code::NOT_IMPLEMENTED),
+                "{method}"
+            );
         }
     }
-    assert_eq!(code(ask("GET", Level::Service, "frobnicate")), Some(Code::NOT_IMPLEMENTED));
+    assert_eq!(
+        code(ask("GET", Level::Service, "frobnicate")),
+        Some(Code::NOT_IMPLEMENTED)
+    );
     assert_eq!(code(ask("GET", Level::Object, "cors=1")), Some(Code::NOT_IMPLEMENTED));
     assert_eq!(code(ask("PUT", Level::Object, "policy")), Some(Code::NOT_IMPLEMENTED));
 }
 
 #[test]
 fn cache_busters_on_reads_are_ignored_as_by_aws() {
-    for query in ["v=3", "20240101", "_=1700000000", "response-content-type=a%2Fb&x-id=GetObject"] {
+    for query in [
+        "v=3",
+        "20240101",
+        "_=1700000000",
+        "response-content-type=a%2Fb&x-id=GetObject",
+    ] {
         assert_eq!(code(ask("GET", Level::Object, query)), None, "{query}");
     }
 }
@@ -62,16 +87,24 @@ fn cache_busters_on_reads_are_ignored_as_by_aws() {
 #[test]
 fn every_header_that_asks_for_something_unbuilt_is_refused_on_every_write() {
     for rule in HEADERS {
-        let name = if rule.name.ends_with('-') { format!("{}something", rule.name) } else { rule.name.to_owned() };
+        let name = if rule.name.ends_with('-') {
+            format!("{}something", rule.name)
+        } else {
+            rule.name.to_owned()
+        };
         let asking: Vec<&str> = match rule.asks {
             Asks::Unless(_) => vec!["something", ""],
             Asks::When(values) => values.to_vec(),
         };
         for value in asking {
             for level in rule.levels {
-                for (method, query) in
-                    [("PUT", ""), ("DELETE", ""), ("PUT", "partNumber=1&uploadId=x"), ("POST", "uploads"), ("POST", "delete")]
-                {
+                for (method, query) in [
+                    ("PUT", ""),
+                    ("DELETE", ""),
+                    ("PUT", "partNumber=1&uploadId=x"),
+                    ("POST", "uploads"),
+                    ("POST", "delete"),
+                ] {
                     let plain = ask(method, *level, query).is_ok();
                     let mut headers = HeaderMap::new();
                     headers.insert(
@@ -81,7 +114,11 @@ fn every_header_that_asks_for_something_unbuilt_is_refused_on_every_write() {
                     let method = Method::from_bytes(method.as_bytes()).unwrap();
                     let answer = code(check(&method, &target(*level), &parameters(Some(query)), &headers));
                     if plain {
-                        assert_eq!(answer, Some(Code::NOT_IMPLEMENTED), "{method} ?{query} with {name}: {value}");
+                        assert_eq!(
+                            answer,
+                            Some(Code::NOT_IMPLEMENTED),
+                            "{method} ?{query} with {name}: {value}"
+                        );
                     }
                 }
             }
@@ -103,7 +140,11 @@ fn values_that_ask_for_nothing_pass() {
     ];
     for (name, value) in harmless {
         let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
-        assert_eq!(code(check(&Method::PUT, &target(Level::Object), &[], &headers)), None, "{name}: {value}");
+        assert_eq!(
+            code(check(&Method::PUT, &target(Level::Object), &[], &headers)),
+            None,
+            "{name}: {value}"
+        );
     }
 }
 
@@ -112,16 +153,26 @@ fn keys_of_a_customer_do_not_fit_objects_that_are_not_encrypted() {
     let name = HeaderName::from_static("x-amz-server-side-encryption-customer-algorithm");
     let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("AES256"))]);
     for method in [Method::GET, Method::HEAD] {
-        assert_eq!(code(check(&method, &target(Level::Object), &[], &headers)), Some(Code::INVALID_REQUEST));
+        assert_eq!(
+            code(check(&method, &target(Level::Object), &[], &headers)),
+            Some(Code::INVALID_REQUEST)
+        );
     }
 }
 
 #[test]
 fn half_of_a_part_upload_never_becomes_an_object() {
     for query in ["partNumber=1", "uploadId=x", "versionId=null"] {
-        assert_eq!(code(ask("PUT", Level::Object, query)), Some(Code::INVALID_ARGUMENT), "{query}");
+        assert_eq!(
+            code(ask("PUT", Level::Object, query)),
+            Some(Code::INVALID_ARGUMENT),
+            "{query}"
+        );
     }
-    assert_eq!(code(ask("GET", Level::Bucket, "list-type=3")), Some(Code::INVALID_ARGUMENT));
+    assert_eq!(
+        code(ask("GET", Level::Bucket, "list-type=3")),
+        Some(Code::INVALID_ARGUMENT)
+    );
 }
 
 #[test]
@@ -135,7 +186,11 @@ fn methods_that_s3_does_not_have_are_refused() {
         ("POST", Level::Bucket),
         ("TRACE", Level::Object),
     ] {
-        assert_eq!(code(ask(method, level, "")), Some(Code::METHOD_NOT_ALLOWED), "{method} {level:?}");
+        assert_eq!(
+            code(ask(method, level, "")),
+            Some(Code::METHOD_NOT_ALLOWED),
+            "{method} {level:?}"
+        );
     }
     assert_eq!(code(ask("OPTIONS", Level::Object, "")), Some(Code::ACCESS_FORBIDDEN));
 }

@@ -25,12 +25,20 @@ pub(crate) async fn attributes(
 ) -> Result<S3Response<GetObjectAttributesOutput>, Failure> {
     let input = req.input;
     let get = lookup(input.bucket, input.key, input.version_id, None, &Lifted::default())?;
-    let resource = Resource::Object { bucket: get.bucket.as_str(), key: get.key.as_str() };
+    let resource = Resource::Object {
+        bucket: get.bucket.as_str(),
+        key: get.key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::GetObjectAttributes, resource)?;
     let (object, table) = store.object_parts(&get).await?;
-    let mut output =
-        GetObjectAttributesOutput { last_modified: Some(http_time(object.modified)), ..Default::default() };
-    let asked = input.object_attributes.iter().flat_map(|names| names.as_str().split(','));
+    let mut output = GetObjectAttributesOutput {
+        last_modified: Some(http_time(object.modified)),
+        ..Default::default()
+    };
+    let asked = input
+        .object_attributes
+        .iter()
+        .flat_map(|names| names.as_str().split(','));
     for name in asked {
         match name.trim() {
             "ETag" => output.e_tag = Some(WireETag::Strong(object.etag.to_string())),
@@ -73,7 +81,9 @@ fn parts(
 ) -> Result<GetObjectAttributesParts, Failure> {
     let max = max_parts.unwrap_or(PARTS_MAX).min(PARTS_MAX);
     let (Ok(limit), Ok(after)) = (usize::try_from(max), u16::try_from(marker.unwrap_or(0))) else {
-        return Err(Failure::argument("x-amz-max-parts and x-amz-part-number-marker must not be negative."));
+        return Err(Failure::argument(
+            "x-amz-max-parts and x-amz-part-number-marker must not be negative.",
+        ));
     };
     let total = i32::try_from(table.parts.len()).ok();
     let mut following = table.parts.iter().filter(|part| part.number > after).peekable();
@@ -91,7 +101,11 @@ fn parts(
     }
     let truncated = following.peek().is_some();
     // AWS names the parts only of objects whose parts have checksums.
-    let listed = if object.checksum.is_some() { Some(page.clone()) } else { None };
+    let listed = if object.checksum.is_some() {
+        Some(page.clone())
+    } else {
+        None
+    };
     Ok(GetObjectAttributesParts {
         is_truncated: Some(truncated),
         max_parts: Some(max),

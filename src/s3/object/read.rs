@@ -22,15 +22,17 @@ use crate::s3::error::{Code, Failure};
 use crate::s3::front::Front;
 use crate::s3::normalise::Lifted;
 
-pub(crate) async fn get(
-    front: &Front,
-    req: S3Request<GetObjectInput>,
-) -> Result<S3Response<GetObjectOutput>, Failure> {
+pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result<S3Response<GetObjectOutput>, Failure> {
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
-    let context = Context { overrides_response: req.uri.query().is_some_and(|query| query.contains("response-")) };
-    let resource = Resource::Object { bucket: get.bucket.as_str(), key: get.key.as_str() };
+    let context = Context {
+        overrides_response: req.uri.query().is_some_and(|query| query.contains("response-")),
+    };
+    let resource = Resource::Object {
+        bucket: get.bucket.as_str(),
+        key: get.key.as_str(),
+    };
     let store = front.open_for(&req.extensions, Action::GetObject, resource, &context)?;
     honour_if_range(store, &mut get, &lifted).await?;
     let read = store.get_object(&get).await?;
@@ -57,14 +59,22 @@ pub(crate) async fn head(
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
-    let context = Context { overrides_response: req.uri.query().is_some_and(|query| query.contains("response-")) };
-    let resource = Resource::Object { bucket: get.bucket.as_str(), key: get.key.as_str() };
+    let context = Context {
+        overrides_response: req.uri.query().is_some_and(|query| query.contains("response-")),
+    };
+    let resource = Resource::Object {
+        bucket: get.bucket.as_str(),
+        key: get.key.as_str(),
+    };
     let store = front.open_for(&req.extensions, Action::GetObject, resource, &context)?;
     honour_if_range(store, &mut get, &lifted).await?;
     let head = store.head_object(&get).await?;
     let checksums = input.checksum_mode.is_some();
     let len = head.range.end.saturating_sub(head.range.start);
-    let mut output = HeadObjectOutput { content_length: i64::try_from(len).ok(), ..HeadObjectOutput::default() };
+    let mut output = HeadObjectOutput {
+        content_length: i64::try_from(len).ok(),
+        ..HeadObjectOutput::default()
+    };
     describe!(output, head, checksums, get.selection);
     output.cache_control = input.response_cache_control.or(output.cache_control);
     output.content_disposition = input.response_content_disposition.or(output.content_disposition);
@@ -145,20 +155,30 @@ pub(crate) fn lookup(
 
 /// A part number as the query has it.
 pub(crate) fn part(number: i32) -> Result<PartNumber, Failure> {
-    let number = u16::try_from(number).ok().and_then(|number| PartNumber::new(number).ok());
+    let number = u16::try_from(number)
+        .ok()
+        .and_then(|number| PartNumber::new(number).ok());
     number.ok_or_else(|| Failure::argument("Part number must be an integer between 1 and 10000, inclusive"))
 }
 
 pub(crate) fn version(text: Option<String>) -> Result<Option<VersionId>, Failure> {
     let Some(text) = text else { return Ok(None) };
-    VersionId::parse(&text).map(Some).map_err(|_| Failure::argument("Invalid version id specified"))
+    VersionId::parse(&text)
+        .map(Some)
+        .map_err(|_| Failure::argument("Invalid version id specified"))
 }
 
 /// With `If-Range`, a range is meant only for the object it names; of any other the whole is wanted.
 async fn honour_if_range(store: &Store, get: &mut GetObject, lifted: &Lifted) -> Result<(), Failure> {
     let ranged = matches!(get.selection, Selection::From { .. } | Selection::Last { .. });
-    let Some(wanted) = lifted.text(IF_RANGE).filter(|_| ranged) else { return Ok(()) };
-    let whole = GetObject { selection: Selection::Whole, conditions: ReadConditions::default(), ..get.clone() };
+    let Some(wanted) = lifted.text(IF_RANGE).filter(|_| ranged) else {
+        return Ok(());
+    };
+    let whole = GetObject {
+        selection: Selection::Whole,
+        conditions: ReadConditions::default(),
+        ..get.clone()
+    };
     let object = store.head_object(&whole).await?.object;
     let same = match conditions::date(wanted) {
         Some(date) => date.seconds() == object.modified.seconds(),
@@ -186,7 +206,11 @@ fn content_range(head: &ObjectHead) -> Option<String> {
 }
 
 fn status(head: &ObjectHead) -> Option<StatusCode> {
-    if head.partial { Some(StatusCode::PARTIAL_CONTENT) } else { None }
+    if head.partial {
+        Some(StatusCode::PARTIAL_CONTENT)
+    } else {
+        None
+    }
 }
 
 /// `Expires` goes out as it came in, even if it is no date.

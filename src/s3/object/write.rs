@@ -20,13 +20,13 @@ use crate::s3::error::{Code, Failure};
 use crate::s3::front::Front;
 use crate::s3::normalise::Lifted;
 
-pub(crate) async fn put(
-    front: &Front,
-    req: S3Request<PutObjectInput>,
-) -> Result<S3Response<PutObjectOutput>, Failure> {
+pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result<S3Response<PutObjectOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+    let resource = Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
+    };
     let store = front.open(&req.extensions, Action::PutObject, resource)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = Texts {
@@ -40,11 +40,25 @@ pub(crate) async fn put(
     };
     let metadata = convert::metadata(texts, &lifted)?;
     let checksum = checksum_request(&req.headers, &req.extensions)?;
-    let body = source(input.body, input.content_length, input.content_md5.as_deref(), &req.extensions, checksum)?;
-    let put = PutObject { bucket, key, metadata, body, condition: conditions::of_write(&lifted) };
+    let body = source(
+        input.body,
+        input.content_length,
+        input.content_md5.as_deref(),
+        &req.extensions,
+        checksum,
+    )?;
+    let put = PutObject {
+        bucket,
+        key,
+        metadata,
+        body,
+        condition: conditions::of_write(&lifted),
+    };
     let stored = store.put_object(put).await.map_err(put_failed)?;
-    let mut output =
-        PutObjectOutput { e_tag: Some(WireETag::Strong(stored.etag.to_string())), ..PutObjectOutput::default() };
+    let mut output = PutObjectOutput {
+        e_tag: Some(WireETag::Strong(stored.etag.to_string())),
+        ..PutObjectOutput::default()
+    };
     if let Some(checksum) = stored.checksum {
         set_checksum!(output, checksum.value, checksum_text(&checksum.value, None));
         output.checksum_type = Some(type_name(checksum.kind).to_owned().into());
@@ -73,7 +87,12 @@ pub(crate) fn source(
         Some(blob) => Box::pin(blob),
         None => Box::pin(futures::stream::empty()),
     };
-    Ok(NewBody { source, len: Some(len), content_md5, checksum })
+    Ok(NewBody {
+        source,
+        len: Some(len),
+        content_md5,
+        checksum,
+    })
 }
 
 /// Which checksum the request asks to verify and keep: of a header, of a trailer to come, or by name only.
@@ -108,10 +127,10 @@ pub(crate) fn checksum_request(
     }
 }
 
-fn named_algorithm(
-    headers: &HeaderMap,
-) -> Result<Option<storage_engine::store::checksum::ChecksumAlgorithm>, Failure> {
-    let header = headers.get("x-amz-checksum-algorithm").or_else(|| headers.get("x-amz-sdk-checksum-algorithm"));
+fn named_algorithm(headers: &HeaderMap) -> Result<Option<storage_engine::store::checksum::ChecksumAlgorithm>, Failure> {
+    let header = headers
+        .get("x-amz-checksum-algorithm")
+        .or_else(|| headers.get("x-amz-sdk-checksum-algorithm"));
     let Some(named) = header else { return Ok(None) };
     convert::algorithm(named.to_str().unwrap_or_default()).map(Some)
 }
@@ -123,9 +142,10 @@ pub(crate) fn body_failed(error: BodyError) -> Failure {
             Failure::because(Code::INCOMPLETE_BODY, error.to_string())
         }
         BodyError::TooLarge { .. } => Code::ENTITY_TOO_LARGE.into(),
-        BodyError::BadDigest => {
-            Failure::because(Code::BAD_DIGEST, "The Content-MD5 you specified did not match what we received.")
-        }
+        BodyError::BadDigest => Failure::because(
+            Code::BAD_DIGEST,
+            "The Content-MD5 you specified did not match what we received.",
+        ),
         BodyError::ChecksumMismatch(algorithm) => {
             let name = algorithm_name(algorithm);
             let message = format!("The {name} you specified did not match the calculated checksum.");
