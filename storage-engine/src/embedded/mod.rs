@@ -2,8 +2,10 @@
 //! it never knows buckets or objects.
 
 pub mod checkpoint;
+pub mod drive;
 pub mod erasure;
 pub mod frame;
 pub mod id;
+pub mod index;
 pub mod record;
 pub mod segment;

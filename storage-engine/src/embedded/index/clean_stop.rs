@@ -1,0 +1,125 @@
+//! Stopping cleanly and finding out at the next start whether the index that is there may be used. An index is used
+//! only if its marker and every byte of its files are as the clean stop left them; anything else is set aside.
+
+use std::io;
+use std::path::Path;
+use std::sync::mpsc;
+
+use super::marker::{self, MarkerFile};
+use super::sled::Store;
+use super::tree::Tree;
+use super::{ASIDE_PREFIX, Index, IndexError, IndexOptions, MARKER_NAME, Marker, TREE_PREFIX};
+use crate::embedded::drive::index_dir;
+
+/// Longest marker file that is read.
+const MARKER_BYTES_MAX: u64 = 64 << 20;
+
+impl Index {
+    /// Opens the index of the last run, if that run stopped cleanly at exactly the state `expected`. Otherwise what is
+    /// there is set aside and `None` is given. The marker is gone, durably, before the first write.
+    pub fn open_clean(dir: &Path, expected: &Marker, options: IndexOptions) -> Result<Option<Self>, IndexError> {
+        let failed = |e: io::Error| IndexError::Failed(format!("{}: {e}", dir.display()));
+        index_dir::make_dir(dir).map_err(failed)?;
+        let opened = match usable(dir, expected) {
+            Ok(file) => {
+                index_dir::remove_durably(&dir.join(MARKER_NAME)).map_err(failed)?;
+                open_in_time(dir, file, &options)
+            }
+            Err(why) => Err(why),
+        };
+        match opened {
+            Ok(tree) => {
+                remove_leftovers(dir, &tree.name).map_err(failed)?;
+                Ok(Some(Self::with_tree(dir, options, tree)))
+            }
+            Err(why) => {
+                tracing::info!(reason = %why, "the index of the last run is not used; it will be rebuilt");
+                discard(dir).map_err(failed)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Closes the index and marks it as standing for the state `marker`. On an error there is no marker, and the next
+    /// start rebuilds. Every later call answers [`IndexError::Closed`].
+    pub fn close(&self, marker: &Marker) -> Result<(), IndexError> {
+        let tree = {
+            let mut state = self.state.write();
+            self.check()?;
+            state.rebuild = None;
+            state.tree.take().ok_or(IndexError::Closed)?
+        };
+        let Tree { store, name, stats } = tree;
+        store.flush().map_err(|e| self.fail(e))?;
+        drop(store);
+        let write = || -> io::Result<()> {
+            let dir = self.dir.join(&name);
+            index_dir::sync_tree(&dir)?;
+            let files = index_dir::inventory(&dir)?;
+            let file = MarkerFile {
+                marker: *marker,
+                tree: name.clone(),
+                stats,
+                files,
+            };
+            index_dir::write_durably(&self.dir.join(MARKER_NAME), &marker::encode(&file))
+        };
+        write().map_err(|e| IndexError::Failed(format!("{}: {e}", self.dir.display())))
+    }
+}
+
+/// Removes the marker, durably, and sets every tree aside.
+pub(super) fn discard(dir: &Path) -> io::Result<()> {
+    index_dir::remove_durably(&dir.join(MARKER_NAME))?;
+    let is_tree = |name: &str| name.starts_with(TREE_PREFIX);
+    index_dir::remove_trees_in_background(index_dir::set_aside(dir, is_tree, ASIDE_PREFIX)?);
+    Ok(())
+}
+
+/// The marker file, if the index it speaks of may be used; otherwise why not.
+fn usable(dir: &Path, expected: &Marker) -> Result<MarkerFile, String> {
+    let bytes = index_dir::read_small(&dir.join(MARKER_NAME), MARKER_BYTES_MAX).map_err(|e| e.to_string())?;
+    let bytes = bytes.ok_or("there is no marker of a clean stop")?;
+    let file = marker::decode(&bytes).map_err(|e| e.to_string())?;
+    if file.marker != *expected {
+        return Err("it stands for another state of the store".to_owned());
+    }
+    if !file.tree.starts_with(TREE_PREFIX) || file.tree.contains('/') {
+        return Err("the marker names no tree".to_owned());
+    }
+    match index_dir::matches_inventory(&dir.join(&file.tree), &file.files) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err("its files are not as they were when it was closed".to_owned()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Opens the database on a thread of its own, since sled may take arbitrarily long over what it finds.
+fn open_in_time(dir: &Path, file: MarkerFile, options: &IndexOptions) -> Result<Tree, String> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let (path, cache_bytes) = (dir.join(&file.tree), options.cache_bytes);
+    let open = move || {
+        // Nobody listens any more if it took too long.
+        let _ = sender.send(Store::open(&path, cache_bytes));
+    };
+    std::thread::Builder::new()
+        .name("index-open".to_owned())
+        .spawn(open)
+        .map_err(|e| e.to_string())?;
+    let store = receiver
+        .recv_timeout(options.open_time_max)
+        .map_err(|_| format!("it did not open within {:?}", options.open_time_max))?
+        .map_err(|e| e.0)?;
+    Ok(Tree {
+        store,
+        name: file.tree,
+        stats: file.stats,
+    })
+}
+
+/// Removes what earlier runs left beside the tree that is used.
+fn remove_leftovers(dir: &Path, tree: &str) -> io::Result<()> {
+    let is_left = |name: &str| name.starts_with(TREE_PREFIX) && name != tree;
+    index_dir::remove_trees_in_background(index_dir::set_aside(dir, is_left, ASIDE_PREFIX)?);
+    Ok(())
+}
