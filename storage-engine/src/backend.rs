@@ -291,7 +291,8 @@ pub trait Backend: Send + Sync {
     /// Rows and groups, ascending; the cost follows what is returned, not what a group holds.
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError>;
 
-    /// Applies the whole batch or nothing; durable and visible to every later request when it returns `Ok`.
+    /// Applies the whole batch or nothing; durable and visible to every later request when it returns `Ok`, which
+    /// carries the revision that every row put by the batch now has.
     /// Dropping the future does not take a batch back that was queued.
     async fn commit(&self, batch: Batch) -> Result<Rev, CommitError>;
 

@@ -6,6 +6,9 @@
 //! - [`embedded`]: the backend on local drives: an erasure-coded log and extents, with a disposable index.
 
 pub mod backend;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 pub mod embedded;
 pub mod limits;
+pub mod memory;
 pub mod store;

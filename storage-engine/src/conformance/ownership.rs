@@ -1,0 +1,233 @@
+//! Promises about who owns a body: moves, joins, and rows that depend on a row.
+
+use bytes::Bytes;
+
+use super::{assert_gone, body_of, commit, key, pattern, put, put_body, put_child, read, read_all, row, stage};
+use crate::backend::{Backend, Batch, BlobClass, BodyRef, CommitError, Key, NewBody, Op, ReadError, Require};
+
+/// Small enough for a log, and too large for it.
+const SIZES: [usize; 2] = [1_000, 300_000];
+
+async fn put_bytes(backend: &dyn Backend, key: &Key, bytes: &Bytes) {
+    let blob = stage(backend, BlobClass::Object, bytes).await;
+    commit(backend, vec![], vec![put_body(key, NewBody::Blob(blob))]).await;
+}
+
+fn child(parent: &Key, number: u16) -> Key {
+    Key::new([parent.as_bytes(), &number.to_be_bytes()].concat())
+}
+
+async fn put_part(backend: &dyn Backend, parent: &Key, number: u16, bytes: &Bytes) -> BodyRef {
+    let part = child(parent, number);
+    let blob = stage(backend, BlobClass::Part, bytes).await;
+    let require = vec![Require::Present(parent.clone())];
+    commit(backend, require, vec![put_child(parent, &part, blob)]).await;
+    body_of(backend, &part).await
+}
+
+pub async fn a_body_moves_under_its_own_row(backend: &dyn Backend) {
+    for size in SIZES {
+        let (a, bytes) = (key("self", size.to_string()), pattern(size));
+        put_bytes(backend, &a, &bytes).await;
+        for value in ["new", "newer"] {
+            let rev = row(backend, &a).await.rev;
+            let moved = Op::Put(crate::backend::Put {
+                key: a.clone(),
+                value: Bytes::from_static(value.as_bytes()),
+                body: NewBody::Moved(a.clone()),
+                parent_len: None,
+            });
+            commit(backend, vec![Require::RevIs(a.clone(), rev)], vec![moved]).await;
+            assert_eq!(row(backend, &a).await.value.as_ref(), value.as_bytes());
+            assert!(read_all(backend, &a).await == bytes);
+        }
+        let body = body_of(backend, &a).await;
+        commit(backend, vec![], vec![Op::Delete(a)]).await;
+        assert_gone(backend, &body).await;
+    }
+}
+
+pub async fn a_body_moves_to_another_row(backend: &dyn Backend) {
+    for size in SIZES {
+        let (a, b) = (key("move", format!("{size}a")), key("move", format!("{size}b")));
+        let (of_a, of_b) = (pattern(size), Bytes::from(vec![1; size]));
+        put_bytes(backend, &a, &of_a).await;
+        put_bytes(backend, &b, &of_b).await;
+        let replaced = body_of(backend, &b).await;
+        commit(
+            backend,
+            vec![],
+            vec![Op::Delete(a.clone()), put_body(&b, NewBody::Moved(a.clone()))],
+        )
+        .await;
+        assert!(backend.get(&a).await.expect("rows can be read").is_none());
+        assert!(read_all(backend, &b).await == of_a);
+        assert_gone(backend, &replaced).await;
+        // The row it came from may be put again with another body; the moved one is not its any more.
+        put_bytes(backend, &a, &of_b).await;
+        commit(backend, vec![], vec![Op::Delete(a)]).await;
+        assert!(read_all(backend, &b).await == of_a);
+    }
+}
+
+pub async fn a_body_moves_only_within_its_batch(backend: &dyn Backend) {
+    let (a, b, bytes) = (key("within", "a"), key("within", "b"), pattern(1_000));
+    put_bytes(backend, &a, &bytes).await;
+    let answer = backend
+        .commit(Batch {
+            require: vec![],
+            ops: vec![put_body(&b, NewBody::Moved(a.clone()))],
+        })
+        .await;
+    assert!(matches!(answer, Err(CommitError::Invalid(_))), "{answer:?}");
+    assert!(read_all(backend, &a).await == bytes);
+    assert!(backend.get(&b).await.expect("rows can be read").is_none());
+}
+
+pub async fn a_refused_move_leaves_the_body(backend: &dyn Backend) {
+    for size in SIZES {
+        let (a, b, bytes) = (
+            key("refused", format!("{size}a")),
+            key("refused", format!("{size}b")),
+            pattern(size),
+        );
+        put_bytes(backend, &a, &bytes).await;
+        let ops = vec![Op::Delete(a.clone()), put_body(&b, NewBody::Moved(a.clone()))];
+        let answer = backend
+            .commit(Batch {
+                require: vec![Require::Present(b.clone())],
+                ops,
+            })
+            .await;
+        assert!(
+            matches!(answer, Err(CommitError::Failed { index: 0, found: None })),
+            "{answer:?}"
+        );
+        assert!(read_all(backend, &a).await == bytes);
+    }
+}
+
+pub async fn joined_parts_become_one_body(backend: &dyn Backend) {
+    let (upload, object) = (key("join", "upload"), key("join", "object"));
+    let upload_rev = commit(backend, vec![], vec![put(&upload, "open")]).await;
+    let parts = [
+        pattern(300_000),
+        Bytes::from(vec![5; 10]),
+        pattern(150_001),
+        Bytes::new(),
+    ];
+    let mut bodies = Vec::new();
+    for (number, bytes) in (1..).zip(&parts) {
+        bodies.push(put_part(backend, &upload, number, bytes).await);
+    }
+    let blob = backend.join_blobs(&bodies).await.expect("stored parts can be joined");
+    let whole: Bytes = parts.concat().into();
+    assert_eq!(blob.len, whole.len() as u64);
+    let ops = vec![put_body(&object, NewBody::Blob(blob)), Op::Delete(upload.clone())];
+    commit(backend, vec![Require::RevIs(upload.clone(), upload_rev)], ops).await;
+    assert!(read_all(backend, &object).await == whole);
+    let body = body_of(backend, &object).await;
+    for (from, to) in [
+        (0, 1),
+        (299_999, 300_001),
+        (299_990, 300_020),
+        (300_010, 300_011),
+        (450_010, 450_011),
+    ] {
+        let part = read(backend, &body, from..to).await.expect("a range reads");
+        assert!(part == whole.slice(from as usize..to as usize), "{from}..{to}");
+    }
+}
+
+pub async fn a_joined_body_outlives_its_part_rows(backend: &dyn Backend) {
+    let (upload, object) = (key("outlive", "upload"), key("outlive", "object"));
+    commit(backend, vec![], vec![put(&upload, "open")]).await;
+    let (large, small) = (pattern(200_000), pattern(100));
+    // Joined in another order than stored, and one part is left out.
+    let second = put_part(backend, &upload, 1, &small).await;
+    let first = put_part(backend, &upload, 2, &large).await;
+    let unused = put_part(backend, &upload, 3, &pattern(5_000)).await;
+    let blob = backend
+        .join_blobs(&[first, second])
+        .await
+        .expect("stored parts can be joined");
+    commit(
+        backend,
+        vec![],
+        vec![put_body(&object, NewBody::Blob(blob)), Op::Delete(upload.clone())],
+    )
+    .await;
+    assert_gone(backend, &unused).await;
+    let sweep = (1..=3).map(|number| Op::Delete(child(&upload, number))).collect();
+    commit(backend, vec![Require::Absent(upload)], sweep).await;
+    assert!(read_all(backend, &object).await == Bytes::from([large, small].concat()));
+    let body = body_of(backend, &object).await;
+    commit(backend, vec![], vec![Op::Delete(object)]).await;
+    assert_gone(backend, &body).await;
+}
+
+pub async fn joining_without_ending_the_parent_is_refused(backend: &dyn Backend) {
+    let (upload, object, bytes) = (key("unended", "upload"), key("unended", "object"), pattern(1_000));
+    commit(backend, vec![], vec![put(&upload, "open")]).await;
+    let part = put_part(backend, &upload, 1, &bytes).await;
+    let blob = backend
+        .join_blobs(std::slice::from_ref(&part))
+        .await
+        .expect("stored parts can be joined");
+    let answer = backend
+        .commit(Batch {
+            require: vec![],
+            ops: vec![put_body(&object, NewBody::Blob(blob))],
+        })
+        .await;
+    assert!(matches!(answer, Err(CommitError::Invalid(_))), "{answer:?}");
+    assert!(backend.get(&object).await.expect("rows can be read").is_none());
+    assert!(read(backend, &part, 0..part.len).await.expect("the part stands") == bytes);
+    // A join that was given up leaves the parts where they are.
+    drop(
+        backend
+            .join_blobs(std::slice::from_ref(&part))
+            .await
+            .expect("stored parts can be joined"),
+    );
+    assert!(read_all(backend, &child(&upload, 1)).await == bytes);
+}
+
+pub async fn a_row_without_its_parent_owns_nothing(backend: &dyn Backend) {
+    for size in SIZES {
+        let upload = key("orphan", size.to_string());
+        commit(backend, vec![], vec![put(&upload, "open")]).await;
+        let part = put_part(backend, &upload, 1, &pattern(size)).await;
+        commit(backend, vec![], vec![Op::Delete(upload.clone())]).await;
+        assert_gone(backend, &part).await;
+        // The row itself may be removed at any time; until then it reads, and leads to nothing.
+        let left = backend
+            .get(&child(&upload, 1))
+            .await
+            .expect("rows can be read")
+            .and_then(|row| row.body);
+        if let Some(left) = left {
+            match read(backend, &left, 0..left.len).await {
+                Err(ReadError::Gone) => {}
+                other => panic!("an orphan's body is gone, not {:?}", other.map(|bytes| bytes.len())),
+            }
+        }
+        commit(backend, vec![], vec![Op::Delete(child(&upload, 1))]).await;
+    }
+}
+
+pub async fn a_part_sent_again_replaces_the_first(backend: &dyn Backend) {
+    let (upload, object) = (key("again", "upload"), key("again", "object"));
+    commit(backend, vec![], vec![put(&upload, "open")]).await;
+    let first = put_part(backend, &upload, 1, &pattern(200_000)).await;
+    let second = put_part(backend, &upload, 1, &Bytes::from(vec![3; 150_000])).await;
+    assert_gone(backend, &first).await;
+    let blob = backend.join_blobs(&[second]).await.expect("stored parts can be joined");
+    commit(
+        backend,
+        vec![],
+        vec![put_body(&object, NewBody::Blob(blob)), Op::Delete(upload)],
+    )
+    .await;
+    assert!(read_all(backend, &object).await == Bytes::from(vec![3; 150_000]));
+}
