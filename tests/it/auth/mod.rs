@@ -1,8 +1,16 @@
 //! Authentication, from outside: requests as clients send them, and what reaches the routes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
 
+mod chunks;
+mod mutations;
+mod refusals;
 mod vectors;
+mod wiring;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -46,15 +54,23 @@ fn authenticate(request: Request<Full<Bytes>>) -> Result<Authenticated, AuthErro
 
 /// Everything the body gives out, or the error it ends in. Never waits: the sources of these tests are always ready.
 fn read(body: AuthBody) -> Result<Vec<u8>, BodyError> {
+    match read_on(body) {
+        (bytes, None) => Ok(bytes),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// Everything the body gives out before it ends, and the error it ends in.
+fn read_on(body: AuthBody) -> (Vec<u8>, Option<BodyError>) {
     let mut body = pin!(body);
     let mut bytes = Vec::new();
     loop {
         let mut frame = pin!(poll_fn(|cx| body.as_mut().poll_frame(cx)));
         match frame.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Pending => panic!("the source is always ready"),
-            Poll::Ready(None) => return Ok(bytes),
+            Poll::Ready(None) => return (bytes, None),
             Poll::Ready(Some(Ok(frame))) => bytes.extend_from_slice(&frame.into_data().unwrap()),
-            Poll::Ready(Some(Err(error))) => return Err(*error.downcast::<BodyError>().unwrap()),
+            Poll::Ready(Some(Err(error))) => return (bytes, Some(*error.downcast::<BodyError>().unwrap())),
         }
     }
 }
