@@ -9,3 +9,4 @@ pub mod id;
 pub mod index;
 pub mod record;
 pub mod segment;
+pub mod table;

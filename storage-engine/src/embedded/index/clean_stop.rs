@@ -10,14 +10,20 @@ use super::sled::Store;
 use super::tree::Tree;
 use super::{ASIDE_PREFIX, Index, IndexError, IndexOptions, MARKER_NAME, Marker, TREE_PREFIX};
 use crate::embedded::drive::index_dir;
+use crate::embedded::table::TableSnapshot;
 
 /// Longest marker file that is read.
-const MARKER_BYTES_MAX: u64 = 64 << 20;
+const MARKER_BYTES_MAX: u64 = 256 << 20;
 
 impl Index {
     /// Opens the index of the last run, if that run stopped cleanly at exactly the state `expected`. Otherwise what is
-    /// there is set aside and `None` is given. The marker is gone, durably, before the first write.
-    pub fn open_clean(dir: &Path, expected: &Marker, options: IndexOptions) -> Result<Option<Self>, IndexError> {
+    /// there is set aside and `None` is given. With it come the counters of the segment table that belong to its rows.
+    /// The marker is gone, durably, before the first write.
+    pub fn open_clean(
+        dir: &Path,
+        expected: &Marker,
+        options: IndexOptions,
+    ) -> Result<Option<(Self, TableSnapshot)>, IndexError> {
         let failed = |e: io::Error| IndexError::Failed(format!("{}: {e}", dir.display()));
         index_dir::make_dir(dir).map_err(failed)?;
         let opened = match usable(dir, expected) {
@@ -28,9 +34,9 @@ impl Index {
             Err(why) => Err(why),
         };
         match opened {
-            Ok(tree) => {
+            Ok((tree, table)) => {
                 remove_leftovers(dir, &tree.name).map_err(failed)?;
-                Ok(Some(Self::with_tree(dir, options, tree)))
+                Ok(Some((Self::with_tree(dir, options, tree), table)))
             }
             Err(why) => {
                 tracing::info!(reason = %why, "the index of the last run is not used; it will be rebuilt");
@@ -40,9 +46,9 @@ impl Index {
         }
     }
 
-    /// Closes the index and marks it as standing for the state `marker`. On an error there is no marker, and the next
+    /// Closes the index and marks it as standing for the state `marker`, with the counters `table`. On an error there is no marker, and the next
     /// start rebuilds. Every later call answers [`IndexError::Closed`].
-    pub fn close(&self, marker: &Marker) -> Result<(), IndexError> {
+    pub fn close(&self, marker: &Marker, table: TableSnapshot) -> Result<(), IndexError> {
         let tree = {
             let mut state = self.state.write();
             self.check()?;
@@ -52,7 +58,7 @@ impl Index {
         let Tree { store, name, stats } = tree;
         store.flush().map_err(|e| self.fail(e))?;
         drop(store);
-        let write = || -> io::Result<()> {
+        let write = move || -> io::Result<()> {
             let dir = self.dir.join(&name);
             index_dir::sync_tree(&dir)?;
             let files = index_dir::inventory(&dir)?;
@@ -61,6 +67,7 @@ impl Index {
                 tree: name.clone(),
                 stats,
                 files,
+                table: table.into_values().collect(),
             };
             index_dir::write_durably(&self.dir.join(MARKER_NAME), &marker::encode(&file))
         };
@@ -95,7 +102,7 @@ fn usable(dir: &Path, expected: &Marker) -> Result<MarkerFile, String> {
 }
 
 /// Opens the database on a thread of its own, since sled may take arbitrarily long over what it finds.
-fn open_in_time(dir: &Path, file: MarkerFile, options: &IndexOptions) -> Result<Tree, String> {
+fn open_in_time(dir: &Path, file: MarkerFile, options: &IndexOptions) -> Result<(Tree, TableSnapshot), String> {
     let (sender, receiver) = mpsc::sync_channel(1);
     let (path, cache_bytes) = (dir.join(&file.tree), options.cache_bytes);
     let open = move || {
@@ -110,11 +117,15 @@ fn open_in_time(dir: &Path, file: MarkerFile, options: &IndexOptions) -> Result<
         .recv_timeout(options.open_time_max)
         .map_err(|_| format!("it did not open within {:?}", options.open_time_max))?
         .map_err(|e| e.0)?;
-    Ok(Tree {
-        store,
-        name: file.tree,
-        stats: file.stats,
-    })
+    let table = file.table.into_iter().map(|entry| (entry.segment.id, entry)).collect();
+    Ok((
+        Tree {
+            store,
+            name: file.tree,
+            stats: file.stats,
+        },
+        table,
+    ))
 }
 
 /// Removes what earlier runs left beside the tree that is used.

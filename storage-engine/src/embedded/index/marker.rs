@@ -9,6 +9,7 @@ use super::IndexStats;
 use crate::embedded::checkpoint::Position;
 use crate::embedded::drive::index_dir::FileFacts;
 use crate::embedded::record::{DecodeError, from_cbor, to_cbor};
+use crate::embedded::table::TableEntry;
 
 const MAGIC: &[u8; 8] = b"DSINDEX1";
 const VERSION: u32 = 1;
@@ -39,6 +40,9 @@ pub(super) struct MarkerFile {
     /// Every file of the tree after it was closed and synced.
     #[n(3)]
     pub(super) files: Vec<FileFacts>,
+    /// The counters that belong to the rows.
+    #[n(4)]
+    pub(super) table: Vec<TableEntry>,
 }
 
 pub(super) fn encode(file: &MarkerFile) -> Vec<u8> {
@@ -93,6 +97,7 @@ mod tests {
                 len: 10,
                 crc: 1,
             }],
+            table: vec![],
         };
         let bytes = encode(&file);
         assert_eq!(decode(&bytes).unwrap(), file);

@@ -143,6 +143,17 @@ impl Index {
         self.read(|tree| tree.store.dependents(parent))
     }
 
+    /// All rows that name `parent` as the row they depend on. The cost follows the rows between it and the last of them.
+    pub fn dependent_rows(&self, parent: &[u8]) -> Result<Vec<(Key, RowRecord)>, IndexError> {
+        self.read(|tree| {
+            let count = usize::try_from(tree.store.dependents(parent)?).unwrap_or(usize::MAX);
+            if count == 0 {
+                return Ok(Vec::new());
+            }
+            tree.store.read(|rows| page::dependent_rows(&rows, parent, count))
+        })
+    }
+
     /// Applies all of `ops`; no reader sees a part of them.
     pub fn apply(&self, ops: &[RowOp]) -> Result<(), IndexError> {
         let changes: Vec<Change<'_>> = ops.iter().map(change_of).collect();

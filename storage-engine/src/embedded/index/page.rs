@@ -3,7 +3,10 @@
 
 use bytes::Bytes;
 
+use super::sled::StoreError;
+use super::stored_row;
 use crate::backend::{GroupedScan, Key, Page};
+use crate::embedded::record::RowRecord;
 
 /// Rows in ascending byte order of their keys.
 pub(super) trait Ordered {
@@ -45,6 +48,29 @@ pub(super) fn scan<O: Ordered, R>(
         items.push((Key::new(Bytes::copy_from_slice(key.as_ref())), read(value.as_ref())?));
     }
     Ok(Page { items, more: false })
+}
+
+/// The first `count` rows under `parent` that name it as the row they depend on.
+pub(super) fn dependent_rows<O: Ordered<Error = StoreError>>(
+    rows: &O,
+    parent: &[u8],
+    count: usize,
+) -> Result<Vec<(Key, RowRecord)>, StoreError> {
+    let mut found = Vec::new();
+    for row in rows.from(parent) {
+        let (key, value) = row?;
+        if found.len() == count || !key.as_ref().starts_with(parent) {
+            break;
+        }
+        let len = stored_row::parent_len(value.as_ref()).map_err(|e| StoreError(e.to_string()))?;
+        if len.map(usize::from) == Some(parent.len()) {
+            found.push((
+                Key::new(Bytes::copy_from_slice(key.as_ref())),
+                super::read_row(value.as_ref())?,
+            ));
+        }
+    }
+    Ok(found)
 }
 
 /// Rows under the scan's prefix, those with the delimiter behind it rolled up.

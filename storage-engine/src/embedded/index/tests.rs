@@ -3,7 +3,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::embedded::checkpoint::Position;
+use crate::embedded::erasure::Geometry;
 use crate::embedded::id::SegmentId;
+use crate::embedded::segment::{Segment, SegmentKind};
+use crate::embedded::table::{TableEntry, TableSnapshot};
 
 fn options() -> IndexOptions {
     IndexOptions {
@@ -24,6 +27,29 @@ fn marker(seq: u64) -> Marker {
         root_nonce: 42,
         log_end,
     }
+}
+
+fn table() -> TableSnapshot {
+    let geometry = Geometry {
+        data: 2,
+        parity: 1,
+        unit: 131_072,
+    };
+    let segment = Segment {
+        id: SegmentId::from_bytes([8; 16]),
+        kind: SegmentKind::Log,
+        geometry,
+        drives: vec![],
+    };
+    [(
+        segment.id,
+        TableEntry {
+            segment,
+            live: 70,
+            body_bytes: 100,
+        },
+    )]
+    .into()
 }
 
 fn row(rev: u64, value: &str) -> RowRecord {
@@ -64,7 +90,7 @@ fn closed(rows: u64) -> tempfile::TempDir {
         .map(|n| put(&format!("c/{n:05}"), row(n, "some value")))
         .collect();
     index.apply(&ops).unwrap();
-    index.close(&marker(7)).unwrap();
+    index.close(&marker(7), table()).unwrap();
     dir
 }
 
@@ -133,9 +159,10 @@ fn rows_that_depend_on_a_parent_are_counted_with_it() {
 #[test]
 fn an_index_closed_cleanly_is_used_again_once_and_only_for_the_same_state() {
     let dir = closed(500);
-    let index = Index::open_clean(dir.path(), &marker(7), options())
+    let (index, counters) = Index::open_clean(dir.path(), &marker(7), options())
         .unwrap()
         .expect("a clean index");
+    assert_eq!(counters, table());
     assert!(
         !dir.path().join(MARKER_NAME).exists(),
         "the marker must be gone before the first write"
@@ -319,9 +346,9 @@ fn a_rebuild_moves_every_row_while_changes_go_on() {
     assert_eq!(all(&index), model.into_iter().collect::<Vec<_>>());
     let stats = index.stats().unwrap();
     assert_eq!(stats.rows, all(&index).len() as u64);
-    index.close(&marker(9)).unwrap();
+    index.close(&marker(9), table()).unwrap();
     assert_ne!(tree_dir(dir.path()), before);
-    let index = Index::open_clean(dir.path(), &marker(9), options())
+    let (index, _) = Index::open_clean(dir.path(), &marker(9), options())
         .unwrap()
         .expect("a clean index");
     assert_eq!(index.stats().unwrap(), stats);
@@ -335,7 +362,7 @@ fn an_index_that_failed_or_was_closed_answers_nothing_any_more() {
     index.fail(StoreError("disk full".to_owned()));
     assert!(matches!(index.get(b"a"), Err(IndexError::Failed(_))));
     assert!(matches!(index.apply(&[delete("a")]), Err(IndexError::Failed(_))));
-    assert!(matches!(index.close(&marker(1)), Err(IndexError::Failed(_))));
+    assert!(matches!(index.close(&marker(1), table()), Err(IndexError::Failed(_))));
     assert!(
         !dir.path().join(MARKER_NAME).exists(),
         "a failed index must not be marked as clean"
@@ -343,6 +370,6 @@ fn an_index_that_failed_or_was_closed_answers_nothing_any_more() {
 
     let dir = tempfile::tempdir().unwrap();
     let index = Index::create(dir.path(), options()).unwrap();
-    index.close(&marker(1)).unwrap();
+    index.close(&marker(1), table()).unwrap();
     assert!(matches!(index.get(b"a"), Err(IndexError::Closed)));
 }
