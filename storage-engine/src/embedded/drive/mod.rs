@@ -1,3 +1,287 @@
-//! File I/O of the engine: drives and the index directory. Nothing outside this folder opens a file.
+//! Drives: the only place of the engine that touches files. A drive knows its folder, its lock, its root slots, its shard
+//! files and its threads; it never knows what a frame or a record says.
 
+mod dir_sync;
+mod faults;
 pub mod index_dir;
+mod lane;
+mod mounts;
+mod probe;
+mod shard_file;
+mod shards;
+mod slots;
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dir_sync::DirectorySyncs;
+pub use faults::{Fault, FaultPlan, FaultRule, Operation};
+use faults::{Seam, named};
+pub use lane::Lane;
+use lane::Lanes;
+pub use mounts::{MountFacts, Space};
+pub use probe::{Probe, probe};
+pub use shard_file::ShardFile;
+pub use shards::ShardListing;
+use shards::Shards;
+
+use super::frame::ShardHeader;
+use super::id::SegmentId;
+use super::segment::SegmentKind;
+
+/// The folder of a drive below its path.
+const FOLDER: &str = ".drystone";
+const LOCK_FILE: &str = "lock";
+const ROOT_SLOTS: [&str; 2] = ["root.0", "root.1"];
+const LOG_DIR: &str = "log";
+const EXTENT_DIR: &str = "extent";
+const CHECKPOINT_DIR: &str = "checkpoint";
+const INDEX_DIR: &str = "index";
+
+/// How a drive is opened.
+#[derive(Clone, Debug)]
+pub struct DriveOptions {
+    /// Threads for syncs and body writes.
+    pub bulk_threads: usize,
+    /// Threads for reads that clients wait for.
+    pub read_threads: usize,
+    /// Faults to inject; only tests give one.
+    pub faults: Option<Arc<FaultPlan>>,
+}
+
+impl Default for DriveOptions {
+    fn default() -> Self {
+        Self {
+            bulk_threads: 3,
+            read_threads: 4,
+            faults: None,
+        }
+    }
+}
+
+/// Why a drive could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// Another process, or an earlier opening of this one whose I/O has not returned, holds it. The drive is missing.
+    #[error("drive {0} is in use by another process")]
+    Locked(PathBuf),
+    #[error("drive {0} holds no store")]
+    NotFormatted(PathBuf),
+    #[error("drive {path}: {error}")]
+    Io { path: PathBuf, error: io::Error },
+}
+
+/// An open, locked drive with its threads. The lock is held until the last clone, job and shard file of it is gone.
+pub struct Drive {
+    path: PathBuf,
+    folder: PathBuf,
+    seam: Seam,
+    shards: Shards,
+    lanes: Lanes,
+    directory_syncs: DirectorySyncs,
+    /// Held for its lock.
+    _lock: File,
+}
+
+impl std::fmt::Debug for Drive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Drive").field(&self.path).finish()
+    }
+}
+
+impl Drive {
+    /// Opens and locks the drive at `path`; with `format`, makes its folder durably if it is missing.
+    pub fn open(path: &Path, format: bool) -> Result<Self, DriveError> {
+        Self::open_with(path, format, DriveOptions::default())
+    }
+
+    pub fn open_with(path: &Path, format: bool, options: DriveOptions) -> Result<Self, DriveError> {
+        let failed = |error| DriveError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let folder = path.join(FOLDER);
+        if format {
+            for dir in [LOG_DIR, EXTENT_DIR, CHECKPOINT_DIR] {
+                index_dir::make_dir(&folder.join(dir)).map_err(failed)?;
+            }
+        } else if !folder.is_dir() {
+            return Err(DriveError::NotFormatted(path.to_owned()));
+        }
+        let lock = open_lock(&folder).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DriveError::Locked(path.to_owned())),
+            Err(TryLockError::Error(e)) => return Err(failed(e)),
+        }
+        let seam = Seam::new(options.faults);
+        let shards = Shards::scan(&folder, seam.clone()).map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            lanes: Lanes::start(options.bulk_threads, options.read_threads).map_err(failed)?,
+            folder,
+            seam,
+            shards,
+            directory_syncs: DirectorySyncs::default(),
+            _lock: lock,
+        })
+    }
+
+    /// The path the operator gave.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the index of a store may live on this drive.
+    pub fn index_dir(&self) -> PathBuf {
+        self.folder.join(INDEX_DIR)
+    }
+
+    /// Facts of the mount this drive is on. Blocks.
+    pub fn mount_facts(&self) -> io::Result<MountFacts> {
+        mounts::facts_of(&self.path).map_err(|e| named(Operation::Open, &self.path, &e))
+    }
+
+    /// Space of the file system this drive is on. Blocks.
+    pub fn space(&self) -> io::Result<Space> {
+        mounts::space_of(&self.path).map_err(|e| named(Operation::Open, &self.path, &e))
+    }
+
+    /// The bytes of both root slots, as they are. Blocks.
+    pub fn read_root_slots(&self) -> io::Result<[Option<Vec<u8>>; 2]> {
+        slots::read_both(&self.folder, &self.seam)
+    }
+
+    /// Overwrites root slot 0 or 1; durable when it returns. Blocks.
+    pub fn write_root_slot(&self, slot: usize, bytes: &[u8]) -> io::Result<()> {
+        slots::write(&self.folder, &self.seam, slot, bytes)
+    }
+
+    /// Queues a job on a lane. `done` is called exactly once, on a thread of the lane or, if the job is refused (queue
+    /// full, drive shut), on the caller's.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        job: impl FnOnce() -> io::Result<T> + Send + 'static,
+        done: impl FnOnce(io::Result<T>) + Send + 'static,
+    ) {
+        self.lanes.submit(lane, job, done);
+    }
+
+    /// Does a job on a lane; waits for room in its queue. Returns with an error as soon as the drive is shut, even if the
+    /// job still hangs. A caller that stops waiting does not stop the job.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        job: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.lanes.run(lane, job).await
+    }
+
+    /// Takes no more jobs and refuses those that wait; jobs on their way go on.
+    pub fn shut(&self) {
+        self.lanes.shut();
+    }
+
+    /// Whether all threads have returned after [`Self::shut`].
+    pub fn threads_done(&self) -> bool {
+        self.lanes.threads_done()
+    }
+
+    /// Makes a shard file with its header; fails if it exists. Nothing is synced: see [`ShardFile::sync_data`] and
+    /// [`Self::sync_shard_dir`]. Blocks.
+    pub fn create_shard(&self, header: &ShardHeader) -> io::Result<ShardFile> {
+        self.shards.create(header)
+    }
+
+    /// Opens a shard file for reading, or gives the handle that is open; `None` if this drive does not have it. Blocks.
+    pub fn open_shard(&self, kind: SegmentKind, segment: SegmentId, shard: u8) -> io::Result<Option<ShardFile>> {
+        self.shards.open(kind, segment, shard)
+    }
+
+    /// The handle of a shard file if it is open; never touches the drive.
+    pub fn open_handle(&self, segment: SegmentId, shard: u8) -> Option<ShardFile> {
+        self.shards.open_handle(segment, shard)
+    }
+
+    /// Whether this drive has that shard file; never touches the drive.
+    pub fn holds_shard(&self, kind: SegmentKind, segment: SegmentId, shard: u8) -> bool {
+        self.shards.holds(kind, segment, shard)
+    }
+
+    /// Removes a shard file if it is there; not durable before its directory is synced. Blocks.
+    pub fn remove_shard(&self, kind: SegmentKind, segment: SegmentId, shard: u8) -> io::Result<()> {
+        self.shards.remove(kind, segment, shard)
+    }
+
+    /// Removes a shard file in the background; a failure is logged and leaves an orphan.
+    pub fn remove_shard_later(self: &Arc<Self>, kind: SegmentKind, segment: SegmentId, shard: u8) {
+        let drive = self.clone();
+        self.lanes
+            .enqueue(Lane::Bulk, move || drive.remove_shard(kind, segment, shard));
+    }
+
+    /// All shard files of this drive, ordered by segment and shard. Blocks: it asks for each file's length.
+    pub fn list_shards(&self) -> io::Result<Vec<ShardListing>> {
+        self.shards.list()
+    }
+
+    fn shard_dir(&self, kind: SegmentKind, segment: SegmentId) -> io::Result<PathBuf> {
+        self.shards.directory_of(kind, segment).ok_or_else(|| {
+            let text = format!("drive {} has no shard of segment {segment}", self.path.display());
+            io::Error::new(io::ErrorKind::NotFound, text)
+        })
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.seam
+            .run(Operation::SyncDirectory, dir, || File::open(dir)?.sync_all())
+    }
+
+    /// Puts the directory entry of a segment's shard file on stable media. Blocks.
+    pub fn sync_shard_dir(&self, kind: SegmentKind, segment: SegmentId) -> io::Result<()> {
+        self.sync_dir(&self.shard_dir(kind, segment)?)
+    }
+
+    /// As [`Self::sync_shard_dir`], on the bulk lane, sharing one sync with all who wait for the same directory.
+    pub async fn share_shard_dir_sync(self: &Arc<Self>, kind: SegmentKind, segment: SegmentId) -> io::Result<()> {
+        let dir = self.shard_dir(kind, segment)?;
+        let (outcome, leads) = self.directory_syncs.join(&dir);
+        if leads {
+            let worker = self.clone();
+            let failed = self.clone();
+            let (work_dir, failed_dir) = (dir.clone(), dir.clone());
+            let job = move || {
+                worker.directory_syncs.work(&work_dir, || worker.sync_dir(&work_dir));
+                Ok(())
+            };
+            self.submit(Lane::Bulk, job, move |ran: io::Result<()>| {
+                if let Err(e) = ran {
+                    failed.directory_syncs.abandon(&failed_dir, &e);
+                }
+            });
+        }
+        outcome
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other(format!("the sync of {} was abandoned", dir.display()))))
+    }
+}
+
+fn open_lock(folder: &Path) -> io::Result<File> {
+    let path = folder.join(LOCK_FILE);
+    match File::open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path),
+        other => other,
+    }
+    .map_err(|e| named(Operation::Open, &path, &e))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! What a drive's path is mounted on, and how much space is there. It reads the kernel's answers, it changes nothing.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use minicbor::{Decode, Encode};
+
+/// The facts by which a replaced drive is told from an unmounted mount point.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct MountFacts {
+    #[n(0)]
+    pub fs_type: String,
+    /// The directory of the file system that is mounted there: `/` for a whole file system, else a bind mount.
+    #[n(1)]
+    pub root_in_fs: String,
+    /// Device number of the file system; drives that share it share space and fate.
+    #[n(2)]
+    pub device: u64,
+}
+
+/// Space of the file system a drive is on, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub capacity: u64,
+    /// What an unprivileged process may still use.
+    pub free: u64,
+}
+
+pub(super) fn facts_of(path: &Path) -> io::Result<MountFacts> {
+    let absolute = std::fs::canonicalize(path)?;
+    let device = std::fs::metadata(&absolute)?.dev();
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    let (fs_type, root_in_fs) =
+        mount_of(&table, &absolute).ok_or_else(|| io::Error::other("no mount holds this path"))?;
+    Ok(MountFacts {
+        fs_type,
+        root_in_fs,
+        device,
+    })
+}
+
+pub(super) fn space_of(path: &Path) -> io::Result<Space> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(Space {
+        capacity: stat.f_blocks.saturating_mul(stat.f_frsize),
+        free: stat.f_bavail.saturating_mul(stat.f_frsize),
+    })
+}
+
+/// File-system type and root of the mount that holds `path`: the longest mount point above it, the last of equals.
+fn mount_of(mountinfo: &[u8], path: &Path) -> Option<(String, String)> {
+    let mut best: Option<(usize, String, String)> = None;
+    for line in mountinfo.split(|b| *b == b'\n') {
+        let Some((root, point, fs_type)) = fields_of(line) else {
+            continue;
+        };
+        let point_path = Path::new(std::ffi::OsStr::from_bytes(&point));
+        let depth = point_path.components().count();
+        if path.starts_with(point_path) && best.as_ref().is_none_or(|(so_far, _, _)| depth >= *so_far) {
+            let root = String::from_utf8_lossy(&root).into_owned();
+            best = Some((depth, String::from_utf8_lossy(&fs_type).into_owned(), root));
+        }
+    }
+    best.map(|(_, fs_type, root)| (fs_type, root))
+}
+
+/// Root, mount point and file-system type of one line of mountinfo.
+fn fields_of(line: &[u8]) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let mut fields = line.split(|b| *b == b' ');
+    let root = unescaped(fields.nth(3)?);
+    let point = unescaped(fields.next()?);
+    let fs_type = fields.skip_while(|field| *field != b"-").nth(1)?;
+    Some((root, point, unescaped(fs_type)))
+}
+
+/// The kernel writes blanks, tabs, newlines and backslashes as three octal digits.
+fn unescaped(field: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, tail)) = rest.split_first() {
+        let escape = match (first, tail.split_first_chunk::<3>()) {
+            (b'\\', Some((digits, after))) => octal(digits).map(|byte| (byte, after)),
+            _ => None,
+        };
+        let (byte, after) = escape.unwrap_or((*first, tail));
+        text.push(byte);
+        rest = after;
+    }
+    text
+}
+
+fn octal(digits: &[u8; 3]) -> Option<u8> {
+    let text = std::str::from_utf8(digits).ok()?;
+    u8::from_str_radix(text, 8).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[u8] = b"\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+40 22 8:17 / /data1 rw shared:9 master:3 - xfs /dev/sdb1 rw,attr2
+41 22 8:33 / /data\\0402 rw - btrfs /dev/sdc rw
+42 22 254:0 /srv/host\\134dir /data3 rw - ext4 /dev/vda rw
+43 22 8:49 / /data3 rw - xfs /dev/sdd rw
+44 40 0:50 / /data1/tmp rw - tmpfs tmpfs rw
+garbage
+";
+
+    fn mount(path: &str) -> (String, String) {
+        mount_of(TABLE, Path::new(path)).unwrap()
+    }
+
+    fn pair(fs: &str, root: &str) -> (String, String) {
+        (fs.into(), root.into())
+    }
+
+    #[test]
+    fn the_deepest_mount_above_a_path_counts() {
+        assert_eq!(mount("/data1"), pair("xfs", "/"));
+        assert_eq!(mount("/data1/deep/er"), pair("xfs", "/"));
+        assert_eq!(mount("/data1/tmp/x"), pair("tmpfs", "/"));
+        assert_eq!(
+            mount("/data10"),
+            pair("ext4", "/"),
+            "a common beginning of a name is no mount"
+        );
+    }
+
+    #[test]
+    fn escaped_names_are_read() {
+        assert_eq!(mount("/data 2/x"), pair("btrfs", "/"));
+        let bound = fields_of(TABLE.split(|b| *b == b'\n').nth(3).unwrap()).unwrap();
+        assert_eq!(bound.0, b"/srv/host\\dir");
+    }
+
+    #[test]
+    fn the_mount_on_top_hides_the_one_below() {
+        assert_eq!(mount("/data3"), pair("xfs", "/"));
+    }
+
+    #[test]
+    fn a_bind_mount_shows_its_root() {
+        let table = b"42 22 254:0 /srv/dir /data3 rw - ext4 /dev/vda rw\n";
+        assert_eq!(mount_of(table, Path::new("/data3")).unwrap(), pair("ext4", "/srv/dir"));
+        assert_eq!(mount_of(table, Path::new("/elsewhere")), None);
+    }
+
+    #[test]
+    fn a_real_directory_has_facts_and_space() {
+        let dir = tempfile::tempdir().unwrap();
+        let facts = facts_of(dir.path()).unwrap();
+        assert!(
+            !facts.fs_type.is_empty() && facts.root_in_fs.starts_with('/'),
+            "{facts:?}"
+        );
+        let space = space_of(dir.path()).unwrap();
+        assert!(space.capacity >= space.free && space.capacity > 0);
+    }
+}

@@ -1,0 +1,159 @@
+//! What a path holds before anything is opened, locked or written there.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use super::shards::parse_shard_name;
+use super::{CHECKPOINT_DIR, EXTENT_DIR, FOLDER, LOG_DIR, ROOT_SLOTS};
+
+/// What is found at a path that was given as a drive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    NoSuchPath,
+    NotADirectory,
+    /// Nothing, or nothing but `lost+found`, or a drive folder in which nothing was written yet.
+    Empty,
+    /// Something that is not ours; it is not touched. Says what.
+    Foreign(String),
+    /// At least one root slot is there; whether it verifies is not said.
+    HoldsRoot,
+    /// Shard files, but no root slot: an interrupted format, or a drive that lost its identity.
+    RootLost,
+}
+
+/// Looks at a path without writing or locking.
+///
+/// # Errors
+/// What could not be read: such a path is neither empty nor foreign.
+pub fn probe(path: &Path) -> io::Result<Probe> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_dir() => return Ok(Probe::NotADirectory),
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Probe::NoSuchPath),
+        Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Ok(Probe::NotADirectory),
+        Err(e) => return Err(io::Error::new(e.kind(), format!("probe {}: {e}", path.display()))),
+    }
+    probe_directory(path).map_err(|e| io::Error::new(e.kind(), format!("probe {}: {e}", path.display())))
+}
+
+fn probe_directory(path: &Path) -> io::Result<Probe> {
+    let mut foreign = None;
+    let mut folder = false;
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if name == ".minio.sys" {
+            return Ok(Probe::Foreign(
+                "a MinIO drive (.minio.sys): Drystone cannot read its format; start with empty drives and copy the \
+                 objects over S3"
+                    .into(),
+            ));
+        }
+        if name == FOLDER {
+            folder = true;
+        } else if name != "lost+found" && foreign.is_none() {
+            foreign = Some(name);
+        }
+    }
+    if folder {
+        return probe_folder(&path.join(FOLDER));
+    }
+    Ok(foreign.map_or(Probe::Empty, |name| Probe::Foreign(shown(&name))))
+}
+
+fn shown(name: &OsString) -> String {
+    format!("the directory is not empty: it holds {:?}", name.to_string_lossy())
+}
+
+fn probe_folder(folder: &Path) -> io::Result<Probe> {
+    for slot in ROOT_SLOTS {
+        if folder.join(slot).try_exists()? {
+            return Ok(Probe::HoldsRoot);
+        }
+    }
+    for dir in [LOG_DIR, CHECKPOINT_DIR, EXTENT_DIR] {
+        if holds_shards(&folder.join(dir), dir == EXTENT_DIR)? {
+            return Ok(Probe::RootLost);
+        }
+    }
+    Ok(Probe::Empty)
+}
+
+fn holds_shards(dir: &Path, nested: bool) -> io::Result<bool> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(e),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let found = if nested && entry.file_type()?.is_dir() {
+            holds_shards(&entry.path(), false)?
+        } else {
+            entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| parse_shard_name(name).is_some())
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Makes the files and directories (trailing slash) and probes.
+    fn probe_with(made: &[&str]) -> Probe {
+        let dir = tempfile::tempdir().unwrap();
+        for path in made {
+            let whole = dir.path().join(path);
+            if path.ends_with('/') {
+                fs::create_dir_all(whole).unwrap();
+            } else {
+                fs::create_dir_all(whole.parent().unwrap()).unwrap();
+                fs::write(whole, b"").unwrap();
+            }
+        }
+        probe(dir.path()).unwrap()
+    }
+
+    #[test]
+    fn each_kind_of_directory_is_told_apart() {
+        let shard = format!(".drystone/extent/0000/{}.00", "a".repeat(32));
+        assert_eq!(probe_with(&[]), Probe::Empty);
+        assert_eq!(probe_with(&["lost+found/"]), Probe::Empty);
+        assert_eq!(probe_with(&[".drystone/lock", ".drystone/log/"]), Probe::Empty);
+        assert_eq!(probe_with(&[&shard]), Probe::RootLost);
+        assert_eq!(probe_with(&[".drystone/root.1", "lost+found/"]), Probe::HoldsRoot);
+        assert!(matches!(probe_with(&["photo.jpg"]), Probe::Foreign(what) if what.contains("photo.jpg")));
+    }
+
+    #[test]
+    fn a_minio_drive_is_foreign_whatever_else_it_holds() {
+        let found = probe_with(&[".minio.sys/format.json", ".drystone/root.0"]);
+        assert!(matches!(found, Probe::Foreign(what) if what.contains("MinIO")));
+    }
+
+    #[test]
+    fn a_missing_path_and_a_file_are_no_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(probe(&dir.path().join("none")).unwrap(), Probe::NoSuchPath);
+        let file = dir.path().join("file");
+        fs::write(&file, b"").unwrap();
+        assert_eq!(probe(&file).unwrap(), Probe::NotADirectory);
+        assert_eq!(probe(&file.join("below")).unwrap(), Probe::NotADirectory);
+    }
+
+    #[test]
+    fn probing_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        probe(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
