@@ -1,3 +1,5 @@
+//! Tables of the rules of configuration.
+
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};

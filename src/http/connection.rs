@@ -40,6 +40,7 @@ impl Default for Patience {
 #[derive(Debug, Default)]
 pub struct Activity {
     in_flight: AtomicUsize,
+    begun: AtomicUsize,
     /// On HTTP/2, bytes between requests are frames of the protocol, not the head of a request.
     multiplexed: AtomicBool,
 }
@@ -53,6 +54,7 @@ impl Activity {
         if version == http::Version::HTTP_2 {
             self.multiplexed.store(true, Ordering::Relaxed);
         }
+        self.begun.fetch_add(1, Ordering::AcqRel);
         self.in_flight.fetch_add(1, Ordering::AcqRel);
         InFlight(Arc::clone(self))
     }
@@ -73,6 +75,8 @@ pub struct Timed<T> {
     inner: T,
     activity: Arc<Activity>,
     patience: Patience,
+    /// Requests begun when the times below were last right.
+    begun: usize,
     idle_since: Option<Instant>,
     head_since: Option<Instant>,
     read_alarm: Option<Pin<Box<Sleep>>>,
@@ -86,6 +90,7 @@ impl<T> Timed<T> {
             inner,
             activity,
             patience,
+            begun: 0,
             idle_since: Some(Instant::now()),
             head_since: None,
             read_alarm: None,
@@ -94,22 +99,27 @@ impl<T> Timed<T> {
         }
     }
 
-    fn read_something(&mut self) {
-        if self.activity.is_idle() {
-            if !self.activity.multiplexed.load(Ordering::Relaxed) {
-                self.head_since.get_or_insert_with(Instant::now);
-            }
-        } else {
+    /// Forgets times from before the latest request: its head has come, and waiting starts anew after it.
+    fn notice_requests(&mut self) {
+        let begun = self.activity.begun.load(Ordering::Acquire);
+        if begun != self.begun || !self.activity.is_idle() {
+            self.begun = begun;
             self.head_since = None;
             self.idle_since = None;
         }
     }
 
+    fn read_something(&mut self) {
+        self.notice_requests();
+        if self.activity.is_idle() && !self.activity.multiplexed.load(Ordering::Relaxed) {
+            self.head_since.get_or_insert_with(Instant::now);
+        }
+    }
+
     /// When waiting for bytes must end; `None` while a request is worked on.
     fn read_deadline(&mut self) -> Option<Instant> {
+        self.notice_requests();
         if !self.activity.is_idle() {
-            self.head_since = None;
-            self.idle_since = None;
             return None;
         }
         Some(match self.head_since {

@@ -105,8 +105,7 @@ impl Connections {
             // The timers of `Timed` replace hyper's own, which does not know idle from dripping.
             .header_read_timeout(None)
             .max_headers(HEADERS_MAX)
-            .max_buf_size(READ_BUFFER_BYTES)
-            .pipeline_flush(true);
+            .max_buf_size(READ_BUFFER_BYTES);
         builder
             .http2()
             .timer(TokioTimer::new())

@@ -15,7 +15,7 @@ pub struct Engine {
 }
 
 /// Opens the engine of a configuration.
-pub type OpenEngine = Box<dyn FnOnce(&Config) -> BoxFuture<'static, Result<Engine, EngineError>> + Send>;
+pub type OpenEngine = Box<dyn FnOnce(&Config) -> BoxFuture<'static, Result<Engine, EngineError>> + Send + Sync>;
 
 /// The engine on local drives.
 pub fn embedded() -> OpenEngine {

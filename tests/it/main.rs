@@ -1,4 +1,5 @@
 //! Integration tests.
 
 mod auth;
+mod server;
 mod tidy;
