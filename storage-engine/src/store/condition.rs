@@ -182,14 +182,19 @@ mod tests {
         }
     }
 
+    fn decides(table: &[(ReadConditions, ReadVerdict)]) {
+        for (conditions, verdict) in table {
+            assert_eq!(conditions.decide(&ETAG, AT), *verdict, "{conditions:?}");
+        }
+    }
+
     #[test]
     fn reads_follow_the_precedence_of_aws() {
         let other = ETag::Md5([2; 16]);
         let before = Some(Timestamp::from_millis(999_999));
         let same = Some(Timestamp::from_millis(1_000_000));
         let none = ReadConditions::default();
-        let table = [
-            (none.clone(), ReadVerdict::Proceed),
+        decides(&[
             (
                 ReadConditions {
                     if_match: tags(&ETAG),
@@ -224,6 +229,32 @@ mod tests {
             ),
             (
                 ReadConditions {
+                    if_unmodified_since: before,
+                    if_none_match: tags(&ETAG),
+                    ..none.clone()
+                },
+                ReadVerdict::PreconditionFailed(ConditionHeader::IfUnmodifiedSince),
+            ),
+            (
+                ReadConditions {
+                    if_match: tags(&ETAG),
+                    if_none_match: Some(ETagMatch::Any),
+                    ..none
+                },
+                ReadVerdict::NotModified(ConditionHeader::IfNoneMatch),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_read_with_one_date_or_none_follows_it() {
+        let before = Some(Timestamp::from_millis(999_999));
+        let same = Some(Timestamp::from_millis(1_000_000));
+        let none = ReadConditions::default();
+        decides(&[
+            (none.clone(), ReadVerdict::Proceed),
+            (
+                ReadConditions {
                     if_modified_since: same,
                     ..none.clone()
                 },
@@ -243,26 +274,7 @@ mod tests {
                 },
                 ReadVerdict::Proceed,
             ),
-            (
-                ReadConditions {
-                    if_unmodified_since: before,
-                    if_none_match: tags(&ETAG),
-                    ..none.clone()
-                },
-                ReadVerdict::PreconditionFailed(ConditionHeader::IfUnmodifiedSince),
-            ),
-            (
-                ReadConditions {
-                    if_match: tags(&ETAG),
-                    if_none_match: Some(ETagMatch::Any),
-                    ..none
-                },
-                ReadVerdict::NotModified(ConditionHeader::IfNoneMatch),
-            ),
-        ];
-        for (conditions, verdict) in table {
-            assert_eq!(conditions.decide(&ETAG, AT), verdict, "{conditions:?}");
-        }
+        ]);
     }
 
     #[test]
