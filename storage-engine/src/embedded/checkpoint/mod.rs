@@ -40,3 +40,13 @@ pub struct CheckpointRef {
     #[n(4)]
     pub crc: u32,
 }
+
+mod codec;
+mod delta;
+mod merge;
+mod stream;
+
+pub use codec::{CheckpointEntry, Decoder, Encoder, End};
+pub use delta::LogDelta;
+pub use merge::{Difference, Merge, MergeError, differences};
+pub use stream::{CheckpointError, CheckpointReader, CheckpointSink, Written, write_merged};

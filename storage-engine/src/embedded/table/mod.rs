@@ -317,4 +317,4 @@ fn count(delta: &mut LiveDelta, row: Option<&RowRecord>, sign: i64) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
