@@ -70,8 +70,8 @@ pub fn uploads(bucket: &BucketName, prefix: &str) -> Key {
 }
 
 /// Beginning of the rows of all uploads to exactly this key.
-pub fn uploads_of(bucket: &BucketName, key: &ObjectKey) -> Key {
-    join(&[UPLOAD, bucket.as_str().as_bytes(), END, key.as_str().as_bytes(), END])
+pub fn uploads_of(bucket: &BucketName, key: &str) -> Key {
+    join(&[UPLOAD, bucket.as_str().as_bytes(), END, key.as_bytes(), END])
 }
 
 /// A part's row; its parent is the row with the upload's key.

@@ -25,6 +25,9 @@ pub mod name;
 pub mod object;
 pub mod record;
 
+#[cfg(test)]
+mod tests;
+
 /// One start of the process: random, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch(pub [u8; 16]);

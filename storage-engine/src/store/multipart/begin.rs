@@ -62,7 +62,7 @@ impl Store {
         let row_key = key::upload(&begin.bucket, &begin.key, &id);
         let upload = Upload {
             begun,
-            metadata: begin.metadata,
+            metadata: begin.metadata.normalized(),
             checksum: begin.checksum,
             state: UploadState::Open,
         };

@@ -1,5 +1,6 @@
 //! ListParts and ListMultipartUploads.
 
+use crate::backend::Key;
 use crate::limits::LIST_ITEMS_MAX;
 use crate::store::error::{Fault, faults_from_below};
 use crate::store::list::{ListPage, Listed};
@@ -85,7 +86,7 @@ impl Store {
     /// At most `limit` parts whose numbers are greater than `after`, with their bodies, and whether more follow.
     pub(super) async fn part_rows(
         &self,
-        upload_key: &crate::backend::Key,
+        upload_key: &Key,
         after: u16,
         limit: usize,
     ) -> Result<(Vec<PartRow>, bool), Fault> {
@@ -161,17 +162,15 @@ impl Store {
         }
     }
 
-    fn first_upload_after(&self, list: &ListUploads) -> Option<crate::backend::Key> {
-        let marker = list.key_marker.as_deref()?;
+    fn first_upload_after(&self, list: &ListUploads) -> Option<Key> {
+        let marker = list.key_marker.as_deref().filter(|marker| !marker.is_empty())?;
         if let Some(group) = group_of(marker, &list.prefix, &list.delimiter) {
             return key::uploads(&list.bucket, group).after_prefix();
         }
-        let Ok(marker) = ObjectKey::parse(marker) else {
-            return None;
-        };
+        let of_marker = key::uploads_of(&list.bucket, marker);
         match &list.upload_marker {
-            Some(id) => Some(key::upload(&list.bucket, &marker, id).successor()),
-            None => key::uploads_of(&list.bucket, &marker).after_prefix(),
+            Some(id) => Some(Key::new([of_marker.as_bytes(), id.as_bytes()].concat()).successor()),
+            None => of_marker.after_prefix(),
         }
     }
 }

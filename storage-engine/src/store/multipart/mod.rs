@@ -104,6 +104,38 @@ impl Store {
         });
     }
 
+    /// Looks through all uploads for part rows left behind by a process that ended before it had swept them, and
+    /// removes them. For a start, in the background. Gives how many ended uploads had left something.
+    pub async fn sweep_ended_uploads(&self) -> Result<usize, Fault> {
+        let beginning = key::all_uploads();
+        let Some(end) = beginning.after_prefix() else {
+            return Ok(0);
+        };
+        let (mut start, mut swept) = (beginning, 0);
+        loop {
+            let page = self.inner.backend.scan(start..end.clone(), 1).await?;
+            let Some((row_key, _)) = page.items.first() else {
+                return Ok(swept);
+            };
+            let parsed = key::parse_upload(row_key)
+                .ok_or_else(|| Fault::Corrupt(format!("an upload row with the key {row_key:?}")))?;
+            let upload = row_key
+                .as_bytes()
+                .get(..parsed.upload_len)
+                .map(|upload| Key::new(upload.to_vec()));
+            let upload = upload.unwrap_or_else(|| row_key.clone());
+            if parsed.part.is_some() {
+                // The first row of an upload that stands is its own.
+                self.sweep_parts(&upload).await?;
+                swept += 1;
+            }
+            match upload.after_prefix() {
+                Some(next) => start = next,
+                None => return Ok(swept),
+            }
+        }
+    }
+
     async fn sweep_parts(&self, upload: &Key) -> Result<(), Fault> {
         let Some(end) = upload.after_prefix() else {
             return Ok(());

@@ -98,7 +98,7 @@ impl Store {
             size: digests.len,
             etag: ETag::Md5(digests.md5),
             modified: self.now(),
-            metadata,
+            metadata: metadata.normalized(),
             checksum: digests.checksum.map(|value| ObjectChecksum {
                 value,
                 kind: ChecksumType::FullObject,

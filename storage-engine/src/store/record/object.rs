@@ -93,6 +93,12 @@ pub enum MetadataTooLarge {
 }
 
 impl Metadata {
+    /// The one form of what was said: STANDARD is the class of an object that names none.
+    pub fn normalized(mut self) -> Self {
+        self.storage_class = self.storage_class.filter(|class| class != "STANDARD");
+        self
+    }
+
     /// Checks both limits of AWS's kind: user metadata and the other headers.
     pub fn check(&self) -> Result<(), MetadataTooLarge> {
         let user: usize = self.user.iter().map(|(name, value)| name.len() + value.len()).sum();
