@@ -1,0 +1,54 @@
+//! Clients that are libraries: boto3 (today's and 1.34), minio-py, minio-js and the AWS SDK for JavaScript, each by its script.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use compat_tests::clients::{Client, scripts};
+use compat_tests::server::{ACCESS_KEY, SECRET_KEY};
+
+use crate::stage::{Stage, Test, script};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::with(Client::Boto3, "boto3_does_every_operation", |stage| {
+            python(stage, "boto3/whole.py", 21)
+        }),
+        Test::with(Client::Boto3Old, "boto3_1_34_does_every_operation", |stage| {
+            python(stage, "boto3/whole.py", 21)
+        }),
+        Test::with(Client::MinioPy, "minio_py_does_every_operation", |stage| {
+            python(stage, "minio_py/whole.py", 10)
+        }),
+        Test::with(Client::MinioJs, "minio_js_does_every_operation", |stage| {
+            node(stage, "minio_js/whole.mjs", 9)
+        }),
+        Test::with(Client::AwsSdkJs, "aws_sdk_js_does_every_operation", |stage| {
+            node(stage, "aws_sdk_js/whole.mjs", 15)
+        }),
+    ]
+}
+
+/// The environment every script reads.
+pub(crate) fn told<'a>(command: &'a mut Command, stage: &Stage) -> &'a mut Command {
+    command
+        .env("COMPAT_ENDPOINT", stage.setup.endpoint())
+        .env("COMPAT_ACCESS_KEY", ACCESS_KEY)
+        .env("COMPAT_SECRET_KEY", SECRET_KEY)
+}
+
+fn python(stage: &mut Stage, name: &str, cases: usize) -> Result<()> {
+    let server = stage.start()?;
+    let mut command = stage.command(&stage.program);
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(scripts(name)?);
+    script(told(&mut command, stage), cases)?;
+    server.stop()
+}
+
+fn node(stage: &mut Stage, name: &str, cases: usize) -> Result<()> {
+    let server = stage.start()?;
+    let mut command = stage.command(Path::new("node"));
+    command.env("COMPAT_MODULES", &stage.program).arg(scripts(name)?);
+    script(told(&mut command, stage), cases)?;
+    server.stop()
+}
