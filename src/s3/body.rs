@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use md5::{Digest, Md5};
+use quick_xml::events::Event;
 
 use super::convert::{declared_checksum, decode_md5};
 use super::error::{Code, Failure};
@@ -44,6 +45,9 @@ where
             return Err(Code::BAD_DIGEST.into());
         }
     }
+    if parts.method == Method::PUT {
+        check_bucket_configuration(&bytes)?;
+    }
     if matches!(target, Target::Object { .. }) {
         return Ok(bytes);
     }
@@ -58,6 +62,25 @@ where
         }
     }
     Ok(bytes)
+}
+
+/// A field of a document that is not built must not be skipped in silence, as the XML reader would.
+fn check_bucket_configuration(document: &[u8]) -> Result<(), Failure> {
+    let mut reader = quick_xml::Reader::from_reader(document);
+    loop {
+        let tag = match reader.read_event() {
+            Ok(Event::Start(tag) | Event::Empty(tag)) => tag,
+            Ok(Event::Eof) => return Ok(()),
+            Ok(_) => continue,
+            Err(_) => return Err(Code::MALFORMED_XML.into()),
+        };
+        match tag.local_name().as_ref() {
+            b"CreateBucketConfiguration" | b"LocationConstraint" => {}
+            b"Tags" => return Err(Failure::not_built("tagging a new bucket")),
+            b"Location" | b"Bucket" => return Err(Failure::not_built("a directory bucket")),
+            _ => return Err(Code::MALFORMED_XML.into()),
+        }
+    }
 }
 
 /// What went wrong with a body, as an S3 error.

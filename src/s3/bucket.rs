@@ -45,9 +45,6 @@ fn location(front: &Front, configuration: Option<CreateBucketConfiguration>) -> 
     let Some(configuration) = configuration else {
         return Ok(own());
     };
-    if configuration.bucket.is_some() || configuration.location.is_some() {
-        return Err(Failure::not_built("a directory bucket"));
-    }
     match configuration
         .location_constraint
         .as_ref()
@@ -87,10 +84,7 @@ pub(crate) async fn delete(
     let bucket = bucket_name(req.input.bucket)?;
     let store = front.open(&req.extensions, Action::DeleteBucket, Resource::Bucket(bucket.as_str()))?;
     match store.delete_bucket(&bucket).await {
-        Ok(()) => Ok(S3Response::with_status(
-            DeleteBucketOutput {},
-            http::StatusCode::NO_CONTENT,
-        )),
+        Ok(()) => Ok(S3Response::new(DeleteBucketOutput {})),
         Err(DeleteBucketError::NoSuchBucket) => Err(Code::NO_SUCH_BUCKET.into()),
         Err(DeleteBucketError::NotEmpty) => Err(Code::BUCKET_NOT_EMPTY.into()),
         Err(DeleteBucketError::Busy) => Err(Code::OPERATION_ABORTED.into()),

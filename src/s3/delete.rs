@@ -1,7 +1,6 @@
 //! DeleteObject and DeleteObjects.
 
 use futures::StreamExt;
-use http::StatusCode;
 use s3s::dto::{
     DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error as WireError,
     ObjectIdentifier,
@@ -49,7 +48,7 @@ pub(crate) async fn one(
         version_id: echo,
         ..DeleteObjectOutput::default()
     };
-    Ok(S3Response::with_status(output, StatusCode::NO_CONTENT))
+    Ok(S3Response::new(output))
 }
 
 pub(crate) async fn many(

@@ -1,7 +1,7 @@
 //! Multipart uploads: begin, part, complete, abort.
 
+use http::HeaderMap;
 use http::header::HOST;
-use http::{HeaderMap, StatusCode};
 use percent_encoding::utf8_percent_encode;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
@@ -235,10 +235,7 @@ pub(crate) async fn abort(
     let store = front.open(&req.extensions, Action::AbortMultipartUpload, resource)?;
     let upload = UploadId::parse(&input.upload_id)?;
     store.abort_upload(&bucket, &key, &upload).await?;
-    Ok(S3Response::with_status(
-        AbortMultipartUploadOutput::default(),
-        StatusCode::NO_CONTENT,
-    ))
+    Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 
 impl From<BeginUploadError> for Failure {

@@ -8,15 +8,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONTENT_LENGTH, SERVER};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, SERVER};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use s3s::Body;
 use s3s::config::StaticConfigProvider;
 use s3s::service::{S3Service as Routes, S3ServiceBuilder};
 use storage_engine::store::Store;
 
+use super::convert::OWNER_ID;
 use super::error::{Circumstances, Code, Failure, finish};
 use super::front::Front;
 use super::guard;
@@ -112,6 +113,10 @@ impl S3Service {
         } else if let Some(document) = response.body().bytes() {
             *response.body_mut() = Body::from(xml::mend(document));
         }
+        // s3s knows that a GET with a range is partial, but not that a HEAD is.
+        if response.status() == StatusCode::OK && response.headers().contains_key(CONTENT_RANGE) {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
         response
             .headers_mut()
             .insert(SERVER, HeaderValue::from_static("Drystone"));
@@ -127,6 +132,7 @@ impl S3Service {
         let query = guard::parameters(parts.uri.query());
         normalise::unfold_query(&query, &mut parts.headers)?;
         guard::check(&parts.method, target, &query, &parts.headers)?;
+        check_expected_owner(&parts)?;
         let lifted = normalise::lift(&parts.method, &mut parts.headers);
         parts.extensions.insert(lifted);
         let body = if body::is_document(&parts.method, target) {
@@ -144,6 +150,17 @@ impl S3Service {
             Ok(response) => response,
             Err(_) => Failure::new(Code::INTERNAL_ERROR).into_response(),
         }
+    }
+}
+
+/// A caller who expects another owner means another bucket.
+fn check_expected_owner(parts: &Parts) -> Result<(), Failure> {
+    let expected = ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"];
+    let others = |name: &&str| parts.headers.get(*name).is_some_and(|owner| owner != OWNER_ID);
+    if expected.iter().any(others) {
+        Err(Code::ACCESS_DENIED.into())
+    } else {
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Integration tests.
 
 mod auth;
+mod s3;
 mod server;
 mod tidy;

@@ -6,6 +6,7 @@
 
 pub(crate) mod table;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
@@ -37,6 +38,12 @@ pub(crate) fn parameters(query: Option<&str>) -> Vec<Parameter> {
 /// Lets a request through that asks only for what is built.
 pub(crate) fn check(method: &Method, target: &Target, query: &[Parameter], headers: &HeaderMap) -> Result<(), Failure> {
     let level = Level::of(target);
+    let form = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/form-data"));
+    if method == Method::POST && level == Level::Bucket && form {
+        return Err(Failure::not_built("uploading by browser form"));
+    }
     check_method(method, level, query)?;
     for (name, value) in query {
         check_parameter(method, level, name, value)?;

@@ -1,3 +1,5 @@
+//! Walks the whole table of the guard: sub-resource by method, header by write.
+
 use super::table::{Asks, HEADERS, Level, SUB_RESOURCES};
 use super::{check, parameters};
 use crate::s3::error::{Code, Failure};

@@ -1,7 +1,7 @@
 //! GetObject and HeadObject: what is asked for, and the answer's headers.
 
+use http::HeaderValue;
 use http::header::{ETAG, EXPIRES, IF_RANGE, LAST_MODIFIED, RANGE};
-use http::{HeaderValue, StatusCode};
 use http_body_util::StreamBody;
 use s3s::Body;
 use s3s::dto::{
@@ -48,7 +48,6 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     if input.response_expires.is_none() {
         set_expires(&mut response.headers, &read.head);
     }
-    response.status = status(&read.head);
     Ok(response)
 }
 
@@ -86,7 +85,6 @@ pub(crate) async fn head(
     if response.output.expires.is_none() {
         set_expires(&mut response.headers, &head);
     }
-    response.status = status(&head);
     Ok(response)
 }
 
@@ -203,14 +201,6 @@ fn content_range(head: &ObjectHead) -> Option<String> {
         return None;
     }
     Some(format!("bytes {}-{last}/{}", head.range.start, head.object.size))
-}
-
-fn status(head: &ObjectHead) -> Option<StatusCode> {
-    if head.partial {
-        Some(StatusCode::PARTIAL_CONTENT)
-    } else {
-        None
-    }
 }
 
 /// `Expires` goes out as it came in, even if it is no date.
