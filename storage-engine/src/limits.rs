@@ -10,6 +10,8 @@ pub const BATCH_OPS_MAX: usize = 1_000;
 pub const SCAN_ROWS_MAX: usize = 10_000;
 /// Bodies of objects up to this many bytes ride in the log; larger ones become extents.
 pub const SMALL_BODY_BYTES_MAX: usize = 128 * 1024;
+/// Most data bytes of one extent; longer bodies take several.
+pub const EXTENT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 const _: () = assert!(VALUE_BYTES_MAX < SMALL_BODY_BYTES_MAX);
 

@@ -257,6 +257,10 @@ impl Shards {
             Ok(file) => {
                 let file = ShardFile::new(file, path, self.seam.clone());
                 self.handles.lock().put(key, file.clone());
+                if self.place_of(kind, &key).is_none() {
+                    // It was removed meanwhile; a kept handle would hold its space.
+                    self.handles.lock().remove(&key);
+                }
                 Ok(Some(file))
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -1,9 +1,27 @@
-//! Segments: one set of shard files in lockstep, one per drive of the segment's own list.
+//! Segments: one set of shard files in lockstep, one per drive of the segment's own list. Here stripes are written to
+//! and read from drives; what the bodies mean and who owns them is never asked.
 
+mod body;
+mod damage;
+mod drives;
+mod layout;
+mod reader;
+mod staged;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use body::{PutBodyError, StagedBody, put_body};
+pub use damage::{Damage, DamageSink, Why};
+pub use drives::{Drives, PresentDrive};
+pub use layout::{StripePart, piece_file_bytes, stripe_file_bytes, stripes_of};
 use minicbor::{Decode, Encode};
 
 use super::erasure::Geometry;
 use super::id::{DriveId, SegmentId};
+pub use reader::{SegmentReadError, SegmentReader};
+pub use staged::StagedSegment;
+pub use writer::{NewSegment, SegmentWriter, WriteError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 #[cbor(index_only)]

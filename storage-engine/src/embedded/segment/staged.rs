@@ -1,0 +1,97 @@
+//! Shard files that nothing names yet. Dropping them removes them in the background, whatever was on its way.
+
+use crate::embedded::drive::ShardFile;
+use crate::embedded::frame::ShardHeader;
+
+use super::{PresentDrive, Segment, WriteError};
+
+/// One shard file of a segment that is being written; removed on drop unless it is kept.
+pub(super) struct StagedShard {
+    pub(super) on: PresentDrive,
+    pub(super) file: ShardFile,
+    header: ShardHeader,
+    kept: bool,
+}
+
+impl StagedShard {
+    /// Makes the file. Blocks.
+    pub(super) fn create(on: PresentDrive, header: ShardHeader) -> std::io::Result<Self> {
+        let file = on.drive.create_shard(&header)?;
+        Ok(Self {
+            on,
+            file,
+            header,
+            kept: false,
+        })
+    }
+
+    /// Puts the file and its directory entry on stable media.
+    pub(super) async fn sync(&self) -> Result<(), WriteError> {
+        let failed = |error| WriteError::Drive {
+            drive: self.on.id,
+            error,
+        };
+        let file = self.file.clone();
+        let lane = crate::embedded::drive::Lane::Bulk;
+        self.on
+            .drive
+            .run(lane, move || file.sync_data())
+            .await
+            .map_err(failed)?;
+        let (kind, segment) = (self.header.kind, self.header.segment);
+        self.on.drive.share_shard_dir_sync(kind, segment).await.map_err(failed)
+    }
+}
+
+impl Drop for StagedShard {
+    fn drop(&mut self) {
+        if !self.kept {
+            let header = &self.header;
+            self.on
+                .drive
+                .remove_shard_later(header.kind, header.segment, header.shard);
+        }
+    }
+}
+
+/// A finished segment: every shard file and directory entry is on stable media, but no row or root names it yet.
+/// Dropping it removes its files in the background.
+#[must_use = "dropping a staged segment removes its files"]
+pub struct StagedSegment {
+    segment: Segment,
+    file_bytes: u64,
+    shards: Vec<StagedShard>,
+}
+
+impl std::fmt::Debug for StagedSegment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("StagedSegment").field(&self.segment).finish()
+    }
+}
+
+impl StagedSegment {
+    pub(super) fn new(segment: Segment, file_bytes: u64, shards: Vec<StagedShard>) -> Self {
+        Self {
+            segment,
+            file_bytes,
+            shards,
+        }
+    }
+
+    pub fn segment(&self) -> &Segment {
+        &self.segment
+    }
+
+    /// Length of each shard file.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// To be called as soon as a queued record or a root may name the segment: from then on its files stay.
+    pub fn keep(mut self) -> Segment {
+        for shard in &mut self.shards {
+            shard.kept = true;
+        }
+        self.segment.clone()
+    }
+}
