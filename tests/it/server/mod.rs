@@ -4,5 +4,6 @@ mod bad_clients;
 mod binary;
 mod lifecycle;
 mod paths;
+mod stack;
 mod support;
 mod tls;
