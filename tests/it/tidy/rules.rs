@@ -285,6 +285,29 @@ pub(crate) fn the_map_stays_short(tree: &Tree) -> Vec<String> {
     }
 }
 
+/// The README's two commands work as pasted, and CI runs the one that tests, word for word.
+pub(crate) fn readme_commands_are_what_ci_runs(tree: &Tree) -> Vec<String> {
+    const RUN: &str = "cargo run --release -- server ./data{1...4}";
+    const TEST: &str = "cargo test --workspace";
+    let lines = |path: &str| tree.texts.get(path).map_or("", String::as_str).lines().map(str::trim);
+    let mut found = Vec::new();
+    for command in [RUN, TEST] {
+        if !lines("README.md").any(|line| line == command) {
+            found.push(format!("README.md: no line `{command}`"));
+        }
+    }
+    if !lines("Cargo.toml").any(|line| line == "default-run = \"drystone\"") {
+        found.push(format!(
+            "Cargo.toml: without `default-run` nobody knows what `{RUN}` runs"
+        ));
+    }
+    let ci_tests = lines(".ci/run").any(|line| !line.starts_with('#') && line.contains(TEST));
+    if tree.texts.contains_key(".ci/run") && !ci_tests {
+        found.push(format!(".ci/run: does not run `{TEST}`"));
+    }
+    found
+}
+
 /// Links between the documents, and from them into the tree, lead somewhere.
 pub(crate) fn links_lead_somewhere(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
