@@ -199,7 +199,10 @@ fn modules_say_what_they_own() {
             ("src/http/mod.rs", "use std::io;"),
             ("src/http/limits.rs", "/// Limits.\nconst A: u8 = 1;"),
         ],
-        &[("src/http/mod.rs", "//! The edge.\n")],
+        &[
+            ("src/http/mod.rs", "//! The edge.\n"),
+            ("src/http/tests.rs", "use super::*;"),
+        ],
     );
 }
 

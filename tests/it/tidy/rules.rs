@@ -175,8 +175,9 @@ pub(crate) fn environment_is_read_in_config(tree: &Tree) -> Vec<String> {
 
 /// The first lines of a module say what it owns and what it never does.
 pub(crate) fn modules_say_what_they_own(tree: &Tree) -> Vec<String> {
-    // A tests.rs belongs to the module beside it, which says it for both.
-    let modules = tree.sources.iter().filter(|source| !source.path.ends_with("/tests.rs"));
+    // Tests in the source folders belong to the module beside them, which says it for both.
+    let beside = |source: &Source| source.all_test && source.path.contains("src/");
+    let modules = tree.sources.iter().filter(|source| !beside(source));
     let silent = modules.filter(|source| !source.text.trim_start().starts_with("//!"));
     silent
         .map(|source| finding(source, 1, "a module starts with a paragraph of `//!`"))
