@@ -2,6 +2,7 @@
 
 mod bad_clients;
 mod binary;
+mod docker;
 mod lifecycle;
 mod paths;
 mod stack;
