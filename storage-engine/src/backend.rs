@@ -145,7 +145,8 @@ pub struct Put {
     pub value: Bytes,
     pub body: NewBody,
     /// Length of the prefix of `key` that is the key of the row this one depends on. When the parent row is absent
-    /// this row owns nothing, may not be read through, and may be removed by the backend at any time.
+    /// this row owns nothing, is not read, and is removed by the backend. Every row whose key starts with the
+    /// parent's key must be such a child.
     pub parent_len: Option<usize>,
 }
 

@@ -91,11 +91,6 @@ async fn objects(s3: &Client, stage: &Stage) -> Result<()> {
         .send()
         .await?;
     same_bytes(&body(s3, "file").await?, &tree::bytes(2, 9 * MIB), "a file as a stream")?;
-    checksums(s3).await?;
-    ranges_and_copies(s3).await
-}
-
-async fn checksums(s3: &Client) -> Result<()> {
     let algorithms = [
         ChecksumAlgorithm::Crc32,
         ChecksumAlgorithm::Crc32C,
@@ -116,11 +111,6 @@ async fn checksums(s3: &Client) -> Result<()> {
             .with_context(|| format!("{algorithm:?}"))?;
         same_bytes(&body(s3, "sum").await?, &content, algorithm.as_str())?;
     }
-    Ok(())
-}
-
-/// Of the objects that `objects` has put.
-async fn ranges_and_copies(s3: &Client) -> Result<()> {
     let range = s3
         .get_object()
         .bucket(BUCKET)

@@ -8,5 +8,20 @@ pub mod frame;
 pub mod id;
 pub mod index;
 pub mod record;
+pub mod root;
 pub mod segment;
 pub mod table;
+
+mod backend_impl;
+mod blob;
+mod checkpoint_io;
+mod core;
+mod damage_log;
+mod log;
+mod recovery;
+mod request;
+mod service;
+mod supervise;
+
+pub use recovery::{OpenError, OpenOptions};
+pub use supervise::Embedded;

@@ -125,6 +125,9 @@ pub struct LogRecord {
     /// Bytes of the whole record in every shard file, padding included.
     #[n(2)]
     pub len: u64,
+    /// Where the first stripe's frame stands, counted from the record's start.
+    #[n(7)]
+    pub body_at: u32,
     /// Data bytes of each stripe that follows.
     #[n(3)]
     pub stripes: Vec<u32>,

@@ -2,9 +2,7 @@
 
 mod bad_clients;
 mod binary;
-mod docker;
 mod lifecycle;
 mod paths;
-mod stack;
 mod support;
 mod tls;

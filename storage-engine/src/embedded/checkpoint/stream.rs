@@ -249,6 +249,7 @@ mod tests {
             .map(|n| put(format!("c/{n:06}").as_bytes(), row(seq, direct(&[(1, 100)]), None)))
             .collect();
         let record = LogRecord {
+            body_at: 0,
             seq,
             mark: 0,
             len: 0,

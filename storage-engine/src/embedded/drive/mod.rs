@@ -14,7 +14,7 @@ mod slots;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dir_sync::DirectorySyncs;
 pub use faults::{Fault, FaultPlan, FaultRule, Operation};
@@ -22,13 +22,13 @@ use faults::{Seam, named};
 pub use lane::Lane;
 use lane::Lanes;
 pub use mounts::{MountFacts, Space};
-pub use probe::{Probe, probe};
+pub use probe::{Probe, holds_anything, mount_facts_at, peek_root_slots, probe};
 pub use shard_file::ShardFile;
 pub use shards::ShardListing;
 use shards::Shards;
 
 use super::frame::ShardHeader;
-use super::id::SegmentId;
+use super::id::{DriveId, SegmentId};
 use super::segment::SegmentKind;
 
 /// The folder of a drive below its path.
@@ -77,6 +77,8 @@ pub enum DriveError {
 pub struct Drive {
     path: PathBuf,
     folder: PathBuf,
+    /// Its name in the store, once a root said it.
+    id: OnceLock<DriveId>,
     seam: Seam,
     shards: Shards,
     lanes: Lanes,
@@ -120,6 +122,7 @@ impl Drive {
         let shards = Shards::scan(&folder, seam.clone()).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
+            id: OnceLock::new(),
             lanes: Lanes::start(options.bulk_threads, options.read_threads).map_err(failed)?,
             folder,
             seam,
@@ -127,6 +130,16 @@ impl Drive {
             directory_syncs: DirectorySyncs::default(),
             _lock: lock,
         })
+    }
+
+    /// The id its root gives it; all zeros before [`Self::set_id`].
+    pub fn id(&self) -> DriveId {
+        self.id.get().copied().unwrap_or(DriveId::from_bytes([0; 16]))
+    }
+
+    /// Names the drive, once.
+    pub fn set_id(&self, id: DriveId) {
+        let _ = self.id.set(id);
     }
 
     /// The path the operator gave.

@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
+use super::faults::Seam;
+use super::mounts::{self, MountFacts};
 use super::shards::parse_shard_name;
+use super::slots;
 use super::{CHECKPOINT_DIR, EXTENT_DIR, FOLDER, LOG_DIR, ROOT_SLOTS};
 
 /// What is found at a path that was given as a drive.
@@ -20,6 +23,21 @@ pub enum Probe {
     HoldsRoot,
     /// Shard files, but no root slot: an interrupted format, or a drive that lost its identity.
     RootLost,
+}
+
+/// The bytes of the root slots at a path, beside whoever has the drive open.
+pub fn peek_root_slots(path: &Path) -> io::Result<[Option<Vec<u8>>; 2]> {
+    slots::read_both(&path.join(FOLDER), &Seam::default())
+}
+
+/// Whether a directory exists and is not empty.
+pub fn holds_anything(dir: &Path) -> bool {
+    std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Facts of the mount a directory is on.
+pub fn mount_facts_at(path: &Path) -> io::Result<MountFacts> {
+    mounts::facts_of(path)
 }
 
 /// Looks at a path without writing or locking.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::sled::StoreError;
 use super::stored_row;
 use crate::backend::{GroupedScan, Key, Page};
+use crate::embedded::record::RowRecord;
 
 /// Rows in ascending byte order of their keys.
 pub(super) trait Ordered {
@@ -49,13 +50,12 @@ pub(super) fn scan<O: Ordered, R>(
     Ok(Page { items, more: false })
 }
 
-/// What `read` makes of key and row of the first `count` rows under `parent` that name it as the row they depend on.
-pub(super) fn dependent_rows<O: Ordered<Error = StoreError>, R>(
+/// The first `count` rows under `parent` that name it as the row they depend on.
+pub(super) fn dependent_rows<O: Ordered<Error = StoreError>>(
     rows: &O,
     parent: &[u8],
     count: usize,
-    read: impl Fn(&[u8], &[u8]) -> Result<R, StoreError>,
-) -> Result<Vec<R>, StoreError> {
+) -> Result<Vec<(Key, RowRecord)>, StoreError> {
     let mut found = Vec::new();
     for row in rows.from(parent) {
         let (key, value) = row?;
@@ -64,7 +64,10 @@ pub(super) fn dependent_rows<O: Ordered<Error = StoreError>, R>(
         }
         let len = stored_row::parent_len(value.as_ref()).map_err(|e| StoreError(e.to_string()))?;
         if len.map(usize::from) == Some(parent.len()) {
-            found.push(read(key.as_ref(), value.as_ref())?);
+            found.push((
+                Key::new(Bytes::copy_from_slice(key.as_ref())),
+                super::read_row(value.as_ref())?,
+            ));
         }
     }
     Ok(found)

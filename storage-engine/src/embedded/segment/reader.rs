@@ -11,6 +11,7 @@ use futures::stream::{self, Stream, StreamExt, TryStreamExt};
 use super::damage::{Damage, DamageSink, Why};
 use super::layout::{StripePart, stripes_of};
 use super::{Drives, Piece, PresentDrive, Segment};
+use crate::backend::ReadError;
 use crate::embedded::drive::Lane;
 use crate::embedded::erasure::Codecs;
 use crate::embedded::frame::{FRAME_HEADER_BYTES, FrameError, FrameKind, FramePlace, verify};
@@ -27,6 +28,15 @@ pub enum SegmentReadError {
     /// So many shards that can be reached are damaged that the rest cannot make them good.
     #[error("corrupt: {0}")]
     Corrupt(String),
+}
+
+impl From<SegmentReadError> for ReadError {
+    fn from(error: SegmentReadError) -> Self {
+        match error {
+            SegmentReadError::Unavailable(reason) => Self::Unavailable(reason),
+            SegmentReadError::Corrupt(reason) => Self::Corrupt(reason),
+        }
+    }
 }
 
 /// A shard that could not be had.

@@ -260,12 +260,11 @@ impl Store {
 }
 
 fn copied_metadata(given: Option<Metadata>, storage_class: Option<String>, source: &Object) -> Metadata {
-    let metadata = match given {
+    match given {
         Some(metadata) => metadata,
         None => Metadata {
             storage_class,
             ..source.metadata.clone()
         },
-    };
-    metadata.normalized()
+    }
 }

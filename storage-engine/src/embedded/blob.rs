@@ -1,0 +1,195 @@
+//! Bodies on their way in and out. A small body stays in memory until a record carries it; a large one, and every
+//! part, becomes extents. It never decides what is visible.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::checkpoint_io::present;
+use super::core::Shared;
+use super::erasure::Geometry;
+use super::log::choose_drives;
+use super::record::{Body, PartList, SegmentBytes, from_cbor, to_cbor};
+use super::segment::{self, NewSegment, Piece, PutBodyError, SegmentKind, SegmentWriter, WriteError, put_body};
+use crate::backend::{Blob, BlobClass, BodyRef, BodySource, BodyStream, PutBlobError, ReadError};
+use crate::limits::SMALL_BODY_BYTES_MAX;
+
+/// A body that no row owns yet.
+pub enum StagedBody {
+    Small(Bytes),
+    /// On stable media; dropping it removes the segments.
+    Extents(segment::StagedBody),
+    /// Parts that are committed already, behind a list that is staged.
+    Joined {
+        len: u64,
+        sums: Vec<SegmentBytes>,
+        list: Box<StagedBody>,
+    },
+}
+
+fn blob(len: u64, staged: StagedBody) -> Blob {
+    Blob {
+        len,
+        staged: Box::new(staged),
+    }
+}
+
+/// The body that a reference names.
+fn body_of(body: &BodyRef) -> Result<Body, ReadError> {
+    from_cbor("body reference", &body.handle).map_err(|e| ReadError::Corrupt(e.to_string()))
+}
+
+/// The reference to a body as rows hand it out.
+pub fn body_ref(body: &Body) -> BodyRef {
+    BodyRef {
+        len: body.len(),
+        handle: to_cbor(body).into(),
+    }
+}
+
+impl Shared {
+    pub async fn put_blob(
+        self: &Arc<Self>,
+        class: BlobClass,
+        mut source: BodySource<'_>,
+    ) -> Result<Blob, PutBlobError> {
+        if let Some(reason) = self.service.refuses_writes() {
+            return Err(PutBlobError::Unavailable(reason));
+        }
+        if self.service.is_full() {
+            return Err(PutBlobError::Full("the drives are below their reserve".into()));
+        }
+        let small_max = match class {
+            BlobClass::Object => SMALL_BODY_BYTES_MAX,
+            BlobClass::Part => 0,
+        };
+        let mut head: Vec<Bytes> = Vec::new();
+        let mut len = 0;
+        while len <= small_max {
+            match source.next().await {
+                None => return Ok(blob(len as u64, StagedBody::Small(concat(head)))),
+                Some(chunk) => {
+                    let chunk = chunk.map_err(PutBlobError::Source)?;
+                    len += chunk.len();
+                    head.push(chunk);
+                }
+            }
+        }
+        let whole: BodySource<'_> = Box::pin(stream::iter(head.into_iter().map(Ok)).chain(source));
+        let body = put_body(whole, || self.extent_writer())
+            .await
+            .map_err(|error| match error {
+                PutBodyError::Source(error) => PutBlobError::Source(error),
+                PutBodyError::Write(error) if error.is_full() => PutBlobError::Full(error.to_string()),
+                PutBodyError::Write(error) => PutBlobError::Unavailable(error.to_string()),
+            })?;
+        Ok(blob(body.len, StagedBody::Extents(body)))
+    }
+
+    async fn extent_writer(&self) -> Result<SegmentWriter, WriteError> {
+        let (parity, epoch, drives) = self.extent_candidates();
+        let too_few = || WriteError::Internal("too few drives are in to write with full parity".into());
+        let geometry = Geometry::for_extent(drives.len(), parity).ok_or_else(too_few)?;
+        let codec = self
+            .codecs
+            .get(geometry)
+            .map_err(|e| WriteError::Internal(e.to_string()))?;
+        let drives = present(choose_drives(&drives, geometry.shards()));
+        let new = NewSegment {
+            kind: SegmentKind::Extent,
+            store: self.store,
+            epoch,
+        };
+        SegmentWriter::create(codec, drives, new).await
+    }
+
+    /// Writes the list of the parts' pieces; the parts stay where they are.
+    pub async fn join(self: &Arc<Self>, parts: &[BodyRef]) -> Result<Blob, PutBlobError> {
+        let mut list = PartList { pieces: Vec::new() };
+        let mut len = 0;
+        for part in parts {
+            match body_of(part).map_err(|e| PutBlobError::Unavailable(e.to_string()))? {
+                Body::Direct { len: part_len, pieces } => {
+                    len += part_len;
+                    list.pieces.extend(pieces);
+                }
+                Body::Joined { .. } => return Err(PutBlobError::Unavailable("a joined body is no part".into())),
+            }
+        }
+        let mut sums: std::collections::BTreeMap<_, u64> = std::collections::BTreeMap::new();
+        for piece in &list.pieces {
+            *sums.entry(piece.segment).or_default() += piece.len;
+        }
+        let sums = sums
+            .into_iter()
+            .map(|(segment, bytes)| SegmentBytes { segment, bytes })
+            .collect();
+        let encoded = Bytes::from(to_cbor(&list));
+        let source: BodySource<'_> = Box::pin(stream::iter([Ok(encoded)]));
+        let list = self.put_blob(BlobClass::Object, source).await?;
+        let Ok(list) = list.staged.downcast::<StagedBody>() else {
+            return Err(PutBlobError::Unavailable("the part list was not staged".into()));
+        };
+        Ok(blob(len, StagedBody::Joined { len, sums, list }))
+    }
+
+    pub async fn get_blob(self: &Arc<Self>, body: &BodyRef, range: Range<u64>) -> Result<BodyStream, ReadError> {
+        let pieces = match body_of(body)? {
+            Body::Direct { pieces, .. } => pieces,
+            Body::Joined { list, .. } => self.part_list(&list).await?.pieces,
+        };
+        let mut at = 0;
+        let mut runs = Vec::new();
+        for piece in pieces {
+            let (start, end) = (range.start.max(at), range.end.min(at + piece.len));
+            if start < end {
+                runs.push((piece, start - at..end - at));
+            }
+            at += piece.len;
+        }
+        // Pinned here, all at once: a segment that is removed later keeps its files until the stream is dropped.
+        let pins = runs
+            .iter()
+            .map(|(piece, _)| self.table.pin(piece.segment).ok_or(ReadError::Gone));
+        let pins = pins.collect::<Result<Vec<_>, _>>()?;
+        let reader = self.reader.clone();
+        let streams = runs.into_iter().zip(pins).map(move |((piece, run), (segment, pin))| {
+            let stripes = reader.read_piece(Arc::new(segment), piece, run);
+            // The pin lives as long as the stream of its piece.
+            stripes.map(move |item| {
+                let _pinned = &pin;
+                item.map_err(ReadError::from)
+            })
+        });
+        Ok(Box::pin(stream::iter(streams).flatten()))
+    }
+
+    async fn part_list(self: &Arc<Self>, list: &[Piece]) -> Result<PartList, ReadError> {
+        let len = list.iter().map(|piece| piece.len).sum();
+        let body = body_ref(&Body::Direct {
+            len,
+            pieces: list.to_vec(),
+        });
+        let bytes = Box::pin(self.get_blob(&body, 0..len)).await?;
+        let bytes: BytesMut = bytes
+            .try_fold(BytesMut::new(), |mut all, chunk| async move {
+                all.extend_from_slice(&chunk);
+                Ok(all)
+            })
+            .await?;
+        from_cbor("part list", &bytes).map_err(|e| ReadError::Corrupt(e.to_string()))
+    }
+}
+
+fn concat(mut chunks: Vec<Bytes>) -> Bytes {
+    if chunks.len() == 1
+        && let Some(only) = chunks.pop()
+    {
+        return only;
+    }
+    let mut all = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
+    chunks.iter().for_each(|chunk| all.extend_from_slice(chunk));
+    all.freeze()
+}

@@ -1,0 +1,178 @@
+//! What every part of a running store shares: index, segment table, drives, root and service state, and the few
+//! operations that need several of them. It starts nothing and decides nothing about records.
+
+use std::sync::Arc;
+
+use minicbor::bytes::ByteVec;
+use parking_lot::Mutex;
+
+use super::drive::Drive;
+use super::erasure::Codecs;
+use super::id::{DriveId, SegmentId, StoreId};
+use super::index::{Index, IndexError, Marker};
+use super::log::{Fault, HeldLocks, KeyLocks};
+use super::record::RowOp;
+use super::root::{MemberState, Root, RootError, RootKeeper};
+use super::segment::{Drives, Segment, SegmentReader};
+use super::service::Service;
+use super::table::{LiveError, SegmentTable, live_delta};
+
+pub struct Shared {
+    pub store: StoreId,
+    pub service: Service,
+    pub index: Index,
+    pub table: SegmentTable,
+    pub drives: Arc<Drives>,
+    pub reader: SegmentReader,
+    pub codecs: Arc<Codecs>,
+    pub keeper: Mutex<RootKeeper>,
+    pub locks: Arc<KeyLocks>,
+    /// Locks of batches with an unknown outcome: never released, the next start begins without them.
+    held: Mutex<Vec<HeldLocks>>,
+}
+
+/// A random number that tells two roots of one epoch apart.
+pub fn nonce() -> u64 {
+    // Without randomness the epoch alone orders roots; a clash of nonces is then possible but harmless on one host.
+    getrandom::u64().unwrap_or(0)
+}
+
+/// Makes committed operations visible: live counters first, then the index. Rows that depend on a row which is deleted
+/// go with it.
+pub fn apply(
+    index: &Index,
+    table: &SegmentTable,
+    ops: &[RowOp],
+    segments: &[Segment],
+    removed: impl Iterator<Item = SegmentId>,
+) -> Result<(), IndexError> {
+    segments.iter().for_each(|segment| table.declare(segment.clone()));
+    let delta = live_delta(index, ops).map_err(|error| match error {
+        LiveError::Rows(error) => error,
+        LiveError::Revives(_) => IndexError::Failed(error.to_string()),
+    })?;
+    let orphaned = orphaned(index, ops)?;
+    table.apply(&delta);
+    removed.for_each(|id| table.remove(id));
+    index.apply(ops)?;
+    if orphaned.is_empty() {
+        Ok(())
+    } else {
+        index.apply(&orphaned)
+    }
+}
+
+/// Deletes of the rows that depend on rows which `ops` delete.
+fn orphaned(index: &Index, ops: &[RowOp]) -> Result<Vec<RowOp>, IndexError> {
+    let mut orphaned = Vec::new();
+    for op in ops {
+        let RowOp::Delete { key: parent } = op else { continue };
+        for (key, _) in index.dependent_rows(parent)? {
+            if !ops.iter().any(|op| op.key() == key.as_bytes()) {
+                orphaned.push(RowOp::Delete {
+                    key: ByteVec::from(key.as_bytes().to_vec()),
+                });
+            }
+        }
+    }
+    Ok(orphaned)
+}
+
+impl Shared {
+    pub fn new(
+        store: StoreId,
+        service: Service,
+        index: Index,
+        table: SegmentTable,
+        drives: Arc<Drives>,
+        reader: SegmentReader,
+        keeper: RootKeeper,
+    ) -> Self {
+        let (keeper, held) = (Mutex::new(keeper), Mutex::new(Vec::new()));
+        let codecs = Arc::new(Codecs::default());
+        Self {
+            store,
+            service,
+            index,
+            table,
+            drives,
+            reader,
+            codecs,
+            keeper,
+            locks: KeyLocks::new(),
+            held,
+        }
+    }
+
+    /// Makes committed operations visible in this store.
+    pub fn apply(
+        &self,
+        ops: &[RowOp],
+        segments: &[Segment],
+        removed: impl Iterator<Item = SegmentId>,
+    ) -> Result<(), IndexError> {
+        apply(&self.index, &self.table, ops, segments, removed)
+    }
+
+    /// Closes the index and leaves beside it what the next start needs to use it: the segment table and the marker.
+    pub fn close_index(&self, marker: &Marker) -> Result<(), IndexError> {
+        self.index.close(marker, self.table.snapshot())
+    }
+
+    /// Whether the store could go on writing without these drives.
+    pub fn writable_without(&self, out: &[DriveId]) -> bool {
+        let keeper = self.keeper.lock();
+        let root = keeper.root();
+        let well = |id: DriveId| !out.contains(&id) && self.is_in(root, id);
+        let well_count = root.members.iter().filter(|member| well(member.id)).count();
+        let parity = usize::from(root.parity);
+        root.has_majority(well) && well_count > parity && root.members.len() - well_count <= parity
+    }
+
+    pub fn present_drives(&self) -> impl Iterator<Item = Arc<Drive>> {
+        self.drives.present().into_iter().map(|present| present.drive)
+    }
+
+    fn is_in(&self, root: &Root, id: DriveId) -> bool {
+        root.member(id).is_some_and(|m| m.state == MemberState::In) && self.drives.get(&id).is_some()
+    }
+
+    /// Parity and the drives a new log segment may use after these faults.
+    pub fn log_candidates(&self, faults: &[Fault]) -> (u8, Vec<Arc<Drive>>) {
+        let keeper = self.keeper.lock();
+        let root = keeper.root();
+        let usable =
+            |drive: &Arc<Drive>| self.is_in(root, drive.id()) && !faults.iter().any(|fault| fault.drive == drive.id());
+        (root.parity, self.present_drives().filter(usable).collect())
+    }
+
+    /// Parity and the drives a new extent may use.
+    pub fn extent_candidates(&self) -> (u8, u64, Vec<Arc<Drive>>) {
+        let keeper = self.keeper.lock();
+        let root = keeper.root();
+        let usable = |drive: &Arc<Drive>| self.is_in(root, drive.id());
+        (root.parity, root.epoch, self.present_drives().filter(usable).collect())
+    }
+
+    /// Changes the root. Drives that could not be written are named in the log; their next write puts them out.
+    pub fn change_root(&self, edit: impl FnOnce(&mut Root)) -> Result<(), RootError> {
+        let failed = self.keeper.lock().change(nonce(), edit)?;
+        for drive in failed {
+            tracing::warn!(%drive, "a drive did not take a change of the root");
+        }
+        Ok(())
+    }
+
+    /// Drives that were put out serve nothing any more until a start finds them well.
+    pub fn drop_drives(&self, out: &[DriveId]) {
+        for id in out {
+            if let Some(drive) = self.drives.remove(id) {
+                drive.shut();
+            }
+        }
+    }
+
+    pub fn hold_for_ever(&self, locks: HeldLocks) {
+        self.held.lock().push(locks);
+    }
+}

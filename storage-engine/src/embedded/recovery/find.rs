@@ -1,0 +1,161 @@
+//! What stands at the given paths. It opens and locks drives of a store; it formats nothing and changes nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::adopt::EmptyDirectory;
+use crate::embedded::drive::{Drive, DriveError, DriveOptions, Probe, mount_facts_at, probe};
+use crate::embedded::id::DriveId;
+use crate::embedded::root::{Refusal, RootSlot, decode_slot};
+
+/// Why a store cannot be opened, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("no drives were given")]
+    NoDrives,
+    #[error("{path}: {reason}")]
+    Drive { path: PathBuf, reason: String },
+    /// The path holds something that is not ours; nothing on it was touched.
+    #[error("{path} holds {what}; drystone does not touch it. Give an empty directory, or move the data away first")]
+    Foreign { path: PathBuf, what: String },
+    #[error("{path} and {other} are the same drive of the store; neither is used")]
+    Twice { path: PathBuf, other: PathBuf },
+    #[error("no drive can be used: {}", .0.join("; "))]
+    Unusable(Vec<String>),
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    #[error("parity EC:{parity} needs more than {drives} drives")]
+    Parity { parity: u8, drives: usize },
+    #[error("{0} drives are more than a store can have")]
+    TooMany(usize),
+    #[error("this processor cannot run drystone: {0}")]
+    Cpu(&'static str),
+    #[error("the log cannot be read: {0}")]
+    Log(String),
+    #[error("no checkpoint can be read: {0}")]
+    Checkpoint(String),
+    #[error("index: {0}")]
+    Index(String),
+    #[error("the drives cannot be written: {0}")]
+    Write(String),
+}
+
+impl OpenError {
+    /// Whether a later start may succeed without the operator changing what was given.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(Refusal::TooFew { .. } | Refusal::LogMissing { .. } | Refusal::NoRoot)
+            | Self::Unusable(_)
+            | Self::Log(_)
+            | Self::Checkpoint(_)
+            | Self::Write(_) => true,
+            Self::NoDrives
+            | Self::Drive { .. }
+            | Self::Foreign { .. }
+            | Self::Twice { .. }
+            | Self::Refused(Refusal::TwoStores(_))
+            | Self::Parity { .. }
+            | Self::TooMany(_)
+            | Self::Cpu(_)
+            | Self::Index(_) => false,
+        }
+    }
+}
+
+/// A drive of a store, locked, with its newest readable root.
+pub struct FoundDrive {
+    pub drive: Arc<Drive>,
+    pub path: PathBuf,
+    pub slot: RootSlot,
+    /// The slot that does not hold `slot`: the next one to write.
+    pub next_slot: usize,
+}
+
+/// Everything the given paths hold.
+#[derive(Default)]
+pub struct Found {
+    pub drives: Vec<FoundDrive>,
+    /// Directories that hold nothing, or a format that never got as far as a root.
+    pub empty: Vec<EmptyDirectory>,
+    /// Paths that do not exist.
+    pub unborn: Vec<PathBuf>,
+    /// Paths that cannot be used now, and why.
+    pub absent: Vec<(PathBuf, String)>,
+}
+
+/// Looks at every path. Something foreign refuses the whole start; what is merely missing does not.
+pub fn find(paths: &[PathBuf], options: &DriveOptions) -> Result<Found, OpenError> {
+    let mut found = Found::default();
+    for path in paths {
+        match probe(path) {
+            Ok(Probe::Foreign(what)) => {
+                return Err(OpenError::Foreign {
+                    path: path.clone(),
+                    what,
+                });
+            }
+            Ok(Probe::HoldsRoot) => match open_member(path, options) {
+                Ok(Some(drive)) => found.drives.push(drive),
+                Ok(None) => found.absent.push((path.clone(), "its root cannot be read".into())),
+                Err(DriveError::Locked(_)) => {
+                    found.absent.push((path.clone(), "another process uses it".into()));
+                }
+                Err(error) => found.absent.push((path.clone(), error.to_string())),
+            },
+            Ok(Probe::Empty) => match mount_facts_at(path) {
+                Ok(mount) => found.empty.push(EmptyDirectory {
+                    path: path.clone(),
+                    mount,
+                }),
+                Err(error) => found.absent.push((path.clone(), error.to_string())),
+            },
+            Ok(Probe::RootLost) => found.absent.push((
+                path.clone(),
+                "it holds shard files but no root: a drive that lost its identity, or a first start that was \
+                 interrupted; in the second case remove its .drystone folder"
+                    .into(),
+            )),
+            Ok(Probe::NoSuchPath) => found.unborn.push(path.clone()),
+            Ok(Probe::NotADirectory) => found.absent.push((path.clone(), "it is not a directory".into())),
+            Err(error) => found.absent.push((path.clone(), error.to_string())),
+        }
+    }
+    drop_twins(&mut found);
+    Ok(found)
+}
+
+fn open_member(path: &Path, options: &DriveOptions) -> Result<Option<FoundDrive>, DriveError> {
+    let drive = Drive::open_with(path, false, options.clone())?;
+    let slots = drive.read_root_slots().map_err(|error| DriveError::Io {
+        path: path.to_owned(),
+        error,
+    })?;
+    let newest = slots
+        .iter()
+        .enumerate()
+        .filter_map(|(n, bytes)| Some((n, decode_slot(bytes.as_deref()?).ok()?)))
+        .max_by_key(|(_, slot)| slot.root.age());
+    let Some((n, slot)) = newest else { return Ok(None) };
+    drive.set_id(slot.drive);
+    Ok(Some(FoundDrive {
+        drive: Arc::new(drive),
+        path: path.to_owned(),
+        slot,
+        next_slot: 1 - n,
+    }))
+}
+
+/// Two paths with one drive id: one is a copy, and nobody can say which. Neither is used.
+fn drop_twins(found: &mut Found) {
+    let ids: Vec<DriveId> = found.drives.iter().map(|d| d.slot.drive).collect();
+    let is_twin = |id: DriveId| ids.iter().filter(|other| **other == id).count() > 1;
+    let (twins, single): (Vec<_>, Vec<_>) = found.drives.drain(..).partition(|d| is_twin(d.slot.drive));
+    found.drives = single;
+    for twin in twins {
+        let reason = format!(
+            "drive {} is at another given path too; neither is used",
+            twin.slot.drive
+        );
+        found.absent.push((twin.path, reason));
+    }
+}

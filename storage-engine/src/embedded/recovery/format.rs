@@ -1,0 +1,196 @@
+//! The first root of a store, and the membership change that puts an empty drive in a missing one's place. Both write
+//! only to directories that hold nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::adopt::Replacement;
+use super::find::{Found, FoundDrive, OpenError};
+use super::start::OpenOptions;
+use crate::embedded::checkpoint::{LogDelta, Position};
+use crate::embedded::checkpoint_io::{self, Target};
+use crate::embedded::core::nonce;
+use crate::embedded::damage_log::DamageLog;
+use crate::embedded::drive::Drive;
+use crate::embedded::drive::index_dir::make_dir;
+use crate::embedded::erasure::default_parity;
+use crate::embedded::id::{DriveId, StoreId};
+use crate::embedded::log::{Head, NewSegment, RecordFacts, write_new_segment};
+use crate::embedded::root::{Election, LogSegment, Member, MemberState, Root, RootKeeper, RootSlot, encode_slot};
+use crate::embedded::segment::{Drives, SegmentReader};
+
+/// The epoch of a store's first root.
+const FIRST_EPOCH: u64 = 1;
+
+fn drive_error(path: &std::path::Path) -> impl Fn(String) -> OpenError + '_ {
+    move |reason| OpenError::Drive {
+        path: path.to_owned(),
+        reason,
+    }
+}
+
+/// Opens an empty directory as a drive with a new id.
+fn new_drive(options: &OpenOptions, path: &PathBuf) -> Result<(Arc<Drive>, Member), OpenError> {
+    let failed = drive_error(path);
+    make_dir(path).map_err(|e| failed(e.to_string()))?;
+    let drive = Drive::open_with(path, true, options.drive.clone()).map_err(|e| failed(e.to_string()))?;
+    let id = DriveId::random().map_err(|e| failed(e.to_string()))?;
+    drive.set_id(id);
+    let mount = drive.mount_facts().map_err(|e| failed(e.to_string()))?;
+    let member = Member {
+        id,
+        state: MemberState::In,
+        mount,
+        path: path.to_string_lossy().into_owned(),
+    };
+    Ok((Arc::new(drive), member))
+}
+
+/// Makes a store on the given paths, all of which are empty or do not exist yet. It exists once its root is on more
+/// than half of the drives; until then the paths count as empty.
+pub async fn format(options: &OpenOptions) -> Result<Found, OpenError> {
+    let count = options.drives.len();
+    let parity = options.parity.unwrap_or_else(|| default_parity(count));
+    if usize::from(parity) >= count {
+        return Err(OpenError::Parity { parity, drives: count });
+    }
+    let made = options
+        .drives
+        .iter()
+        .map(|path| new_drive(options, path))
+        .collect::<Result<Vec<_>, _>>()?;
+    let store = StoreId::random().map_err(|e| OpenError::Write(e.to_string()))?;
+    let drives: Vec<Arc<Drive>> = made.iter().map(|(drive, _)| Arc::clone(drive)).collect();
+    let log = first_log(store, parity, &drives).await?;
+    let position = Position {
+        segment: log.segment.id,
+        offset: crate::embedded::frame::SHARD_HEADER_BYTES,
+        seq: 0,
+        epoch: FIRST_EPOCH,
+    };
+    let present = Arc::new(Drives::default());
+    drives
+        .iter()
+        .for_each(|drive| drop(present.insert(drive.id(), Arc::clone(drive))));
+    let reader = SegmentReader::new(present, Arc::default(), Arc::new(DamageLog::default()));
+    let target = Target {
+        store,
+        epoch: FIRST_EPOCH,
+        parity,
+        candidates: drives,
+    };
+    let checkpoint = checkpoint_io::write(target, &reader, None, LogDelta::default(), position)
+        .await
+        .map_err(|e| OpenError::Write(e.to_string()))?;
+    let root = Root {
+        store,
+        epoch: FIRST_EPOCH,
+        nonce: nonce(),
+        parity,
+        members: made.iter().map(|(_, member)| member.clone()).collect(),
+        old_members: None,
+        gone: Vec::new(),
+        log: vec![LogSegment {
+            segment: log.segment,
+            valid_len: None,
+            epoch: FIRST_EPOCH,
+        }],
+        checkpoints: vec![checkpoint.reference],
+    };
+    let mut found = Found::default();
+    for (drive, member) in made {
+        let slot = RootSlot {
+            drive: member.id,
+            root: root.clone(),
+        };
+        let path = PathBuf::from(member.path);
+        drive
+            .write_root_slot(0, &encode_slot(&slot))
+            .map_err(|e| drive_error(&path)(e.to_string()))?;
+        found.drives.push(FoundDrive {
+            drive,
+            path,
+            slot,
+            next_slot: 1,
+        });
+    }
+    checkpoint.staged.keep();
+    tracing::info!(%store, drives = count, parity, "a new store was formatted");
+    Ok(found)
+}
+
+async fn first_log(store: StoreId, parity: u8, drives: &[Arc<Drive>]) -> Result<NewSegment, OpenError> {
+    let candidates = drives.to_vec();
+    let head = Head {
+        facts: RecordFacts {
+            seq: FIRST_EPOCH << 32,
+            ..RecordFacts::default()
+        },
+        batches: Vec::new(),
+    };
+    let made = tokio::task::spawn_blocking(move || {
+        write_new_segment(store, FIRST_EPOCH, parity, candidates, head, |faults| faults.is_empty())
+    });
+    let (made, faults) = made.await.map_err(|e| OpenError::Write(e.to_string()))?;
+    let reasons = || {
+        faults
+            .iter()
+            .map(|fault| fault.reason.clone())
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    made.ok_or_else(|| OpenError::Write(reasons()))
+}
+
+/// Puts new drives in the place of missing members. The change carries the old table until the store is under way
+/// again; with the operator's word the replaced members count as present and the old table is not asked.
+pub fn adopt(
+    options: &OpenOptions,
+    found: &mut Found,
+    election: &mut Election,
+    plan: Vec<Replacement>,
+) -> Result<(), OpenError> {
+    let old_table = election.root.members.clone();
+    let mut root = election.root.clone();
+    for replacement in plan {
+        let path = replacement.new.path;
+        let (drive, member) = new_drive(options, &path)?;
+        tracing::warn!(path = %path.display(), old = %replacement.old, new = %member.id, "an empty drive is adopted");
+        if let Some(place) = root.members.iter_mut().find(|m| m.id == replacement.old) {
+            *place = member.clone();
+        }
+        root.gone.push(replacement.old);
+        let slot = RootSlot {
+            drive: member.id,
+            root: root.clone(),
+        };
+        found.drives.push(FoundDrive {
+            drive,
+            path,
+            slot,
+            next_slot: 0,
+        });
+    }
+    root.old_members = (!options.adopt).then_some(old_table);
+    let slots = found
+        .drives
+        .iter()
+        .map(|d| (Arc::clone(&d.drive), d.next_slot))
+        .collect();
+    // The keeper begins from the changed root, so that a majority is asked of the tables of the change.
+    let mut keeper = RootKeeper::new(root.clone(), slots);
+    let failed = keeper
+        .change(nonce(), |_| {})
+        .map_err(|e| OpenError::Write(e.to_string()))?;
+    for drive in &mut found.drives {
+        if !failed.contains(&drive.drive.id()) {
+            drive.next_slot = 1 - drive.next_slot;
+        }
+        drive.slot.root = keeper.root().clone();
+    }
+    election.root = keeper.root().clone();
+    election.majority = election
+        .root
+        .has_majority(|id| found.drives.iter().any(|d| d.slot.drive == id));
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The index of a start: the one of a clean stop if it stands for exactly the state that was found, else a new one from
+//! the newest readable checkpoint and the log after it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::find::OpenError;
+use super::replay::{LogEnd, Verdict, replay};
+use super::start::OpenOptions;
+use crate::embedded::checkpoint::{CheckpointEntry, CheckpointRef, Position};
+use crate::embedded::checkpoint_io;
+use crate::embedded::core::apply;
+use crate::embedded::drive::Drive;
+use crate::embedded::frame::SHARD_HEADER_BYTES;
+use crate::embedded::index::{Index, IndexError, IndexOptions, Marker};
+use crate::embedded::record::RowRecord;
+use crate::embedded::root::Root;
+use crate::embedded::segment::SegmentReader;
+use crate::embedded::table::{SegmentTable, TableSnapshot};
+
+/// Rows handed to the index at once.
+const ROWS_PER_LOAD: usize = 4096;
+
+/// An index that holds every committed row, with its counters, and where the log ends.
+pub struct Built {
+    pub index: Index,
+    pub table: SegmentTable,
+    pub end: LogEnd,
+}
+
+fn index_failed(error: &IndexError) -> OpenError {
+    OpenError::Index(error.to_string())
+}
+
+/// Makes the index. Only the index directory is written.
+pub async fn build(
+    options: &OpenOptions,
+    root: &Root,
+    drives: Vec<Arc<Drive>>,
+    reader: &SegmentReader,
+) -> Result<Built, OpenError> {
+    let under_drive = || drives.first().map(|drive| drive.index_dir());
+    let dir = options
+        .index_dir
+        .clone()
+        .or_else(under_drive)
+        .ok_or(OpenError::NoDrives)?;
+    if let Some(built) = reuse(&dir, root, &drives).await? {
+        return Ok(built);
+    }
+    let mut reasons = Vec::new();
+    for checkpoint in root.checkpoints.iter().rev() {
+        match rebuild(&dir, root, checkpoint, &drives, reader).await {
+            Ok(built) => return Ok(built),
+            Err(OpenError::Checkpoint(reason)) => {
+                tracing::error!(%reason, "a checkpoint cannot be read; the older one is tried");
+                reasons.push(reason);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(OpenError::Checkpoint(reasons.join("; ")))
+}
+
+/// The index of a clean stop: its marker must name this root and this end of the log.
+async fn reuse(dir: &PathBuf, root: &Root, drives: &[Arc<Drive>]) -> Result<Option<Built>, OpenError> {
+    let Some(open) = root.open_log() else { return Ok(None) };
+    let start = Position {
+        segment: open.segment.id,
+        offset: SHARD_HEADER_BYTES,
+        seq: 0,
+        epoch: open.epoch,
+    };
+    let (dir, root, drives) = (dir.clone(), root.clone(), drives.to_vec());
+    let reused = tokio::task::spawn_blocking(move || {
+        let end = match replay(&root, &start, &drives, |_, _| Ok(())) {
+            Ok(end) => end,
+            Err(error) => return Err(OpenError::Log(error.to_string())),
+        };
+        let Some(log_end) = clean_end(&end) else {
+            return Ok(None);
+        };
+        let marker = Marker {
+            root_epoch: root.epoch,
+            root_nonce: root.nonce,
+            log_end,
+        };
+        let opened = Index::open_clean(&dir, &marker, IndexOptions::default()).map_err(|e| index_failed(&e))?;
+        Ok(opened.map(|(index, table)| Built {
+            index,
+            table: SegmentTable::from_snapshot(table),
+            end,
+        }))
+    });
+    reused.await.map_err(|e| OpenError::Index(e.to_string()))?
+}
+
+/// Where a clean stop leaves the log: behind a last record without operations, whose mark acknowledges all before it.
+fn clean_end(end: &LogEnd) -> Option<Position> {
+    let committed = end.committed?;
+    let offset = match &end.tail {
+        Some(tail) if tail.verdict == Verdict::Keep && tail.record.record.ops.is_empty() => {
+            tail.record.offset + tail.record.record.len
+        }
+        Some(_) => return None,
+        None => committed.offset,
+    };
+    Some(Position {
+        offset,
+        seq: 0,
+        ..committed
+    })
+}
+
+async fn rebuild(
+    dir: &PathBuf,
+    root: &Root,
+    checkpoint: &CheckpointRef,
+    drives: &[Arc<Drive>],
+    reader: &SegmentReader,
+) -> Result<Built, OpenError> {
+    tracing::info!(
+        rows = checkpoint.rows,
+        "rebuilding the index from a checkpoint and the log after it"
+    );
+    let index = Arc::new(Index::create(dir, IndexOptions::default()).map_err(|e| index_failed(&e))?);
+    let table = load_checkpoint(&index, checkpoint, reader).await?;
+    let table = Arc::new(SegmentTable::from_snapshot(table));
+    root.log.iter().for_each(|log| table.declare(log.segment.clone()));
+    let (in_replay, counted) = (Arc::clone(&index), Arc::clone(&table));
+    let (root, position, drives) = (root.clone(), checkpoint.position, drives.to_vec());
+    let replayed = tokio::task::spawn_blocking(move || {
+        replay(&root, &position, &drives, |segment, found| {
+            let record = &found.record;
+            counted.add_body_bytes(segment, record.stripes.iter().map(|len| u64::from(*len)).sum());
+            let removed = record.removed.iter().copied();
+            apply(&in_replay, &counted, &record.ops, &record.segments, removed).map_err(|e| e.to_string())
+        })
+    });
+    let end = replayed.await.map_err(|e| OpenError::Log(e.to_string()))?;
+    let end = end.map_err(|e| OpenError::Log(e.to_string()))?;
+    let index = Arc::into_inner(index).ok_or_else(|| OpenError::Index("still in use".into()))?;
+    let table = Arc::into_inner(table).ok_or_else(|| OpenError::Index("still in use".into()))?;
+    Ok(Built { index, table, end })
+}
+
+async fn load_checkpoint(
+    index: &Arc<Index>,
+    checkpoint: &CheckpointRef,
+    reader: &SegmentReader,
+) -> Result<TableSnapshot, OpenError> {
+    let mut entries = checkpoint_io::open(reader, checkpoint);
+    let mut table = TableSnapshot::new();
+    let mut rows: Vec<(Vec<u8>, RowRecord)> = Vec::with_capacity(ROWS_PER_LOAD);
+    while let Some(entry) = entries.next().await.map_err(|e| OpenError::Checkpoint(e.to_string()))? {
+        match entry {
+            CheckpointEntry::Row { key, row } => rows.push((key.into(), row)),
+            CheckpointEntry::Segment(entry) => {
+                table.insert(entry.segment.id, entry);
+            }
+            CheckpointEntry::End(_) => {}
+        }
+        if rows.len() >= ROWS_PER_LOAD {
+            load(index, std::mem::take(&mut rows)).await?;
+        }
+    }
+    load(index, rows).await?;
+    Ok(table)
+}
+
+async fn load(index: &Arc<Index>, rows: Vec<(Vec<u8>, RowRecord)>) -> Result<(), OpenError> {
+    let index = Arc::clone(index);
+    let loaded =
+        tokio::task::spawn_blocking(move || index.bulk_load(rows.iter().map(|(key, row)| (key.as_slice(), row))));
+    loaded
+        .await
+        .map_err(|e| OpenError::Index(e.to_string()))?
+        .map_err(|e| index_failed(&e))
+}

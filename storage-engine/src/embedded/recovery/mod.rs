@@ -1,0 +1,14 @@
+//! From given paths to a running store: find the drives, choose the root, format or adopt where that is allowed,
+//! rebuild or accept the index, decide the log's tail, and begin a new log segment. Every step up to the first change
+//! of the root only reads. It serves no request.
+
+mod adopt;
+mod find;
+mod format;
+mod index_build;
+mod replay;
+mod start;
+mod tail;
+
+pub use find::OpenError;
+pub use start::{OpenOptions, Started, start};

@@ -1,0 +1,296 @@
+//! The order of a start. Steps up to the first change of the root only read; a start that cannot write ends in a
+//! read-only store with the tail served from the old segment, nothing sealed, cut or deleted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::adopt::plan;
+use super::find::{Found, FoundDrive, OpenError, find};
+use super::format::{adopt, format};
+use super::index_build::build;
+use super::replay::{LogEnd, Verdict};
+use super::tail::pending_ops;
+use crate::backend::{Key, ServiceState};
+use crate::embedded::core::{Shared, nonce};
+use crate::embedded::damage_log::DamageLog;
+use crate::embedded::drive::{DriveOptions, holds_anything};
+use crate::embedded::erasure::{Codec, Codecs, Geometry};
+use crate::embedded::id::DriveId;
+use crate::embedded::log::{BatchOps, Head, NewSegment, PendingOp, RecordFacts, write_new_segment};
+use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, MemberState, RootKeeper, elect};
+use crate::embedded::segment::{Drives, SegmentReader};
+use crate::embedded::service::Service;
+
+/// How to open a store.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The drives' directories.
+    pub drives: Vec<PathBuf>,
+    /// Parity shards for a store that is formatted now; without it the number of drives decides.
+    pub parity: Option<u8>,
+    /// Where the index lives; by default under the first usable drive.
+    pub index_dir: Option<PathBuf>,
+    /// The operator's word that missing drives are gone and empty directories replace them.
+    pub adopt: bool,
+    pub drive: DriveOptions,
+}
+
+/// A store ready to serve.
+pub struct Started {
+    pub shared: Arc<Shared>,
+    /// The new open segment; `None` when read-only.
+    pub open: Option<NewSegment>,
+    pub next_seq: u64,
+    /// Position of this start's head record; orphans older than it may be swept.
+    pub epoch: u64,
+    /// Given paths that are not in use, and why.
+    pub absent: Vec<(PathBuf, String)>,
+}
+
+/// Opens the store at the given paths, or formats one where nothing knows a store.
+pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
+    if options.drives.is_empty() {
+        return Err(OpenError::NoDrives);
+    }
+    if options.drives.len() > MEMBERS_MAX {
+        return Err(OpenError::TooMany(options.drives.len()));
+    }
+    crate::embedded::erasure::cpu_supported().map_err(OpenError::Cpu)?;
+    let mut found = find(&options.drives, &options.drive)?;
+    if found.drives.is_empty() && found.absent.is_empty() && !index_knows_a_store(options) {
+        found = format(options).await?;
+    }
+    let missing = "there is no such directory".to_owned();
+    found
+        .absent
+        .extend(found.unborn.drain(..).map(|path| (path, missing.clone())));
+    if found.drives.is_empty() {
+        let reason = |(path, why): &(PathBuf, String)| format!("{}: {why}", path.display());
+        return Err(OpenError::Unusable(found.absent.iter().map(reason).collect()));
+    }
+    let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
+    let mut election = elect(&slots)?;
+    refuse_gone(&mut found, &election);
+    replace_missing(options, &mut found, &mut election)?;
+    let drives = Arc::new(Drives::default());
+    for found in &found.drives {
+        drives.insert(found.drive.id(), Arc::clone(&found.drive));
+    }
+    let reader = SegmentReader::new(
+        Arc::clone(&drives),
+        Arc::new(Codecs::default()),
+        Arc::new(DamageLog::default()),
+    );
+    let slots = found
+        .drives
+        .iter()
+        .map(|d| (Arc::clone(&d.drive), d.next_slot))
+        .collect();
+    let mut keeper = RootKeeper::new(election.root.clone(), slots);
+    let mut read_only = None;
+    if election.majority {
+        if let Err(error) = keeper.change(nonce(), |root| readmit(root, &found.drives)) {
+            read_only = Some(error.to_string());
+        }
+    } else {
+        read_only = Some("exactly half of the drives are present".to_owned());
+    }
+    let members = found.drives.iter().map(|d| Arc::clone(&d.drive)).collect();
+    let built = build(options, &election.root, members, &reader).await?;
+    let service = Service::new(ServiceState::ReadWrite);
+    let shared = Shared::new(
+        election.root.store,
+        service,
+        built.index,
+        built.table,
+        drives,
+        reader,
+        keeper,
+    );
+    let epoch = shared.keeper.lock().root().epoch;
+    let mut started = Started {
+        epoch,
+        shared: Arc::new(shared),
+        open: None,
+        next_seq: 0,
+        absent: found.absent,
+    };
+    if read_only.is_none() {
+        read_only = begin_log(&mut started, &built.end).await?;
+    }
+    if let Some(reason) = read_only {
+        serve_read_only(&started, &built.end, reason)?;
+    }
+    Ok(started)
+}
+
+/// An index directory outside the drives remembers that a store exists: then empty drives are missing ones.
+fn index_knows_a_store(options: &OpenOptions) -> bool {
+    options.index_dir.as_deref().is_some_and(holds_anything)
+}
+
+/// A drive that the newest root calls gone, or does not name, is not used: it needs an operator.
+fn refuse_gone(found: &mut Found, election: &Election) {
+    let (members, others): (Vec<_>, Vec<_>) = found
+        .drives
+        .drain(..)
+        .partition(|d| election.root.member(d.slot.drive).is_some());
+    found.drives = members;
+    for other in others {
+        let reason = format!(
+            "drive {} is no member of the store any more; it is left untouched",
+            other.slot.drive
+        );
+        found.absent.push((other.path, reason));
+    }
+}
+
+/// Adopts empty directories in place of missing members, where the rules or the operator allow it.
+fn replace_missing(options: &OpenOptions, found: &mut Found, election: &mut Election) -> Result<(), OpenError> {
+    if found.empty.is_empty() {
+        return Ok(());
+    }
+    let present: Vec<(DriveId, _)> = found
+        .drives
+        .iter()
+        .filter_map(|d| Some((d.slot.drive, d.drive.mount_facts().ok()?)))
+        .collect();
+    let empty = std::mem::take(&mut found.empty);
+    let plan = plan(&election.root, &present, &empty, election.majority, options.adopt);
+    for directory in &empty {
+        if !plan.iter().any(|replacement| replacement.new == *directory) {
+            let reason = "it is empty and does not look like the drive that was there; mount the drive, or start with \
+                          --adopt if it is gone for good";
+            found.absent.push((directory.path.clone(), reason.to_owned()));
+        }
+    }
+    if plan.is_empty() {
+        return Ok(());
+    }
+    adopt(options, found, election, plan)
+}
+
+/// The drives that are here and answer are in again, for new segments. Where they are now is noted.
+fn readmit(root: &mut crate::embedded::root::Root, drives: &[FoundDrive]) {
+    for drive in drives {
+        let Some(member) = root.members.iter_mut().find(|m| m.id == drive.slot.drive) else {
+            continue;
+        };
+        if member.state == MemberState::Out {
+            member.state = MemberState::In;
+        }
+        member.path = drive.path.to_string_lossy().into_owned();
+    }
+}
+
+/// Writes the kept tail, or nothing, at the head of a new segment and seals the old one. `Some` says why that could
+/// not be done and the store is read-only.
+async fn begin_log(started: &mut Started, end: &LogEnd) -> Result<Option<String>, OpenError> {
+    let shared = Arc::clone(&started.shared);
+    if let Some(tail) = &end.tail
+        && tail.verdict == Verdict::Undecided
+    {
+        return Ok(Some("too few drives are present to decide the last batch".to_owned()));
+    }
+    let (parity, candidates) = shared.log_candidates(&[]);
+    if !shared.writable_without(&[]) {
+        return Ok(Some("too few drives are present to write with full parity".to_owned()));
+    }
+    let codec = Geometry::for_log(candidates.len(), parity).and_then(|geometry| Codec::new(geometry).ok());
+    let Some(codec) = codec else {
+        return Ok(Some("too few drives are present to write with full parity".to_owned()));
+    };
+    let root = shared.keeper.lock().root().clone();
+    let (mut ops, mut facts) = (Vec::new(), RecordFacts::default());
+    if let (Some(tail), Some(open)) = (&end.tail, root.open_log())
+        && tail.verdict == Verdict::Keep
+    {
+        match pending_ops(&tail.record, &open.segment, &codec, &shared.reader).await {
+            Ok(pending) => ops = pending,
+            Err(error) => return Ok(Some(format!("the last batch cannot be read: {error}"))),
+        }
+        facts.segments.clone_from(&tail.record.record.segments);
+        facts.removed.clone_from(&tail.record.record.removed);
+    }
+    let epoch = root.epoch + 1;
+    facts.seq = epoch << 32;
+    let told = facts.clone();
+    let sealed = end.committed.map(|position| (position.segment, position.offset));
+    let writer = Arc::clone(&shared);
+    let made = tokio::task::spawn_blocking(move || write_head(&writer, epoch, parity, candidates, facts, &mut ops));
+    let Some(new) = made.await.map_err(|e| OpenError::Write(e.to_string()))? else {
+        return Ok(Some("no new log segment could be written".to_owned()));
+    };
+    let opened = LogSegment {
+        segment: new.segment.clone(),
+        valid_len: None,
+        epoch,
+    };
+    let changed = shared.change_root(|root| {
+        if let Some((id, len)) = sealed
+            && let Some(log) = root.log.iter_mut().find(|log| log.segment.id == id)
+        {
+            log.valid_len = Some(len);
+        }
+        root.old_members = None;
+        root.log.push(opened);
+    });
+    if let Err(error) = changed {
+        return Ok(Some(error.to_string()));
+    }
+    shared.table.declare(new.segment.clone());
+    shared
+        .apply(&new.head.ops, &told.segments, told.removed.iter().copied())
+        .map_err(|e| OpenError::Index(e.to_string()))?;
+    shared.service.set_log_codec(new.codec.clone());
+    started.next_seq = (epoch << 32) + 1;
+    started.open = Some(new);
+    Ok(None)
+}
+
+fn write_head(
+    shared: &Shared,
+    epoch: u64,
+    parity: u8,
+    candidates: Vec<Arc<crate::embedded::drive::Drive>>,
+    facts: RecordFacts,
+    ops: &mut [PendingOp],
+) -> Option<NewSegment> {
+    let head = Head {
+        batches: vec![BatchOps { rev: facts.seq, ops }],
+        facts,
+    };
+    let writable = |faults: &[crate::embedded::log::Fault]| {
+        let out: Vec<DriveId> = faults.iter().map(|fault| fault.drive).collect();
+        shared.writable_without(&out)
+    };
+    let (made, faults) = write_new_segment(shared.store, epoch, parity, candidates, head, writable);
+    for fault in faults {
+        tracing::warn!(drive = %fault.drive, reason = %fault.reason, "a drive could not take the new log segment");
+    }
+    made
+}
+
+/// The tail is shown if it is whole; its keys answer 503 if nobody can tell. Nothing is written.
+fn serve_read_only(started: &Started, end: &LogEnd, reason: String) -> Result<(), OpenError> {
+    tracing::warn!(%reason, "the store is read-only");
+    if let Some(tail) = &end.tail {
+        match tail.verdict {
+            Verdict::Keep => started
+                .shared
+                .apply(
+                    &tail.record.record.ops,
+                    &tail.record.record.segments,
+                    tail.record.record.removed.iter().copied(),
+                )
+                .map_err(|e| OpenError::Index(e.to_string()))?,
+            Verdict::Drop => {}
+            Verdict::Undecided => {
+                let keys = tail.record.record.ops.iter().map(|op| Key::new(op.key().to_vec()));
+                started.shared.service.mark_unknown(keys);
+            }
+        }
+    }
+    started.shared.service.set_state(ServiceState::ReadOnly(reason));
+    Ok(())
+}

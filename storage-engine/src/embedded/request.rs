@@ -1,0 +1,240 @@
+//! The request's side of a commit: limits, locks, conditions, and bodies made ready for the log. It runs in the
+//! request's task; what it queues belongs to the committer.
+
+use std::collections::{BTreeSet, HashMap};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::blob::StagedBody;
+use super::core::Shared;
+use super::log::{Committer, PendingBody, PendingOp, PendingPut, Queued, SmallBody};
+use super::record::{Body, RowRecord};
+use crate::backend::{Batch, CommitError, Key, NewBody, Op, Put, Require, Rev};
+use crate::embedded::segment::StagedSegment;
+use crate::limits::{BATCH_OPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+fn check_limits(batch: &Batch) -> Result<(), CommitError> {
+    if batch.ops.len() + batch.require.len() > BATCH_OPS_MAX {
+        return Err(CommitError::Invalid("a batch names at most 1,000 rows"));
+    }
+    let mut seen = HashMap::with_capacity(batch.ops.len());
+    for op in &batch.ops {
+        if op.key().as_bytes().len() > KEY_BYTES_MAX || op.key().as_bytes().is_empty() {
+            return Err(CommitError::Invalid("a key has 1 to 4,096 bytes"));
+        }
+        if seen.insert(op.key(), ()).is_some() {
+            return Err(CommitError::Invalid("a batch names each key at most once"));
+        }
+        if let Op::Put(put) = op {
+            if put.value.len() > VALUE_BYTES_MAX {
+                return Err(CommitError::Invalid("a value has at most 65,536 bytes"));
+            }
+            if put
+                .parent_len
+                .is_some_and(|len| len == 0 || len >= put.key.as_bytes().len())
+            {
+                return Err(CommitError::Invalid(
+                    "a parent's key is a proper prefix of the row's key",
+                ));
+            }
+        }
+    }
+    let names = |key: &Key| batch.ops.iter().any(|op| op.key() == key);
+    let moved = batch.ops.iter().filter_map(|op| match op {
+        Op::Put(Put {
+            body: NewBody::Moved(from),
+            ..
+        }) => Some(from),
+        Op::Put(_) | Op::Delete(_) => None,
+    });
+    let mut moved_from = Vec::new();
+    for from in moved {
+        if !names(from) || moved_from.contains(&from) {
+            return Err(CommitError::Invalid(
+                "a body moves once, from a row that the batch changes",
+            ));
+        }
+        moved_from.push(from);
+    }
+    Ok(())
+}
+
+/// Parents that the batch's rows depend on and that it does not put itself.
+fn parents(batch: &Batch) -> BTreeSet<Key> {
+    let parent = |op: &Op| match op {
+        Op::Put(Put {
+            key,
+            parent_len: Some(len),
+            ..
+        }) => key.as_bytes().get(..*len).map(|bytes| Key::new(bytes.to_vec())),
+        Op::Put(_) | Op::Delete(_) => None,
+    };
+    let put = |key: &Key| batch.ops.iter().any(|op| matches!(op, Op::Put(put) if put.key == *key));
+    batch.ops.iter().filter_map(parent).filter(|key| !put(key)).collect()
+}
+
+fn index_failed(error: &super::index::IndexError) -> CommitError {
+    CommitError::Unavailable(format!("the index failed: {error}"))
+}
+
+impl Shared {
+    /// Checks the conditions against the index. The caller holds the locks.
+    fn check(&self, require: &[Require]) -> Result<(), CommitError> {
+        for (index, condition) in require.iter().enumerate() {
+            let found = self
+                .visible_row(condition.key())
+                .map_err(|e| index_failed(&e))?
+                .map(|row| Rev(row.rev));
+            let holds = match condition {
+                Require::Absent(_) => found.is_none(),
+                Require::Present(_) => found.is_some(),
+                Require::RevIs(_, rev) => found == Some(*rev),
+            };
+            if !holds {
+                return Err(CommitError::Failed { index, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// The row, unless it depends on a parent that is gone.
+    pub fn visible_row(&self, key: &Key) -> Result<Option<RowRecord>, super::index::IndexError> {
+        let Some(row) = self.index.get(key.as_bytes())? else {
+            return Ok(None);
+        };
+        if let Some(parent_len) = row.parent_len
+            && let Some(parent) = key.as_bytes().get(..usize::from(parent_len))
+            && self.index.get(parent)?.is_none()
+        {
+            return Ok(None);
+        }
+        Ok(Some(row))
+    }
+
+    /// Turns an op into what the log writes; bodies that the batch brings are taken out of `staged`.
+    fn pending(&self, op: Op, staged: &mut Vec<StagedSegment>) -> Result<PendingOp, CommitError> {
+        let put = match op {
+            Op::Delete(key) => return Ok(PendingOp::Delete(key)),
+            Op::Put(put) => put,
+        };
+        let body = match put.body {
+            NewBody::None => PendingBody::None,
+            NewBody::Moved(from) => match self
+                .visible_row(&from)
+                .map_err(|e| index_failed(&e))?
+                .and_then(|r| r.body)
+            {
+                Some(body) => PendingBody::Placed(body),
+                None => return Err(CommitError::Invalid("the row to move a body from owns none")),
+            },
+            NewBody::Blob(blob) => {
+                let Ok(body) = blob.staged.downcast::<StagedBody>() else {
+                    return Err(CommitError::Invalid("the body was staged on another backend"));
+                };
+                self.stage(*body, staged)?
+            }
+        };
+        let parent_len = put.parent_len.map(u16::try_from).transpose();
+        let parent_len = parent_len.map_err(|_| CommitError::Invalid("a key has 1 to 4,096 bytes"))?;
+        Ok(PendingOp::Put(PendingPut {
+            key: put.key,
+            value: put.value,
+            body,
+            parent_len,
+            rev: None,
+        }))
+    }
+
+    fn stage(&self, body: StagedBody, staged: &mut Vec<StagedSegment>) -> Result<PendingBody, CommitError> {
+        let place = |data: Bytes| -> Result<SmallBody, CommitError> {
+            let codec = self.service.log_codec();
+            let codec = codec.ok_or_else(|| CommitError::Unavailable("no log segment is open".into()))?;
+            SmallBody::encode(data, &codec).map_err(|_| CommitError::Invalid("the body is too large for the log"))
+        };
+        Ok(match body {
+            StagedBody::Small(data) if data.is_empty() => PendingBody::Placed(Body::Direct {
+                len: 0,
+                pieces: Vec::new(),
+            }),
+            StagedBody::Small(data) => PendingBody::Small(place(data)?),
+            StagedBody::Extents(body) => {
+                staged.extend(body.segments);
+                PendingBody::Placed(Body::Direct {
+                    len: body.len,
+                    pieces: body.pieces,
+                })
+            }
+            StagedBody::Joined { len, sums, list } => match self.stage(*list, staged)? {
+                PendingBody::Small(list) => PendingBody::Joined { len, sums, list },
+                PendingBody::Placed(Body::Direct { pieces, .. }) => PendingBody::Placed(Body::Joined {
+                    len,
+                    list: pieces,
+                    sums,
+                }),
+                PendingBody::None | PendingBody::Placed(Body::Joined { .. }) | PendingBody::Joined { .. } => {
+                    return Err(CommitError::Invalid("a part list is a plain body"));
+                }
+            },
+        })
+    }
+
+    /// Below the reserve only a batch that deletes rows and brings no body is taken.
+    fn check_space(&self, batch: &Batch) -> Result<(), CommitError> {
+        let brings = |op: &Op| {
+            matches!(
+                op,
+                Op::Put(Put {
+                    body: NewBody::Blob(_),
+                    ..
+                })
+            )
+        };
+        if self.service.is_full() && batch.ops.iter().any(brings) {
+            return Err(CommitError::Full("the drives are below their reserve".into()));
+        }
+        Ok(())
+    }
+
+    /// Locks, checks and queues a batch, and waits for its end.
+    pub async fn commit(&self, committer: &Committer, batch: Batch) -> Result<Rev, CommitError> {
+        check_limits(&batch)?;
+        if let Some(reason) = self.service.refuses_writes() {
+            return Err(CommitError::Unavailable(reason));
+        }
+        self.check_space(&batch)?;
+        let parents = parents(&batch);
+        let shared: Vec<&Key> = batch.require.iter().map(Require::key).chain(&parents).collect();
+        let exclusive: Vec<&Key> = batch.ops.iter().map(Op::key).collect();
+        // A batch with an unknown outcome keeps its locks: whoever waits for them gives up when that happens.
+        let locks = tokio::select! {
+            locks = self.locks.lock(&shared, &exclusive) => locks,
+            () = self.service.stopped() => {
+                return Err(CommitError::Unavailable("the store stopped taking writes".into()));
+            }
+        };
+        self.check(&batch.require)?;
+        for parent in parents {
+            if self.visible_row(&parent).map_err(|e| index_failed(&e))?.is_none() {
+                return Err(CommitError::Invalid("the parent row is absent"));
+            }
+        }
+        let mut staged = Vec::new();
+        let ops = batch
+            .ops
+            .into_iter()
+            .map(|op| self.pending(op, &mut staged))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (reply, answer) = oneshot::channel();
+        committer.queue(Queued {
+            ops,
+            staged,
+            removed: Vec::new(),
+            locks,
+            reply,
+        });
+        answer
+            .await
+            .unwrap_or_else(|_| Err(CommitError::Unknown("the committer ended".into())))
+    }
+}

@@ -1,0 +1,230 @@
+//! What a root says, and its checksummed form in a slot.
+//!
+//! A slot is: magic (8 bytes) | slot version u32 | payload length u32 | CRC-32 of the payload u32 | CRC-32 of the 20
+//! bytes before u32 | payload (CBOR of [`RootSlot`]). Integers are little-endian.
+
+use minicbor::{Decode, Encode};
+
+use crate::embedded::checkpoint::CheckpointRef;
+use crate::embedded::drive::MountFacts;
+use crate::embedded::id::{DriveId, StoreId};
+use crate::embedded::record::{DecodeError, from_cbor, to_cbor};
+use crate::embedded::segment::Segment;
+
+const MAGIC: &[u8; 8] = b"DSROOT01";
+const VERSION: u32 = 1;
+const HEADER_BYTES: usize = 24;
+/// Most drives a store may have.
+pub const MEMBERS_MAX: usize = 256;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum MemberState {
+    /// Takes new segments.
+    #[n(0)]
+    In,
+    /// Failed or was late; takes nothing until a start finds it well.
+    #[n(1)]
+    Out,
+    /// Serves what it has, takes nothing new.
+    #[n(2)]
+    Draining,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Member {
+    #[n(0)]
+    pub id: DriveId,
+    #[n(1)]
+    pub state: MemberState,
+    /// How the drive was mounted when it joined; decides whether an empty directory may take its place.
+    #[n(2)]
+    pub mount: MountFacts,
+    /// Where it was last seen; a hint for messages and adoption, never for identity.
+    #[n(3)]
+    pub path: String,
+}
+
+/// A log segment in the root's order. Exactly the last one may be open.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LogSegment {
+    #[n(0)]
+    pub segment: Segment,
+    /// Bytes from the start of every shard file that count; what lies beyond is void. `None`: this is the open one.
+    #[n(1)]
+    pub valid_len: Option<u64>,
+    /// Epoch of the root that opened it: the high bits of its sequence numbers.
+    #[n(2)]
+    pub epoch: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Root {
+    #[n(0)]
+    pub store: StoreId,
+    /// Raised by every change.
+    #[n(1)]
+    pub epoch: u64,
+    /// Tells two roots of one epoch apart.
+    #[n(2)]
+    pub nonce: u64,
+    /// Parity shards of new segments.
+    #[n(3)]
+    pub parity: u8,
+    #[n(4)]
+    pub members: Vec<Member>,
+    /// The table before a change of membership, until a later root says that the change is settled.
+    #[n(5)]
+    pub old_members: Option<Vec<Member>>,
+    /// Drives that were replaced or removed: no members, never counted, never taken back by themselves.
+    #[n(6)]
+    pub gone: Vec<DriveId>,
+    /// Log segments since the older kept checkpoint, oldest first.
+    #[n(7)]
+    pub log: Vec<LogSegment>,
+    /// The last two checkpoints, oldest first.
+    #[n(8)]
+    pub checkpoints: Vec<CheckpointRef>,
+}
+
+impl Root {
+    pub fn member(&self, id: DriveId) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    pub fn open_log(&self) -> Option<&LogSegment> {
+        self.log.last().filter(|log| log.valid_len.is_none())
+    }
+
+    /// Order of roots: the higher epoch is newer; the nonce only makes the order total.
+    pub fn age(&self) -> (u64, u64) {
+        (self.epoch, self.nonce)
+    }
+
+    /// Whether `present` are more than half of the members, of both tables if there are two.
+    pub fn has_majority(&self, present: impl Fn(DriveId) -> bool) -> bool {
+        self.tables()
+            .all(|table| table.iter().filter(|m| present(m.id)).count() * 2 > table.len())
+    }
+
+    /// Whether `present` are at least half of the members, of both tables if there are two.
+    pub fn has_half(&self, present: impl Fn(DriveId) -> bool) -> bool {
+        self.tables()
+            .all(|table| table.iter().filter(|m| present(m.id)).count() * 2 >= table.len())
+    }
+
+    fn tables(&self) -> impl Iterator<Item = &[Member]> {
+        std::iter::once(self.members.as_slice()).chain(self.old_members.as_deref())
+    }
+}
+
+/// What one slot of one drive holds.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RootSlot {
+    /// The drive this slot stands on.
+    #[n(0)]
+    pub drive: DriveId,
+    #[n(1)]
+    pub root: Root,
+}
+
+/// The bytes of a slot.
+pub fn encode_slot(slot: &RootSlot) -> Vec<u8> {
+    let payload = to_cbor(slot);
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    let payload_len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+    bytes.extend_from_slice(&payload_len.to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+    let header_crc = crc32fast::hash(&bytes);
+    bytes.extend_from_slice(&header_crc.to_le_bytes());
+    bytes.extend_from_slice(&payload);
+    bytes
+}
+
+/// Reads a slot. Bytes behind the payload are the rest of a longer, older slot and are ignored.
+pub fn decode_slot(bytes: &[u8]) -> Result<RootSlot, DecodeError> {
+    let bad = |cause: &str| DecodeError {
+        what: "root slot",
+        cause: cause.to_owned(),
+    };
+    let (header, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(|| bad("too short"))?;
+    let field = |at: usize| -> Option<u32> { Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?)) };
+    if header.get(..8) != Some(MAGIC.as_slice()) {
+        return Err(bad("wrong magic"));
+    }
+    if field(20) != header.get(..20).map(crc32fast::hash) {
+        return Err(bad("header checksum does not match"));
+    }
+    if field(8) != Some(VERSION) {
+        return Err(bad("written by a newer version of drystone; this one cannot read it"));
+    }
+    let payload_len = field(12)
+        .and_then(|len| usize::try_from(len).ok())
+        .ok_or_else(|| bad("bad length"))?;
+    let payload = rest.get(..payload_len).ok_or_else(|| bad("cut short"))?;
+    if field(16) != Some(crc32fast::hash(payload)) {
+        return Err(bad("payload checksum does not match"));
+    }
+    from_cbor("root slot", payload)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    pub fn member(n: u8) -> Member {
+        let mount = MountFacts {
+            fs_type: "xfs".into(),
+            root_in_fs: "/".into(),
+            device: u64::from(n),
+        };
+        Member {
+            id: DriveId::from_bytes([n; 16]),
+            state: MemberState::In,
+            mount,
+            path: format!("/data{n}"),
+        }
+    }
+
+    pub fn root(epoch: u64, members: u8) -> Root {
+        Root {
+            store: StoreId::from_bytes([9; 16]),
+            epoch,
+            nonce: 7,
+            parity: 2,
+            members: (1..=members).map(member).collect(),
+            old_members: None,
+            gone: vec![],
+            log: vec![],
+            checkpoints: vec![],
+        }
+    }
+
+    #[test]
+    fn a_slot_reads_back_and_ignores_the_tail_of_a_longer_predecessor() {
+        let slot = RootSlot {
+            drive: DriveId::from_bytes([1; 16]),
+            root: root(5, 4),
+        };
+        let mut bytes = encode_slot(&slot);
+        assert_eq!(decode_slot(&bytes).unwrap(), slot);
+        bytes.extend_from_slice(b"left over");
+        assert_eq!(decode_slot(&bytes).unwrap(), slot);
+    }
+
+    #[test]
+    fn every_flipped_byte_and_every_truncation_of_a_slot_is_refused() {
+        let bytes = encode_slot(&RootSlot {
+            drive: DriveId::from_bytes([1; 16]),
+            root: root(5, 4),
+        });
+        for at in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 0x40;
+            assert!(decode_slot(&flipped).is_err(), "flip at {at} went unseen");
+            assert!(decode_slot(&bytes[..at]).is_err(), "truncation to {at} went unseen");
+        }
+    }
+}

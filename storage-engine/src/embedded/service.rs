@@ -1,0 +1,122 @@
+//! What the store can do now, and which keys have no decided state. It is told by the log and by the start; it decides
+//! nothing itself.
+
+use std::collections::BTreeSet;
+use std::ops::RangeBounds;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use tokio::sync::Notify;
+
+use crate::backend::{Key, ServiceState};
+use crate::embedded::erasure::Codec;
+
+/// Shared by every request of a running store.
+pub struct Service {
+    state: RwLock<ServiceState>,
+    /// Keys of batches that could neither be made durable nor voided.
+    unknown: RwLock<BTreeSet<Key>>,
+    any_unknown: AtomicBool,
+    log_codec: RwLock<Option<Codec>>,
+    /// Rung when only a new start can bring the store on.
+    pub restart: Notify,
+    restart_wanted: AtomicBool,
+    full: AtomicBool,
+    /// Log metadata bytes since the newest checkpoint.
+    pub metadata_bytes: AtomicU64,
+}
+
+impl Service {
+    pub fn new(state: ServiceState) -> Self {
+        Self {
+            state: RwLock::new(state),
+            unknown: RwLock::new(BTreeSet::new()),
+            any_unknown: AtomicBool::new(false),
+            log_codec: RwLock::new(None),
+            restart: Notify::new(),
+            restart_wanted: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            metadata_bytes: AtomicU64::new(0),
+        }
+    }
+
+    pub fn state(&self) -> ServiceState {
+        self.state.read().clone()
+    }
+
+    pub fn set_state(&self, state: ServiceState) {
+        *self.state.write() = state;
+    }
+
+    /// `None` when writes are taken, else why not.
+    pub fn refuses_writes(&self) -> Option<String> {
+        match &*self.state.read() {
+            ServiceState::ReadWrite => None,
+            ServiceState::ReadOnly(reason) | ServiceState::NotReady(reason) => Some(reason.clone()),
+        }
+    }
+
+    /// `None` when reads are served, else why not.
+    pub fn refuses_reads(&self) -> Option<String> {
+        match &*self.state.read() {
+            ServiceState::ReadWrite | ServiceState::ReadOnly(_) => None,
+            ServiceState::NotReady(reason) => Some(reason.clone()),
+        }
+    }
+
+    /// Nothing more can be written until a start, in this process or the next, has looked at the drives again.
+    pub fn fall_back(&self, state: ServiceState) {
+        tracing::error!(
+            ?state,
+            "the store stops taking writes until its drives have been looked at again"
+        );
+        self.set_state(state);
+        self.restart_wanted.store(true, Ordering::Release);
+        self.restart.notify_waiters();
+    }
+
+    /// Returns once [`Service::fall_back`] was called.
+    pub async fn stopped(&self) {
+        let bell = self.restart.notified();
+        tokio::pin!(bell);
+        bell.as_mut().enable();
+        if !self.restart_wanted() {
+            bell.await;
+        }
+    }
+
+    pub fn restart_wanted(&self) -> bool {
+        self.restart_wanted.load(Ordering::Acquire)
+    }
+
+    pub fn mark_unknown(&self, keys: impl IntoIterator<Item = Key>) {
+        self.unknown.write().extend(keys);
+        self.any_unknown.store(true, Ordering::Release);
+    }
+
+    pub fn is_unknown(&self, key: &Key) -> bool {
+        self.any_unknown.load(Ordering::Acquire) && self.unknown.read().contains(key)
+    }
+
+    pub fn any_unknown_in(&self, range: impl RangeBounds<Key>) -> bool {
+        self.any_unknown.load(Ordering::Acquire) && self.unknown.read().range(range).next().is_some()
+    }
+
+    /// The code of the open log segment, to encode small bodies ahead.
+    pub fn log_codec(&self) -> Option<Codec> {
+        self.log_codec.read().clone()
+    }
+
+    pub fn set_log_codec(&self, codec: Codec) {
+        *self.log_codec.write() = Some(codec);
+    }
+
+    /// Below the reserve only what frees space is taken.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    pub fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Release);
+    }
+}

@@ -1,0 +1,227 @@
+//! The running store and its life: opened, brought on again by a new start when the drives allow more than they did,
+//! and closed with a marker that spares the next start a rebuild. It handles no request itself.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::Mutex;
+
+use super::checkpoint::Position;
+use super::core::Shared;
+use super::index::Marker;
+use super::log::Committer;
+use super::recovery::{OpenError, OpenOptions, Started, start};
+use super::root::decode_slot;
+use crate::backend::ServiceState;
+
+/// How often a store that cannot write looks at its drives again; doubled after each vain start up to the maximum.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// One start's worth of a store.
+pub(super) struct Running {
+    pub shared: Arc<Shared>,
+    pub committer: Option<Committer>,
+    /// Given paths that are not in use, and why.
+    pub absent: Vec<(PathBuf, String)>,
+}
+
+impl Running {
+    fn new(started: Started) -> Result<Self, OpenError> {
+        let Started {
+            shared,
+            open,
+            next_seq,
+            absent,
+            ..
+        } = started;
+        let committer = match open {
+            None => None,
+            Some(open) => {
+                let committer = Committer::start(Arc::clone(&shared), Some(open), next_seq);
+                Some(committer.map_err(|e| OpenError::Write(e.to_string()))?)
+            }
+        };
+        Ok(Self {
+            shared,
+            committer,
+            absent,
+        })
+    }
+
+    /// Ends the run and leaves the index clean if all of the log is applied to it.
+    async fn end(&self, state: ServiceState) {
+        let end = match &self.committer {
+            Some(committer) => committer.close().await,
+            None => None,
+        };
+        let applied = !self.shared.service.restart_wanted();
+        self.shared.service.set_state(state);
+        let root = self.shared.keeper.lock().root().clone();
+        let marker = end.filter(|_| applied).map(|log_end| Marker {
+            root_epoch: root.epoch,
+            root_nonce: root.nonce,
+            log_end: Position { seq: 0, ..log_end },
+        });
+        let Some(marker) = marker else {
+            return self.shut_drives();
+        };
+        let shared = Arc::clone(&self.shared);
+        let closed = tokio::task::spawn_blocking(move || shared.close_index(&marker)).await;
+        match closed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the index was not closed cleanly; the next start rebuilds it"),
+            Err(error) => tracing::warn!(%error, "closing the index failed; the next start rebuilds it"),
+        }
+        self.shut_drives();
+    }
+
+    fn shut_drives(&self) {
+        for drive in self.shared.present_drives() {
+            drive.shut();
+        }
+    }
+}
+
+/// Where a store stands in its life.
+pub(super) enum Phase {
+    Running(Arc<Running>),
+    /// Nothing can be served; the reason names what is missed.
+    NotReady(String),
+    Closed,
+}
+
+/// The embedded backend: a store on local drives.
+///
+/// [`Embedded::open`] answers when it is known what can be served; with too few drives that is nothing, and the store
+/// looks for them again by itself. Dropping it without [`Embedded::close`] loses nothing, but the next start rebuilds
+/// the index.
+pub struct Embedded {
+    options: OpenOptions,
+    phase: RwLock<Arc<Phase>>,
+    /// Held while a start or the close is under way.
+    turn: Mutex<()>,
+}
+
+impl Embedded {
+    /// Opens the store, or formats one where the paths hold nothing and know of none. An error is a matter for the
+    /// operator; drives that are merely missing are not.
+    pub async fn open(options: OpenOptions) -> Result<Arc<Self>, OpenError> {
+        let phase = match start(&options).await.and_then(Running::new) {
+            Ok(running) => Phase::Running(Arc::new(running)),
+            Err(error) if error.may_pass() => {
+                tracing::error!(%error, "the store is not ready");
+                Phase::NotReady(error.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        let store = Arc::new(Self {
+            options,
+            phase: RwLock::new(Arc::new(phase)),
+            turn: Mutex::new(()),
+        });
+        tokio::spawn(supervise(Arc::downgrade(&store)));
+        Ok(store)
+    }
+
+    /// The present run, or why there is none.
+    pub(super) fn running(&self) -> Result<Arc<Running>, String> {
+        match &**self.phase.read() {
+            Phase::Running(running) => Ok(Arc::clone(running)),
+            Phase::NotReady(reason) => Err(reason.clone()),
+            Phase::Closed => Err("the store is closed".into()),
+        }
+    }
+
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.options.drives
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        *self.phase.write() = Arc::new(phase);
+    }
+
+    fn is_closed(&self) -> bool {
+        matches!(&**self.phase.read(), Phase::Closed)
+    }
+
+    /// Ends the store: what is queued is finished, the index closed and marked clean. Nothing is served afterwards.
+    pub async fn close(&self) {
+        let _turn = self.turn.lock().await;
+        if let Ok(running) = self.running() {
+            running.end(ServiceState::NotReady("the store is closed".into())).await;
+        }
+        self.set_phase(Phase::Closed);
+    }
+
+    /// Starts anew if the store cannot write and the drives now in reach promise more. Says whether it writes now.
+    async fn look_again(&self) -> bool {
+        let _turn = self.turn.lock().await;
+        match self.running() {
+            Err(_) if self.is_closed() => return true,
+            Err(_) => {}
+            Ok(running) => {
+                if running.shared.service.refuses_writes().is_none() {
+                    return true;
+                }
+                if !self.majority_in_reach(&running).await {
+                    return false;
+                }
+                tracing::info!("a majority of the drives is in reach: starting anew");
+                self.set_phase(Phase::NotReady("starting anew".into()));
+                running.end(ServiceState::NotReady("starting anew".into())).await;
+            }
+        }
+        match start(&self.options).await.and_then(Running::new) {
+            Ok(new) => {
+                let writes = new.committer.is_some();
+                self.set_phase(Phase::Running(Arc::new(new)));
+                writes
+            }
+            Err(error) => {
+                tracing::error!(%error, "the new start failed");
+                self.set_phase(Phase::NotReady(error.to_string()));
+                false
+            }
+        }
+    }
+
+    /// Reads the roots beside the running store: a drive that went away or came back shows here.
+    async fn majority_in_reach(&self, running: &Running) -> bool {
+        let paths = self.options.drives.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let slots = paths.iter().filter_map(|path| super::drive::peek_root_slots(path).ok());
+            let newest = |slots: [Option<Vec<u8>>; 2]| {
+                let readable = slots.into_iter().flatten().filter_map(|bytes| decode_slot(&bytes).ok());
+                readable.max_by_key(|slot| slot.root.age())
+            };
+            slots.filter_map(newest).map(|slot| slot.drive).collect::<Vec<_>>()
+        });
+        let Ok(in_reach) = read.await else { return false };
+        running
+            .shared
+            .keeper
+            .lock()
+            .root()
+            .has_majority(|id| in_reach.contains(&id))
+    }
+}
+
+/// Looks after the store until it is dropped or closed.
+async fn supervise(store: Weak<Embedded>) {
+    let mut pause = LOOK_AGAIN;
+    loop {
+        tokio::time::sleep(pause).await;
+        let Some(store) = store.upgrade() else { return };
+        if store.is_closed() {
+            return;
+        }
+        pause = if store.look_again().await {
+            LOOK_AGAIN
+        } else {
+            (pause * 2).min(LOOK_AGAIN_MAX)
+        };
+    }
+}

@@ -1,0 +1,264 @@
+//! Drives that err, are late, or stop in the middle of a change. Every test proves that its fault fired.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use storage_engine::backend::{Backend, Batch, CommitError, DriveState, Op, ReadError};
+use storage_engine::embedded::drive::{DriveOptions, Fault, FaultPlan, FaultRule, Operation};
+use storage_engine::embedded::{Embedded, OpenOptions};
+
+use crate::scene::{Scene, body, expect, is_not_ready, is_read_only, key, kill, list, put, read, try_put};
+
+const EIO: i32 = 5;
+
+struct Rig {
+    scene: Scene,
+    plan: Arc<FaultPlan>,
+}
+
+impl Rig {
+    fn new(drives: usize) -> Self {
+        Self {
+            scene: Scene::new(drives),
+            plan: Arc::new(FaultPlan::default()),
+        }
+    }
+
+    fn options(&self) -> OpenOptions {
+        let drive = DriveOptions {
+            faults: Some(Arc::clone(&self.plan)),
+            ..DriveOptions::default()
+        };
+        OpenOptions {
+            drive,
+            ..self.scene.options()
+        }
+    }
+
+    async fn open(&self) -> Arc<Embedded> {
+        self.scene.try_open(self.options()).await.unwrap()
+    }
+
+    /// The fault meets the next `times` such operations on a path with this part.
+    fn next(&self, operation: Operation, path_part: &str, times: u64, fault: Fault) -> usize {
+        self.plan.arm(FaultRule {
+            operation,
+            path_part: path_part.into(),
+            after: 0,
+            times,
+            fault,
+        })
+    }
+}
+
+fn states(store: &Embedded) -> Vec<DriveState> {
+    store.health().drives.iter().map(|drive| drive.state).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_drives_three_seconds_late_is_a_slow_machine_and_puts_no_drive_out() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "before", &body(1, 100)).await;
+    let rule = rig.next(Operation::SyncFile, "/log/", 4, Fault::Delay(Duration::from_secs(3)));
+    let start = Instant::now();
+    put(&store, "slow", &body(2, 100)).await;
+    assert!(start.elapsed() >= Duration::from_secs(3));
+    assert_eq!(rig.plan.fired(rule), 4);
+    assert_eq!(states(&store), [DriveState::In; 4]);
+    expect(&store, "slow", &body(2, 100)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_hung_drive_costs_one_write_about_two_seconds_and_is_put_out() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "before", &body(1, 100)).await;
+    let rule = rig.next(Operation::SyncFile, "data2/.drystone/log", u64::MAX, Fault::Hang);
+    let start = Instant::now();
+    put(&store, "hung", &body(2, 100)).await;
+    let waited = start.elapsed();
+    assert!(
+        waited >= Duration::from_secs(2) && waited < Duration::from_secs(10),
+        "{waited:?}"
+    );
+    assert_eq!(rig.plan.fired(rule), 1);
+    assert_eq!(states(&store)[1], DriveState::Out);
+    let start = Instant::now();
+    put(&store, "after", &body(3, 100)).await;
+    assert!(start.elapsed() < Duration::from_secs(1));
+    rig.plan.disarm();
+    rig.plan.release();
+    kill(store).await;
+    let store = rig.open().await;
+    assert_eq!(
+        states(&store),
+        [DriveState::In; 4],
+        "a start readmits a drive that answers"
+    );
+    for (n, name) in ["before", "hung", "after"].into_iter().enumerate() {
+        expect(&store, name, &body(n as u64 + 1, 100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_errs_is_left_out_and_the_write_succeeds() {
+    for (operation, errno) in [
+        (Operation::SyncFile, EIO),
+        (Operation::Write, EIO),
+        (Operation::Write, 30),
+    ] {
+        let rig = Rig::new(4);
+        let store = rig.open().await;
+        put(&store, "before", &body(1, 5000)).await;
+        let rule = rig.next(operation, "data3/.drystone/log", u64::MAX, Fault::Fail(errno));
+        put(&store, "while", &body(2, 5000)).await;
+        assert_eq!(rig.plan.fired(rule), 1, "the failed file was tried again");
+        assert_eq!(states(&store)[2], DriveState::Out);
+        put(&store, "after", &body(3, 400_000)).await;
+        kill(store).await;
+        rig.plan.disarm();
+        let store = rig.open().await;
+        for (n, (name, len)) in [("before", 5000), ("while", 5000), ("after", 400_000)]
+            .into_iter()
+            .enumerate()
+        {
+            expect(&store, name, &body(n as u64 + 1, len)).await;
+        }
+    }
+}
+
+async fn until_decided(store: &Embedded, name: &str) -> Option<bytes::Bytes> {
+    for _ in 0..300 {
+        match read(store, name).await {
+            Ok(found) => return found,
+            Err(ReadError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("never decided");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_delete_answers_503_until_it_is_decided_and_then_never_changes() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "victim", &body(1, 5000)).await;
+    put(&store, "other", &body(2, 5000)).await;
+    // Two of four drives fail in one batch: the record is on the two others, and no majority can void it.
+    let rules = [3, 4].map(|n| rig.next(Operation::SyncFile, &format!("data{n}/"), u64::MAX, Fault::Fail(EIO)));
+    let outcome = store
+        .commit(Batch {
+            require: vec![],
+            ops: vec![Op::Delete(key("victim"))],
+        })
+        .await;
+    assert!(matches!(outcome, Err(CommitError::Unknown(_))), "{outcome:?}");
+    assert!(rules.iter().all(|rule| rig.plan.fired(*rule) >= 1));
+    assert!(matches!(read(&store, "victim").await, Err(ReadError::Unavailable(_))));
+    expect(&store, "other", &body(2, 5000)).await;
+    let page = store.scan(key("a")..key("z"), 10).await;
+    assert!(
+        matches!(page, Err(ReadError::Unavailable(_))),
+        "a listing says nothing about an undecided key"
+    );
+    assert!(matches!(
+        try_put(&store, "victim", &body(3, 10)).await,
+        Err(CommitError::Unavailable(_))
+    ));
+    rig.plan.disarm();
+    let decided = until_decided(&store, "victim").await;
+    for _ in 0..2 {
+        kill_when_idle(&store).await;
+        assert_eq!(read(&store, "victim").await.unwrap(), decided);
+    }
+    kill(store).await;
+    let store = rig.open().await;
+    assert_eq!(read(&store, "victim").await.unwrap(), decided);
+    expect(&store, "other", &body(2, 5000)).await;
+}
+
+/// Lets the store's own restart finish.
+async fn kill_when_idle(store: &Embedded) {
+    for _ in 0..100 {
+        if !is_read_only(store) && !is_not_ready(store) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// One life: opens, puts until something fails, and dies. What was acknowledged is noted.
+async fn live(rig: &Rig, life: u64, acknowledged: &mut Vec<(String, u64)>, maybe: &mut Vec<(String, u64)>) {
+    let Ok(store) = rig.scene.try_open(rig.options()).await else {
+        return;
+    };
+    for n in 0..3 {
+        let (name, seed) = (format!("life{life}/{n}"), life * 10 + n);
+        match try_put(&store, &name, &body(seed, 3000)).await {
+            Ok(_) => acknowledged.push((name, seed)),
+            Err(_) => maybe.push((name, seed)),
+        }
+    }
+    kill(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dying_at_each_step_of_a_reseat_twice_in_a_row_loses_nothing() {
+    let mut fired = 0;
+    for operation in [
+        Operation::Create,
+        Operation::Write,
+        Operation::SyncFile,
+        Operation::SyncDirectory,
+    ] {
+        for after in 0..16 {
+            let rig = Rig::new(4);
+            let (mut acknowledged, mut maybe) = (Vec::new(), Vec::new());
+            live(&rig, 0, &mut acknowledged, &mut maybe).await;
+            assert_eq!(acknowledged.len(), 3);
+            // Every start reseats. From the given step on nothing reaches any drive: the process might as well be dead.
+            for life in 1..=2 {
+                let dies = FaultRule {
+                    operation,
+                    path_part: "/.drystone/".into(),
+                    after,
+                    times: u64::MAX,
+                    fault: Fault::Fail(EIO),
+                };
+                let rule = rig.plan.arm(dies);
+                live(&rig, life, &mut acknowledged, &mut maybe).await;
+                fired += rig.plan.fired(rule);
+                rig.plan.disarm();
+            }
+            let store = rig.open().await;
+            for (name, seed) in &acknowledged {
+                expect(&store, name, &body(*seed, 3000)).await;
+            }
+            for (name, seed) in &maybe {
+                if let Some(found) = read(&store, name).await.unwrap() {
+                    assert!(found == body(*seed, 3000), "{name} is mixed");
+                }
+            }
+            let listed = list(&store).await.len();
+            assert!(listed >= acknowledged.len() && listed <= acknowledged.len() + maybe.len());
+            put(&store, "goes on", &body(1, 10)).await;
+            kill(store).await;
+        }
+    }
+    assert!(fired > 100, "only {fired} faults fired");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_lost_in_the_middle_of_an_upload_fails_that_upload_and_nothing_else() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "large", &body(1, 900_000)).await;
+    let rule = rig.next(Operation::Write, "data2/.drystone/extent", 1, Fault::Fail(EIO));
+    let refused = try_put(&store, "large", &body(2, 900_000)).await;
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
+    assert_eq!(rig.plan.fired(rule), 1);
+    expect(&store, "large", &body(1, 900_000)).await;
+    put(&store, "large", &body(3, 900_000)).await;
+    expect(&store, "large", &body(3, 900_000)).await;
+}
