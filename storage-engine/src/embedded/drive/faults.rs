@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::power_cut::Unsynced;
+
 /// What a file operation is, for fault rules and error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -84,6 +86,8 @@ struct PlanState {
 pub struct FaultPlan {
     state: Mutex<PlanState>,
     release: Condvar,
+    /// What a power cut would take; `None` unless the plan was made for one.
+    unsynced: Option<Mutex<Unsynced>>,
 }
 
 enum Verdict {
@@ -92,6 +96,23 @@ enum Verdict {
 }
 
 impl FaultPlan {
+    /// A plan that also records what [`Self::power_cut`] would take.
+    pub fn with_power_cuts() -> Self {
+        Self {
+            unsynced: Some(Mutex::default()),
+            ..Self::default()
+        }
+    }
+
+    /// Takes from all shard files and root slots below `dir` what was not synced, and files whose directory entry was
+    /// not: what a cut of power at this moment might do. The drives there must be dropped first. Returns how many files
+    /// lost something. Other files, as those of the index, are not known here.
+    pub fn power_cut(&self, dir: &Path) -> io::Result<usize> {
+        self.unsynced
+            .as_ref()
+            .map_or(Ok(0), |unsynced| unsynced.lock().lose(dir))
+    }
+
     /// Arms a rule; the number returned is for [`Self::fired`].
     pub fn arm(&self, rule: FaultRule) -> usize {
         let mut state = self.state.lock();
@@ -181,6 +202,66 @@ impl Seam {
     /// Whether a test may interfere: shortcuts around [`Self::run`] are then closed.
     pub(super) fn is_watched(&self) -> bool {
         self.faults.is_some()
+    }
+
+    fn unsynced(&self) -> Option<&Mutex<Unsynced>> {
+        self.faults.as_ref()?.unsynced.as_ref()
+    }
+
+    /// Does a write of `len` bytes at `offset`.
+    pub(super) fn write(
+        &self,
+        path: &Path,
+        offset: u64,
+        len: impl FnOnce() -> u64,
+        work: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.run(Operation::Write, path, || {
+            if let Some(unsynced) = self.unsynced() {
+                unsynced.lock().write(path, offset, len());
+            }
+            work()
+        })
+    }
+
+    /// Does the sync of a file.
+    pub(super) fn sync_file(&self, path: &Path, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.run(Operation::SyncFile, path, || {
+            let Some(unsynced) = self.unsynced() else {
+                return work();
+            };
+            let writes = unsynced.lock().begin_sync(path);
+            let synced = work();
+            if let (Err(_), Some(writes)) = (&synced, writes) {
+                unsynced.lock().failed_sync(path, writes);
+            }
+            synced
+        })
+    }
+
+    /// Does the sync of a directory's entries.
+    pub(super) fn sync_directory(&self, dir: &Path, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.run(Operation::SyncDirectory, dir, || {
+            work()?;
+            if let Some(unsynced) = self.unsynced() {
+                unsynced.lock().directory_synced(dir);
+            }
+            Ok(())
+        })
+    }
+
+    /// Notes a new file.
+    pub(super) fn created(&self, path: &Path) {
+        if let Some(unsynced) = self.unsynced() {
+            unsynced.lock().created(path);
+        }
+    }
+
+    /// Notes a file that is gone.
+    pub(super) fn removed(&self, path: &Path) {
+        if let Some(unsynced) = self.unsynced() {
+            unsynced.lock().removed(path);
+        }
     }
 
     /// Does an operation whose success carries nothing.

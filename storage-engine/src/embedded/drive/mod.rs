@@ -6,6 +6,7 @@ mod faults;
 pub mod index_dir;
 mod lane;
 mod mounts;
+mod power_cut;
 mod probe;
 mod shard_file;
 mod shards;
@@ -249,8 +250,7 @@ impl Drive {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.seam
-            .run(Operation::SyncDirectory, dir, || File::open(dir)?.sync_all())
+        self.seam.sync_directory(dir, || File::open(dir)?.sync_all())
     }
 
     /// Puts the directory entry of a segment's shard file on stable media. Blocks.

@@ -41,18 +41,18 @@ impl ShardFile {
     /// Writes all buffers one after the other from `offset` on. Nothing is synced.
     pub fn write_vectored_at(&self, offset: u64, buffers: &[Bytes]) -> io::Result<()> {
         let inner = &self.inner;
-        inner.seam.run(Operation::Write, &inner.path, || {
-            write_all(&inner.file, offset, buffers)
-        })
+        let len = || buffers.iter().map(|b| b.len() as u64).sum();
+        let work = || write_all(&inner.file, offset, buffers);
+        inner.seam.write(&inner.path, offset, len, work)
     }
 
     /// Puts all that was written, and the file's length, on stable media. After a failure the file is lost: a second
     /// sync would claim success for pages that the kernel has dropped.
     pub fn sync_data(&self) -> io::Result<()> {
         let inner = &self.inner;
-        inner.seam.run(Operation::SyncFile, &inner.path, || {
-            Ok(rustix::fs::fdatasync(&inner.file)?)
-        })
+        inner
+            .seam
+            .sync_file(&inner.path, || Ok(rustix::fs::fdatasync(&inner.file)?))
     }
 
     /// Up to `len` bytes from `offset` on; fewer only at the end of the file.

@@ -230,6 +230,7 @@ impl Shards {
             }
             other => other,
         })?;
+        self.seam.created(&path);
         let file = ShardFile::new(file, path, self.seam.clone());
         if let Err(e) = file.write_vectored_at(0, &[header.encode().into()]) {
             // What was just made holds nothing; if even this fails it is an orphan that a later start removes.
@@ -274,16 +275,22 @@ impl Shards {
             return Ok(());
         };
         let path = self.path_of(place, &key);
+        self.places.write().remove(&key);
         self.handles.lock().remove(&key);
-        self.seam
+        let removed = self
+            .seam
             .run(Operation::Remove, &path, || match fs::remove_file(&path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
                 other => other,
-            })?;
-        if self.places.write().remove(&key).is_some() {
-            self.forget_file_in(place);
+            });
+        match &removed {
+            Ok(()) => {
+                self.seam.removed(&path);
+                self.forget_file_in(place);
+            }
+            Err(_) => drop(self.places.write().insert(key, place)),
         }
-        Ok(())
+        removed
     }
 
     pub(super) fn list(&self) -> io::Result<Vec<ShardListing>> {

@@ -27,13 +27,17 @@ pub(super) fn write(folder: &Path, seam: &Seam, slot: usize, bytes: &[u8]) -> io
     let file = seam.get(Operation::Open, &path, || {
         File::options().write(true).create(true).truncate(false).open(&path)
     })?;
-    seam.run(Operation::Write, &path, || {
+    if is_new {
+        seam.created(&path);
+    }
+    let len = || bytes.len() as u64;
+    seam.write(&path, 0, len, || {
         file.write_all_at(bytes, 0)?;
         file.set_len(bytes.len() as u64)
     })?;
-    seam.run(Operation::SyncFile, &path, || file.sync_data())?;
+    seam.sync_file(&path, || file.sync_data())?;
     if is_new {
-        seam.run(Operation::SyncDirectory, folder, || File::open(folder)?.sync_all())?;
+        seam.sync_directory(folder, || File::open(folder)?.sync_all())?;
     }
     Ok(())
 }

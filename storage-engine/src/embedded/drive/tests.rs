@@ -124,3 +124,53 @@ fn a_failed_header_leaves_no_file() {
         0
     );
 }
+
+/// Writes a root slot and a shard file as a correct program does, cuts the power and looks what is left.
+fn survivors(mutant: Option<Operation>) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Arc::new(FaultPlan::with_power_cuts());
+    let rule = mutant.map(|operation| plan.arm_always(operation, "", Fault::Pretend));
+    let options = DriveOptions {
+        faults: Some(plan.clone()),
+        ..DriveOptions::default()
+    };
+    let drive = Drive::open_with(dir.path(), true, options).unwrap();
+    let header = extent_header(1);
+    let file = drive.create_shard(&header).unwrap();
+    file.write_vectored_at(4096, &[bytes::Bytes::from_static(b"stone")])
+        .unwrap();
+    file.sync_data().unwrap();
+    drive.sync_shard_dir(header.kind, header.segment).unwrap();
+    file.write_vectored_at(4101, &[bytes::Bytes::from_static(b"never synced")])
+        .unwrap();
+    drive.write_root_slot(0, b"root").unwrap();
+    drop((file, drive));
+    assert!(
+        plan.power_cut(dir.path()).unwrap() > 0,
+        "the unsynced write is lost in any case"
+    );
+    assert!(rule.is_none_or(|rule| plan.fired(rule) > 0));
+
+    let drive = Drive::open(dir.path(), false).unwrap();
+    let [root, _] = drive.read_root_slots().unwrap();
+    let shard = drive.open_shard(header.kind, header.segment, 0).unwrap();
+    (root, shard.map(|file| file.read_at(4096, 100).unwrap().to_vec()))
+}
+
+#[test]
+fn a_power_cut_takes_what_was_not_synced_and_nothing_else() {
+    assert_eq!(survivors(None), (Some(b"root".to_vec()), Some(b"stone".to_vec())));
+}
+
+#[test]
+fn a_power_cut_shows_a_missing_file_sync() {
+    assert_eq!(
+        survivors(Some(Operation::SyncFile)),
+        (Some(Vec::new()), Some(Vec::new()))
+    );
+}
+
+#[test]
+fn a_power_cut_shows_a_missing_directory_sync() {
+    assert_eq!(survivors(Some(Operation::SyncDirectory)), (None, None));
+}
