@@ -2,6 +2,7 @@
 //! it never knows buckets or objects.
 
 pub mod checkpoint;
+pub mod compact;
 pub mod drive;
 pub mod erasure;
 pub mod frame;
