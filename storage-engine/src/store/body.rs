@@ -3,16 +3,16 @@
 //! Owns the verification. A body that fails it never becomes a blob, so nothing can commit it.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::Stream;
-use md5::{Digest, Md5};
 
 use crate::backend::{Backend, Blob, BlobClass, BodySource, SourceError};
 use crate::limits::PUT_BYTES_MAX;
-use crate::store::checksum::{Checksum, ChecksumAlgorithm, ChecksumHasher};
+use crate::store::checksum::{Checksum, ChecksumAlgorithm};
 use crate::store::error::{BodyError, Fault, TakeInError};
+use crate::store::hashing::{Digests, Hashing, HashingLost};
 
 /// What a writer sends and what it says about it.
 pub struct NewBody<'a> {
@@ -65,14 +65,6 @@ impl<'a> NewBody<'a> {
     }
 }
 
-/// What one pass over a body found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Digests {
-    pub len: u64,
-    pub md5: [u8; 16],
-    pub checksum: Option<Checksum>,
-}
-
 /// Streams a body into the backend. `Ok` only if it ended cleanly and everything declared held.
 pub(super) async fn take_in(
     backend: &dyn Backend,
@@ -98,47 +90,22 @@ pub(super) async fn take_in(
     }
 }
 
-/// Hashes what is read through it.
-struct Hasher {
-    len: u64,
-    md5: Md5,
-    checksum: Option<ChecksumHasher>,
-}
-
-impl Hasher {
-    fn new(checksum: Option<ChecksumAlgorithm>) -> Self {
-        Self {
-            len: 0,
-            md5: Md5::new(),
-            checksum: checksum.map(ChecksumHasher::new),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        self.len += bytes.len() as u64;
-        self.md5.update(bytes);
-        if let Some(checksum) = &mut self.checksum {
-            checksum.update(bytes);
-        }
-    }
-
-    fn finish(self) -> Digests {
-        Digests {
-            len: self.len,
-            md5: self.md5.finalize().into(),
-            checksum: self.checksum.map(ChecksumHasher::finish),
-        }
-    }
-}
-
 /// A source that ends cleanly only if everything declared about it holds.
 struct Verified<'a, 'f> {
     source: BodySource<'a>,
     len: Option<u64>,
     content_md5: Option<[u8; 16]>,
-    /// `None` once the source has ended, well or not.
-    running: Option<(Hasher, ChecksumRequest<'a>)>,
+    hashing: Hashing,
+    state: State<'a>,
     found: &'f mut Option<Digests>,
+}
+
+enum State<'a> {
+    Running(ChecksumRequest<'a>),
+    /// The source has ended; its hashes are awaited.
+    Hashing(ChecksumRequest<'a>),
+    /// Ended, well or not.
+    Ended,
 }
 
 impl<'a, 'f> Verified<'a, 'f> {
@@ -149,36 +116,26 @@ impl<'a, 'f> Verified<'a, 'f> {
             content_md5,
             checksum,
         } = body;
-        let hasher = Hasher::new(checksum.algorithm());
         Self {
             source,
             len,
             content_md5,
-            running: Some((hasher, checksum)),
+            hashing: Hashing::new(checksum.algorithm()),
+            state: State::Running(checksum),
             found,
         }
     }
 
-    fn take(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
-        let Some((hasher, _)) = &mut self.running else {
-            return Ok(());
-        };
-        let total = hasher.len + chunk.len() as u64;
+    fn take(&mut self, chunk: &Bytes) -> Result<(), BodyError> {
+        let total = self.hashing.len() + chunk.len() as u64;
         match self.len {
-            Some(declared) if total > declared => return Err(BodyError::Overlong { declared }),
-            Some(_) => {}
-            None if total > PUT_BYTES_MAX => return Err(BodyError::TooLarge { max: PUT_BYTES_MAX }),
-            None => {}
+            Some(declared) if total > declared => Err(BodyError::Overlong { declared }),
+            None if total > PUT_BYTES_MAX => Err(BodyError::TooLarge { max: PUT_BYTES_MAX }),
+            Some(_) | None => Ok(self.hashing.update(chunk)?),
         }
-        hasher.update(chunk);
-        Ok(())
     }
 
-    fn end(&mut self) -> Result<(), BodyError> {
-        let Some((hasher, request)) = self.running.take() else {
-            return Ok(());
-        };
-        let digests = hasher.finish();
+    fn verify(&mut self, digests: Digests, request: ChecksumRequest<'a>) -> Result<(), BodyError> {
         if let Some(declared) = self.len.filter(|declared| *declared != digests.len) {
             return Err(BodyError::Incomplete {
                 declared,
@@ -199,6 +156,36 @@ impl<'a, 'f> Verified<'a, 'f> {
         *self.found = Some(digests);
         Ok(())
     }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
+        if let State::Running(_) = self.state {
+            ready!(self.hashing.poll_ready(cx))?;
+            match ready!(self.source.as_mut().poll_next(cx)) {
+                Some(Ok(chunk)) => return Poll::Ready(self.take(&chunk).map(|()| Some(chunk))),
+                Some(Err(error)) => return Poll::Ready(Err(BodyError::Source(error))),
+                None => {
+                    self.state = match std::mem::replace(&mut self.state, State::Ended) {
+                        State::Running(request) => State::Hashing(request),
+                        state @ (State::Hashing(_) | State::Ended) => state,
+                    };
+                }
+            }
+        }
+        let State::Hashing(_) = self.state else {
+            return Poll::Ready(Ok(None));
+        };
+        let digests = ready!(self.hashing.poll_end(cx))?;
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Hashing(request) => Poll::Ready(self.verify(digests, request).map(|()| None)),
+            State::Running(_) | State::Ended => Poll::Ready(Ok(None)),
+        }
+    }
+}
+
+impl From<HashingLost> for BodyError {
+    fn from(lost: HashingLost) -> Self {
+        Self::Source(SourceError::from(lost))
+    }
 }
 
 impl Stream for Verified<'_, '_> {
@@ -206,20 +193,10 @@ impl Stream for Verified<'_, '_> {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        if this.running.is_none() {
-            return Poll::Ready(None);
-        }
-        let item = match std::task::ready!(this.source.as_mut().poll_next(cx)) {
-            Some(Ok(chunk)) => this.take(&chunk).map(|()| Some(chunk)),
-            Some(Err(error)) => Err(BodyError::Source(error)),
-            None => this.end().map(|()| None),
-        };
-        Poll::Ready(
-            item.map_err(|error| {
-                this.running = None;
-                SourceError::from(error)
-            })
-            .transpose(),
-        )
+        let item = ready!(this.poll(cx)).map_err(|error| {
+            this.state = State::Ended;
+            SourceError::from(error)
+        });
+        Poll::Ready(item.transpose())
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the exhaustive conversions from the backend's errors. Nothing here ever becomes "not found".
 
 use crate::backend::{CommitError, PutBlobError, ReadError, Rev, SourceError};
+use crate::store::hashing::HashingLost;
 use crate::store::record::RecordError;
 
 /// The store could not do it, through no fault of the request.
@@ -103,7 +104,12 @@ impl From<PutBlobError> for TakeInError {
     fn from(error: PutBlobError) -> Self {
         match error {
             PutBlobError::Source(source) => match source.downcast::<BodyError>() {
-                Ok(body) => Self::Body(*body),
+                Ok(body) => match *body {
+                    BodyError::Source(source) if source.is::<HashingLost>() => {
+                        Self::Fault(Fault::Internal(source.to_string()))
+                    }
+                    body => Self::Body(body),
+                },
                 Err(source) => Self::Body(BodyError::Source(source)),
             },
             PutBlobError::Full(reason) => Self::Fault(Fault::Full(reason)),

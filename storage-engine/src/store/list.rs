@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::backend::{Entry, GroupedScan};
 use crate::limits::LIST_ITEMS_MAX;
+use crate::store::clock::Timestamp;
 use crate::store::error::{Fault, faults_from_below};
 use crate::store::name::{BucketName, ObjectKey, VersionId};
 use crate::store::record::Record;
@@ -67,10 +68,14 @@ pub struct ListedVersion {
     pub kind: VersionKind,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are objects, and a page lives as long as its answer"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VersionKind {
     Object(Object),
-    DeleteMarker { modified: crate::store::clock::Timestamp },
+    DeleteMarker { modified: Timestamp },
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod condition;
 pub mod error;
 pub mod etag;
+mod hashing;
 pub mod key;
 pub mod list;
 pub mod multipart;

@@ -1,10 +1,11 @@
 //! UploadPart and UploadPartCopy: a part's row is put, replacing one of the same number.
 
 use crate::backend::{Batch, BlobClass, Key, NewBody as RowBody, Op, Put, Require, Rev};
-use crate::store::body::{ChecksumRequest, Digests, NewBody, take_in};
+use crate::store::body::{ChecksumRequest, NewBody, take_in};
 use crate::store::checksum::ChecksumAlgorithm;
 use crate::store::error::{BodyError, CommitRefused, Fault, faults_from_below, take_in_errors};
 use crate::store::etag::ETag;
+use crate::store::hashing::Digests;
 use crate::store::multipart::{NotOpen, from_not_open};
 use crate::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
 use crate::store::object::copy::{CopySource, CopySourceError};

@@ -260,11 +260,12 @@ impl Store {
 }
 
 fn copied_metadata(given: Option<Metadata>, storage_class: Option<String>, source: &Object) -> Metadata {
-    match given {
+    let metadata = match given {
         Some(metadata) => metadata,
         None => Metadata {
             storage_class,
             ..source.metadata.clone()
         },
-    }
+    };
+    metadata.normalized()
 }

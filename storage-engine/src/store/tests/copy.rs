@@ -112,6 +112,13 @@ async fn a_copy_onto_itself_keeps_the_bytes_and_must_change_something() {
         assert!(fixture.get("k").await == bytes);
     }
     assert_eq!(fixture.memory.bodies(), 1);
+    fixture.put("k", "v").await;
+    let standard = CopyObject {
+        storage_class: Some("STANDARD".into()),
+        ..fixture.copy_of("k", "k")
+    };
+    let refused = fixture.store.copy_object(standard).await;
+    assert!(matches!(refused, Err(CopyObjectError::NothingChanges)), "{refused:?}");
 }
 
 #[tokio::test]

@@ -199,10 +199,10 @@ impl Backend for Scripted {
 
     async fn commit(&self, batch: Batch) -> Result<Rev, CommitError> {
         let act = self.before_commits.lock().pop_front();
-        if let Some(act) = act {
-            if let Some(error) = act().await {
-                return Err(error);
-            }
+        if let Some(act) = act
+            && let Some(error) = act().await
+        {
+            return Err(error);
         }
         self.memory.commit(batch).await
     }

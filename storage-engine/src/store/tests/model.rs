@@ -117,87 +117,10 @@ fn listed(model: &BTreeMap<String, Modelled>, prefix: &str, delimiter: &str, aft
 impl Fixture {
     async fn check(&self, model: &mut BTreeMap<String, Modelled>, act: Act) {
         match act {
-            Act::Put {
-                key: name,
-                body,
-                condition,
-            } => {
-                let put = PutObject {
-                    condition: condition.of_request(),
-                    ..self.put_of(&name, body.clone())
-                };
-                let stored = self.store.put_object(put).await;
-                assert_eq!(stored.is_ok(), condition.holds(model.get(&name)), "{stored:?}");
-                if stored.is_ok() {
-                    model.insert(
-                        name,
-                        Modelled {
-                            body,
-                            content_type: None,
-                        },
-                    );
-                }
-            }
-            Act::Delete { key: name, condition } => {
-                let delete = DeleteObject {
-                    bucket: self.bucket.clone(),
-                    key: key(&name),
-                    version: None,
-                    condition: condition.of_request(),
-                };
-                let deleted = self.store.delete_object(&delete).await;
-                assert_eq!(deleted.is_ok(), condition.holds(model.get(&name)), "{deleted:?}");
-                if deleted.is_ok() {
-                    model.remove(&name);
-                }
-            }
-            Act::Copy { from, to, content_type } => {
-                let metadata = content_type.clone().map(|text| Metadata {
-                    content_type: Some(text),
-                    ..Metadata::default()
-                });
-                let conditions = ReadConditions::default();
-                let source = CopySource {
-                    bucket: self.bucket.clone(),
-                    key: key(&from),
-                    version: None,
-                    conditions,
-                };
-                let copy = CopyObject {
-                    source,
-                    bucket: self.bucket.clone(),
-                    key: key(&to),
-                    metadata,
-                    storage_class: None,
-                    checksum: None,
-                    condition: WriteCondition::default(),
-                };
-                let copied = self.store.copy_object(copy).await;
-                let expected = model
-                    .get(&from)
-                    .cloned()
-                    .filter(|_| from != to || content_type.is_some());
-                assert_eq!(copied.is_ok(), expected.is_some(), "{copied:?}");
-                if let Some(mut object) = expected {
-                    object.content_type = content_type.or(object.content_type);
-                    model.insert(to, object);
-                }
-            }
-            Act::Get { key: name, first, last } => {
-                let mut get = self.get_of(&name);
-                get.selection = Selection::From {
-                    first,
-                    last: Some(last),
-                };
-                let expected = model.get(&name).and_then(|object| {
-                    let end = usize::try_from(last + 1).unwrap().min(object.body.len());
-                    object
-                        .body
-                        .get(usize::try_from(first).unwrap()..end)
-                        .filter(|range| !range.is_empty())
-                });
-                assert_eq!(self.read(&get).await.ok().as_deref(), expected);
-            }
+            Act::Put { key, body, condition } => self.check_put(model, key, body, condition).await,
+            Act::Delete { key, condition } => self.check_delete(model, &key, condition).await,
+            Act::Copy { from, to, content_type } => self.check_copy(model, &from, to, content_type).await,
+            Act::Get { key, first, last } => self.check_get(model, &key, first, last).await,
             Act::List {
                 prefix,
                 delimiter,
@@ -211,24 +134,115 @@ impl Fixture {
                     after,
                     limit,
                 };
-                let page = self.store.list_objects(&list).await.unwrap();
-                let items: Vec<String> = page
-                    .items
-                    .into_iter()
-                    .map(|item| match item {
-                        Listed::CommonPrefix(prefix) => prefix,
-                        Listed::Item(listed) => {
-                            assert_eq!(listed.object.etag, etag(&model[listed.key.as_str()].body));
-                            listed.key.into_string()
-                        }
-                    })
-                    .collect();
-                let mut expected = listed(model, &list.prefix, &list.delimiter, list.after.as_deref());
-                let next = (expected.len() > limit).then(|| expected[limit - 1].clone());
-                expected.truncate(limit);
-                assert_eq!((items, page.next), (expected, next), "{list:?}");
+                self.check_list(model, &list).await;
             }
         }
+    }
+
+    async fn check_put(
+        &self,
+        model: &mut BTreeMap<String, Modelled>,
+        name: String,
+        body: Vec<u8>,
+        condition: Condition,
+    ) {
+        let put = PutObject {
+            condition: condition.of_request(),
+            ..self.put_of(&name, body.clone())
+        };
+        let stored = self.store.put_object(put).await;
+        assert_eq!(stored.is_ok(), condition.holds(model.get(&name)), "{stored:?}");
+        if stored.is_ok() {
+            let content_type = None;
+            model.insert(name, Modelled { body, content_type });
+        }
+    }
+
+    async fn check_delete(&self, model: &mut BTreeMap<String, Modelled>, name: &str, condition: Condition) {
+        let delete = DeleteObject {
+            bucket: self.bucket.clone(),
+            key: key(name),
+            version: None,
+            condition: condition.of_request(),
+        };
+        let deleted = self.store.delete_object(&delete).await;
+        assert_eq!(deleted.is_ok(), condition.holds(model.get(name)), "{deleted:?}");
+        if deleted.is_ok() {
+            model.remove(name);
+        }
+    }
+
+    async fn check_copy(
+        &self,
+        model: &mut BTreeMap<String, Modelled>,
+        from: &str,
+        to: String,
+        content_type: Option<String>,
+    ) {
+        let metadata = content_type.clone().map(|text| Metadata {
+            content_type: Some(text),
+            ..Metadata::default()
+        });
+        let source = CopySource {
+            bucket: self.bucket.clone(),
+            key: key(from),
+            version: None,
+            conditions: ReadConditions::default(),
+        };
+        let copy = CopyObject {
+            source,
+            bucket: self.bucket.clone(),
+            key: key(&to),
+            metadata,
+            storage_class: None,
+            checksum: None,
+            condition: WriteCondition::default(),
+        };
+        let copied = self.store.copy_object(copy).await;
+        let expected = model
+            .get(from)
+            .cloned()
+            .filter(|_| from != to || content_type.is_some());
+        assert_eq!(copied.is_ok(), expected.is_some(), "{copied:?}");
+        if let Some(mut object) = expected {
+            object.content_type = content_type.or(object.content_type);
+            model.insert(to, object);
+        }
+    }
+
+    async fn check_get(&self, model: &BTreeMap<String, Modelled>, name: &str, first: u64, last: u64) {
+        let mut get = self.get_of(name);
+        get.selection = Selection::From {
+            first,
+            last: Some(last),
+        };
+        let expected = model.get(name).and_then(|object| {
+            let end = usize::try_from(last + 1).unwrap().min(object.body.len());
+            object
+                .body
+                .get(usize::try_from(first).unwrap()..end)
+                .filter(|range| !range.is_empty())
+        });
+        assert_eq!(self.read(&get).await.ok().as_deref(), expected);
+    }
+
+    async fn check_list(&self, model: &BTreeMap<String, Modelled>, list: &ListObjects) {
+        let page = self.store.list_objects(list).await.unwrap();
+        let items: Vec<String> = page
+            .items
+            .into_iter()
+            .map(|item| match item {
+                Listed::CommonPrefix(prefix) => prefix,
+                Listed::Item(listed) => {
+                    assert_eq!(listed.object.etag, etag(&model[listed.key.as_str()].body));
+                    listed.key.into_string()
+                }
+            })
+            .collect();
+        let mut expected = listed(model, &list.prefix, &list.delimiter, list.after.as_deref());
+        let next = (expected.len() > list.limit).then(|| expected[list.limit - 1].clone());
+        expected.truncate(list.limit);
+        assert_eq!((items, page.next), (expected, next), "{list:?}");
     }
 }
 

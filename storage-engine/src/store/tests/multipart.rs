@@ -160,7 +160,7 @@ async fn parts_become_one_object_without_leftovers() {
     all.sort_by_key(|part| part.number);
     assert_eq!(fixture.get("k").await, "old");
     let stored = fixture.complete("k", upload, &all).await.unwrap();
-    let md5s: Vec<u8> = parts.iter().flat_map(|part| Md5::digest(part)).collect();
+    let md5s: Vec<u8> = parts.iter().flat_map(Md5::digest).collect();
     assert_eq!(
         stored.etag,
         ETag::Multipart {
@@ -270,7 +270,7 @@ async fn a_list_of_parts_that_does_not_fit_is_refused_and_the_upload_stays() {
         "{refused:?}"
     );
     fixture.complete("k", upload, &[first, again]).await.unwrap();
-    assert!(fixture.get("k").await == Bytes::from([pattern(5 * MIB), pattern(30)].concat()));
+    assert!(fixture.get("k").await == [pattern(5 * MIB), pattern(30)].concat());
     fixture.swept(3).await;
     assert_eq!(fixture.memory.bodies(), 1);
 }

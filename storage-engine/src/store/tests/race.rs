@@ -458,6 +458,35 @@ async fn a_part_that_was_on_its_way_when_its_upload_was_aborted_is_refused() {
 }
 
 #[tokio::test]
+async fn a_part_that_was_on_its_way_when_its_upload_was_marked_is_refused() {
+    let (plain, raced, script) = scripted().await;
+    let upload = raced.begin("k", None).await;
+    let parts = [raced.part("k", upload, 1, &pattern(10)).await];
+    // Looked at while open; then marked by a Complete that is cut off, which has read the parts by then.
+    let cut_off = Scripted::over(&plain.memory);
+    cut_off.nothing_before_next_commit();
+    for _ in 0..2 {
+        cut_off.fail_next_commit(CommitError::Unavailable("no majority".into()));
+    }
+    let (completing, complete) = (store_over(cut_off, 1), raced.complete_of("k", upload, &parts));
+    script.before_next_commit(move || {
+        Box::pin(async move {
+            completing.complete_upload(complete).await.unwrap_err();
+            None
+        })
+    });
+    let place = raced.place("k", upload, 1);
+    let answer = raced.store.upload_part(&place, NewBody::from_bytes("late")).await;
+    assert!(matches!(answer, Err(UploadPartError::Completing)), "{answer:?}");
+    raced
+        .store
+        .complete_upload(raced.complete_of("k", upload, &parts))
+        .await
+        .unwrap();
+    assert_eq!(plain.get("k").await, pattern(10));
+}
+
+#[tokio::test]
 async fn a_put_whose_caller_goes_away_leaves_nothing() {
     let fixture = fixture().await;
     let never_ends = NewBody {
