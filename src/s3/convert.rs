@@ -134,7 +134,7 @@ pub(crate) fn declared_checksum(headers: &HeaderMap) -> Result<Option<Checksum>,
             .to_str()
             .ok()
             .and_then(|text| checksum(algorithm, text))
-            .ok_or_else(|| Failure::because(Code::INVALID_REQUEST, format!("Value for {name} header is invalid.")))?;
+            .ok_or_else(|| Failure::because(Code::BAD_DIGEST, format!("Value for {name} header is invalid.")))?;
         if declared.replace(checksum).is_some() {
             let message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
             return Err(Failure::because(Code::INVALID_REQUEST, message));
@@ -220,7 +220,7 @@ macro_rules! set_checksum {
 }
 pub(crate) use set_checksum;
 
-/// What listings leave readable under `encoding-type=url`, as AWS does.
+/// What listings leave readable under `encoding-type=url`. A space is `%20`: some SDKs would keep a plus sign.
 const URL_SAFE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -247,7 +247,7 @@ impl TextEncoding {
     pub(crate) fn write(self, text: &str) -> String {
         match self {
             Self::Plain => text.to_owned(),
-            Self::Url => utf8_percent_encode(text, URL_SAFE).to_string().replace("%20", "+"),
+            Self::Url => utf8_percent_encode(text, URL_SAFE).to_string(),
         }
     }
 
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn url_encoding_is_the_one_of_aws() {
-        assert_eq!(TextEncoding::Url.write("a b/ü+*~-_.\u{1}"), "a+b/%C3%BC%2B*%7E-_.%01");
+        assert_eq!(TextEncoding::Url.write("a b/ü+*~-_.\u{1}"), "a%20b/%C3%BC%2B*%7E-_.%01");
         assert_eq!(TextEncoding::Plain.write("a b"), "a b");
     }
 
@@ -282,19 +282,18 @@ mod tests {
         };
         let good = declared_checksum(&headers(&[("x-amz-checksum-crc32", "y/Q5Jg==")])).unwrap();
         assert_eq!(good, Some(ChecksumAlgorithm::Crc32.of(b"123456789")));
-        for bad in [
-            &[("x-amz-checksum-crc32", "y/Q5Jg")][..],
-            &[("x-amz-checksum-sha256", "y/Q5Jg==")],
-            &[
-                ("x-amz-checksum-crc32", "y/Q5Jg=="),
-                ("x-amz-checksum-crc32c", "y/Q5Jg=="),
-            ],
-        ] {
-            assert_eq!(
-                declared_checksum(&headers(bad)).unwrap_err().code,
+        for (bad, code) in [
+            (&[("x-amz-checksum-crc32", "y/Q5Jg")][..], Code::BAD_DIGEST),
+            (&[("x-amz-checksum-sha256", "y/Q5Jg==")], Code::BAD_DIGEST),
+            (
+                &[
+                    ("x-amz-checksum-crc32", "y/Q5Jg=="),
+                    ("x-amz-checksum-crc32c", "y/Q5Jg=="),
+                ],
                 Code::INVALID_REQUEST,
-                "{bad:?}"
-            );
+            ),
+        ] {
+            assert_eq!(declared_checksum(&headers(bad)).unwrap_err().code, code, "{bad:?}");
         }
     }
 }

@@ -106,8 +106,7 @@ pub(crate) async fn part(
     let body = source(
         input.body,
         input.content_length,
-        input.content_md5.as_deref(),
-        &req.extensions,
+        (&req.headers, &req.extensions),
         checksum,
     )?;
     let part = store.upload_part(&place, body).await?;

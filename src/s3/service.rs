@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, SERVER};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use s3s::Body;
 use s3s::config::StaticConfigProvider;
@@ -22,6 +22,7 @@ use super::error::{Circumstances, Code, Failure, finish};
 use super::front::Front;
 use super::guard;
 use super::normalise;
+use super::object::BareETag;
 use super::target::{Domains, Target};
 use super::{body, xml};
 use crate::http::body::{self as edge, BoxError};
@@ -58,6 +59,9 @@ pub fn service(store: Store, config: S3Config) -> S3Service {
         }),
     }
 }
+
+/// s3s takes an empty one for none.
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 
 /// See [`service`]. Clones share everything.
 #[derive(Clone)]
@@ -111,6 +115,8 @@ impl S3Service {
             };
             finish(&mut response, &about);
         } else if let Some(document) = response.body().bytes() {
+            let bare_etag = response.extensions().get::<BareETag>().is_some();
+            let document = if bare_etag { xml::bare_etag(document) } else { document };
             *response.body_mut() = Body::from(xml::mend(document));
         }
         // s3s knows that a GET with a range is partial, but not that a HEAD is.
@@ -133,6 +139,9 @@ impl S3Service {
         normalise::unfold_query(&query, &mut parts.headers)?;
         guard::check(&parts.method, target, &query, &parts.headers)?;
         check_expected_owner(&parts)?;
+        if parts.headers.get(CONTENT_MD5).is_some_and(HeaderValue::is_empty) {
+            return Err(Code::INVALID_DIGEST.into());
+        }
         let lifted = normalise::lift(&parts.method, &mut parts.headers);
         parts.extensions.insert(lifted);
         let body = if body::is_document(&parts.method, target) {

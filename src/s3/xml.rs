@@ -43,9 +43,25 @@ pub(crate) fn mend(document: Bytes) -> Bytes {
     Bytes::from(out)
 }
 
+/// The document with its one `ETag` element unquoted, as GetObjectAttributes has it.
+pub(crate) fn bare_etag(document: Bytes) -> Bytes {
+    match std::str::from_utf8(&document) {
+        Ok(text) => Bytes::from(text.replace("<ETag>\"", "<ETag>").replace("\"</ETag>", "</ETag>")),
+        Err(_) => document,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{mend, text};
+    use super::{bare_etag, mend, text};
+
+    #[test]
+    fn an_etag_loses_its_quotes_and_nothing_else_does() {
+        assert_eq!(
+            bare_etag("<ETag>\"a-1\"</ETag><B>\"</B>".into()),
+            "<ETag>a-1</ETag><B>\"</B>"
+        );
+    }
 
     #[test]
     fn control_characters_become_references_and_the_rest_stays() {

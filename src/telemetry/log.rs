@@ -14,6 +14,8 @@ pub fn start(output: Output) -> Result<(), tracing_subscriber::util::TryInitErro
     let level = LevelFilter::from_level(output.level);
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
+        // It logs what clients do wrong as its own errors, and at lower levels whole requests.
+        .with_target("s3s", LevelFilter::OFF)
         .with_target("drystone", level)
         .with_target("storage_engine", level);
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);

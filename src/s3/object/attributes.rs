@@ -55,8 +55,14 @@ pub(crate) async fn attributes(
             _ => return Err(Failure::argument("Invalid attribute name specified.")),
         }
     }
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    response.extensions.insert(BareETag);
+    Ok(response)
 }
+
+/// Marks the one answer whose document has its ETag without quotes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BareETag;
 
 /// Of how many parts' checksums an object's checksum was taken, if it was.
 pub(crate) fn composite_of(object: &Object) -> Option<usize> {
@@ -67,8 +73,11 @@ pub(crate) fn composite_of(object: &Object) -> Option<usize> {
 fn checksum(object: &Object) -> Option<WireChecksum> {
     let checksum = object.checksum.as_ref()?;
     let mut wire = WireChecksum::default();
-    // AWS leaves the number of parts out here.
-    set_checksum!(wire, checksum.value, checksum_text(&checksum.value, None));
+    set_checksum!(
+        wire,
+        checksum.value,
+        checksum_text(&checksum.value, composite_of(object))
+    );
     wire.checksum_type = Some(type_name(checksum.kind).to_owned().into());
     Some(wire)
 }

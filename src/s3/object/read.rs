@@ -113,6 +113,8 @@ macro_rules! describe {
         if $checksums {
             if let Some(checksum) = &head.part_checksum {
                 set_checksum!($output, checksum, checksum_text(checksum, None));
+                let kind = object.checksum.as_ref().map(|checksum| checksum.kind);
+                $output.checksum_type = kind.map(|kind| type_name(kind).to_owned().into());
             } else if let Some(checksum) = object.checksum.as_ref().filter(|_| !head.partial) {
                 let parts = super::attributes::composite_of(object);
                 set_checksum!($output, checksum.value, checksum_text(&checksum.value, parts));

@@ -1,5 +1,6 @@
 //! PutObject, and what UploadPart shares with it: the body on its way in.
 
+use http::header::TRANSFER_ENCODING;
 use http::{Extensions, HeaderMap};
 use s3s::dto::{ETag as WireETag, PutObjectInput, PutObjectOutput, StreamingBlob};
 use s3s::{S3Request, S3Response};
@@ -43,8 +44,7 @@ pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result
     let body = source(
         input.body,
         input.content_length,
-        input.content_md5.as_deref(),
-        &req.extensions,
+        (&req.headers, &req.extensions),
         checksum,
     )?;
     let put = PutObject {
@@ -66,21 +66,28 @@ pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result
     Ok(S3Response::new(output))
 }
 
-/// The body as the store takes it. A length must be declared, as AWS demands.
+/// The body as the store takes it, with a declared length or in chunks.
 pub(crate) fn source(
     blob: Option<StreamingBlob>,
     content_length: Option<i64>,
-    content_md5: Option<&str>,
-    extensions: &Extensions,
+    (headers, extensions): (&HeaderMap, &Extensions),
     checksum: ChecksumRequest<'static>,
 ) -> Result<NewBody<'static>, Failure> {
     let declared = match extensions.get::<Payload>() {
         Some(payload) => payload.decoded_length,
         None => content_length.and_then(|len| u64::try_from(len).ok()),
     };
-    let len = declared.ok_or(Code::MISSING_CONTENT_LENGTH)?;
-    let content_md5 = match content_md5 {
-        Some(text) => Some(convert::decode_md5(text).ok_or(Code::INVALID_DIGEST)?),
+    // A chunked body says itself where it ends.
+    if declared.is_none() && !headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Code::MISSING_CONTENT_LENGTH.into());
+    }
+    let content_md5 = match headers.get("content-md5") {
+        Some(text) => Some(
+            text.to_str()
+                .ok()
+                .and_then(convert::decode_md5)
+                .ok_or(Code::INVALID_DIGEST)?,
+        ),
         None => None,
     };
     let source: BodySource<'static> = match blob {
@@ -89,7 +96,7 @@ pub(crate) fn source(
     };
     Ok(NewBody {
         source,
-        len: Some(len),
+        len: declared,
         content_md5,
         checksum,
     })

@@ -58,8 +58,9 @@ async fn declarations_that_make_no_sense_are_refused_and_store_nothing() {
     let table: &[(&[(&str, &str)], &str)] = &[
         (&[("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")], "BadDigest"),
         (&[("content-md5", "AAAA")], "InvalidDigest"),
+        (&[("content-md5", "")], "InvalidDigest"),
         (&[("content-md5", "not base64!")], "InvalidDigest"),
-        (&[("x-amz-checksum-crc32", "AAAA")], "InvalidRequest"),
+        (&[("x-amz-checksum-crc32", "AAAA")], "BadDigest"),
         (
             &[
                 ("x-amz-checksum-crc32", "y/Q5Jg=="),
@@ -98,7 +99,7 @@ async fn a_body_needs_a_declared_length_that_holds() {
     let server = Server::with_bucket().await;
     server
         .put("/bucket/a")
-        .header("transfer-encoding", "chunked")
+        .without_length()
         .body("x")
         .send()
         .await
@@ -126,4 +127,12 @@ async fn a_body_needs_a_declared_length_that_holds() {
         .await
         .fails(400, "EntityTooLarge");
     server.head("/bucket/a").send().await.fails(404, "NoSuchKey");
+}
+
+#[tokio::test]
+async fn a_chunked_body_says_itself_where_it_ends() {
+    let server = Server::with_bucket().await;
+    let chunked = server.put("/bucket/a").header("transfer-encoding", "chunked");
+    chunked.body("unknown length").send().await.is(200);
+    assert_eq!(server.get("/bucket/a").send().await.is(200).text(), "unknown length");
 }

@@ -154,10 +154,10 @@ async fn url_encoding_covers_all_that_is_text_from_keys() {
     let server = with(&["a%20b/%2B", "a%20b/c"]).await;
     let path = "/bucket?encoding-type=url&delimiter=/&prefix=a%20b/&marker=a%20b/%20";
     let listed = server.get(path).send().await.is(200);
-    assert_eq!(listed.elements("Key"), ["a+b/%2B", "a+b/c"]);
+    assert_eq!(listed.elements("Key"), ["a%20b/%2B", "a%20b/c"]);
     for (name, value) in [
-        ("Prefix", "a+b/"),
-        ("Marker", "a+b/+"),
+        ("Prefix", "a%20b/"),
+        ("Marker", "a%20b/%20"),
         ("Delimiter", "/"),
         ("EncodingType", "url"),
     ] {

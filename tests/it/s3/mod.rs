@@ -63,6 +63,7 @@ impl Server {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             identity: Some(Identity::Root),
+            sized: true,
         }
     }
 
@@ -99,6 +100,7 @@ pub(crate) struct Ask<'s> {
     headers: HeaderMap,
     body: Bytes,
     identity: Option<Identity>,
+    sized: bool,
 }
 
 impl Ask<'_> {
@@ -110,6 +112,11 @@ impl Ask<'_> {
 
     pub(crate) fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    pub(crate) fn without_length(mut self) -> Self {
+        self.sized = false;
         self
     }
 
@@ -128,7 +135,8 @@ impl Ask<'_> {
             headers.insert("host", HeaderValue::from_static("localhost:9000"));
         }
         let bodied = self.method == Method::PUT || self.method == Method::POST;
-        if bodied && !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding") {
+        if self.sized && bodied && !headers.contains_key("content-length") && !headers.contains_key("transfer-encoding")
+        {
             headers.insert("content-length", HeaderValue::from(self.body.len()));
         }
         if let Some(identity) = self.identity {
