@@ -64,7 +64,8 @@ fn credentials_and_address_follow_the_table() {
     let both = [("MINIO_ROOT_USER", "rock"), ("MINIO_ROOT_PASSWORD", "granite-wall")];
     let rock = || given("rock", "granite-wall");
     let none: [(&str, &str); 0] = [];
-    let table: [(ServerArgs, &[(&str, &str)], RootSource, &str); 7] = [
+    type Case<'a> = (ServerArgs, &'a [(&'a str, &'a str)], RootSource, &'a str);
+    let table: [Case<'_>; 7] = [
         (one_drive(), &both, rock(), ":9000"),
         (at("10.0.0.1:9100"), &both, rock(), "10.0.0.1:9100"),
         (at("127.0.0.1:9100"), &none, RootSource::Default, "127.0.0.1:9100"),

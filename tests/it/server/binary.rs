@@ -21,7 +21,8 @@ fn text(output: &Output) -> String {
 
 #[test]
 fn a_wrong_command_line_or_environment_is_exit_code_2_with_the_cure() {
-    let table: [(&[&str], &[(&str, &str)], &str); 7] = [
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
+    let table: [Case<'_>; 7] = [
         (&["server", "/data", "--ftp=x"], &[], "--ftp"),
         (&["server"], &[], "MINIO_VOLUMES"),
         (&["server", "/data{1..4}"], &[], "three dots"),
