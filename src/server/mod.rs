@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use self::banner::Banner;
-pub use self::engine::{Engine, OpenEngine, embedded};
+pub use self::engine::{CloseEngine, Engine, OpenEngine, embedded};
 pub use self::exit::{EngineError, ServerError};
 use crate::config::credentials::{Root, keep};
 use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
@@ -102,8 +102,6 @@ pub struct Server {
     close: Option<CloseEngine>,
     drain_time: Duration,
 }
-
-type CloseEngine = Box<dyn FnOnce() -> futures::future::BoxFuture<'static, Result<(), String>> + Send>;
 
 impl Server {
     /// Listens first, so that health can be asked while the engine opens; serves when this returns.
