@@ -420,7 +420,7 @@ def parts_by_copy():
     two = s3.upload_part_copy(**where, PartNumber=2, CopySource=origin, CopySourceRange=f"bytes={5 * MIB}-{11 * MIB - 1}")
     tags = [answer["CopyPartResult"]["ETag"] for answer in (one, two)]
     equal(tags[0], f'"{hashlib.md5(source[:5 * MIB]).hexdigest()}"')
-    refused("InvalidArgument", 400, s3.upload_part_copy, **where, PartNumber=3, CopySource=origin, CopySourceRange="bytes=0-99999999")
+    refused("InvalidRange", 416, s3.upload_part_copy, **where, PartNumber=3, CopySource=origin, CopySourceRange="bytes=0-99999999")
     s3.complete_multipart_upload(**where, MultipartUpload={"Parts": [{"PartNumber": n + 1, "ETag": tag} for n, tag in enumerate(tags)]})
     equal(body("joined"), source)
 
@@ -484,9 +484,13 @@ def multipart_checksums():
 @case
 def presigned():
     content = data(14, 5000)
-    url = s3.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "signed ü", "ContentType": "p/q"}, ExpiresIn=60)
+    # Left to itself boto3 signs links the retired way, which the store refuses with a reason.
+    status, _, error = http("GET", s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "small"}))
+    equal((status, b"Signature Version 4" in error or b"AWS4-HMAC-SHA256" in error), (400, True), error)
+    link = client(signature_version="s3v4").generate_presigned_url
+    url = link("put_object", Params={"Bucket": BUCKET, "Key": "signed ü", "ContentType": "p/q"}, ExpiresIn=60)
     equal(http("PUT", url, content, {"Content-Type": "p/q"})[0], 200)
-    get = s3.generate_presigned_url(
+    get = link(
         "get_object", ExpiresIn=60,
         Params={"Bucket": BUCKET, "Key": "signed ü", "ResponseContentType": "r/s", "ResponseContentDisposition": "attachment; filename=x"})
     status, headers, got = http("GET", get)
@@ -494,20 +498,20 @@ def presigned():
     headers = {name.lower(): value for name, value in headers.items()}
     equal((headers["content-type"], headers["content-disposition"]), ("r/s", "attachment; filename=x"))
     equal(s3.head_object(Bucket=BUCKET, Key="signed ü")["ContentType"], "p/q")
-    head = s3.generate_presigned_url("head_object", Params={"Bucket": BUCKET, "Key": "signed ü"}, ExpiresIn=60)
+    head = link("head_object", Params={"Bucket": BUCKET, "Key": "signed ü"}, ExpiresIn=60)
     equal(http("HEAD", head)[0], 200)
     tampered = get.replace("filename%3Dx", "filename%3Dy")
     assert tampered != get
     status, _, error = http("GET", tampered)
     equal((status, b"SignatureDoesNotMatch" in error), (403, True), "a changed parameter")
-    short = s3.generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "signed ü"}, ExpiresIn=1)
+    short = link("get_object", Params={"Bucket": BUCKET, "Key": "signed ü"}, ExpiresIn=1)
     time.sleep(2.1)
     status, _, error = http("GET", short)
     equal((status, b"AccessDenied" in error), (403, True), "an expired link")
-    wrong = client(access="nobody-here").generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "signed ü"})
+    wrong = client(access="nobody-here", signature_version="s3v4").generate_presigned_url("get_object", Params={"Bucket": BUCKET, "Key": "signed ü"})
     status, _, error = http("GET", wrong)
     equal((status, b"InvalidAccessKeyId" in error), (403, True), "an unknown key")
-    remove = s3.generate_presigned_url("delete_object", Params={"Bucket": BUCKET, "Key": "signed ü"}, ExpiresIn=60)
+    remove = link("delete_object", Params={"Bucket": BUCKET, "Key": "signed ü"}, ExpiresIn=60)
     equal(http("DELETE", remove)[0], 204)
     refused("NoSuchKey", 404, s3.get_object, Bucket=BUCKET, Key="signed ü")
 

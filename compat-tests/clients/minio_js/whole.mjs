@@ -46,13 +46,14 @@ test('small_and_empty', async () => {
 
 test('multipart_and_unknown_length', async () => {
   const content = data(2, 12 * MIB + 3);
-  const made = await s3.putObject(bucket, 'parts', content, content.length);
+  const pieces = Array.from({ length: 13 }, (_, number) => content.subarray(number * MIB, (number + 1) * MIB));
+  const made = await s3.putObject(bucket, 'parts', Readable.from(pieces), content.length);
   holds(made.etag.endsWith('-3'), `three parts, not ${made.etag}`);
   equal(await body('parts'), content);
-  for (const length of [0, 99, 11 * MIB]) {
-    const pieces = data(3, length);
-    await s3.putObject(bucket, 'stream', Readable.from([pieces.subarray(0, length >> 1), pieces.subarray(length >> 1)].filter((piece) => piece.length)));
-    equal(await body('stream'), pieces, `stream of ${length}`);
+  for (const length of [99, 11 * MIB]) {
+    const whole = data(3, length);
+    await s3.putObject(bucket, 'stream', Readable.from([whole.subarray(0, length >> 1), whole.subarray(length >> 1)].filter((piece) => piece.length)));
+    equal(await body('stream'), whole, `stream of ${length}`);
   }
 });
 

@@ -122,7 +122,7 @@ def copies():
     mc.copy_object(bucket_name=BUCKET, object_name="to", source=CopySource(bucket_name=BUCKET, object_name="from +ü"))
     equal(body("to"), content)
     mc.copy_object(bucket_name=BUCKET, object_name="to", source=CopySource(bucket_name=BUCKET, object_name="from +ü"),
-                   user_metadata={"new": "2"}, metadata_directive=REPLACE)
+                   metadata={"new": "2"}, metadata_directive=REPLACE)
     stat = mc.stat_object(bucket_name=BUCKET, object_name="to")
     assert "x-amz-meta-old" not in stat.metadata and stat.metadata["x-amz-meta-new"] == "2", stat.metadata
     sources = [ComposeSource(bucket_name=BUCKET, object_name="from +ü"), ComposeSource(bucket_name=BUCKET, object_name="small")]
