@@ -111,6 +111,10 @@ async fn objects(s3: &Client, stage: &Stage) -> Result<()> {
             .with_context(|| format!("{algorithm:?}"))?;
         same_bytes(&body(s3, "sum").await?, &content, algorithm.as_str())?;
     }
+    ranges_and_copies(s3).await
+}
+
+async fn ranges_and_copies(s3: &Client) -> Result<()> {
     let range = s3
         .get_object()
         .bucket(BUCKET)
