@@ -4,8 +4,10 @@
 mod body;
 mod damage;
 mod drives;
+mod gather;
 mod layout;
 mod reader;
+mod shard_read;
 mod staged;
 #[cfg(test)]
 mod tests;

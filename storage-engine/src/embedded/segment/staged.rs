@@ -1,8 +1,9 @@
 //! Shard files that nothing names yet. Dropping them removes them in the background, whatever was on its way.
 
-use crate::embedded::drive::ShardFile;
+use crate::embedded::drive::{Lane, ShardFile};
 use crate::embedded::frame::ShardHeader;
 
+use super::writer::on_drive;
 use super::{PresentDrive, Segment, WriteError};
 
 /// One shard file of a segment that is being written; removed on drop unless it is kept.
@@ -27,19 +28,11 @@ impl StagedShard {
 
     /// Puts the file and its directory entry on stable media.
     pub(super) async fn sync(&self) -> Result<(), WriteError> {
-        let failed = |error| WriteError::Drive {
-            drive: self.on.id,
-            error,
-        };
         let file = self.file.clone();
-        let lane = crate::embedded::drive::Lane::Bulk;
-        self.on
-            .drive
-            .run(lane, move || file.sync_data())
-            .await
-            .map_err(failed)?;
+        let synced = self.on.drive.run(Lane::Bulk, move || file.sync_data());
+        on_drive(self.on.id, synced).await?;
         let (kind, segment) = (self.header.kind, self.header.segment);
-        self.on.drive.share_shard_dir_sync(kind, segment).await.map_err(failed)
+        on_drive(self.on.id, self.on.drive.share_shard_dir_sync(kind, segment)).await
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::try_join_all;
@@ -23,6 +24,8 @@ const STRIPES_IN_FLIGHT: usize = 2;
 const INLINE_ENCODE_BYTES: usize = 64 * 1024;
 /// Bytes of a shard file after which its writeback is begun.
 const WRITEBACK_BYTES: u64 = 4 * 1024 * 1024;
+/// A drive that has not done a step of an upload after this long fails it.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
 /// What a new segment is to be; its geometry is the codec's.
 #[derive(Clone, Copy, Debug)]
@@ -255,8 +258,7 @@ async fn create_shard(on: PresentDrive, header: ShardHeader) -> Result<StagedSha
     let id = on.id;
     let drive = on.drive.clone();
     // A file that is made after nobody waits any more is removed with the answer that nobody takes.
-    let made = drive.run(Lane::Bulk, move || StagedShard::create(on, header)).await;
-    made.map_err(|error| WriteError::Drive { drive: id, error })
+    on_drive(id, drive.run(Lane::Bulk, move || StagedShard::create(on, header))).await
 }
 
 /// One stripe on its way to the drives.
@@ -318,9 +320,15 @@ async fn write_frame(
         }
         Ok(())
     };
-    let written = target.drive.run(Lane::Bulk, job).await;
-    written.map_err(|error| WriteError::Drive {
-        drive: target.id,
-        error,
-    })
+    on_drive(target.id, target.drive.run(Lane::Bulk, job)).await
+}
+
+/// Waits for a step of an upload, but not for ever, and names the drive in its error.
+pub(super) async fn on_drive<T>(drive: DriveId, step: impl Future<Output = io::Result<T>>) -> Result<T, WriteError> {
+    let done = tokio::time::timeout(GIVE_UP_AFTER, step).await;
+    let done = done.unwrap_or_else(|_| {
+        let text = format!("no answer for {} s", GIVE_UP_AFTER.as_secs());
+        Err(io::Error::new(io::ErrorKind::TimedOut, text))
+    });
+    done.map_err(|error| WriteError::Drive { drive, error })
 }

@@ -112,6 +112,35 @@ async fn a_hung_drive_that_is_shut_no_longer_holds_a_read() {
     plan.release();
 }
 
+#[tokio::test]
+async fn a_read_goes_around_a_hung_drive_at_first_late_then_at_once() {
+    let (wall, plan) = watched(2, 1);
+    let body = body_of(5000);
+    let (segment, piece) = wall.store(&body).await;
+    let hung = plan.arm_always(Operation::Read, "d01", Fault::Hang);
+    let begun = std::time::Instant::now();
+    assert_eq!(wall.read(&segment, piece).await.unwrap(), body);
+    assert!(plan.fired(hung) > 0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "40 stripes took {:?}",
+        begun.elapsed()
+    );
+    assert_eq!(wall.reported(), [], "late is not damaged");
+    plan.disarm();
+    plan.release();
+}
+
+#[tokio::test]
+async fn drives_that_are_all_slow_are_waited_for() {
+    let (wall, plan) = watched(2, 1);
+    let body = body_of(100);
+    let (segment, piece) = wall.store(&body).await;
+    let slow = plan.arm_always(Operation::Read, "", Fault::Delay(Duration::from_millis(700)));
+    assert_eq!(wall.read(&segment, piece).await.unwrap(), body);
+    assert!(plan.fired(slow) >= 2);
+}
+
 /// A mounted file system, unmounted on drop.
 struct Mounted(tempfile::TempDir);
 
