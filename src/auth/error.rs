@@ -200,7 +200,7 @@ impl AuthError {
         xml
     }
 
-    /// The whole answer. Whoever sends it leaves the body out for HEAD.
+    /// The whole answer. Whoever sends it leaves the body out for HEAD; the code is in the headers too.
     pub fn to_response(&self, resource: &str, request_id: &str) -> Response<bytes::Bytes> {
         let xml = self.to_xml(resource, request_id);
         let mut response = Response::new(bytes::Bytes::from(xml));
@@ -208,6 +208,11 @@ impl AuthError {
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        let description = HeaderValue::try_from(format!("\"{self}\""));
+        if let (Ok(code), Ok(description)) = (HeaderValue::try_from(self.code()), description) {
+            response.headers_mut().insert("x-minio-error-code", code);
+            response.headers_mut().insert("x-minio-error-desc", description);
+        }
         response
     }
 }

@@ -9,6 +9,7 @@
 mod chunks;
 mod mutations;
 mod refusals;
+mod timing;
 mod vectors;
 mod wiring;
 

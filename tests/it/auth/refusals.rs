@@ -573,6 +573,7 @@ fn errors_show_no_secret_and_are_well_formed() {
     let response = error.to_response("/a", "id");
     assert_eq!(response.status(), 403);
     assert_eq!(response.headers()["content-type"], "application/xml");
+    assert_eq!(response.headers()["x-minio-error-code"], "SignatureDoesNotMatch");
 }
 
 #[test]
