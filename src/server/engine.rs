@@ -52,9 +52,11 @@ fn refused(error: &OpenError) -> EngineError {
         return EngineError::Full(format!("{text}; free some space on that file system and start again"));
     }
     match error {
-        OpenError::Drive { .. } | OpenError::Foreign { .. } | OpenError::Twice { .. } | OpenError::Refused(_) => {
-            EngineError::Drive(text)
-        }
+        OpenError::Unusable(_)
+        | OpenError::Drive { .. }
+        | OpenError::Foreign { .. }
+        | OpenError::Twice { .. }
+        | OpenError::Refused(_) => EngineError::Drive(text),
         OpenError::NoDrives
         | OpenError::Parity { .. }
         | OpenError::TooMany(_)

@@ -1,5 +1,7 @@
 //! Log lines on standard error, as text or as JSON.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -18,7 +20,11 @@ pub fn start(output: Output) -> Result<(), tracing_subscriber::util::TryInitErro
         .with_target("s3s", LevelFilter::OFF)
         .with_target("drystone", level)
         .with_target("storage_engine", level);
-    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let colours = std::io::stderr().is_terminal();
+    let lines = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(colours);
     if output.json {
         tracing_subscriber::registry()
             .with(lines.json().flatten_event(true).with_filter(targets))
