@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use minicbor::bytes::ByteVec;
 use parking_lot::Mutex;
 
 use super::drive::Drive;
@@ -15,7 +14,7 @@ use super::record::RowOp;
 use super::root::{MemberState, Root, RootError, RootKeeper};
 use super::segment::{Drives, Segment, SegmentReader};
 use super::service::Service;
-use super::table::{LiveError, SegmentTable, live_delta};
+use super::table::{SegmentTable, live_delta};
 
 pub struct Shared {
     pub store: StoreId,
@@ -47,35 +46,10 @@ pub fn apply(
     removed: impl Iterator<Item = SegmentId>,
 ) -> Result<(), IndexError> {
     segments.iter().for_each(|segment| table.declare(segment.clone()));
-    let delta = live_delta(index, ops).map_err(|error| match error {
-        LiveError::Rows(error) => error,
-        LiveError::Revives(_) => IndexError::Failed(error.to_string()),
-    })?;
-    let orphaned = orphaned(index, ops)?;
+    let delta = live_delta(index, ops)?;
     table.apply(&delta);
     removed.for_each(|id| table.remove(id));
-    index.apply(ops)?;
-    if orphaned.is_empty() {
-        Ok(())
-    } else {
-        index.apply(&orphaned)
-    }
-}
-
-/// Deletes of the rows that depend on rows which `ops` delete.
-fn orphaned(index: &Index, ops: &[RowOp]) -> Result<Vec<RowOp>, IndexError> {
-    let mut orphaned = Vec::new();
-    for op in ops {
-        let RowOp::Delete { key: parent } = op else { continue };
-        for (key, _) in index.dependent_rows(parent)? {
-            if !ops.iter().any(|op| op.key() == key.as_bytes()) {
-                orphaned.push(RowOp::Delete {
-                    key: ByteVec::from(key.as_bytes().to_vec()),
-                });
-            }
-        }
-    }
-    Ok(orphaned)
+    index.apply(ops)
 }
 
 impl Shared {

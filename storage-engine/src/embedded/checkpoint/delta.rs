@@ -7,14 +7,25 @@ use crate::embedded::id::SegmentId;
 use crate::embedded::record::{LogRecord, RowOp, RowRecord};
 use crate::embedded::segment::Segment;
 
+/// The last word on a key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Change {
+    /// The row as last put, or `None` if it is gone.
+    pub(super) row: Option<RowRecord>,
+    /// Whether the key was deleted in between: rows from before that depended on it went with it, even if it was put
+    /// again.
+    pub(super) ended: bool,
+}
+
 /// The effect of the records between two positions of the log.
 #[derive(Clone, Debug, Default)]
 pub struct LogDelta {
-    /// The row as last put, or `None` if it was deleted last.
-    pub(super) rows: BTreeMap<Vec<u8>, Option<RowRecord>>,
+    pub(super) changes: BTreeMap<Vec<u8>, Change>,
     pub(super) declared: BTreeMap<SegmentId, Segment>,
     pub(super) removed: BTreeSet<SegmentId>,
     pub(super) body_bytes: BTreeMap<SegmentId, u64>,
+    /// Keys of rows that were put and depend on the key.
+    dependents: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
 }
 
 impl LogDelta {
@@ -28,11 +39,35 @@ impl LogDelta {
             self.declare(segment);
         }
         self.removed.extend(record.removed);
+        // Deletes last: what the same record puts under a row that it deletes is gone as well.
+        let mut deleted: Vec<Vec<u8>> = Vec::new();
         for op in record.ops {
             match op {
-                RowOp::Put { key, row } => self.rows.insert(key.into(), Some(row)),
-                RowOp::Delete { key } => self.rows.insert(key.into(), None),
-            };
+                RowOp::Put { key, row } => self.put(key.into(), row),
+                RowOp::Delete { key } => deleted.push(key.into()),
+            }
+        }
+        while let Some(key) = deleted.pop() {
+            self.unlink(&key);
+            deleted.extend(self.dependents.remove(&key).into_iter().flatten());
+            self.changes.insert(key, Change { row: None, ended: true });
+        }
+    }
+
+    fn put(&mut self, key: Vec<u8>, row: RowRecord) {
+        self.unlink(&key);
+        if let Some(parent) = row.parent_len.and_then(|len| key.get(..usize::from(len))) {
+            self.dependents.entry(parent.to_vec()).or_default().insert(key.clone());
+        }
+        self.changes.entry(key).or_default().row = Some(row);
+    }
+
+    /// Forgets what the row last put under this key depended on.
+    fn unlink(&mut self, key: &[u8]) {
+        let row = self.changes.get(key).and_then(|change| change.row.as_ref());
+        let parent = row.and_then(|row| key.get(..usize::from(row.parent_len?)));
+        if let Some(keys) = parent.and_then(|parent| self.dependents.get_mut(parent)) {
+            keys.remove(key);
         }
     }
 
@@ -43,6 +78,6 @@ impl LogDelta {
 
     /// Number of keys it has a word on.
     pub fn keys(&self) -> usize {
-        self.rows.len()
+        self.changes.len()
     }
 }

@@ -126,14 +126,19 @@ pub fn remove_durably(path: &Path) -> io::Result<()> {
 /// entries that are aside, also of earlier times.
 pub fn set_aside(dir: &Path, matches: impl Fn(&str) -> bool, aside: &str) -> io::Result<Vec<PathBuf>> {
     let mut all = Vec::new();
-    for entry in fs::read_dir(dir)? {
+    // All names first: what is renamed must not be met again.
+    for entry in fs::read_dir(dir)?.collect::<Vec<_>>() {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
         if name.starts_with(aside) {
             all.push(entry.path());
         } else if matches(name) {
-            let target = dir.join(format!("{aside}{name}"));
+            // An open that was given up may have made its directory a second time.
+            let mut target = dir.join(format!("{aside}{name}"));
+            while target.exists() {
+                target.as_mut_os_string().push("+");
+            }
             fs::rename(entry.path(), &target)?;
             all.push(target);
         }
@@ -263,14 +268,14 @@ mod tests {
     #[test]
     fn only_what_bears_the_prefix_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["tree-1", "tree-2", "other", "old-tree-0"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
+        for name in ["tree-1", "tree-2/full", "other", "old-tree-0", "old-tree-2/full"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         let mut aside = set_aside(dir.path(), |name| name.starts_with("tree-"), "old-").unwrap();
         aside.sort();
         assert_eq!(
             aside,
-            ["old-tree-0", "old-tree-1", "old-tree-2"].map(|n| dir.path().join(n))
+            ["old-tree-0", "old-tree-1", "old-tree-2", "old-tree-2+"].map(|n| dir.path().join(n))
         );
         assert!(dir.path().join("other").is_dir());
     }

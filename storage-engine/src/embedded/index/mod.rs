@@ -150,11 +150,12 @@ impl Index {
             if count == 0 {
                 return Ok(Vec::new());
             }
-            tree.store.read(|rows| page::dependent_rows(&rows, parent, count))
+            let read = |key: &[u8], cbor: &[u8]| Ok((Key::new(key.to_vec()), read_row(cbor)?));
+            tree.store.read(|rows| page::dependent_rows(&rows, parent, count, read))
         })
     }
 
-    /// Applies all of `ops`; no reader sees a part of them.
+    /// Applies all of `ops`; no reader sees a part of them. Rows that depend on a row that is gone then go with it.
     pub fn apply(&self, ops: &[RowOp]) -> Result<(), IndexError> {
         let changes: Vec<Change<'_>> = ops.iter().map(change_of).collect();
         self.write(|state| state.apply(&changes))
@@ -215,11 +216,14 @@ impl Index {
 impl State {
     fn apply(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
         let Some(tree) = &mut self.tree else { return Ok(()) };
-        for change in changes {
-            tree.apply(change)?;
-        }
-        if let Some(Err(error)) = self.rebuild.as_mut().map(|rebuild| rebuild.follow(changes)) {
-            rebuild::abandon(&mut self.rebuild, &error);
+        changes.iter().try_for_each(|change| tree.apply(change))?;
+        let orphans = tree.orphans(changes)?;
+        let removals: Vec<Change<'_>> = orphans.iter().map(|key| Change::Delete { key }).collect();
+        removals.iter().try_for_each(|change| tree.apply(change))?;
+        for changes in [changes, &removals] {
+            if let Some(Err(error)) = self.rebuild.as_mut().map(|rebuild| rebuild.follow(changes)) {
+                rebuild::abandon(&mut self.rebuild, &error);
+            }
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use super::sled::StoreError;
 use super::stored_row;
 use crate::backend::{GroupedScan, Key, Page};
-use crate::embedded::record::RowRecord;
 
 /// Rows in ascending byte order of their keys.
 pub(super) trait Ordered {
@@ -50,12 +49,13 @@ pub(super) fn scan<O: Ordered, R>(
     Ok(Page { items, more: false })
 }
 
-/// The first `count` rows under `parent` that name it as the row they depend on.
-pub(super) fn dependent_rows<O: Ordered<Error = StoreError>>(
+/// What `read` makes of key and row of the first `count` rows under `parent` that name it as the row they depend on.
+pub(super) fn dependent_rows<O: Ordered<Error = StoreError>, R>(
     rows: &O,
     parent: &[u8],
     count: usize,
-) -> Result<Vec<(Key, RowRecord)>, StoreError> {
+    read: impl Fn(&[u8], &[u8]) -> Result<R, StoreError>,
+) -> Result<Vec<R>, StoreError> {
     let mut found = Vec::new();
     for row in rows.from(parent) {
         let (key, value) = row?;
@@ -64,10 +64,7 @@ pub(super) fn dependent_rows<O: Ordered<Error = StoreError>>(
         }
         let len = stored_row::parent_len(value.as_ref()).map_err(|e| StoreError(e.to_string()))?;
         if len.map(usize::from) == Some(parent.len()) {
-            found.push((
-                Key::new(Bytes::copy_from_slice(key.as_ref())),
-                super::read_row(value.as_ref())?,
-            ));
+            found.push(read(key.as_ref(), value.as_ref())?);
         }
     }
     Ok(found)

@@ -157,6 +157,31 @@ fn rows_that_depend_on_a_parent_are_counted_with_it() {
 }
 
 #[test]
+fn rows_that_depend_on_a_row_that_is_gone_go_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = Index::create(dir.path(), options()).unwrap();
+    let on = |len| RowRecord {
+        parent_len: Some(len),
+        ..row(1, "part")
+    };
+    let upload = [
+        put("u/1", row(1, "upload")),
+        put("u/1!", row(1, "other")),
+        put("u/1/1", on(3)),
+        put("u/1/1/x", on(5)),
+    ];
+    index.apply(&upload).unwrap();
+    index.apply(&[put("u/1", row(2, "still there"))]).unwrap();
+    assert_eq!(index.stats().unwrap().rows, 4);
+    index.apply(&[delete("u/1"), put("c", row(3, "object"))]).unwrap();
+    assert_eq!(all(&index), [("c".to_owned(), 3), ("u/1!".to_owned(), 1)]);
+    index.apply(&[put("u/1/2", on(3))]).unwrap();
+    assert_eq!(index.get(b"u/1/2").unwrap(), None);
+    index.apply(&[put("u/1", row(4, "again"))]).unwrap();
+    assert_eq!((index.stats().unwrap().rows, index.dependents(b"u/1").unwrap()), (3, 0));
+}
+
+#[test]
 fn an_index_closed_cleanly_is_used_again_once_and_only_for_the_same_state() {
     let dir = closed(500);
     let (index, counters) = Index::open_clean(dir.path(), &marker(7), options())

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::page;
 use super::sled::{Store, StoreError};
 use super::stored_row::parent_len;
 use super::{IndexOptions, IndexStats};
@@ -44,6 +45,40 @@ impl Tree {
             name,
             stats: IndexStats::default(),
         })
+    }
+
+    /// What must be removed as well after `changes` were applied: rows that depend on a row which is not there.
+    pub(super) fn orphans(&self, changes: &[Change<'_>]) -> Result<Vec<Vec<u8>>, StoreError> {
+        let mut orphans = Vec::new();
+        let mut waiting = Vec::new();
+        for change in changes {
+            match change {
+                Change::Put { parent_len: None, .. } => {}
+                Change::Put {
+                    key,
+                    parent_len: Some(len),
+                    ..
+                } => {
+                    let parent = key.get(..usize::from(*len)).filter(|parent| parent.len() < key.len());
+                    if parent.map_or(Ok(None), |parent| self.store.get(parent))?.is_none() {
+                        waiting.push(key.to_vec());
+                        orphans.push(key.to_vec());
+                    }
+                }
+                Change::Delete { key } => waiting.push(key.to_vec()),
+            }
+        }
+        while let Some(parent) = waiting.pop() {
+            let count = usize::try_from(self.store.dependents(&parent)?).unwrap_or(usize::MAX);
+            if count > 0 {
+                let rows = self
+                    .store
+                    .read(|rows| page::dependent_rows(&rows, &parent, count, |key, _| Ok(key.to_vec())))?;
+                waiting.extend(rows.iter().cloned());
+                orphans.extend(rows);
+            }
+        }
+        Ok(orphans)
     }
 
     pub(super) fn apply(&mut self, change: &Change<'_>) -> Result<(), StoreError> {

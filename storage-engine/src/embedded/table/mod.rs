@@ -224,29 +224,15 @@ impl RowSource for Index {
     }
 }
 
-/// Why the effect of a change cannot be counted.
-#[derive(Debug, thiserror::Error)]
-pub enum LiveError<E> {
-    #[error(transparent)]
-    Rows(E),
-    /// The change would put a parent row again whose dependent rows of an earlier life are still there. Their bodies
-    /// may be gone, so such a batch must be refused.
-    #[error("a row that others depended on may not be put again: {0:?}")]
-    Revives(Key),
-}
-
 /// What `ops` do to the live bytes, given the rows before them. A row that depends on a parent counts only while the
 /// parent stands: what a deleted parent's dependents own is given up here, unless the same ops put it elsewhere.
-pub fn live_delta<S: RowSource>(rows: &S, ops: &[RowOp]) -> Result<LiveDelta, LiveError<S::Error>> {
-    let change = Change {
-        rows,
-        after: ops.iter().map(|op| (op.key(), put_row(op))).collect(),
-    };
+pub fn live_delta<S: RowSource>(rows: &S, ops: &[RowOp]) -> Result<LiveDelta, S::Error> {
+    let change = Change::new(rows, ops);
     let mut delta = LiveDelta::new();
     let mut seen: BTreeSet<Vec<u8>> = change.after.keys().map(|key| key.to_vec()).collect();
     let mut waiting: VecDeque<Vec<u8>> = seen.iter().cloned().collect();
     while let Some(key) = waiting.pop_front() {
-        let before = rows.row(&key).map_err(LiveError::Rows)?;
+        let before = rows.row(&key)?;
         let after = change.row_after(&key, before.as_ref());
         let stood = change.stands(&key, before.as_ref(), false)?;
         let stands = change.stands(&key, after, true)?;
@@ -255,10 +241,7 @@ pub fn live_delta<S: RowSource>(rows: &S, ops: &[RowOp]) -> Result<LiveDelta, Li
         if stood == stands {
             continue;
         }
-        for (child, _) in rows.rows_of(&key).map_err(LiveError::Rows)? {
-            if stands && !change.after.contains_key(child.as_bytes()) {
-                return Err(LiveError::Revives(Key::new(key)));
-            }
+        for (child, _) in rows.rows_of(&key)? {
             if seen.insert(child.as_bytes().to_vec()) {
                 waiting.push_back(child.as_bytes().to_vec());
             }
@@ -268,6 +251,24 @@ pub fn live_delta<S: RowSource>(rows: &S, ops: &[RowOp]) -> Result<LiveDelta, Li
     Ok(delta)
 }
 
+/// A row that `ops` put although the row it depends on will not stand, or which depended on another row, or on none,
+/// until now. A batch with one must be refused: a checkpoint sees only the last word on each key and could otherwise
+/// not tell what was there all the time from what went and came back.
+pub fn misplaced<S: RowSource>(rows: &S, ops: &[RowOp]) -> Result<Option<Key>, S::Error> {
+    let change = Change::new(rows, ops);
+    for (key, row) in &change.after {
+        let Some(put) = row else { continue };
+        let moved = match rows.row(key)? {
+            Some(before) => before.parent_len != put.parent_len,
+            None => false,
+        };
+        if moved || !change.stands(key, *row, true)? {
+            return Ok(Some(Key::new(key.to_vec())));
+        }
+    }
+    Ok(None)
+}
+
 struct Change<'a, S> {
     rows: &'a S,
     /// What the ops put; `None` is deleted.
@@ -275,6 +276,13 @@ struct Change<'a, S> {
 }
 
 impl<'a, S: RowSource> Change<'a, S> {
+    fn new(rows: &'a S, ops: &'a [RowOp]) -> Self {
+        Self {
+            rows,
+            after: ops.iter().map(|op| (op.key(), put_row(op))).collect(),
+        }
+    }
+
     fn row_after<'b>(&self, key: &[u8], before: Option<&'b RowRecord>) -> Option<&'b RowRecord>
     where
         'a: 'b,
@@ -283,7 +291,7 @@ impl<'a, S: RowSource> Change<'a, S> {
     }
 
     /// Whether a row stands: it is there, and the row it depends on stands.
-    fn stands(&self, key: &[u8], row: Option<&RowRecord>, after: bool) -> Result<bool, LiveError<S::Error>> {
+    fn stands(&self, key: &[u8], row: Option<&RowRecord>, after: bool) -> Result<bool, S::Error> {
         let Some(row) = row else { return Ok(false) };
         let Some(len) = row.parent_len.map(usize::from) else {
             return Ok(true);
@@ -295,7 +303,7 @@ impl<'a, S: RowSource> Change<'a, S> {
         if let Some(put) = self.after.get(parent).filter(|_| after) {
             return self.stands(parent, *put, after);
         }
-        let stored = self.rows.row(parent).map_err(LiveError::Rows)?;
+        let stored = self.rows.row(parent)?;
         self.stands(parent, stored.as_ref(), after)
     }
 }

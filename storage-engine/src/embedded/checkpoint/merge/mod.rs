@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, btree_map};
 use std::iter::Peekable;
 
 use super::LogDelta;
+use super::delta::Change;
 use crate::backend::Key;
 use crate::embedded::id::SegmentId;
 use crate::embedded::record::RowRecord;
@@ -23,7 +24,7 @@ pub enum MergeError {
 
 /// A merge under way. Feed it every row of the previous checkpoint, then its table.
 pub struct Merge {
-    changes: Peekable<btree_map::IntoIter<Vec<u8>, Option<RowRecord>>>,
+    changes: Peekable<btree_map::IntoIter<Vec<u8>, Change>>,
     delta: LogDelta,
     standing: Standing,
     live: HashMap<SegmentId, Live>,
@@ -38,7 +39,7 @@ struct Live {
 
 impl Merge {
     pub fn new(mut delta: LogDelta) -> Self {
-        let changes = std::mem::take(&mut delta.rows).into_iter().peekable();
+        let changes = std::mem::take(&mut delta.changes).into_iter().peekable();
         Self {
             changes,
             delta,
@@ -62,10 +63,15 @@ impl Merge {
         last.clear();
         last.extend_from_slice(key);
         while self.change_before(Some(key), out) {}
+        let stood = self.standing.carries(key, row.parent_len, Age::Older);
         match self.changes.next_if(|(change_key, _)| change_key == key) {
-            Some((_, Some(put))) => self.emit(key, &put, out),
-            Some((_, None)) => {}
-            None => self.emit(key, row, out),
+            Some((_, Change { row: Some(put), ended })) => {
+                let age = if ended || !stood { Age::Newer } else { Age::Older };
+                self.emit(key, &put, age, out);
+            }
+            Some((_, Change { row: None, .. })) => {}
+            None if stood => self.emit(key, row, Age::Older, out),
+            None => {}
         }
         Ok(())
     }
@@ -78,8 +84,8 @@ impl Merge {
         let Some((change_key, change)) = self.changes.next_if(comes) else {
             return false;
         };
-        if let Some(put) = change {
-            self.emit(&change_key, &put, out);
+        if let Some(put) = change.row {
+            self.emit(&change_key, &put, Age::Newer, out);
         }
         true
     }
@@ -119,10 +125,11 @@ impl Merge {
     }
 
     /// A row of the result, unless the row it depends on does not stand: then it is left out.
-    fn emit(&mut self, key: &[u8], row: &RowRecord, out: &mut impl FnMut(&[u8], &RowRecord)) {
-        if !self.standing.admit(key, row.parent_len) {
+    fn emit(&mut self, key: &[u8], row: &RowRecord, age: Age, out: &mut impl FnMut(&[u8], &RowRecord)) {
+        if !self.standing.carries(key, row.parent_len, Age::Newer) {
             return;
         }
+        self.standing.push(key, age);
         for live in row.body.iter().flat_map(|body| body.live_bytes()) {
             let counted = self.live.entry(live.segment);
             counted
@@ -136,31 +143,42 @@ impl Merge {
     }
 }
 
+/// Whether a row was there all the time since the previous checkpoint, whatever its value, or began its life later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    Older,
+    Newer,
+}
+
 /// Which rows before the present one have a key that it begins with: only these can be what it depends on.
 #[derive(Default)]
 struct Standing {
     last: Vec<u8>,
     /// Lengths of the beginnings of `last` that are keys of rows that stand, ascending.
-    lens: Vec<usize>,
+    lens: Vec<(usize, Age)>,
 }
 
 impl Standing {
-    /// Whether the row with this key, greater than all before it, stands.
-    fn admit(&mut self, key: &[u8], parent_len: Option<u16>) -> bool {
+    /// Whether a row of this age with this key, not smaller than all before it, has what it depends on: nothing, or a
+    /// row that stands. An older row cannot hang on one that began its life later.
+    fn carries(&mut self, key: &[u8], parent_len: Option<u16>, age: Age) -> bool {
         let common = self.last.iter().zip(key).take_while(|(a, b)| a == b).count();
-        while self.lens.last().is_some_and(|len| *len > common) {
+        while self.lens.last().is_some_and(|(len, _)| *len > common) {
             self.lens.pop();
         }
-        self.last.truncate(common);
-        self.last.extend_from_slice(key.get(common..).unwrap_or_default());
-        let stands = parent_len.is_none_or(|len| {
-            let len = usize::from(len);
-            len < key.len() && self.lens.binary_search(&len).is_ok()
-        });
-        if stands {
-            self.lens.push(key.len());
-        }
-        stands
+        let Some(len) = parent_len.map(usize::from) else {
+            return true;
+        };
+        let found = self.lens.binary_search_by_key(&len, |(len, _)| *len);
+        let parent = found.ok().and_then(|at| self.lens.get(at));
+        parent.is_some_and(|(_, parent_age)| len < key.len() && (age == Age::Newer || *parent_age == Age::Older))
+    }
+
+    /// Takes in a row that stands, after [`Self::carries`] said so.
+    fn push(&mut self, key: &[u8], age: Age) {
+        self.last.clear();
+        self.last.extend_from_slice(key);
+        self.lens.push((key.len(), age));
     }
 }
 
