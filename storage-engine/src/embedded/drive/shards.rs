@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, RwLock};
+use rustix::io::Errno;
 
 use super::faults::{Operation, Seam};
 use super::index_dir::make_dir;
@@ -223,12 +224,14 @@ impl Shards {
         let path = self.path_of(place, key);
         let mut options = File::options();
         options.read(true).write(true).create_new(true);
-        let file = self.seam.get(Operation::Create, &path, || match options.open(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                make_dir(&place.dir(&self.folder))?;
-                options.open(&path)
-            }
-            other => other,
+        let file = self.seam.get(Operation::Create, &path, || {
+            self.with_handles_to_spare(|| match options.open(&path) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    make_dir(&place.dir(&self.folder))?;
+                    options.open(&path)
+                }
+                other => other,
+            })
         })?;
         self.seam.created(&path);
         let file = ShardFile::new(file, path, self.seam.clone());
@@ -238,6 +241,19 @@ impl Shards {
             return Err(e);
         }
         Ok(file)
+    }
+
+    /// Opens something; if the process has no file handles left, gives up the kept ones and tries once more.
+    fn with_handles_to_spare<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let exhausted = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        match open() {
+            Err(e) if exhausted.contains(&e.raw_os_error()) => {
+                let kept = std::mem::take(&mut *self.handles.lock());
+                drop(kept);
+                open()
+            }
+            other => other,
+        }
     }
 
     /// The handle if the file is open already; never touches the drive.
@@ -254,7 +270,10 @@ impl Shards {
             return Ok(Some(file));
         }
         let path = self.path_of(place, &key);
-        match self.seam.get(Operation::Open, &path, || File::open(&path)) {
+        let opened = self.seam.get(Operation::Open, &path, || {
+            self.with_handles_to_spare(|| File::open(&path))
+        });
+        match opened {
             Ok(file) => {
                 let file = ShardFile::new(file, path, self.seam.clone());
                 self.handles.lock().put(key, file.clone());
@@ -417,6 +436,24 @@ mod tests {
         let again = shards.create(&header(1, SegmentKind::Log)).err().unwrap();
         assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
         assert!(again.to_string().contains("create"), "{again}");
+    }
+
+    #[test]
+    fn kept_handles_are_given_up_when_the_process_has_none_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let shards = scan(dir.path());
+        let made = header(1, SegmentKind::Log);
+        shards.create(&made).unwrap();
+        let has_handle = || shards.open_handle(made.segment, 0).is_some();
+        assert!(has_handle());
+        let opened = shards.with_handles_to_spare(|| {
+            if has_handle() {
+                return Err(io::Error::from_raw_os_error(24));
+            }
+            Ok(())
+        });
+        opened.unwrap();
+        assert!(shards.open(SegmentKind::Log, made.segment, 0).unwrap().is_some());
     }
 
     #[test]
