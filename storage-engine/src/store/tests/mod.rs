@@ -27,6 +27,7 @@ use crate::store::{Epoch, Store};
 
 mod bucket;
 mod copy;
+mod drives;
 mod list;
 mod model;
 mod multipart;

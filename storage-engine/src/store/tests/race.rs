@@ -150,7 +150,7 @@ async fn a_copy_onto_itself_never_keeps_bytes_that_were_replaced() {
     let other = plain.copied();
     script.before_next_commit(move || {
         Box::pin(async move {
-            other.put("k", "new").await;
+            other.put("k", "newer").await;
             None
         })
     });
@@ -172,13 +172,12 @@ async fn a_copy_onto_itself_never_keeps_bytes_that_were_replaced() {
         condition: WriteCondition::default(),
     };
     raced.store.copy_object(copy).await.unwrap();
-    assert_eq!(plain.get("k").await, "new");
+    assert_eq!(plain.get("k").await, "newer");
+    let newer = plain.put("other", "newer").await;
     let head = plain.store.head_object(&plain.get_of("k")).await.unwrap();
-    assert_eq!(
-        (head.object.size, head.object.metadata.content_type.as_deref()),
-        (3, Some("x/y"))
-    );
-    assert_eq!(plain.memory.bodies(), 1);
+    assert_eq!((head.object.size, head.object.etag), (5, newer.etag));
+    assert_eq!(head.object.metadata.content_type.as_deref(), Some("x/y"));
+    assert_eq!(plain.memory.bodies(), 2);
 }
 
 #[tokio::test]
@@ -411,6 +410,29 @@ async fn completes_sent_at_once_give_one_object_and_one_answer() {
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert!(!fixture.store.inner.running.contains(&upload));
     }
+}
+
+#[tokio::test]
+async fn a_second_complete_waits_for_the_first() {
+    let (plain, raced, script) = scripted().await;
+    let upload = raced.begin("k", None).await;
+    let parts = [raced.part("k", upload, 1, &pattern(10)).await];
+    let complete = raced.complete_of("k", upload, &parts);
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (store, second) = (raced.store.clone(), complete.clone());
+    script.nothing_before_next_commit();
+    script.before_next_commit(move || {
+        Box::pin(async move {
+            let second = tokio::spawn(async move { store.complete_upload(second).await });
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(!second.is_finished());
+            sender.send(second).unwrap();
+            None
+        })
+    });
+    let stored = raced.store.complete_upload(complete).await.unwrap();
+    assert_eq!(receiver.await.unwrap().await.unwrap().unwrap(), stored);
+    assert_eq!(plain.get("k").await, pattern(10));
 }
 
 #[tokio::test]
