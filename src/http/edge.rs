@@ -8,7 +8,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use futures::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use storage_engine::backend::{Backend, Health};
@@ -174,6 +175,9 @@ impl Edge {
         };
         let slow = SlowFlag::default();
         let waits_for_continue = head.headers.contains_key(header::EXPECT);
+        // A body known to be empty is never asked for by a 100. botocore then misreads the next answer that is preceded by
+        // one, and waits until its time-out: it gets no next answer on this connection.
+        let hang_up = waits_for_continue && head.version < Version::HTTP_2 && incoming.is_end_stream();
         let body = Paced::new(
             incoming,
             self.pace,
@@ -182,7 +186,11 @@ impl Edge {
             self.metrics.received_counter(),
         );
         head.extensions.insert(id);
-        let response = (service.s3)(Request::from_parts(head, body.boxed())).await;
+        let mut response = (service.s3)(Request::from_parts(head, body.boxed())).await;
+        if hang_up {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         // Whatever the front made of the cut body, the client is told why it was cut.
         if slow.is_raised() && !response.status().is_success() {
             return alone(self.refuse(Refusal::BodyTooSlow, &path, id));

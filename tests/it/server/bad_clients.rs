@@ -28,6 +28,17 @@ fn impatient() -> Patience {
 }
 
 #[tokio::test]
+async fn a_client_that_expects_to_continue_with_nothing_gets_no_second_answer_on_its_connection() {
+    let rig = Rig::with(RigSettings::default(), count_body).await;
+    let put = |expect: &str| format!("PUT /k HTTP/1.1\r\nHost: a\r\n{expect}Content-Length: 0\r\n\r\n");
+    let answer = rig.exchange(&put("Expect: 100-continue\r\n")).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+    let answer = rig.exchange(&put("")).await;
+    assert!(!answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_dripping_head_is_cut_and_an_idle_connection_is_not() {
     let rig = Rig::with(
         RigSettings {
