@@ -16,6 +16,8 @@ mod vars;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use storage_engine::store::name::BucketName;
+
 pub use address::{AddressError, ListenAddress};
 pub use ellipses::{EXPANSION_MAX, EllipsesError, expand};
 pub use error::ConfigError;
@@ -61,7 +63,7 @@ pub struct Config {
     /// Parity from `EC:m`; by member count when unset.
     pub parity: Option<u8>,
     /// Buckets to make at start if they are not there.
-    pub default_buckets: Vec<String>,
+    pub default_buckets: Vec<BucketName>,
     /// The address under which clients reach the server through a proxy.
     pub server_url: Option<String>,
     pub limits: Limits,

@@ -227,7 +227,8 @@ fn the_other_settings_follow_the_table() {
     ]);
     assert_eq!(config.domains, ["s3.example.net", "other.test"]);
     assert_eq!(config.parity, Some(3));
-    assert_eq!(config.default_buckets, ["one", "two", "three"]);
+    let buckets: Vec<&str> = config.default_buckets.iter().map(|bucket| bucket.as_str()).collect();
+    assert_eq!(buckets, ["one", "two", "three"]);
     assert_eq!(config.server_url.as_deref(), Some("https://s3.example.net:8443"));
     let limits = Limits {
         connections_max: 12,

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use storage_engine::store::name::BucketName;
+
 use super::ConfigError;
 use super::ellipses::{EXPANSION_MAX, expand};
 
@@ -93,16 +95,13 @@ pub(super) fn parity(text: &str) -> Result<u8, ConfigError> {
 }
 
 /// Buckets separated by commas or white space; a policy behind a colon is not built and refused.
-pub(super) fn buckets(text: &str) -> Result<Vec<String>, ConfigError> {
+pub(super) fn buckets(text: &str) -> Result<Vec<BucketName>, ConfigError> {
     let expected = "a list of bucket names, separated by commas (a policy behind a colon is not built yet)";
-    let mut buckets: Vec<String> = Vec::new();
+    let mut buckets: Vec<BucketName> = Vec::new();
     for name in text.split([',', ';', ' ', '\n', '\t']).filter(|name| !name.is_empty()) {
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-        if !(3..=63).contains(&name.len()) || !name.bytes().all(allowed) {
-            return Err(bad("MINIO_DEFAULT_BUCKETS", text, expected));
-        }
-        if !buckets.iter().any(|known| known == name) {
-            buckets.push(name.to_owned());
+        let bucket = BucketName::parse(name).map_err(|_| bad("MINIO_DEFAULT_BUCKETS", text, expected))?;
+        if !buckets.contains(&bucket) {
+            buckets.push(bucket);
         }
     }
     Ok(buckets)

@@ -1,5 +1,6 @@
 //! The storage engine as the server opens and closes it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -32,35 +33,36 @@ pub fn embedded() -> OpenEngine {
             ..OpenOptions::default()
         };
         Box::pin(async move {
-            let engine = Embedded::open(options).await.map_err(|error| refused(&error))?;
-            let closing = Arc::clone(&engine);
-            let close: CloseEngine = Box::new(move || {
-                Box::pin(async move {
-                    closing.close().await;
-                    Ok(())
-                })
-            });
-            Ok(Engine { backend: engine, close })
+            let store = Embedded::open(options).await.map_err(explain)?;
+            let closing = Arc::clone(&store);
+            Ok(Engine {
+                backend: store,
+                close: Box::new(move || {
+                    Box::pin(async move {
+                        closing.close().await;
+                        Ok(())
+                    })
+                }),
+            })
         })
     })
 }
 
-/// What the operator must know of a store that cannot be opened until something is changed.
-fn refused(error: &OpenError) -> EngineError {
+/// The engine's reason, with what the operator can do about it.
+fn explain(error: OpenError) -> EngineError {
     let text = error.to_string();
-    if text.contains(NO_SPACE) {
-        return EngineError::Full(format!("{text}; free some space on that file system and start again"));
-    }
     match error {
-        OpenError::Unusable(_)
+        OpenError::NotWritable { path, .. } => EngineError::NotWritable(format!("{text}; {}", chown(&path))),
+        OpenError::Full { .. } => EngineError::Full(format!("{text}; free some space, then start again")),
+        OpenError::NoDrives
         | OpenError::Drive { .. }
         | OpenError::Foreign { .. }
         | OpenError::Twice { .. }
-        | OpenError::Refused(_) => EngineError::Drive(text),
-        OpenError::NoDrives
+        | OpenError::Unusable(_)
+        | OpenError::Refused(_)
         | OpenError::Parity { .. }
-        | OpenError::TooMany(_)
-        | OpenError::Cpu(_)
+        | OpenError::TooMany(_) => EngineError::Drive(text),
+        OpenError::Cpu(_)
         | OpenError::Log(_)
         | OpenError::Checkpoint(_)
         | OpenError::Index(_)
@@ -68,5 +70,10 @@ fn refused(error: &OpenError) -> EngineError {
     }
 }
 
-/// How the standard library ends the text of ENOSPC.
-const NO_SPACE: &str = "(os error 28)";
+fn chown(path: &Path) -> String {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    format!(
+        "drystone runs as uid {uid}: run  chown -R {uid}:{gid} {}  and start again",
+        path.display()
+    )
+}

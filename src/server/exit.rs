@@ -47,8 +47,6 @@ pub enum ServerError {
     Credentials(#[from] KeepError),
     #[error("no randomness from the system: {0}")]
     Random(getrandom::Error),
-    #[error("cannot make the bucket '{bucket}' of MINIO_DEFAULT_BUCKETS: {reason}")]
-    DefaultBucket { bucket: String, reason: String },
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
     #[error("a background thread ended before its work was done; this is a bug")]
@@ -70,7 +68,6 @@ impl ServerError {
             Self::Credentials(_) => CREDENTIALS,
             Self::Engine(EngineError::Other(_))
             | Self::Random(_)
-            | Self::DefaultBucket { .. }
             | Self::Signals(_)
             | Self::ThreadLost
             | Self::Close(_) => OTHER,

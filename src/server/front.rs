@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
-use storage_engine::backend::Backend;
-use storage_engine::store::clock::SystemClock;
-use storage_engine::store::{Epoch, Store};
+use http::{HeaderValue, Request, Response};
+use storage_engine::store::Store;
 
-use crate::auth::{Authenticator, RootCredentials, SecretKey};
+use crate::auth::{AuthError, Authenticator, RootCredentials, SecretKey};
 use crate::config::Config;
 use crate::config::credentials::Root;
 use crate::http::body::{self, Body, RequestBody};
@@ -15,19 +13,11 @@ use crate::http::edge::{Answering, Front};
 use crate::http::request_id::RequestId;
 use crate::s3::{self, S3Config, S3Service};
 
-/// Authentication first, then S3, over one backend.
-pub(super) fn s3(
-    config: &Config,
-    root: &Root,
-    backend: Arc<dyn Backend>,
-    host_id: &str,
-) -> Result<Arc<Front>, getrandom::Error> {
+/// Authentication first, then S3, over one store.
+pub(super) fn s3(config: &Config, root: &Root, store: Store, host_id: &str) -> Result<Arc<Front>, getrandom::Error> {
     let secret = SecretKey::new(root.password.expose().as_bytes());
     let credentials = Arc::new(RootCredentials::new(root.user.clone(), secret));
     let authenticator = Arc::new(Authenticator::new(credentials, config.region.clone())?);
-    let mut epoch = [0; 16];
-    getrandom::fill(&mut epoch)?;
-    let store = Store::new(backend, Arc::new(SystemClock), Epoch(epoch));
     let told = S3Config {
         domains: config.domains.clone(),
         region: config.region.clone(),
@@ -48,7 +38,18 @@ async fn answer(authenticator: &Authenticator, service: &S3Service, request: Req
         Ok(authenticated) => service.handle(authenticated.request).await,
         Err(error) => {
             let id = id.map(|id| id.to_string()).unwrap_or_default();
-            error.to_response(&path, &id).map(body::full)
+            refused(&error, &path, &id)
         }
     }
+}
+
+/// The answer to a caller who could not be told. An answer to HEAD has no body: `mc` reads the code from a header.
+fn refused(error: &AuthError, path: &str, id: &str) -> Response<Body> {
+    let mut response = error.to_response(path, id).map(body::full);
+    let headers = response.headers_mut();
+    headers.insert("x-minio-error-code", HeaderValue::from_static(error.code()));
+    if let Ok(description) = HeaderValue::from_str(&format!("\"{error}\"")) {
+        headers.insert("x-minio-error-desc", description);
+    }
+    response
 }

@@ -9,12 +9,17 @@ use rustix::process::{Resource, Rlimit, getgid, getrlimit, getuid, setrlimit};
 pub(super) fn missing_cpu_feature() -> Option<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
-        // The SIMD code of the erasure code is compiled for these and does not ask at run time.
-        if !std::arch::is_x86_feature_detected!("ssse3") {
-            return Some("SSSE3");
-        }
-        if !std::arch::is_x86_feature_detected!("avx2") {
-            return Some("AVX2");
+        // The SIMD code of the erasure code is compiled for Haswell and does not ask at run time.
+        let features = [
+            ("SSSE3", std::arch::is_x86_feature_detected!("ssse3")),
+            ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
+            ("BMI1", std::arch::is_x86_feature_detected!("bmi1")),
+            ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
+            ("FMA", std::arch::is_x86_feature_detected!("fma")),
+            ("LZCNT", std::arch::is_x86_feature_detected!("lzcnt")),
+        ];
+        if let Some((missing, _)) = features.into_iter().find(|(_, there)| !there) {
+            return Some(missing);
         }
     }
     None

@@ -3,6 +3,7 @@
 //! It holds no rule of its own about requests (`http`, `auth`, `s3`) or data (`storage-engine`).
 
 mod banner;
+mod default_buckets;
 mod engine;
 pub mod exit;
 mod front;
@@ -15,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
-use storage_engine::backend::{Backend, DriveState};
+use storage_engine::backend::{Backend, DriveState, ServiceState};
+use storage_engine::store::clock::SystemClock;
+use storage_engine::store::{Epoch, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -37,6 +40,10 @@ use crate::telemetry::metrics::Metrics;
 
 /// How long requests may take to finish after the server was told to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
+/// The region of buckets when the operator names none: what SDKs take for granted.
+const REGION: &str = "us-east-1";
+/// How often a store that is not ready is looked at before the server needs something from its drives.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Files that are not connections: shard files, the index, logs.
 const FILES_BESIDE_CONNECTIONS: u64 = 1_024;
 
@@ -97,7 +104,9 @@ pub struct Server {
     console_addresses: Vec<SocketAddr>,
     stop: watch::Sender<bool>,
     accepting: Vec<JoinHandle<()>>,
-    watching: Option<JoinHandle<()>>,
+    tls: bool,
+    /// Tasks that have no end of their own.
+    background: Vec<JoinHandle<()>>,
     graceful: Arc<GracefulShutdown>,
     close: Option<CloseEngine>,
     drain_time: Duration,
@@ -166,19 +175,21 @@ impl Server {
                     .accept(listener, tls.clone(), handler, Arc::clone(&graceful), stopping.clone());
             accepting.push(tokio::spawn(accept));
         }
-        let watching = certificates.map(|found| tokio::spawn(found.watch(conditions.certificate_interval)));
-        let drain_time = conditions.drain_time;
-        let close = None;
+        let background = certificates
+            .into_iter()
+            .map(|found| tokio::spawn(found.watch(conditions.certificate_interval)))
+            .collect();
         Ok(Self {
             edge,
             addresses,
             console_addresses,
             stop,
             accepting,
-            watching,
+            tls: tls.is_some(),
+            background,
             graceful,
-            close,
-            drain_time,
+            close: None,
+            drain_time: conditions.drain_time,
         })
     }
 
@@ -193,13 +204,22 @@ impl Server {
         }
         let engine = open_engine(config).await?;
         self.close = Some(engine.close);
-        let root = root(config, engine.backend.as_ref()).await?;
-        let s3 =
-            front::s3(config, &root, Arc::clone(&engine.backend), self.edge.host_id()).map_err(ServerError::Random)?;
-        self.edge.open(Service {
-            backend: engine.backend,
-            s3,
-        });
+        let backend = engine.backend;
+        let root = root(config, backend.as_ref()).await?;
+        let mut epoch = [0; 16];
+        getrandom::fill(&mut epoch).map_err(ServerError::Random)?;
+        let store = Store::new(Arc::clone(&backend), Arc::new(SystemClock), Epoch(epoch));
+        let region = config.region.clone().unwrap_or_else(|| REGION.to_owned());
+        let buckets = default_buckets::make(&store, config.default_buckets.clone(), &region).await;
+        if !buckets.is_empty() {
+            self.background.push(tokio::spawn(default_buckets::make_later(
+                store.clone(),
+                buckets,
+                region,
+            )));
+        }
+        let s3 = front::s3(config, &root, store, self.edge.host_id()).map_err(ServerError::Random)?;
+        self.edge.open(Service { backend, s3 });
         self.announce(config);
         Ok(())
     }
@@ -208,7 +228,7 @@ impl Server {
         let Some(health) = self.edge.health() else { return };
         let banner = Banner {
             addresses: &self.addresses,
-            tls: self.watching.is_some(),
+            tls: self.tls,
             server_url: config.server_url.as_deref(),
             console: &self.console_addresses,
             health: &health,
@@ -246,8 +266,8 @@ impl Server {
                 tracing::error!("a listener ended in a panic; this is a bug");
             }
         }
-        if let Some(watching) = self.watching {
-            watching.abort();
+        for background in self.background {
+            background.abort();
         }
         // The listeners held the other references, and they have ended.
         let drained = async {
@@ -303,6 +323,11 @@ async fn root(config: &Config, backend: &dyn Backend) -> Result<Root, ServerErro
             password: Secret::new(DEFAULT_ROOT.1),
         }),
         RootSource::Kept => {
+            // Which credentials hold is written on the drives: without them nobody can be told from anybody.
+            while let ServiceState::NotReady(why) = backend.health().state {
+                tracing::debug!(why, "waiting for the drives that keep the credentials");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
             let drives: Vec<PathBuf> = backend
                 .health()
                 .drives

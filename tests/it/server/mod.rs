@@ -2,7 +2,9 @@
 
 mod bad_clients;
 mod binary;
+mod docker;
 mod lifecycle;
 mod paths;
+mod stack;
 mod support;
 mod tls;

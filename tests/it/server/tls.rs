@@ -17,14 +17,14 @@ use tokio_rustls::client::TlsStream;
 use super::lifecycle::opens;
 use super::support::{HealthOnly, config};
 
-fn write_pair(folder: &Path) -> CertificateDer<'static> {
+pub(super) fn write_pair(folder: &Path) -> CertificateDer<'static> {
     let made = rcgen::generate_simple_self_signed(vec!["store.test".to_owned()]).unwrap();
     std::fs::write(folder.join("private.key"), made.signing_key.serialize_pem()).unwrap();
     std::fs::write(folder.join("public.crt"), made.cert.pem()).unwrap();
     made.cert.der().clone()
 }
 
-async fn connect(
+pub(super) async fn connect(
     address: SocketAddr,
     trusted: &CertificateDer<'static>,
     protocol: &[u8],
@@ -44,15 +44,15 @@ async fn connect(
         .await
 }
 
-async fn live(stream: &mut TlsStream<TcpStream>) -> String {
-    stream
-        .write_all(b"GET /minio/health/live HTTP/1.1\r\nHost: store.test\r\nConnection: close\r\n\r\n")
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    drop(stream.read_to_string(&mut answer).await);
-    answer
+/// Sends raw bytes and reads until the other side closes.
+pub(super) async fn exchange(stream: &mut TlsStream<TcpStream>, bytes: &str) -> String {
+    stream.write_all(bytes.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    drop(stream.read_to_end(&mut answer).await);
+    String::from_utf8(answer).unwrap()
 }
+
+const LIVE: &str = "GET /minio/health/live HTTP/1.1\r\nHost: store.test\r\nConnection: close\r\n\r\n";
 
 #[tokio::test]
 async fn certificates_are_served_and_replaced_while_running() {
@@ -76,7 +76,7 @@ async fn certificates_are_served_and_replaced_while_running() {
     let address = server.addresses()[0];
 
     let mut stream = connect(address, &first, b"http/1.1").await.unwrap();
-    assert!(live(&mut stream).await.starts_with("HTTP/1.1 200"));
+    assert!(exchange(&mut stream, LIVE).await.starts_with("HTTP/1.1 200"));
     let h2 = connect(address, &first, b"h2").await.unwrap();
     assert_eq!(h2.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
 

@@ -199,7 +199,10 @@ fn modules_say_what_they_own() {
             ("src/http/mod.rs", "use std::io;"),
             ("src/http/limits.rs", "/// Limits.\nconst A: u8 = 1;"),
         ],
-        &[("src/http/mod.rs", "//! The edge.\n")],
+        &[
+            ("src/http/mod.rs", "//! The edge.\n"),
+            ("src/http/tests.rs", "use super::*;"),
+        ],
     );
 }
 
@@ -299,6 +302,42 @@ fn the_map_stays_short() {
         &[("ARCHITECTURE.md", &long), ("README.md", "")],
         &[("ARCHITECTURE.md", "# The map\n")],
     );
+}
+
+#[test]
+fn readme_commands_are_what_ci_runs() {
+    let rule = rules::readme_commands_are_what_ci_runs;
+    let readme = "```\ncargo run --release -- server ./data{1...4}\ncargo test --workspace\n```\n";
+    let found = |readme, manifest, ci| {
+        rule(&Tree::planted(&[
+            ("README.md", readme),
+            ("Cargo.toml", manifest),
+            (".ci/run", ci),
+        ]))
+        .len()
+    };
+    assert_eq!(
+        found(
+            readme,
+            "default-run = \"drystone\"",
+            "CI=true cargo test --workspace --locked\n"
+        ),
+        0
+    );
+    assert_eq!(
+        found(
+            readme,
+            "default-run = \"drystone\"",
+            "# cargo test --workspace\ncargo test --lib\n"
+        ),
+        1
+    );
+    assert_eq!(found(readme, "", "cargo test --workspace\n"), 1);
+    assert_eq!(
+        found("cargo test\n", "default-run = \"drystone\"", "cargo test --workspace\n"),
+        2
+    );
+    hold(rule, &[], &[]);
 }
 
 #[test]

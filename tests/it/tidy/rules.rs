@@ -175,8 +175,9 @@ pub(crate) fn environment_is_read_in_config(tree: &Tree) -> Vec<String> {
 
 /// The first lines of a module say what it owns and what it never does.
 pub(crate) fn modules_say_what_they_own(tree: &Tree) -> Vec<String> {
-    // A tests.rs belongs to the module beside it, which says it for both.
-    let modules = tree.sources.iter().filter(|source| !source.path.ends_with("/tests.rs"));
+    // Tests in the source folders belong to the module beside them, which says it for both.
+    let beside = |source: &Source| source.all_test && source.path.contains("src/");
+    let modules = tree.sources.iter().filter(|source| !beside(source));
     let silent = modules.filter(|source| !source.text.trim_start().starts_with("//!"));
     silent
         .map(|source| finding(source, 1, "a module starts with a paragraph of `//!`"))
@@ -283,6 +284,29 @@ pub(crate) fn the_map_stays_short(tree: &Tree) -> Vec<String> {
             "ARCHITECTURE.md: {lines} lines; the map stops at {ARCHITECTURE_LINES_MAX}"
         )],
     }
+}
+
+/// The README's two commands work as pasted, and CI runs the one that tests, word for word.
+pub(crate) fn readme_commands_are_what_ci_runs(tree: &Tree) -> Vec<String> {
+    const RUN: &str = "cargo run --release -- server ./data{1...4}";
+    const TEST: &str = "cargo test --workspace";
+    let lines = |path: &str| tree.texts.get(path).map_or("", String::as_str).lines().map(str::trim);
+    let mut found = Vec::new();
+    for command in [RUN, TEST] {
+        if !lines("README.md").any(|line| line == command) {
+            found.push(format!("README.md: no line `{command}`"));
+        }
+    }
+    if !lines("Cargo.toml").any(|line| line == "default-run = \"drystone\"") {
+        found.push(format!(
+            "Cargo.toml: without `default-run` nobody knows what `{RUN}` runs"
+        ));
+    }
+    let ci_tests = lines(".ci/run").any(|line| !line.starts_with('#') && line.contains(TEST));
+    if tree.texts.contains_key(".ci/run") && !ci_tests {
+        found.push(format!(".ci/run: does not run `{TEST}`"));
+    }
+    found
 }
 
 /// Links between the documents, and from them into the tree, lead somewhere.

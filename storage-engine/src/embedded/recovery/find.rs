@@ -1,5 +1,6 @@
 //! What stands at the given paths. It opens and locks drives of a store; it formats nothing and changes nothing.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,10 @@ pub enum OpenError {
     NoDrives,
     #[error("{path}: {reason}")]
     Drive { path: PathBuf, reason: String },
+    #[error("{path} cannot be written: {reason}")]
+    NotWritable { path: PathBuf, reason: String },
+    #[error("{path} is full: {reason}")]
+    Full { path: PathBuf, reason: String },
     /// The path holds something that is not ours; nothing on it was touched.
     #[error("{path} holds {what}; drystone does not touch it. Give an empty directory, or move the data away first")]
     Foreign { path: PathBuf, what: String },
@@ -41,15 +46,27 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// An error of a file operation on a drive that is being made.
+    pub fn making(path: &Path, error: &io::Error) -> Self {
+        let (path, reason) = (path.to_owned(), error.to_string());
+        match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::NotWritable { path, reason },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path, reason },
+            _ => Self::Drive { path, reason },
+        }
+    }
+
     /// Whether a later start may succeed without the operator changing what was given.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Refused(Refusal::TooFew { .. } | Refusal::LogMissing { .. } | Refusal::NoRoot)
-            | Self::Unusable(_)
             | Self::Log(_)
             | Self::Checkpoint(_)
             | Self::Write(_) => true,
             Self::NoDrives
+            | Self::Unusable(_)
+            | Self::NotWritable { .. }
+            | Self::Full { .. }
             | Self::Drive { .. }
             | Self::Foreign { .. }
             | Self::Twice { .. }

@@ -11,8 +11,8 @@ use crate::embedded::checkpoint::{LogDelta, Position};
 use crate::embedded::checkpoint_io::{self, Target};
 use crate::embedded::core::nonce;
 use crate::embedded::damage_log::DamageLog;
-use crate::embedded::drive::Drive;
 use crate::embedded::drive::index_dir::make_dir;
+use crate::embedded::drive::{Drive, DriveError};
 use crate::embedded::erasure::default_parity;
 use crate::embedded::id::{DriveId, StoreId};
 use crate::embedded::log::{Head, NewSegment, RecordFacts, write_new_segment};
@@ -22,21 +22,20 @@ use crate::embedded::segment::{Drives, SegmentReader};
 /// The epoch of a store's first root.
 const FIRST_EPOCH: u64 = 1;
 
-fn drive_error(path: &std::path::Path) -> impl Fn(String) -> OpenError + '_ {
-    move |reason| OpenError::Drive {
-        path: path.to_owned(),
-        reason,
-    }
-}
-
 /// Opens an empty directory as a drive with a new id.
 fn new_drive(options: &OpenOptions, path: &PathBuf) -> Result<(Arc<Drive>, Member), OpenError> {
-    let failed = drive_error(path);
-    make_dir(path).map_err(|e| failed(e.to_string()))?;
-    let drive = Drive::open_with(path, true, options.drive.clone()).map_err(|e| failed(e.to_string()))?;
-    let id = DriveId::random().map_err(|e| failed(e.to_string()))?;
+    let failed = |e: std::io::Error| OpenError::making(path, &e);
+    make_dir(path).map_err(failed)?;
+    let drive = Drive::open_with(path, true, options.drive.clone()).map_err(|error| match error {
+        DriveError::Io { error, .. } => failed(error),
+        DriveError::Locked(_) | DriveError::NotFormatted(_) => OpenError::Drive {
+            path: path.clone(),
+            reason: error.to_string(),
+        },
+    })?;
+    let id = DriveId::random().map_err(failed)?;
     drive.set_id(id);
-    let mount = drive.mount_facts().map_err(|e| failed(e.to_string()))?;
+    let mount = drive.mount_facts().map_err(failed)?;
     let member = Member {
         id,
         state: MemberState::In,
@@ -106,7 +105,7 @@ pub async fn format(options: &OpenOptions) -> Result<Found, OpenError> {
         let path = PathBuf::from(member.path);
         drive
             .write_root_slot(0, &encode_slot(&slot))
-            .map_err(|e| drive_error(&path)(e.to_string()))?;
+            .map_err(|e| OpenError::making(&path, &e))?;
         found.drives.push(FoundDrive {
             drive,
             path,
