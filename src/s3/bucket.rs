@@ -28,10 +28,7 @@ pub(crate) async fn create(
     match store.create_bucket(&bucket, &region).await {
         Ok(_) => {
             let location = Some(format!("/{bucket}"));
-            Ok(S3Response::new(CreateBucketOutput {
-                location,
-                ..CreateBucketOutput::default()
-            }))
+            Ok(S3Response::new(CreateBucketOutput { location }))
         }
         Err(CreateBucketError::AlreadyOwnedByYou) => Err(Code::BUCKET_ALREADY_OWNED.into()),
         Err(CreateBucketError::Fault(fault)) => Err(fault.into()),

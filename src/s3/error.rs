@@ -104,7 +104,7 @@ codes! {
 pub(crate) struct Failure {
     pub(crate) code: Code,
     message: Option<Cow<'static, str>>,
-    headers: HeaderMap,
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// Seconds a client is asked to wait before it tries again.
@@ -112,15 +112,15 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 
 impl Failure {
     pub(crate) fn new(code: Code) -> Self {
-        let mut headers = HeaderMap::new();
-        if code.status == 503 {
-            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
-        }
-        Self {
+        let failure = Self {
             code,
             message: None,
-            headers,
+            headers: None,
+        };
+        if code.status == 503 {
+            return failure.with_header(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
+        failure
     }
 
     pub(crate) fn because(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
@@ -143,7 +143,7 @@ impl Failure {
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.get_or_insert_default().insert(name, value);
         self
     }
 
@@ -156,7 +156,7 @@ impl Failure {
     pub(crate) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(Body::from(bare_xml(self.code.name, self.message())));
         *response.status_mut() = status(self.code.status);
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = self.headers.map(|headers| *headers).unwrap_or_default();
         response
     }
 }
@@ -208,8 +208,8 @@ impl From<Failure> for S3Error {
         let code = S3ErrorCode::from_bytes(failure.code.name.as_bytes()).unwrap_or(S3ErrorCode::InternalError);
         let mut error = S3Error::with_message(code, failure.message.unwrap_or(Cow::Borrowed(failure.code.message)));
         error.set_status_code(status(failure.code.status));
-        if !failure.headers.is_empty() {
-            error.set_headers(failure.headers);
+        if let Some(headers) = failure.headers {
+            error.set_headers(*headers);
         }
         error
     }
@@ -239,7 +239,7 @@ pub(crate) struct Circumstances<'a> {
 pub(crate) fn finish(response: &mut Response<Body>, about: &Circumstances<'_>) {
     let bytes = response.body().bytes().unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let code = element(&text, "Code").unwrap_or_else(|| Cow::Borrowed(Code::INTERNAL_ERROR.name));
+    let code = element(&text, "Code").unwrap_or(Cow::Borrowed(Code::INTERNAL_ERROR.name));
     let known = Code::ALL.iter().find(|known| known.name == code);
     let message = element(&text, "Message")
         .or_else(|| known.map(|known| Cow::Borrowed(known.message)))

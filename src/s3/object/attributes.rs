@@ -44,7 +44,7 @@ pub(crate) async fn attributes(
             "ETag" => output.e_tag = Some(WireETag::Strong(object.etag.to_string())),
             "Checksum" => output.checksum = checksum(&object),
             "ObjectParts" => {
-                let page = |table: &PartTable| parts(&object, table, input.max_parts, input.part_number_marker);
+                let page = |table: &PartTable| parts(table, input.max_parts, input.part_number_marker);
                 output.object_parts = table.as_ref().map(page).transpose()?;
             }
             "ObjectSize" => output.object_size = i64::try_from(object.size).ok(),
@@ -82,12 +82,7 @@ fn checksum(object: &Object) -> Option<WireChecksum> {
     Some(wire)
 }
 
-fn parts(
-    object: &Object,
-    table: &PartTable,
-    max_parts: Option<i32>,
-    marker: Option<i32>,
-) -> Result<GetObjectAttributesParts, Failure> {
+fn parts(table: &PartTable, max_parts: Option<i32>, marker: Option<i32>) -> Result<GetObjectAttributesParts, Failure> {
     let max = max_parts.unwrap_or(PARTS_MAX).min(PARTS_MAX);
     let (Ok(limit), Ok(after)) = (usize::try_from(max), u16::try_from(marker.unwrap_or(0))) else {
         return Err(Failure::argument(
@@ -109,18 +104,12 @@ fn parts(
         page.push(wire);
     }
     let truncated = following.peek().is_some();
-    // AWS names the parts only of objects whose parts have checksums.
-    let listed = if object.checksum.is_some() {
-        Some(page.clone())
-    } else {
-        None
-    };
     Ok(GetObjectAttributesParts {
         is_truncated: Some(truncated),
         max_parts: Some(max),
         next_part_number_marker: page.last().and_then(|part| part.part_number),
         part_number_marker: Some(i32::from(after)),
-        parts: listed,
+        parts: Some(page),
         total_parts_count: total,
     })
 }
