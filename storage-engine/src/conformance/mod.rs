@@ -51,6 +51,8 @@ pub async fn all(backend: &Arc<dyn Backend>) {
     ownership::a_joined_body_outlives_its_part_rows(backend.as_ref()).await;
     ownership::a_join_given_up_leaves_the_parts(backend.as_ref()).await;
     ownership::a_row_without_its_parent_owns_nothing(backend.as_ref()).await;
+    ownership::rows_that_only_share_a_beginning_stay(backend.as_ref()).await;
+    ownership::a_parent_put_again_keeps_its_children(backend.as_ref()).await;
     ownership::a_part_sent_again_replaces_the_first(backend.as_ref()).await;
 }
 

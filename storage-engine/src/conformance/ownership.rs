@@ -228,6 +228,55 @@ pub async fn a_row_without_its_parent_owns_nothing(backend: &dyn Backend) {
     }
 }
 
+/// A key that begins with another is nobody's child for that.
+pub async fn rows_that_only_share_a_beginning_stay(backend: &dyn Backend) {
+    for size in SIZES {
+        let (short, long, bytes) = (
+            key("begin", format!("{size}a")),
+            key("begin", format!("{size}ab")),
+            pattern(size),
+        );
+        put_bytes(backend, &short, &bytes).await;
+        put_bytes(backend, &long, &bytes).await;
+        commit(backend, vec![], vec![put(&short, "no body")]).await;
+        commit(backend, vec![], vec![Op::Delete(short)]).await;
+        assert!(read_all(backend, &long).await == bytes);
+    }
+}
+
+pub async fn a_parent_put_again_keeps_its_children(backend: &dyn Backend) {
+    let (upload, object) = (key("kept", "upload"), key("kept", "object"));
+    commit(backend, vec![], vec![put(&upload, "open")]).await;
+    let parts = [pattern(200_000), pattern(77)];
+    for (number, bytes) in (1..).zip(&parts) {
+        put_part(backend, &upload, number, bytes).await;
+    }
+    for state in ["completing", "open", "completing"] {
+        let rev = row(backend, &upload).await.rev;
+        commit(
+            backend,
+            vec![Require::RevIs(upload.clone(), rev)],
+            vec![put(&upload, state)],
+        )
+        .await;
+        for (number, bytes) in (1..).zip(&parts) {
+            assert!(read_all(backend, &child(&upload, number)).await == *bytes);
+        }
+    }
+    let bodies = [
+        body_of(backend, &child(&upload, 1)).await,
+        body_of(backend, &child(&upload, 2)).await,
+    ];
+    let blob = backend.join_blobs(&bodies).await.expect("stored parts can be joined");
+    commit(
+        backend,
+        vec![],
+        vec![put_body(&object, NewBody::Blob(blob)), Op::Delete(upload)],
+    )
+    .await;
+    assert!(read_all(backend, &object).await == parts.concat());
+}
+
 pub async fn a_part_sent_again_replaces_the_first(backend: &dyn Backend) {
     let (upload, object) = (key("again", "upload"), key("again", "object"));
     commit(backend, vec![], vec![put(&upload, "open")]).await;
