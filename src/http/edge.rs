@@ -117,7 +117,9 @@ impl Edge {
         self.finish(&mut response, id);
         let status = response.status();
         meter.answered(status);
-        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+        // A probe that is told "not yet" is no trouble, and it asks again every few seconds.
+        let probe = path.starts_with("/minio/health/");
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED && !probe {
             tracing::warn!(parent: &span, %method, path, status = status.as_u16(), "answered with an error");
         } else {
             tracing::debug!(parent: &span, %method, path, status = status.as_u16(), "answered");

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use storage_engine::store::Store;
 
-use crate::auth::{AuthError, Authenticator, RootCredentials, SecretKey};
+use crate::auth::{Authenticator, RootCredentials, SecretKey};
 use crate::config::Config;
 use crate::config::credentials::Root;
 use crate::http::body::{self, Body, RequestBody};
@@ -38,18 +38,7 @@ async fn answer(authenticator: &Authenticator, service: &S3Service, request: Req
         Ok(authenticated) => service.handle(authenticated.request).await,
         Err(error) => {
             let id = id.map(|id| id.to_string()).unwrap_or_default();
-            refused(&error, &path, &id)
+            error.to_response(&path, &id).map(body::full)
         }
     }
-}
-
-/// The answer to a caller who could not be told. An answer to HEAD has no body: `mc` reads the code from a header.
-fn refused(error: &AuthError, path: &str, id: &str) -> Response<Body> {
-    let mut response = error.to_response(path, id).map(body::full);
-    let headers = response.headers_mut();
-    headers.insert("x-minio-error-code", HeaderValue::from_static(error.code()));
-    if let Ok(description) = HeaderValue::from_str(&format!("\"{error}\"")) {
-        headers.insert("x-minio-error-desc", description);
-    }
-    response
 }

@@ -1,6 +1,10 @@
 //! The binary's own words: what it answers to a wrong command line or environment, and that it never tells a secret.
 
-use std::process::{Command, Output};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::Duration;
 
 fn drystone(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_drystone"))
@@ -88,4 +92,181 @@ fn mc_ready_tells_a_ready_server_from_an_unknown_alias() {
         "{}",
         text(&output)
     );
+}
+
+/// A server on drives of its own; killed when the test ends without having stopped it.
+struct Running {
+    child: Child,
+    address: SocketAddr,
+    log: PathBuf,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+const CANARY: &str = "canary-7f3a-granite";
+
+impl Running {
+    fn start(folder: &Path, variables: &[(&str, &str)], flags: &[&str]) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        drop(free);
+        let log = folder.join("log");
+        let child = Command::new(env!("CARGO_BIN_EXE_drystone"))
+            .arg("server")
+            .arg(folder.join("d{1...4}"))
+            .args(["--address", &address.to_string()])
+            .args(flags)
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdout(std::fs::File::create(folder.join("out")).unwrap())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let running = Self { child, address, log };
+        assert!(running.becomes_ready(), "not ready:\n{}", running.told());
+        running
+    }
+
+    fn becomes_ready(&self) -> bool {
+        (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            ask(self.address, "/minio/health/cluster").starts_with("HTTP/1.1 200")
+        })
+    }
+
+    fn told(&self) -> String {
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+        format!("{}{}", read(&self.log), read(&self.log.with_file_name("out")))
+    }
+
+    /// SIGTERM, and the exit code.
+    fn stop(mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+fn ask(address: SocketAddr, path: &str) -> String {
+    let Ok(mut stream) = TcpStream::connect(address) else {
+        return String::new();
+    };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let mut answer = Vec::new();
+    drop(
+        stream
+            .write_all(request.as_bytes())
+            .and_then(|()| stream.read_to_end(&mut answer)),
+    );
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_server_starts_on_new_drives_says_where_it_stands_and_stops_cleanly_on_sigterm() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("MINIO_ROOT_USER", "rock"),
+        ("MINIO_ROOT_PASSWORD", CANARY),
+        ("MINIO_DEFAULT_BUCKETS", "wall"),
+        ("MINIO_TYPO_ONE", "1"),
+        ("MINIO_TYPO_TWO", "2"),
+        ("DRYSTONE_LOG", "trace"),
+    ];
+    for _ in 0..2 {
+        let running = Running::start(folder.path(), &variables, &[]);
+        assert!(ask(running.address, "/wall?token=secret-token").starts_with("HTTP/1.1 403"));
+        let told = running.told();
+        assert_eq!(told.matches("MINIO_TYPO_ONE, MINIO_TYPO_TWO").count(), 1, "{told}");
+        assert!(told.contains("4 of 4 drives, EC:2, 2 more may be lost"), "{told}");
+        assert!(!told.contains(CANARY) && !told.contains("secret-token"), "{told}");
+        let log = running.log.clone();
+        assert_eq!(running.stop(), Some(0), "{}", std::fs::read_to_string(log).unwrap());
+    }
+}
+
+#[test]
+fn a_second_server_on_the_same_port_says_that_the_port_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path(), &[], &["--json"]);
+    let other = tempfile::tempdir().unwrap();
+    let output = drystone(
+        &[
+            "server",
+            other.path().to_str().unwrap(),
+            "--address",
+            &running.address.to_string(),
+        ],
+        &[("MINIO_ROOT_USER", "rock"), ("MINIO_ROOT_PASSWORD", CANARY)],
+    );
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("taken by another program") && text(&output).contains("--address"));
+    assert_eq!(
+        std::fs::read_dir(other.path()).unwrap().count(),
+        0,
+        "a start that failed has touched the drive"
+    );
+    for line in std::fs::read_to_string(&running.log).unwrap().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(line.get("message").is_some() && line.get("level").is_some(), "{line}");
+    }
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn generated_credentials_are_kept_and_not_told_to_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = "0.0.0.0:0";
+    let start = || {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_drystone"))
+            .arg("server")
+            .arg(folder.path().join("d{1...4}"))
+            .args(["--address", address])
+            .env_clear()
+            .stdout(std::fs::File::create(folder.path().join("out")).unwrap())
+            .stderr(std::fs::File::create(folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let file = |number: usize| folder.path().join(format!("d{number}/.drystone/credentials"));
+        let kept = (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            let out = std::fs::read_to_string(folder.path().join("out")).unwrap();
+            out.contains("drives") && (1..=4).all(|number| file(number).exists())
+        });
+        drop(child.kill());
+        drop(child.wait());
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        assert!(kept, "{log}");
+        let text = std::fs::read_to_string(file(3)).unwrap();
+        let password = text
+            .lines()
+            .find_map(|line| line.strip_prefix("MINIO_ROOT_PASSWORD="))
+            .unwrap()
+            .to_owned();
+        let told = log + &std::fs::read_to_string(folder.path().join("out")).unwrap();
+        assert!(
+            told.contains(".drystone/credentials") && !told.contains(&password),
+            "{told}"
+        );
+        password
+    };
+    assert_eq!(start(), start());
+}
+
+#[test]
+fn a_folder_of_other_software_is_refused_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let drive = folder.path().join("d1");
+    std::fs::create_dir_all(drive.join(".minio.sys")).unwrap();
+    let output = drystone(
+        &["server", drive.to_str().unwrap(), "--address", "127.0.0.1:0"],
+        &[("MINIO_ROOT_USER", "rock"), ("MINIO_ROOT_PASSWORD", CANARY)],
+    );
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output));
+    assert!(text(&output).contains("minio"), "{}", text(&output));
+    assert_eq!(std::fs::read_dir(&drive).unwrap().count(), 1);
 }
