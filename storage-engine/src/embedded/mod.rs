@@ -18,6 +18,7 @@ mod blob;
 mod checkpoint_io;
 mod core;
 mod damage_log;
+mod housekeeping;
 mod log;
 mod recovery;
 mod request;

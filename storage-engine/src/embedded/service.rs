@@ -23,7 +23,7 @@ pub struct Service {
     restart_wanted: AtomicBool,
     full: AtomicBool,
     /// Log metadata bytes since the newest checkpoint.
-    pub metadata_bytes: AtomicU64,
+    metadata_bytes: AtomicU64,
 }
 
 impl Service {
@@ -109,6 +109,20 @@ impl Service {
 
     pub fn set_log_codec(&self, codec: Codec) {
         *self.log_codec.write() = Some(codec);
+    }
+
+    /// Log metadata bytes since the newest checkpoint.
+    pub fn metadata_bytes(&self) -> u64 {
+        self.metadata_bytes.load(Ordering::Acquire)
+    }
+
+    pub fn add_metadata(&self, bytes: u64) {
+        self.metadata_bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// A checkpoint now includes this much of it.
+    pub fn metadata_checkpointed(&self, bytes: u64) {
+        self.metadata_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
     /// Below the reserve only what frees space is taken.

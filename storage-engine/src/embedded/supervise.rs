@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::checkpoint::Position;
 use super::core::Shared;
+use super::housekeeping::tend;
 use super::index::Marker;
 use super::log::Committer;
 use super::recovery::{OpenError, OpenOptions, Started, start};
@@ -110,7 +111,7 @@ impl Embedded {
     /// operator; drives that are merely missing are not.
     pub async fn open(options: OpenOptions) -> Result<Arc<Self>, OpenError> {
         let phase = match start(&options).await.and_then(Running::new) {
-            Ok(running) => Phase::Running(Arc::new(running)),
+            Ok(running) => Phase::Running(tend(Arc::new(running))),
             Err(error) if error.may_pass() => {
                 tracing::error!(%error, "the store is not ready");
                 Phase::NotReady(error.to_string())
@@ -177,7 +178,7 @@ impl Embedded {
         match start(&self.options).await.and_then(Running::new) {
             Ok(new) => {
                 let writes = new.committer.is_some();
-                self.set_phase(Phase::Running(Arc::new(new)));
+                self.set_phase(Phase::Running(tend(Arc::new(new))));
                 writes
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::embedded::id::SegmentId;
 use crate::embedded::record::{LogRecord, RowOp, RowRecord};
-use crate::embedded::segment::Segment;
+use crate::embedded::segment::{Segment, SegmentKind};
 
 /// The last word on a key.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,21 @@ impl LogDelta {
         let written: u64 = record.stripes.iter().map(|len| u64::from(*len)).sum();
         if written > 0 {
             *self.body_bytes.entry(segment).or_default() += written;
+        }
+        for pack in record
+            .segments
+            .iter()
+            .filter(|segment| segment.kind == SegmentKind::Pack)
+        {
+            // The record that declares a pack names all that is in it.
+            let bodies = record.ops.iter().filter_map(|op| match op {
+                RowOp::Put { row, .. } => row.body.as_ref(),
+                RowOp::Delete { .. } => None,
+            });
+            let live = bodies
+                .flat_map(|body| body.live_bytes())
+                .filter(|live| live.segment == pack.id);
+            self.body_bytes.insert(pack.id, live.map(|live| live.bytes).sum());
         }
         for segment in record.segments {
             self.declare(segment);

@@ -33,6 +33,10 @@ pub struct Assembled {
     /// One buffer per shard file, all of the same length.
     pub shards: Vec<Bytes>,
     pub len: u64,
+    /// Bytes of the metadata frame, padding included.
+    pub metadata_len: u64,
+    /// Bytes of the small bodies it carries.
+    pub body_bytes: u64,
     /// The operations with their bodies in place, all batches in order.
     pub ops: Vec<RowOp>,
 }
@@ -140,6 +144,8 @@ pub fn assemble(
         seq: record.seq,
         shards,
         len: record.len,
+        metadata_len: u64::from(record.body_at),
+        body_bytes: record.stripes.iter().map(|len| u64::from(*len)).sum(),
         ops: record.ops,
     })
 }

@@ -26,7 +26,7 @@ use crate::embedded::table::TableSnapshot;
 /// Most bytes per shard file one record takes before the rest waits for the next.
 const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A log segment is rolled when the next record would make its shard files longer than this.
-const LOG_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+pub const LOG_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A batch whose conditions hold, with its locks.
 pub struct Queued {
@@ -241,6 +241,10 @@ impl Writer {
             batch.staged.drain(..).for_each(|staged| drop(staged.keep()));
         }
         let removed = batches.iter().flat_map(|batch| batch.removed.iter().copied());
+        self.shared.service.add_metadata(assembled.metadata_len);
+        if let Some(open) = &self.open {
+            self.shared.table.add_body_bytes(open.segment.id, assembled.body_bytes);
+        }
         let applied = self.shared.apply(&assembled.ops, &segments, removed);
         if let Err(error) = applied {
             // Durable but not visible: only a rebuilt index may answer for these keys.

@@ -11,7 +11,7 @@ mod reseat;
 
 pub use append::{Fault, FaultKind};
 pub use assemble::{Assembled, BatchOps, RecordFacts, assemble};
-pub use committer::{Committer, PositionReport, Queued};
+pub use committer::{Committer, LOG_SEGMENT_BYTES, PositionReport, Queued};
 pub use locks::{HeldLocks, KeyLocks};
 pub use pending::{PendingBody, PendingOp, PendingPut, SmallBody};
 pub use reader::{FoundRecord, LogReader};

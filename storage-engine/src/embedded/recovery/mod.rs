@@ -11,4 +11,5 @@ mod start;
 mod tail;
 
 pub use find::OpenError;
+pub use replay::replay;
 pub use start::{OpenOptions, Started, start};

@@ -98,6 +98,7 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
     let members = found.drives.iter().map(|d| Arc::clone(&d.drive)).collect();
     let built = build(options, &election.root, members, &reader).await?;
     let service = Service::new(ServiceState::ReadWrite);
+    service.add_metadata(built.end.metadata_bytes);
     let shared = Shared::new(
         election.root.store,
         service,
@@ -239,6 +240,7 @@ async fn begin_log(started: &mut Started, end: &LogEnd) -> Result<Option<String>
         return Ok(Some(error.to_string()));
     }
     shared.table.declare(new.segment.clone());
+    shared.table.add_body_bytes(new.segment.id, new.head.body_bytes);
     shared
         .apply(&new.head.ops, &told.segments, told.removed.iter().copied())
         .map_err(|e| OpenError::Index(e.to_string()))?;

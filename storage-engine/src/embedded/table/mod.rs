@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 use super::id::SegmentId;
 use super::index::{Index, IndexError};
 use super::record::{RowOp, RowRecord};
-use super::segment::Segment;
+use super::segment::{Segment, SegmentKind};
 use crate::backend::Key;
 
 /// A segment with its counters, as a checkpoint holds it.
@@ -46,6 +46,8 @@ struct Tracked {
     segment: Segment,
     live: i64,
     body_bytes: u64,
+    /// The most that was ever live in it since the table is kept.
+    peak: i64,
     /// No reader may begin any more: its removal is being recorded.
     condemned: bool,
     pins: Arc<AtomicUsize>,
@@ -68,6 +70,7 @@ impl SegmentTable {
         for (id, entry) in snapshot {
             let tracked = Tracked {
                 live: i64::try_from(entry.live).unwrap_or(i64::MAX),
+                peak: i64::try_from(entry.live).unwrap_or(i64::MAX),
                 body_bytes: entry.body_bytes,
                 ..Tracked::new(entry.segment)
             };
@@ -101,7 +104,14 @@ impl SegmentTable {
         let mut entries = self.entries.write();
         for (id, bytes) in delta {
             match entries.get_mut(id) {
-                Some(entry) => entry.live += bytes,
+                Some(entry) => {
+                    entry.live += bytes;
+                    entry.peak = entry.peak.max(entry.live);
+                    if entry.segment.kind == SegmentKind::Pack && entry.body_bytes == 0 {
+                        // The record that declares a pack names all that is in it.
+                        entry.body_bytes = u64::try_from(*bytes).unwrap_or(0);
+                    }
+                }
                 // The next checkpoint finds the difference and has the index rebuilt.
                 None => tracing::error!(segment = %id, bytes, "a row names a segment that the table does not know"),
             }
@@ -162,6 +172,22 @@ impl SegmentTable {
         self.entries.write().remove(&id);
     }
 
+    /// Of every segment that nothing condemns: id, bytes stored as far as known, live bytes, kind.
+    pub fn stored(&self) -> Vec<(SegmentId, u64, u64, SegmentKind)> {
+        let entries = self.entries.read();
+        let known = entries.iter().filter(|(_, entry)| !entry.condemned);
+        let stored = |(id, entry): (&SegmentId, &Tracked)| {
+            let counted = |count: i64| u64::try_from(count).unwrap_or(0);
+            (
+                *id,
+                entry.body_bytes.max(counted(entry.peak)),
+                counted(entry.live),
+                entry.segment.kind,
+            )
+        };
+        known.map(stored).collect()
+    }
+
     pub fn len(&self) -> usize {
         self.entries.read().len()
     }
@@ -196,6 +222,7 @@ impl Tracked {
             segment,
             live: 0,
             body_bytes: 0,
+            peak: 0,
             condemned: false,
             pins: Arc::default(),
         }

@@ -23,6 +23,8 @@ const SCAN_ROWS: usize = 1_000;
 const PACK_BYTES: u64 = 64 << 20;
 /// Rows after which a pack is closed: they are re-pointed in one record.
 const PACK_ROWS: usize = 1_000;
+/// Bytes of keys and values after which a pack is closed, for the same reason.
+const PACK_ROW_BYTES: usize = 2 << 20;
 /// Longest part list that is read.
 const PART_LIST_BYTES_MAX: u64 = 64 << 20;
 
@@ -140,6 +142,7 @@ struct Pack {
     writer: SegmentWriter,
     moves: Vec<Repoint>,
     bytes: u64,
+    row_bytes: usize,
 }
 
 impl Pack {
@@ -148,11 +151,12 @@ impl Pack {
             writer,
             moves: Vec::new(),
             bytes: 0,
+            row_bytes: 0,
         }
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= PACK_BYTES || self.moves.len() >= PACK_ROWS
+        self.bytes >= PACK_BYTES || self.moves.len() >= PACK_ROWS || self.row_bytes >= PACK_ROW_BYTES
     }
 
     /// Copies what the row owns in `victims`; `false` if it had to be left where it is.
@@ -179,6 +183,7 @@ impl Pack {
             body: Some(body),
             ..old.clone()
         };
+        self.row_bytes += key.as_bytes().len() + old.value.len();
         self.moves.push(Repoint { key, old, new });
         Ok(true)
     }

@@ -1,0 +1,145 @@
+//! Making the next checkpoint of a running store: where the committer stands, the log since the last one, merge, root.
+
+use std::sync::Arc;
+
+use super::{Housekeeper, Newest};
+use crate::backend::ServiceState;
+use crate::embedded::checkpoint::{LogDelta, Position, differences};
+use crate::embedded::checkpoint_io::{self, Target};
+use crate::embedded::core::Shared;
+use crate::embedded::log::Committer;
+use crate::embedded::recovery::replay;
+use crate::embedded::root::{Root, RootError};
+use crate::embedded::segment::Segment;
+use crate::embedded::table::TableSnapshot;
+
+/// Checkpoints that are kept.
+const KEPT: usize = 2;
+
+impl Housekeeper {
+    /// Writes, verifies and names a checkpoint of everything that is applied now.
+    pub(in crate::embedded) async fn make_checkpoint(
+        &mut self,
+        shared: &Arc<Shared>,
+        committer: &Committer,
+    ) -> Result<(), String> {
+        let metadata_bytes = shared.service.metadata_bytes();
+        let Some(report) = committer.position().await else {
+            return Ok(());
+        };
+        // The root after the position: it names the segment the position lies in.
+        let root = shared.keeper.lock().root().clone();
+        let previous = root.checkpoints.last().cloned();
+        let from = previous.as_ref().map(|previous| previous.position);
+        let delta = read_delta(shared, root, from, report.position).await?;
+        let (parity, epoch, candidates) = shared.extent_candidates();
+        let target = Target {
+            store: shared.store,
+            epoch,
+            parity,
+            candidates,
+        };
+        let made = checkpoint_io::write(target, &shared.reader, previous.as_ref(), delta, report.position).await;
+        let made = made.map_err(|e| e.to_string())?;
+        let (reference, in_root) = (made.reference.clone(), Arc::clone(shared));
+        let named = tokio::task::spawn_blocking(move || {
+            let mut dropped = Vec::new();
+            let changed = in_root.change_root(|root| {
+                root.checkpoints.push(reference);
+                dropped = trim(root);
+            });
+            changed.map(|()| dropped)
+        });
+        let dropped = match named.await.map_err(|e| e.to_string())? {
+            Ok(dropped) => dropped,
+            Err(error @ RootError::NoMajority { .. }) => return Err(error.to_string()),
+            Err(error @ RootError::Unknown(_)) => {
+                // It may be named: its files stay, and a start finds out.
+                made.staged.keep();
+                shared.service.fall_back(ServiceState::ReadOnly(error.to_string()));
+                return Err(error.to_string());
+            }
+        };
+        made.staged.keep();
+        dropped
+            .iter()
+            .for_each(|segment| super::freeing::remove_files(shared, segment));
+        shared.service.metadata_checkpointed(metadata_bytes);
+        self.waiting_since = None;
+        let written = made.written;
+        compare(shared, &written.table, &report.table);
+        tracing::info!(rows = written.rows, bytes = written.bytes, "a checkpoint was made");
+        self.newest = Some(Newest {
+            table: written.table,
+            position: report.position,
+            bytes: written.bytes,
+        });
+        Ok(())
+    }
+}
+
+/// Keeps the last checkpoints and the log since the older of them. Gives the checkpoints that are dropped.
+fn trim(root: &mut Root) -> Vec<Segment> {
+    let drop_to = root.checkpoints.len().saturating_sub(KEPT);
+    let dropped = root
+        .checkpoints
+        .drain(..drop_to)
+        .map(|checkpoint| checkpoint.segment)
+        .collect();
+    let older = root.checkpoints.first().map(|checkpoint| checkpoint.position.segment);
+    if let Some(first) = root.log.iter().position(|log| Some(log.segment.id) == older) {
+        root.log.drain(..first);
+    }
+    dropped
+}
+
+/// Counters that disagree with a count from nothing were led by an index that cannot be trusted.
+fn compare(shared: &Shared, recounted: &TableSnapshot, counted: &TableSnapshot) {
+    let wrong: Vec<_> = differences(recounted, counted)
+        .into_iter()
+        .filter(|difference| difference.recounted.unwrap_or(0) != difference.counted.unwrap_or(0))
+        .collect();
+    for difference in &wrong {
+        tracing::error!(?difference, "live bytes were counted wrong");
+    }
+    if !wrong.is_empty() {
+        let reason = "the index does not agree with the checkpoint and is rebuilt".to_owned();
+        shared.service.fall_back(ServiceState::ReadOnly(reason));
+    }
+}
+
+/// The log between the previous checkpoint and `to`.
+async fn read_delta(
+    shared: &Arc<Shared>,
+    root: Root,
+    from: Option<Position>,
+    to: Position,
+) -> Result<LogDelta, String> {
+    let from = from.ok_or("the root names no checkpoint")?;
+    let drives: Vec<_> = shared.present_drives().collect();
+    let read = move || -> Result<LogDelta, String> {
+        let mut delta = LogDelta::default();
+        let last = root.log.iter().position(|log| log.segment.id == to.segment);
+        let upto = last
+            .and_then(|last| root.log.get(..=last))
+            .ok_or("the root does not name the open log segment")?;
+        upto.iter().for_each(|log| delta.declare(log.segment.clone()));
+        let ids: Vec<_> = upto.iter().map(|log| log.segment.id).collect();
+        let included = |segment, offset| ids.contains(&segment) && (segment != to.segment || offset < to.offset);
+        let end = replay(&root, &from, &drives, |segment, found| {
+            if included(segment, found.offset) {
+                delta.absorb(segment, found.record.clone());
+            }
+            Ok(())
+        });
+        // What the replay takes for the undecided tail is known here to be acknowledged if it lies before `to`.
+        let end = end.map_err(|e| e.to_string())?;
+        if let (Some(tail), Some(committed)) = (end.tail, end.committed)
+            && included(committed.segment, tail.record.offset)
+        {
+            delta.absorb(committed.segment, tail.record.record);
+        }
+        Ok(delta)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())?
+}
