@@ -92,25 +92,19 @@ impl S3Service {
         B::Error: Into<BoxError>,
     {
         let (parts, body) = request.into_parts();
-        let method = parts.method.clone();
-        let resource = parts.uri.path().to_owned();
-        let request_id = parts
-            .extensions
-            .get::<RequestId>()
-            .map(RequestId::to_string)
-            .unwrap_or_default();
+        let (method, uri) = (parts.method.clone(), parts.uri.clone());
+        let request_id = parts.extensions.get::<RequestId>().copied();
         let target = self.inner.domains.target(&parts.uri, &parts.headers);
         let mut response = match self.prepare(parts, body, target.as_ref()).await {
             Ok(request) => self.route(request).await,
             Err(failure) => failure.into_response(),
         };
         if !response.status().is_success() {
-            let target = target.as_ref();
             let about = Circumstances {
                 method: &method,
-                target,
-                resource: &resource,
-                request_id: &request_id,
+                target: target.as_ref(),
+                resource: uri.path(),
+                request_id: &request_id.map(|id| id.to_string()).unwrap_or_default(),
                 host_id: &self.inner.host_id,
             };
             finish(&mut response, &about);
