@@ -2,6 +2,7 @@
 
 mod degraded;
 mod faults;
+mod fixture;
 mod power_cut;
 mod red;
 mod restart;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use storage_engine::backend::{
     Backend, Batch, Blob, BlobClass, BodyStream, CommitError, Key, NewBody, Op, Put, ReadError, Require, Rev,
     ServiceState,
@@ -247,14 +247,19 @@ pub(crate) async fn require_absent(store: &Embedded, name: &str, bytes: &Bytes) 
         .await
 }
 
-/// Drains a stream chunk by chunk and returns what came before an error.
-pub(crate) async fn read_until_error(mut stream: BodyStream) -> (usize, Option<ReadError>) {
-    let mut len = 0;
-    while let Some(chunk) = stream.next().await {
-        match chunk {
-            Ok(chunk) => len += chunk.len(),
-            Err(error) => return (len, Some(error)),
+/// Copies a directory; entries with a name in `left_out` stay behind.
+pub(crate) fn copy_tree(from: &Path, to: &Path, left_out: &[&str]) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
+        let name = entry.file_name();
+        if left_out.iter().any(|left| name == *left) {
+            continue;
+        }
+        let target = to.join(name);
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target, left_out);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
         }
     }
-    (len, None)
 }
