@@ -84,8 +84,10 @@ test('abort', async () => {
   await upload.done().catch((error) => { failed = error.name; });
   equal(failed, 'AbortError');
   await refused('NoSuchKey', 404, () => body('aborted'));
-  for (const entry of (await send('ListMultipartUploads', { Bucket })).Uploads ?? []) {
-    await send('AbortMultipartUpload', { Bucket, Key: entry.Key, UploadId: entry.UploadId });
+  // The library aborts its upload on its own, perhaps after it has said so.
+  for (let tries = 0; tries < 50; tries += 1) {
+    if (!(await send('ListMultipartUploads', { Bucket })).Uploads?.length) break;
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
   }
   equal((await send('ListMultipartUploads', { Bucket })).Uploads ?? [], []);
 });
@@ -158,7 +160,8 @@ test('listing', async () => {
   const folders = await send('ListObjectsV2', { Bucket, Prefix: 'list/', Delimiter: '/' });
   equal(folders.CommonPrefixes.map((entry) => entry.Prefix), [0, 1, 2, 3].map((number) => `list/${number}/`));
   const encoded = await send('ListObjects', { Bucket, Prefix: 'list/0', MaxKeys: 1, EncodingType: 'url' });
-  equal(encoded.Contents[0].Key, 'list/0/key+0000+%C3%BC');
+  equal(decodeURIComponent(encoded.Contents[0].Key.replaceAll('+', '%20')), keys[0]);
+  holds(encoded.Contents[0].Key.includes('%C3%BC'), 'keys are encoded when asked for');
   for (let at = 0; at < keys.length; at += 1000) {
     const gone = await send('DeleteObjects', { Bucket, Delete: { Objects: keys.slice(at, at + 1000).map((Key) => ({ Key })) } });
     equal(gone.Errors ?? [], []);
