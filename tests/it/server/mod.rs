@@ -1,5 +1,11 @@
 //! The server around the store: the edge under bad clients, health, TLS, start and stop, and the binary's own words.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod bad_clients;
 mod binary;
 mod docker;

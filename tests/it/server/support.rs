@@ -102,20 +102,11 @@ pub(super) struct Rig {
     _stop: watch::Sender<bool>,
 }
 
+#[derive(Default)]
 pub(super) struct RigSettings {
     pub(super) vars: Vec<(&'static str, &'static str)>,
     pub(super) patience: Patience,
     pub(super) pace: Pace,
-}
-
-impl Default for RigSettings {
-    fn default() -> Self {
-        Self {
-            vars: Vec::new(),
-            patience: Patience::default(),
-            pace: Pace::default(),
-        }
-    }
 }
 
 /// What the front of most tests answers: how many bytes it read, or that the body ended in an error.
