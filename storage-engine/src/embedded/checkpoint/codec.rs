@@ -341,7 +341,7 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[at] ^= 4;
             assert!(
-                decode(&flipped, 16).is_ok_and(|(_, flipped_crc)| flipped_crc == crc) == false,
+                !decode(&flipped, 16).is_ok_and(|(_, flipped_crc)| flipped_crc == crc),
                 "a flip at {at} went unseen"
             );
         }

@@ -72,6 +72,8 @@ pub fn on_all<T: Send + 'static>(
     drop(done);
     let mut answers: Vec<Option<Result<T, Fault>>> = ids.iter().map(|_| None).collect();
     let start = Instant::now();
+    // When the latest answer came: on a slow machine all drives are late, and none is so much later than the others.
+    let mut others_took = Duration::ZERO;
     while answers.iter().any(Option::is_none) {
         let late: Vec<DriveId> = ids
             .iter()
@@ -80,12 +82,13 @@ pub fn on_all<T: Send + 'static>(
             .map(|(id, _)| *id)
             .collect();
         let patience = if late.len() <= late_max && writable_without(&late) {
-            LATE_AFTER
+            LATE_AFTER.max(others_took * 2).min(GIVE_UP_AFTER)
         } else {
             GIVE_UP_AFTER
         };
         match results.recv_timeout(patience.saturating_sub(start.elapsed())) {
             Ok((index, result)) => {
+                others_took = start.elapsed();
                 if let (Some(answer), Some(id)) = (answers.get_mut(index), ids.get(index)) {
                     *answer = Some(result.map_err(|error| Fault::from_io(*id, &error)));
                 }

@@ -24,7 +24,7 @@ pub struct TableEntry {
     /// Bytes of bodies that standing rows own in it.
     #[n(1)]
     pub live: u64,
-    /// Bytes of all bodies that were ever written to it, as far as records of the log told; 0 for other kinds.
+    /// Bytes of all bodies that were ever written to it, for log segments and packs; 0 for other kinds.
     #[n(2)]
     pub body_bytes: u64,
 }
