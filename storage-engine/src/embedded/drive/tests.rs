@@ -1,3 +1,5 @@
+//! Drives on real directories: the lock, the folder, root slots, shared syncs, and what a power cut takes.
+
 use std::fs;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Shard files that are missing, cut, zeroed, flipped, swapped or from elsewhere.
+
 use super::*;
 use crate::embedded::frame::{FrameError, SHARD_HEADER_BYTES};
 

@@ -1,3 +1,5 @@
+//! Drives that fail, hang, are slow or full, while a segment is written or read.
+
 use std::process::Command;
 use std::time::Duration;
 

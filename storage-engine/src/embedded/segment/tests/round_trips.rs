@@ -1,3 +1,5 @@
+//! What is written comes back: whole, by range, in packs, streamed, and after random losses.
+
 use futures::stream;
 use proptest::prelude::*;
 
