@@ -7,6 +7,7 @@ mod checksums;
 mod conditions;
 mod configuration;
 mod copies;
+mod faults;
 mod keys;
 mod listings;
 mod multipart;
@@ -21,6 +22,7 @@ use drystone::auth::Identity;
 use drystone::s3::{S3Config, S3Service, service};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
+use storage_engine::backend::Backend;
 use storage_engine::memory::MemoryBackend;
 use storage_engine::store::clock::SystemClock;
 use storage_engine::store::{Epoch, Store};
@@ -36,7 +38,15 @@ impl Server {
     }
 
     pub(crate) fn configured(domains: &[&str], region: Option<&str>) -> Self {
-        let store = Store::new(Arc::new(MemoryBackend::new()), Arc::new(SystemClock), Epoch([7; 16]));
+        Self::made(Arc::new(MemoryBackend::new()), domains, region)
+    }
+
+    pub(crate) fn over(backend: Arc<dyn Backend>) -> Self {
+        Self::made(backend, &[], None)
+    }
+
+    fn made(backend: Arc<dyn Backend>, domains: &[&str], region: Option<&str>) -> Self {
+        let store = Store::new(backend, Arc::new(SystemClock), Epoch([7; 16]));
         let config = S3Config {
             domains: domains.iter().map(ToString::to_string).collect(),
             region: region.map(str::to_owned),
