@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::pending::{OFFSET_UNKNOWN, PendingOp};
+use super::pending::{OFFSET_UNKNOWN, PendingOp, SmallBody};
 use crate::embedded::erasure::Codec;
 use crate::embedded::frame::{FRAME_HEADER_BYTES, FrameKind, FramePlace, RECORD_ALIGN, encode_header};
 use crate::embedded::id::SegmentId;
@@ -61,6 +61,45 @@ pub fn assemble(
     {
         body.fit(codec).map_err(|_| TooLarge)?;
     }
+    let small: Vec<_> = batches.iter().flat_map(|b| b.ops.iter()).map(PendingOp::body).collect();
+    let record = lay_out(segment, offset, facts, batches, &small)?;
+    let payload = to_cbor(&record);
+    let metadata = Metadata {
+        crc: crc32fast::hash(&payload),
+        len: u32::try_from(payload.len()).map_err(|_| TooLarge)?,
+        payload,
+    };
+    let len = usize::try_from(record.len).map_err(|_| TooLarge)?;
+    let bodies: Vec<&SmallBody> = small.into_iter().flatten().collect();
+    let shards = (0u8..)
+        .take(segment.geometry.shards())
+        .map(|shard| {
+            let place = FramePlace {
+                segment: segment.id,
+                shard,
+                offset,
+            };
+            shard_bytes(place, record.body_at as usize, len, &metadata, &bodies)
+        })
+        .collect();
+    Ok(Assembled {
+        seq: record.seq,
+        shards,
+        len: record.len,
+        metadata_len: u64::from(record.body_at),
+        body_bytes: record.stripes.iter().map(|len| u64::from(*len)).sum(),
+        ops: record.ops,
+    })
+}
+
+/// The record with every small body in its place.
+fn lay_out(
+    segment: &Segment,
+    offset: u64,
+    facts: RecordFacts,
+    batches: &[BatchOps<'_>],
+    small: &[Option<&SmallBody>],
+) -> Result<LogRecord, TooLarge> {
     let place = |len| Piece {
         segment: segment.id,
         offset: OFFSET_UNKNOWN,
@@ -68,28 +107,22 @@ pub fn assemble(
     };
     let ops = batches
         .iter()
-        .flat_map(|b| b.ops.iter().map(move |op| op.row_op(b.rev, place)))
-        .collect();
-    let small: Vec<_> = batches.iter().flat_map(|b| b.ops.iter()).map(PendingOp::body).collect();
-    let stripes = small
-        .iter()
-        .flatten()
-        .map(|body| u32::try_from(body.data.len()))
-        .collect::<Result<_, _>>();
+        .flat_map(|b| b.ops.iter().map(move |op| op.row_op(b.rev, place)));
+    let stripes = small.iter().flatten().map(|body| u32::try_from(body.data.len()));
     let mut record = LogRecord {
         seq: facts.seq,
         mark: offset,
         len: OFFSET_UNKNOWN,
         body_at: u32::MAX,
-        stripes: stripes.map_err(|_| TooLarge)?,
+        stripes: stripes.collect::<Result<_, _>>().map_err(|_| TooLarge)?,
         segments: facts.segments,
         removed: facts.removed,
-        ops,
+        ops: ops.collect(),
     };
     // The metadata frame's length is only known once the offsets in it are; placeholders bound it from above.
     let body_at = (FRAME_HEADER_BYTES + to_cbor(&record).len()).next_multiple_of(STRIPE_ALIGN);
     let mut at = offset + body_at as u64;
-    for (op, body) in record.ops.iter_mut().zip(&small) {
+    for (op, body) in record.ops.iter_mut().zip(small) {
         if let Some(body) = body {
             set_offset(op, at);
             at += (FRAME_HEADER_BYTES + segment.geometry.shard_bytes(body.data.len())) as u64;
@@ -101,53 +134,43 @@ pub fn assemble(
     }
     record.len = end - offset;
     record.body_at = u32::try_from(body_at).map_err(|_| TooLarge)?;
-    let payload = to_cbor(&record);
-    let payload_crc = crc32fast::hash(&payload);
-    let payload_len = u32::try_from(payload.len()).map_err(|_| TooLarge)?;
-    let len = usize::try_from(record.len).map_err(|_| TooLarge)?;
-    let shards = (0..segment.geometry.shards()).map(|shard| {
-        let shard_index = u8::try_from(shard).unwrap_or(u8::MAX);
-        let frame_at = |offset| FramePlace {
-            segment: segment.id,
-            shard: shard_index,
-            offset,
+    Ok(record)
+}
+
+/// The encoded record, the same in every shard file.
+struct Metadata {
+    payload: Vec<u8>,
+    len: u32,
+    crc: u32,
+}
+
+/// What one shard file gets: the metadata, its shard of every body, zeros up to `len`. `place` is the record's.
+fn shard_bytes(place: FramePlace, body_at: usize, len: usize, metadata: &Metadata, bodies: &[&SmallBody]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(len);
+    bytes.put_slice(&encode_header(FrameKind::Record, &place, metadata.len, metadata.crc, 0));
+    bytes.put_slice(&metadata.payload);
+    bytes.put_bytes(0, body_at.saturating_sub(bytes.len()));
+    for body in bodies {
+        let Some(piece) = body.shards.get(usize::from(place.shard)) else {
+            continue;
         };
-        let mut bytes = BytesMut::with_capacity(len);
+        let stands_at = FramePlace {
+            offset: place.offset + bytes.len() as u64,
+            ..place
+        };
+        let data_len = u32::try_from(body.data.len()).unwrap_or(u32::MAX);
+        let piece_len = u32::try_from(piece.payload.len()).unwrap_or(u32::MAX);
         bytes.put_slice(&encode_header(
-            FrameKind::Record,
-            &frame_at(offset),
-            payload_len,
-            payload_crc,
-            0,
+            FrameKind::Stripe,
+            &stands_at,
+            piece_len,
+            piece.crc,
+            data_len,
         ));
-        bytes.put_slice(&payload);
-        bytes.put_bytes(0, body_at.saturating_sub(bytes.len()));
-        for body in small.iter().flatten() {
-            let Some(piece) = body.shards.get(shard) else { continue };
-            let stands_at = frame_at(offset + bytes.len() as u64);
-            let data_len = u32::try_from(body.data.len()).unwrap_or(u32::MAX);
-            let piece_len = u32::try_from(piece.payload.len()).unwrap_or(u32::MAX);
-            bytes.put_slice(&encode_header(
-                FrameKind::Stripe,
-                &stands_at,
-                piece_len,
-                piece.crc,
-                data_len,
-            ));
-            bytes.put_slice(&piece.payload);
-        }
-        bytes.put_bytes(0, len.saturating_sub(bytes.len()));
-        bytes.freeze()
-    });
-    let shards = shards.collect();
-    Ok(Assembled {
-        seq: record.seq,
-        shards,
-        len: record.len,
-        metadata_len: u64::from(record.body_at),
-        body_bytes: record.stripes.iter().map(|len| u64::from(*len)).sum(),
-        ops: record.ops,
-    })
+        bytes.put_slice(&piece.payload);
+    }
+    bytes.put_bytes(0, len.saturating_sub(bytes.len()));
+    bytes.freeze()
 }
 
 /// Gives an op's own small body its place.
@@ -231,7 +254,9 @@ mod tests {
         };
         let made = assemble(&segment, &codec, offset, facts, &mut batches).unwrap();
         assert_eq!(made.shards.len(), 4);
-        assert!(made.shards.iter().all(|bytes| bytes.len() as u64 == made.len) && made.len % RECORD_ALIGN == 0);
+        assert!(
+            made.shards.iter().all(|bytes| bytes.len() as u64 == made.len) && made.len.is_multiple_of(RECORD_ALIGN)
+        );
         for (shard, bytes) in made.shards.iter().enumerate() {
             let place = |offset| FramePlace {
                 segment: segment.id,
@@ -246,24 +271,30 @@ mod tests {
             assert_eq!(record.stripes, [10, 4097, 100_000]);
         }
         for (op, data) in [(0, &bodies[0]), (2, &bodies[1]), (3, &bodies[2])] {
-            let RowOp::Put { row, .. } = &made.ops[op] else {
-                panic!()
-            };
-            assert_eq!(row.rev, if op == 0 { 70 } else { 71 });
-            let Some(Body::Direct { pieces, .. }) = &row.body else {
-                panic!()
-            };
-            let shards = made.shards.iter().enumerate().map(|(shard, bytes)| {
-                let place = FramePlace {
-                    segment: segment.id,
-                    shard: shard as u8,
-                    offset: pieces[0].offset,
-                };
-                let (_, payload) = verify(&place, &bytes[(pieces[0].offset - offset) as usize..]).unwrap();
-                (shard >= 2).then(|| Bytes::copy_from_slice(payload))
-            });
-            let rebuilt = codec.rebuild_stripe(data.len(), shards.collect()).unwrap();
-            assert_eq!(rebuilt, data[..], "from parity alone");
+            assert_rebuilds(&made, &segment, offset, op, data);
         }
+    }
+
+    /// The body that an op names comes back from the parity shards alone.
+    fn assert_rebuilds(made: &Assembled, segment: &Segment, offset: u64, op: usize, data: &[u8]) {
+        let codec = Codec::new(segment.geometry).unwrap();
+        let RowOp::Put { row, .. } = &made.ops[op] else {
+            panic!()
+        };
+        assert_eq!(row.rev, if op == 0 { 70 } else { 71 });
+        let Some(Body::Direct { pieces, .. }) = &row.body else {
+            panic!()
+        };
+        let shards = made.shards.iter().enumerate().map(|(shard, bytes)| {
+            let place = FramePlace {
+                segment: segment.id,
+                shard: shard as u8,
+                offset: pieces[0].offset,
+            };
+            let (_, payload) = verify(&place, &bytes[(pieces[0].offset - offset) as usize..]).unwrap();
+            (shard >= 2).then(|| Bytes::copy_from_slice(payload))
+        });
+        let rebuilt = codec.rebuild_stripe(data.len(), shards.collect()).unwrap();
+        assert_eq!(rebuilt, data, "from parity alone");
     }
 }

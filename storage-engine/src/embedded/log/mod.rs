@@ -9,9 +9,9 @@ mod pending;
 mod reader;
 mod reseat;
 
-pub use append::{Fault, FaultKind};
-pub use assemble::{Assembled, BatchOps, RecordFacts, assemble};
-pub use committer::{Committer, LOG_SEGMENT_BYTES, PositionReport, Queued};
+pub use append::Fault;
+pub use assemble::{BatchOps, RecordFacts};
+pub use committer::{Committer, LOG_SEGMENT_BYTES, Queued};
 pub use locks::{HeldLocks, KeyLocks};
 pub use pending::{PendingBody, PendingOp, PendingPut, SmallBody};
 pub use reader::{FoundRecord, LogReader};

@@ -19,12 +19,11 @@ pub struct LogReader {
     shards: Vec<Option<ShardFile>>,
 }
 
-/// The record at an offset and the shard files that hold a good copy of its metadata.
+/// The record at an offset.
 #[derive(Clone, Debug)]
 pub struct FoundRecord {
     pub offset: u64,
     pub record: LogRecord,
-    pub copies: usize,
 }
 
 impl LogReader {
@@ -78,26 +77,7 @@ impl LogReader {
     pub fn record_at(&self, offset: u64) -> Option<FoundRecord> {
         self.files().find_map(|(shard, file)| {
             let record = self.read_copy(shard, file, offset)?;
-            Some(FoundRecord {
-                offset,
-                record,
-                copies: 1,
-            })
-        })
-    }
-
-    /// The record at `offset` with all its good copies counted.
-    pub fn record_with_copies(&self, offset: u64) -> Option<FoundRecord> {
-        let copies: Vec<_> = self
-            .files()
-            .filter_map(|(shard, file)| self.read_copy(shard, file, offset))
-            .collect();
-        let count = copies.len();
-        let record = copies.into_iter().next()?;
-        Some(FoundRecord {
-            offset,
-            record,
-            copies: count,
+            Some(FoundRecord { offset, record })
         })
     }
 
@@ -131,7 +111,7 @@ impl LogReader {
         }
         let (_, payload) = verify(&place, bytes.get(..frame_len)?).ok()?;
         let record: LogRecord = from_cbor("log record", payload).ok()?;
-        let sane = record.mark <= offset && record.len >= RECORD_ALIGN && record.len % RECORD_ALIGN == 0;
+        let sane = record.mark <= offset && record.len >= RECORD_ALIGN && record.len.is_multiple_of(RECORD_ALIGN);
         sane.then_some(record)
     }
 

@@ -1,7 +1,7 @@
 //! The first root of a store, and the membership change that puts an empty drive in a missing one's place. Both write
 //! only to directories that hold nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::adopt::Replacement;
@@ -23,13 +23,13 @@ use crate::embedded::segment::{Drives, SegmentReader};
 const FIRST_EPOCH: u64 = 1;
 
 /// Opens an empty directory as a drive with a new id.
-fn new_drive(options: &OpenOptions, path: &PathBuf) -> Result<(Arc<Drive>, Member), OpenError> {
+fn new_drive(options: &OpenOptions, path: &Path) -> Result<(Arc<Drive>, Member), OpenError> {
     let failed = |e: std::io::Error| OpenError::making(path, &e);
     make_dir(path).map_err(failed)?;
     let drive = Drive::open_with(path, true, options.drive.clone()).map_err(|error| match error {
         DriveError::Io { error, .. } => failed(error),
         DriveError::Locked(_) | DriveError::NotFormatted(_) => OpenError::Drive {
-            path: path.clone(),
+            path: path.to_owned(),
             reason: error.to_string(),
         },
     })?;

@@ -1,7 +1,7 @@
 //! The index of a start: the one of a clean stop if it stands for exactly the state that was found, else a new one from
 //! the newest readable checkpoint and the log after it.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::find::OpenError;
@@ -63,7 +63,7 @@ pub async fn build(
 }
 
 /// The index of a clean stop: its marker must name this root and this end of the log.
-async fn reuse(dir: &PathBuf, root: &Root, drives: &[Arc<Drive>]) -> Result<Option<Built>, OpenError> {
+async fn reuse(dir: &Path, root: &Root, drives: &[Arc<Drive>]) -> Result<Option<Built>, OpenError> {
     let Some(open) = root.open_log() else { return Ok(None) };
     let start = Position {
         segment: open.segment.id,
@@ -71,7 +71,7 @@ async fn reuse(dir: &PathBuf, root: &Root, drives: &[Arc<Drive>]) -> Result<Opti
         seq: 0,
         epoch: open.epoch,
     };
-    let (dir, root, drives) = (dir.clone(), root.clone(), drives.to_vec());
+    let (dir, root, drives) = (dir.to_owned(), root.clone(), drives.to_vec());
     let reused = tokio::task::spawn_blocking(move || {
         let end = match replay(&root, &start, &drives, |_, _| Ok(())) {
             Ok(end) => end,
@@ -113,7 +113,7 @@ fn clean_end(end: &LogEnd) -> Option<Position> {
 }
 
 async fn rebuild(
-    dir: &PathBuf,
+    dir: &Path,
     root: &Root,
     checkpoint: &CheckpointRef,
     drives: &[Arc<Drive>],

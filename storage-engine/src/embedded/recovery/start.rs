@@ -41,8 +41,6 @@ pub struct Started {
     /// The new open segment; `None` when read-only.
     pub open: Option<NewSegment>,
     pub next_seq: u64,
-    /// Position of this start's head record; orphans older than it may be swept.
-    pub epoch: u64,
     /// Given paths that are not in use, and why.
     pub absent: Vec<(PathBuf, String)>,
 }
@@ -56,18 +54,7 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
         return Err(OpenError::TooMany(options.drives.len()));
     }
     crate::embedded::erasure::cpu_supported().map_err(OpenError::Cpu)?;
-    let mut found = find(&options.drives, &options.drive)?;
-    if found.drives.is_empty() && found.absent.is_empty() && !index_knows_a_store(options) {
-        found = format(options).await?;
-    }
-    let missing = "there is no such directory".to_owned();
-    found
-        .absent
-        .extend(found.unborn.drain(..).map(|path| (path, missing.clone())));
-    if found.drives.is_empty() {
-        let reason = |(path, why): &(PathBuf, String)| format!("{}: {why}", path.display());
-        return Err(OpenError::Unusable(found.absent.iter().map(reason).collect()));
-    }
+    let mut found = find_or_format(options).await?;
     let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
     let mut election = elect(&slots)?;
     refuse_gone(&mut found, &election);
@@ -108,9 +95,7 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
         reader,
         keeper,
     );
-    let epoch = shared.keeper.lock().root().epoch;
     let mut started = Started {
-        epoch,
         shared: Arc::new(shared),
         open: None,
         next_seq: 0,
@@ -123,6 +108,21 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
         serve_read_only(&started, &built.end, reason)?;
     }
     Ok(started)
+}
+
+/// The drives of a store, or of a new one where neither a path nor an index directory knows of any.
+async fn find_or_format(options: &OpenOptions) -> Result<Found, OpenError> {
+    let mut found = find(&options.drives, &options.drive)?;
+    if found.drives.is_empty() && found.absent.is_empty() && !index_knows_a_store(options) {
+        found = format(options).await?;
+    }
+    let missing = |path| (path, "there is no such directory".to_owned());
+    found.absent.extend(found.unborn.drain(..).map(missing));
+    if found.drives.is_empty() {
+        let reason = |(path, why): &(PathBuf, String)| format!("{}: {why}", path.display());
+        return Err(OpenError::Unusable(found.absent.iter().map(reason).collect()));
+    }
+    Ok(found)
 }
 
 /// An index directory outside the drives remembers that a store exists: then empty drives are missing ones.

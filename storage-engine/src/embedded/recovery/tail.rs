@@ -1,8 +1,6 @@
 //! The kept tail: its operations made ready to be written again at the head of a new segment, with their small bodies
 //! read from the old one.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
 use crate::backend::{Key, ReadError};

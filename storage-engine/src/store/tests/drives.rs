@@ -87,6 +87,12 @@ async fn objects_and_uploads_survive_a_restart() {
         .put_if("small", "other", WriteCondition::if_none_match_any())
         .await;
     assert!(matches!(twice, Err(PutObjectError::Refused(_))), "{twice:?}");
+    assert_eq!(listing(&fixture).await, ["a/", "joined", "large", "later", "small"]);
+    drives.close().await;
+}
+
+/// Keys and common prefixes at the top of the bucket.
+async fn listing(fixture: &Fixture) -> Vec<String> {
     let list = ListObjects {
         bucket: fixture.bucket.clone(),
         prefix: String::new(),
@@ -95,14 +101,11 @@ async fn objects_and_uploads_survive_a_restart() {
         limit: 1_000,
     };
     let page = fixture.store.list_objects(&list).await.unwrap();
-    let texts: Vec<String> = page
-        .items
+    page.items
         .into_iter()
         .map(|item| match item {
             Listed::Item(listed) => listed.key.into_string(),
             Listed::CommonPrefix(prefix) => prefix,
         })
-        .collect();
-    assert_eq!(texts, ["a/", "joined", "large", "later", "small"]);
-    drives.close().await;
+        .collect()
 }
