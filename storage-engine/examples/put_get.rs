@@ -36,8 +36,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.close().await;
     drop(store);
 
-    std::fs::remove_dir_all(&drives[0])?;
-    std::fs::remove_dir_all(&drives[2])?;
+    for lost in drives.iter().step_by(2) {
+        std::fs::remove_dir_all(lost)?;
+    }
     let store = Embedded::open(options).await?;
     let row = store.get(&Key::new("greeting")).await?.ok_or("lost")?;
     let found = row.body.ok_or("no body")?;

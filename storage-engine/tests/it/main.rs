@@ -1,5 +1,11 @@
 //! The engine on real directories, from outside: what an operator, a crash or a dying drive does to it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "in a test a panic is the answer; clippy spares only functions marked as tests"
+)]
+
 mod degraded;
 mod faults;
 mod fixture;

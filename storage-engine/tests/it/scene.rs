@@ -33,10 +33,6 @@ impl Scene {
         self.root.path().join(format!("away{n}"))
     }
 
-    pub(crate) fn index(&self) -> PathBuf {
-        self.root.path().join("index")
-    }
-
     pub(crate) fn options(&self) -> OpenOptions {
         OpenOptions {
             drives: (1..=self.drives).map(|n| self.drive(n)).collect(),
