@@ -112,7 +112,8 @@ fn python_program(name: &str, program: &str) -> Result<PathBuf> {
         )?;
         let mut pip = Command::new(environment.join("bin/pip"));
         run(
-            pip.args(["install", "--quiet", "--requirement"]).arg(&requirements),
+            pip.args(["install", "--quiet", "--no-compile", "--requirement"])
+                .arg(&requirements),
             FETCH_LIMIT,
         )?;
         Ok(())

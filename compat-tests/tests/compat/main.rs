@@ -106,7 +106,10 @@ fn fetch(tests: &[Test]) -> HashMap<&'static str, Result<PathBuf, String>> {
             .chunks(half)
             .map(|clients| {
                 scope.spawn(move || {
-                    let got = |client: &Client| client.fetch().map_err(|error| format!("{error:#}"));
+                    let got = |client: &Client| {
+                        println!("fetching {}, if it is not in the cache yet", client.name());
+                        client.fetch().map_err(|error| format!("{error:#}"))
+                    };
                     clients
                         .iter()
                         .map(|client| (client.name(), got(client)))
