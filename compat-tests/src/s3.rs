@@ -83,6 +83,7 @@ impl Target {
             .method(method)
             .uri(uri)
             .header("host", &self.authority)
+            .header("content-length", body.len())
             .header("x-amz-date", self.signer.moment())
             .header("x-amz-content-sha256", payload)
             .header("authorization", authorization)

@@ -84,10 +84,7 @@ fn life(stage: &mut Stage) -> Result<()> {
     same_bytes(&body, &tree::bytes(9, 6 * MIB), "by a link")?;
     errors(stage)?;
     good(&mut rclone(stage, &["deletefile", "stone:rclone/streamed"]))?;
-    refused(
-        "not found",
-        &mut rclone(stage, &["deletefile", "stone:rclone/streamed"]),
-    )?;
+    refused("exist", &mut rclone(stage, &["deletefile", "stone:rclone/streamed"]))?;
     good(&mut rclone(stage, &["purge", "stone:rclone"]))?;
     ensure!(!good(&mut rclone(stage, &["lsd", "stone:"]))?.text().contains("rclone"));
     server.stop()

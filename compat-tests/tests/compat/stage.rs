@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use compat_tests::clients::Client;
 use compat_tests::process::{Output, run, run_any};
 use compat_tests::server::{ACCESS_KEY, SECRET_KEY, Server, Setup, keep_log};
@@ -73,7 +73,7 @@ pub(crate) fn run_on_stage(test: &Test, program: &Path) -> Result<()> {
     if stage.setup.log().exists() {
         keep_log(&stage.setup, test.name)?;
     }
-    played.with_context(|| format!("the server said at the end:\n{}\n", stage.setup.log_tail()))
+    played.map_err(|error| anyhow!("{error:#}\nthe server said at the end:\n{}", stage.setup.log_tail()))
 }
 
 impl Stage {

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use compat_tests::clients::{Client, scripts};
 use compat_tests::server::Setup;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::scripts::told;
 use crate::stage::{Stage, Test, script};
@@ -49,6 +49,8 @@ fn certificates(stage: &Stage) -> Result<(std::path::PathBuf, std::path::PathBuf
     let folder = stage.files.join("certs");
     fs::create_dir(&folder)?;
     let mut own = CertificateParams::new(Vec::<String>::new())?;
+    // With the name the leaf gets by default the two would look like one certificate that signs itself.
+    own.distinguished_name.push(DnType::CommonName, "compat authority");
     own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(own, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
