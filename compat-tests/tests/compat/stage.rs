@@ -11,7 +11,7 @@ use compat_tests::process::{Output, run, run_any};
 use compat_tests::server::{ACCESS_KEY, SECRET_KEY, Server, Setup, keep_log};
 
 /// The longest a single command of a client may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(300);
+pub(crate) const LIMIT: Duration = Duration::from_secs(600);
 
 /// What must be fetched before a test can run.
 #[derive(Debug, Clone, Copy)]
