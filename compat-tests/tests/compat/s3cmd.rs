@@ -68,7 +68,7 @@ fn life(stage: &mut Stage) -> Result<()> {
     ))?;
     good(&mut s3cmd(stage, &["mv", "s3://s3cmd/copied", "s3://s3cmd/moved"]))?;
     refused(
-        "404",
+        "does not exist",
         &mut s3cmd(stage, &["get", "--force", "s3://s3cmd/copied", "got"]),
     )?;
     good(&mut s3cmd(stage, &["get", "--force", "s3://s3cmd/moved", "got"]))?;
@@ -138,10 +138,11 @@ fn errors(stage: &Stage) -> Result<()> {
         "SignatureDoesNotMatch",
         s3cmd(stage, &["ls"]).args(["--config", "s3cfg-secret"]),
     )?;
+    // Told so by the refusal, s3cmd signs again with version 4; it must not stumble over the answer.
     let old = s3cmd(stage, &["--signature-v2", "ls"]);
     let said = compat_tests::process::run_any(&mut { old }, crate::stage::LIMIT)?;
     ensure!(
-        !said.status.success() && !said.everything().contains("Traceback"),
+        !said.everything().contains("Traceback"),
         "version 2: {}",
         said.everything()
     );
