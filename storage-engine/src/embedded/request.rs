@@ -215,7 +215,11 @@ impl Shared {
         };
         self.check(&batch.require)?;
         for parent in parents {
-            if self.visible_row(&parent).map_err(|e| index_failed(&e))?.is_none() {
+            let ends_here = batch
+                .ops
+                .iter()
+                .any(|op| matches!(op, Op::Delete(key) if *key == parent));
+            if ends_here || self.visible_row(&parent).map_err(|e| index_failed(&e))?.is_none() {
                 return Err(CommitError::Invalid("the parent row is absent"));
             }
         }

@@ -144,8 +144,21 @@ enum Failure {
     Unknown(String),
 }
 
+/// A committer that panics leaves a batch in an unknown state: nothing is served until a start has read the log.
+struct Poison(Arc<Shared>);
+
+impl Drop for Poison {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let reason = "the committer failed; this is a bug".to_owned();
+            self.0.service.fall_back(ServiceState::NotReady(reason));
+        }
+    }
+}
+
 impl Writer {
     fn run(mut self, inbox: &mpsc::Receiver<Message>) {
+        let _poison = Poison(Arc::clone(&self.shared));
         while let Ok(message) = inbox.recv() {
             let mut next = Some(message);
             while let Some(message) = next.take() {
