@@ -86,7 +86,10 @@ async fn one_hung_drive_costs_one_write_about_two_seconds_and_is_put_out() {
     assert_eq!(states(&store)[1], DriveState::Out);
     let start = Instant::now();
     put(&store, "after", &body(3, 100)).await;
-    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "the drive that is out was waited for"
+    );
     rig.plan.disarm();
     rig.plan.release();
     kill(store).await;
