@@ -1,7 +1,6 @@
 //! What the log, checkpoints and the index say: rows, bodies and log records, and their CBOR form.
 //! Field numbers are never reused. Pure: no I/O, no clock.
 
-use bytes::Bytes;
 use minicbor::bytes::{ByteSlice, ByteVec};
 use minicbor::{Decode, Encode};
 
@@ -173,11 +172,6 @@ pub fn from_cbor<'b, T: Decode<'b, ()>>(what: &'static str, bytes: &'b [u8]) -> 
         });
     }
     Ok(value)
-}
-
-/// Bytes as CBOR sees them.
-pub fn byte_vec(bytes: &Bytes) -> ByteVec {
-    ByteVec::from(bytes.to_vec())
 }
 
 /// A borrowed view as CBOR sees it.

@@ -372,7 +372,9 @@ impl Writer {
             epoch,
         };
         let changed = self.shared.change_root(|root| {
-            seal(root, sealed);
+            if let Some((segment, end)) = sealed {
+                root.seal(segment, end);
+            }
             put_out(root, out);
             root.log.push(opened(root.epoch + 1));
         });
@@ -413,7 +415,9 @@ impl Writer {
         let needs_change = tried && sealed.is_some();
         if needs_change {
             let changed = self.shared.change_root(|root| {
-                seal(root, sealed);
+                if let Some((segment, end)) = sealed {
+                    root.seal(segment, end);
+                }
                 put_out(root, out);
             });
             if let Err(error) = changed {
@@ -453,13 +457,6 @@ fn batch_ops(batches: &mut [Queued], first_rev: u64) -> Vec<BatchOps<'_>> {
             ops: &mut batch.ops,
         })
         .collect()
-}
-
-fn seal(root: &mut crate::embedded::root::Root, sealed: Option<(SegmentId, u64)>) {
-    let Some((id, end)) = sealed else { return };
-    if let Some(log) = root.log.iter_mut().find(|log| log.segment.id == id) {
-        log.valid_len = Some(end);
-    }
 }
 
 fn put_out(root: &mut crate::embedded::root::Root, out: &[DriveId]) {

@@ -228,10 +228,8 @@ async fn begin_log(started: &mut Started, end: &LogEnd) -> Result<Option<String>
         epoch,
     };
     let changed = shared.change_root(|root| {
-        if let Some((id, len)) = sealed
-            && let Some(log) = root.log.iter_mut().find(|log| log.segment.id == id)
-        {
-            log.valid_len = Some(len);
+        if let Some((segment, len)) = sealed {
+            root.seal(segment, len);
         }
         root.old_members = None;
         root.log.push(opened);

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 
 use crate::embedded::checkpoint::CheckpointRef;
 use crate::embedded::drive::MountFacts;
-use crate::embedded::id::{DriveId, StoreId};
+use crate::embedded::id::{DriveId, SegmentId, StoreId};
 use crate::embedded::record::{DecodeError, from_cbor, to_cbor};
 use crate::embedded::segment::Segment;
 
@@ -94,6 +94,13 @@ impl Root {
 
     pub fn open_log(&self) -> Option<&LogSegment> {
         self.log.last().filter(|log| log.valid_len.is_none())
+    }
+
+    /// Ends a log segment: what its shard files hold from `valid_len` on is void.
+    pub fn seal(&mut self, segment: SegmentId, valid_len: u64) {
+        if let Some(log) = self.log.iter_mut().find(|log| log.segment.id == segment) {
+            log.valid_len = Some(valid_len);
+        }
     }
 
     /// Order of roots: the higher epoch is newer; the nonce only makes the order total.
