@@ -99,7 +99,9 @@ impl Cleaning {
                 trailers,
             }
         } else {
-            if chunked_encoding {
+            // Said of a plain body, as some clients do, it means nothing and S3 only forgets it. With the length of what
+            // is to be decoded beside it the body has chunks, and they would be stored as content.
+            if chunked_encoding && parts.headers.contains_key(DECODED_LENGTH) {
                 return Err(AuthError::InvalidRequest(
                     "The body is said to be aws-chunked, but x-amz-content-sha256 does not name a streaming payload.",
                 ));

@@ -508,7 +508,11 @@ fn chunked_bodies_must_declare_what_they_decode_to() {
             "{announced}"
         );
     }
-    let encoded = [HOST, ("content-encoding", "aws-chunked")];
+    let encoded = [
+        HOST,
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", "5"),
+    ];
     assert_eq!(code(request("PUT", "/b/k", &encoded, body)), ("InvalidRequest", 400));
     for mode in [
         "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",

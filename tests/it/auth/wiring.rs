@@ -243,6 +243,28 @@ fn what_the_client_asked_for_is_kept() {
 }
 
 #[test]
+fn aws_chunked_said_of_a_plain_body_is_forgotten() {
+    for (said, kept) in [
+        ("aws-chunked", None),
+        ("aws-chunked, aws-chunked", None),
+        ("gzip, aws-chunked", Some("gzip")),
+        ("aws-chunked,gzip", Some("gzip")),
+        ("deflate, AWS-Chunked, gzip", Some("deflate,gzip")),
+        ("deflate, gzip", Some("deflate, gzip")),
+    ] {
+        let headers = [HOST, ("content-encoding", said)];
+        let (mut parts, body) = request("PUT", "/b/k", &headers, BODY).into_parts();
+        signer()
+            .sign(&mut parts, &PayloadMode::SignedBody(body_hash(BODY)), NOW)
+            .unwrap();
+        let recorded = through_authentication(Request::from_parts(parts, body));
+        let encoding = recorded.parts.headers.get("content-encoding");
+        assert_eq!(encoding.map(HeaderValue::as_bytes), kept.map(str::as_bytes), "{said}");
+        assert_eq!(read(recorded.body).unwrap(), BODY, "{said}");
+    }
+}
+
+#[test]
 fn a_request_without_credentials_is_anonymous_and_untouched() {
     let recorded = through_authentication(request("PUT", "/b/k?acl", &[HOST, ("content-length", "23")], BODY));
     assert_eq!(recorded.identity, Identity::Anonymous);
