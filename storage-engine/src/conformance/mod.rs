@@ -50,6 +50,8 @@ pub async fn all(backend: &Arc<dyn Backend>) {
     ownership::joined_parts_become_one_body(backend.as_ref()).await;
     ownership::a_joined_body_outlives_its_part_rows(backend.as_ref()).await;
     ownership::a_join_given_up_leaves_the_parts(backend.as_ref()).await;
+    ownership::joining_without_ending_the_parent_is_refused(backend.as_ref()).await;
+    ownership::a_part_replaced_or_deleted_since_it_was_joined_is_not_taken_over(backend.as_ref()).await;
     ownership::a_row_without_its_parent_owns_nothing(backend.as_ref()).await;
     ownership::rows_that_only_share_a_beginning_stay(backend.as_ref()).await;
     ownership::a_parent_put_again_keeps_its_children(backend.as_ref()).await;

@@ -195,7 +195,6 @@ pub async fn a_join_given_up_leaves_the_parts(backend: &dyn Backend) {
     assert!(read_all(backend, &object).await == bytes);
 }
 
-/// For backends that know the owners of the parts; the seam only forbids such a batch.
 pub async fn joining_without_ending_the_parent_is_refused(backend: &dyn Backend) {
     let (upload, object, bytes) = (key("unended", "upload"), key("unended", "object"), pattern(1_000));
     commit(backend, vec![], vec![put(&upload, "open")]).await;
@@ -206,6 +205,30 @@ pub async fn joining_without_ending_the_parent_is_refused(backend: &dyn Backend)
     assert!(matches!(answer, Err(CommitError::Invalid(_))), "{answer:?}");
     assert!(backend.get(&object).await.expect("rows can be read").is_none());
     assert!(read_all(backend, &child(&upload, 1)).await == bytes);
+}
+
+pub async fn a_part_replaced_or_deleted_since_it_was_joined_is_not_taken_over(backend: &dyn Backend) {
+    for replaced in [true, false] {
+        let upload = key("late join", format!("upload {replaced}"));
+        let object = key("late join", format!("object {replaced}"));
+        let (first, second) = (pattern(200_000), Bytes::from(vec![7; 150_000]));
+        commit(backend, vec![], vec![put(&upload, "open")]).await;
+        let part = put_part(backend, &upload, 1, &first).await;
+        let blob = backend.join_blobs(&[part]).await.expect("stored parts can be joined");
+        if replaced {
+            put_part(backend, &upload, 1, &second).await;
+        } else {
+            commit(backend, vec![], vec![Op::Delete(child(&upload, 1))]).await;
+        }
+        let ops = vec![put_body(&object, NewBody::Blob(blob)), Op::Delete(upload.clone())];
+        let answer = backend.commit(Batch { require: vec![], ops }).await;
+        assert!(matches!(answer, Err(CommitError::Invalid(_))), "{answer:?}");
+        assert!(backend.get(&object).await.expect("rows can be read").is_none());
+        if replaced {
+            assert!(read_all(backend, &child(&upload, 1)).await == second);
+        }
+        commit(backend, vec![], vec![Op::Delete(upload)]).await;
+    }
 }
 
 pub async fn a_row_without_its_parent_owns_nothing(backend: &dyn Backend) {

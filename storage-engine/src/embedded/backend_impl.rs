@@ -80,7 +80,7 @@ impl Backend for Embedded {
         if running.shared.service.is_unknown(key) {
             return Err(undecided());
         }
-        let found = running.shared.visible_row(key).map_err(|e| index_failed(&e))?;
+        let found = running.shared.row(key).map_err(|e| index_failed(&e))?;
         Ok(found.map(row))
     }
 

@@ -13,6 +13,7 @@ use super::erasure::Geometry;
 use super::log::choose_drives;
 use super::record::{Body, PartList, SegmentBytes, from_cbor, to_cbor};
 use super::segment::{self, NewSegment, Piece, PutBodyError, SegmentKind, SegmentWriter, WriteError, put_body};
+use super::table::Pin;
 use crate::backend::{Blob, BlobClass, BodyRef, BodySource, BodyStream, PutBlobError, ReadError};
 use crate::limits::SMALL_BODY_BYTES_MAX;
 
@@ -21,12 +22,18 @@ pub enum StagedBody {
     Small(Bytes),
     /// On stable media; dropping it removes the segments.
     Extents(segment::StagedBody),
-    /// Parts that are committed already, behind a list that is staged.
-    Joined {
-        len: u64,
-        sums: Vec<SegmentBytes>,
-        list: Box<StagedBody>,
-    },
+    Joined(Joined),
+}
+
+/// Parts that are committed already, behind a list that is staged.
+pub struct Joined {
+    pub len: u64,
+    pub sums: Vec<SegmentBytes>,
+    pub list: Box<StagedBody>,
+    /// The parts as their rows named them. They are still those rows' own.
+    pub parts: Vec<Body>,
+    /// The parts' segments stay until the batch that takes them over is applied or given up.
+    pub pins: Vec<Pin>,
 }
 
 fn blob(len: u64, staged: StagedBody) -> Blob {
@@ -108,20 +115,22 @@ impl Shared {
     /// Writes the list of the parts' pieces; the parts stay where they are.
     pub async fn join(self: &Arc<Self>, parts: &[BodyRef]) -> Result<Blob, PutBlobError> {
         let mut list = PartList { pieces: Vec::new() };
-        let mut len = 0;
-        for part in parts {
-            match body_of(part).map_err(|e| PutBlobError::Unavailable(e.to_string()))? {
-                Body::Direct { len: part_len, pieces } => {
-                    len += part_len;
-                    list.pieces.extend(pieces);
-                }
+        let bodies = parts.iter().map(body_of).collect::<Result<Vec<Body>, _>>();
+        let bodies = bodies.map_err(|e| PutBlobError::Unavailable(e.to_string()))?;
+        for part in &bodies {
+            match part {
+                Body::Direct { pieces, .. } => list.pieces.extend(pieces),
                 Body::Joined { .. } => return Err(PutBlobError::Unavailable("a joined body is no part".into())),
             }
         }
+        let len = bodies.iter().map(Body::len).sum();
         let mut sums: std::collections::BTreeMap<_, u64> = std::collections::BTreeMap::new();
         for piece in &list.pieces {
             *sums.entry(piece.segment).or_default() += piece.len;
         }
+        let gone = || PutBlobError::Unavailable("a part to be joined is no longer stored".into());
+        let pins = sums.keys().map(|id| self.table.pin(*id).map(|(_, pin)| pin));
+        let pins = pins.collect::<Option<Vec<Pin>>>().ok_or_else(gone)?;
         let sums = sums
             .into_iter()
             .map(|(segment, bytes)| SegmentBytes { segment, bytes })
@@ -132,7 +141,14 @@ impl Shared {
         let Ok(list) = list.staged.downcast::<StagedBody>() else {
             return Err(PutBlobError::Unavailable("the part list was not staged".into()));
         };
-        Ok(blob(len, StagedBody::Joined { len, sums, list }))
+        let joined = Joined {
+            len,
+            sums,
+            list,
+            parts: bodies,
+            pins,
+        };
+        Ok(blob(len, StagedBody::Joined(joined)))
     }
 
     pub async fn get_blob(self: &Arc<Self>, body: &BodyRef, range: Range<u64>) -> Result<BodyStream, ReadError> {

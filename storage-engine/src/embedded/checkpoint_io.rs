@@ -91,7 +91,8 @@ pub async fn write(
         crc: written.crc,
     };
     forget_cached(&drives, &reference);
-    open(reader, &reference).verify().await?;
+    let read_back = open(reader, &reference).verify().await;
+    read_back.map_err(|e| failed(format!("it cannot be read back: {e}")))?;
     Ok(NewCheckpoint {
         reference,
         staged,

@@ -8,7 +8,7 @@ use super::id::SegmentId;
 use super::segment::{Piece, Segment};
 
 /// Where the bytes of a body are. Every piece is owned by exactly one row.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Body {
     /// The pieces in order.
     #[n(0)]
@@ -32,7 +32,7 @@ pub enum Body {
     },
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct SegmentBytes {
     #[n(0)]
     pub segment: SegmentId,

@@ -1,15 +1,16 @@
 //! The request's side of a commit: limits, locks, conditions, and bodies made ready for the log. It runs in the
 //! request's task; what it queues belongs to the committer.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::blob::StagedBody;
+use super::blob::{Joined, StagedBody};
 use super::core::Shared;
 use super::log::{Committer, PendingBody, PendingOp, PendingPut, Queued, SmallBody};
 use super::record::{Body, RowRecord};
+use super::table::Pin;
 use crate::backend::{Batch, CommitError, Key, NewBody, Op, Put, Require, Rev};
 use crate::embedded::segment::StagedSegment;
 use crate::limits::{BATCH_OPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
@@ -74,6 +75,27 @@ fn parents(batch: &Batch) -> BTreeSet<Key> {
     batch.ops.iter().filter_map(parent).filter(|key| !put(key)).collect()
 }
 
+/// What a batch brings with it: segments nothing names yet, and holds on segments whose bodies change their owner.
+#[derive(Default)]
+struct Brought {
+    segments: Vec<StagedSegment>,
+    pins: Vec<Pin>,
+}
+
+/// The joined bodies that a batch puts.
+fn joins(batch: &Batch) -> impl Iterator<Item = &Joined> {
+    batch.ops.iter().filter_map(|op| match op {
+        Op::Put(Put {
+            body: NewBody::Blob(blob),
+            ..
+        }) => match blob.staged.downcast_ref::<StagedBody>()? {
+            StagedBody::Joined(joined) => Some(joined),
+            StagedBody::Small(_) | StagedBody::Extents(_) => None,
+        },
+        Op::Put(_) | Op::Delete(_) => None,
+    })
+}
+
 fn index_failed(error: &super::index::IndexError) -> CommitError {
     CommitError::Unavailable(format!("the index failed: {error}"))
 }
@@ -83,7 +105,7 @@ impl Shared {
     fn check(&self, require: &[Require]) -> Result<(), CommitError> {
         for (index, condition) in require.iter().enumerate() {
             let found = self
-                .visible_row(condition.key())
+                .row(condition.key())
                 .map_err(|e| index_failed(&e))?
                 .map(|row| Rev(row.rev));
             let holds = match condition {
@@ -98,33 +120,45 @@ impl Shared {
         Ok(())
     }
 
-    /// The row, unless it depends on a parent that is gone.
-    pub fn visible_row(&self, key: &Key) -> Result<Option<RowRecord>, super::index::IndexError> {
-        let Some(row) = self.index.get(key.as_bytes())? else {
-            return Ok(None);
-        };
-        if let Some(parent_len) = row.parent_len
-            && let Some(parent) = key.as_bytes().get(..usize::from(parent_len))
-            && self.index.get(parent)?.is_none()
-        {
-            return Ok(None);
-        }
-        Ok(Some(row))
+    /// The row in force. A row whose parent is gone went with it: the index keeps none.
+    pub fn row(&self, key: &Key) -> Result<Option<RowRecord>, super::index::IndexError> {
+        self.index.get(key.as_bytes())
     }
 
-    /// Turns an op into what the log writes; bodies that the batch brings are taken out of `staged`.
-    fn pending(&self, op: Op, staged: &mut Vec<StagedSegment>) -> Result<PendingOp, CommitError> {
+    /// A joined body takes its parts over only from rows that stand and that end with this batch. The caller holds the
+    /// locks: no part can be put under a row that the batch deletes.
+    fn check_joins(&self, batch: &Batch) -> Result<(), CommitError> {
+        if joins(batch).all(|joined| joined.parts.is_empty()) {
+            return Ok(());
+        }
+        let mut ending: HashSet<Body> = HashSet::new();
+        for op in &batch.ops {
+            if let Op::Delete(parent) = op {
+                let rows = self.index.dependent_rows(parent.as_bytes());
+                let rows = rows.map_err(|e| index_failed(&e))?;
+                ending.extend(rows.into_iter().filter_map(|(_, row)| row.body));
+            }
+        }
+        if joins(batch)
+            .flat_map(|joined| &joined.parts)
+            .all(|part| ending.contains(part))
+        {
+            return Ok(());
+        }
+        Err(CommitError::Invalid(
+            "joining parts needs the delete of the row their owners depend on",
+        ))
+    }
+
+    /// Turns an op into what the log writes; what the batch brings is put to `brought`.
+    fn pending(&self, op: Op, brought: &mut Brought) -> Result<PendingOp, CommitError> {
         let put = match op {
             Op::Delete(key) => return Ok(PendingOp::Delete(key)),
             Op::Put(put) => put,
         };
         let body = match put.body {
             NewBody::None => PendingBody::None,
-            NewBody::Moved(from) => match self
-                .visible_row(&from)
-                .map_err(|e| index_failed(&e))?
-                .and_then(|r| r.body)
-            {
+            NewBody::Moved(from) => match self.row(&from).map_err(|e| index_failed(&e))?.and_then(|r| r.body) {
                 Some(body) => PendingBody::Placed(body),
                 None => return Err(CommitError::Invalid("the row to move a body from owns none")),
             },
@@ -132,7 +166,7 @@ impl Shared {
                 let Ok(body) = blob.staged.downcast::<StagedBody>() else {
                     return Err(CommitError::Invalid("the body was staged on another backend"));
                 };
-                self.stage(*body, staged)?
+                self.stage(*body, brought)?
             }
         };
         let parent_len = put.parent_len.map(u16::try_from).transpose();
@@ -146,7 +180,7 @@ impl Shared {
         }))
     }
 
-    fn stage(&self, body: StagedBody, staged: &mut Vec<StagedSegment>) -> Result<PendingBody, CommitError> {
+    fn stage(&self, body: StagedBody, brought: &mut Brought) -> Result<PendingBody, CommitError> {
         let place = |data: Bytes| -> Result<SmallBody, CommitError> {
             let codec = self.service.log_codec();
             let codec = codec.ok_or_else(|| CommitError::Unavailable("no log segment is open".into()))?;
@@ -159,23 +193,28 @@ impl Shared {
             }),
             StagedBody::Small(data) => PendingBody::Small(place(data)?),
             StagedBody::Extents(body) => {
-                staged.extend(body.segments);
+                brought.segments.extend(body.segments);
                 PendingBody::Placed(Body::Direct {
                     len: body.len,
                     pieces: body.pieces,
                 })
             }
-            StagedBody::Joined { len, sums, list } => match self.stage(*list, staged)? {
-                PendingBody::Small(list) => PendingBody::Joined { len, sums, list },
-                PendingBody::Placed(Body::Direct { pieces, .. }) => PendingBody::Placed(Body::Joined {
-                    len,
-                    list: pieces,
-                    sums,
-                }),
-                PendingBody::None | PendingBody::Placed(Body::Joined { .. }) | PendingBody::Joined { .. } => {
-                    return Err(CommitError::Invalid("a part list is a plain body"));
+            StagedBody::Joined(Joined {
+                len, sums, list, pins, ..
+            }) => {
+                brought.pins.extend(pins);
+                match self.stage(*list, brought)? {
+                    PendingBody::Small(list) => PendingBody::Joined { len, sums, list },
+                    PendingBody::Placed(Body::Direct { pieces, .. }) => PendingBody::Placed(Body::Joined {
+                        len,
+                        list: pieces,
+                        sums,
+                    }),
+                    PendingBody::None | PendingBody::Placed(Body::Joined { .. }) | PendingBody::Joined { .. } => {
+                        return Err(CommitError::Invalid("a part list is a plain body"));
+                    }
                 }
-            },
+            }
         })
     }
 
@@ -219,20 +258,22 @@ impl Shared {
                 .ops
                 .iter()
                 .any(|op| matches!(op, Op::Delete(key) if *key == parent));
-            if ends_here || self.visible_row(&parent).map_err(|e| index_failed(&e))?.is_none() {
+            if ends_here || self.row(&parent).map_err(|e| index_failed(&e))?.is_none() {
                 return Err(CommitError::Invalid("the parent row is absent"));
             }
         }
-        let mut staged = Vec::new();
+        self.check_joins(&batch)?;
+        let mut brought = Brought::default();
         let ops = batch
             .ops
             .into_iter()
-            .map(|op| self.pending(op, &mut staged))
+            .map(|op| self.pending(op, &mut brought))
             .collect::<Result<Vec<_>, _>>()?;
         let (reply, answer) = oneshot::channel();
         committer.queue(Queued {
             ops,
-            staged,
+            staged: brought.segments,
+            pins: brought.pins,
             removed: Vec::new(),
             locks,
             reply,

@@ -110,6 +110,7 @@ async fn record_removal(
     committer.queue(Queued {
         ops: Vec::new(),
         staged: Vec::new(),
+        pins: Vec::new(),
         removed,
         locks,
         reply,

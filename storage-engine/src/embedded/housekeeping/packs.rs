@@ -83,6 +83,7 @@ impl CompactStore for PackGround {
         self.committer.queue(Queued {
             ops,
             staged: vec![pack],
+            pins: Vec::new(),
             removed: Vec::new(),
             locks,
             reply,

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{Housekeeper, Newest};
 use crate::backend::ServiceState;
-use crate::embedded::checkpoint::{LogDelta, Position, differences};
-use crate::embedded::checkpoint_io::{self, Target};
+use crate::embedded::checkpoint::{CheckpointError, CheckpointRef, LogDelta, Position, differences};
+use crate::embedded::checkpoint_io::{self, NewCheckpoint, Target};
 use crate::embedded::core::Shared;
+use crate::embedded::id::SegmentId;
 use crate::embedded::log::Committer;
 use crate::embedded::recovery::replay;
 use crate::embedded::root::{Root, RootError};
@@ -29,24 +30,14 @@ impl Housekeeper {
         };
         // The root after the position: it names the segment the position lies in.
         let root = shared.keeper.lock().root().clone();
-        let previous = root.checkpoints.last().cloned();
-        let from = previous.as_ref().map(|previous| previous.position);
-        let delta = read_delta(shared, root, from, report.position).await?;
-        let (parity, epoch, candidates) = shared.extent_candidates();
-        let target = Target {
-            store: shared.store,
-            epoch,
-            parity,
-            candidates,
-        };
-        let made = checkpoint_io::write(target, &shared.reader, previous.as_ref(), delta, report.position).await;
-        let made = made.map_err(|e| e.to_string())?;
+        let (made, unreadable) = merge_from_newest_readable(shared, &root, report.position).await?;
         let (reference, in_root) = (made.reference.clone(), Arc::clone(shared));
         let named = tokio::task::spawn_blocking(move || {
             let mut dropped = Vec::new();
             let changed = in_root.change_root(|root| {
+                dropped = take_out(root, &unreadable);
                 root.checkpoints.push(reference);
-                dropped = trim(root);
+                dropped.extend(trim(root));
             });
             changed.map(|()| dropped)
         });
@@ -76,6 +67,48 @@ impl Housekeeper {
         });
         Ok(())
     }
+}
+
+/// A new checkpoint out of the newest one that can be read and the log after it; also those that could not be read.
+/// They are not needed any more: the new one is made from what an older one and a longer stretch of the log say.
+async fn merge_from_newest_readable(
+    shared: &Arc<Shared>,
+    root: &Root,
+    to: Position,
+) -> Result<(NewCheckpoint, Vec<SegmentId>), String> {
+    let mut unreadable = Vec::new();
+    let mut reason = "the root names no checkpoint".to_owned();
+    for previous in root.checkpoints.iter().rev() {
+        let delta = read_delta(shared, root.clone(), previous.position, to).await?;
+        let (parity, epoch, candidates) = shared.extent_candidates();
+        let target = Target {
+            store: shared.store,
+            epoch,
+            parity,
+            candidates,
+        };
+        match checkpoint_io::write(target, &shared.reader, Some(previous), delta, to).await {
+            Ok(made) => return Ok((made, unreadable)),
+            Err(error @ (CheckpointError::Read(_) | CheckpointError::Decode(_) | CheckpointError::Other(_))) => {
+                tracing::error!(%error, "a checkpoint cannot be read; the next one is made from the older");
+                unreadable.push(previous.segment.id);
+                reason = error.to_string();
+            }
+            Err(error @ (CheckpointError::Merge(_) | CheckpointError::Write(_))) => return Err(error.to_string()),
+        }
+    }
+    Err(reason)
+}
+
+/// Takes checkpoints out of the root and gives their segments.
+fn take_out(root: &mut Root, ids: &[SegmentId]) -> Vec<Segment> {
+    let (out, kept) = root
+        .checkpoints
+        .drain(..)
+        .partition(|kept| ids.contains(&kept.segment.id));
+    root.checkpoints = kept;
+    let out: Vec<CheckpointRef> = out;
+    out.into_iter().map(|checkpoint| checkpoint.segment).collect()
 }
 
 /// Keeps the last checkpoints and the log since the older of them. Gives the checkpoints that are dropped.
@@ -109,13 +142,7 @@ fn compare(shared: &Shared, recounted: &TableSnapshot, counted: &TableSnapshot) 
 }
 
 /// The log between the previous checkpoint and `to`.
-async fn read_delta(
-    shared: &Arc<Shared>,
-    root: Root,
-    from: Option<Position>,
-    to: Position,
-) -> Result<LogDelta, String> {
-    let from = from.ok_or("the root names no checkpoint")?;
+async fn read_delta(shared: &Arc<Shared>, root: Root, from: Position, to: Position) -> Result<LogDelta, String> {
     let drives: Vec<_> = shared.present_drives().collect();
     let read = move || -> Result<LogDelta, String> {
         let mut delta = LogDelta::default();

@@ -21,7 +21,7 @@ use crate::embedded::frame::RECORD_ALIGN;
 use crate::embedded::id::{DriveId, SegmentId};
 use crate::embedded::root::{LogSegment, MemberState, RootError};
 use crate::embedded::segment::{Segment, StagedSegment};
-use crate::embedded::table::TableSnapshot;
+use crate::embedded::table::{Pin, TableSnapshot};
 
 /// Most bytes per shard file one record takes before the rest waits for the next.
 const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -33,6 +33,8 @@ pub struct Queued {
     pub ops: Vec<PendingOp>,
     /// Segments the batch makes visible; their files stay once it is committed.
     pub staged: Vec<StagedSegment>,
+    /// Segments whose bodies change their owner; held until the batch is applied or refused.
+    pub pins: Vec<Pin>,
     /// Segments whose deletion this record notes.
     pub removed: Vec<SegmentId>,
     /// Released when the batch has been applied or refused; kept for ever when its outcome is unknown.
@@ -265,7 +267,7 @@ impl Writer {
             return;
         }
         for (rev, batch) in (assembled.seq..).zip(batches) {
-            drop(batch.locks);
+            drop((batch.locks, batch.pins));
             let _ = batch.reply.send(Ok(Rev(rev)));
         }
     }

@@ -53,7 +53,7 @@ pub struct Segment {
 
 /// A run of a body inside one segment: consecutive stripes, all full but the last.
 /// `offset` is where the first stripe's frame stands in every shard file; `len` counts data bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Piece {
     #[n(0)]
     pub segment: SegmentId,

@@ -1,3 +1,6 @@
+mod red;
+mod uploads;
+
 use std::path::PathBuf;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -10,17 +13,23 @@ use crate::embedded::{Embedded, OpenOptions};
 
 struct Yard {
     dir: tempfile::TempDir,
+    drives: usize,
 }
 
 impl Yard {
     fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-        }
+        Self::of(3)
+    }
+
+    fn of(drives: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, drives }
     }
 
     fn drives(&self) -> Vec<PathBuf> {
-        (1..=3).map(|n| self.dir.path().join(format!("d{n}"))).collect()
+        (1..=self.drives)
+            .map(|n| self.dir.path().join(format!("d{n}")))
+            .collect()
     }
 
     async fn open(&self) -> Arc<Embedded> {
@@ -39,9 +48,15 @@ impl Yard {
         store.close().await;
         drop(store);
         if rebuilt {
-            for drive in self.drives() {
-                let _ = std::fs::remove_dir_all(drive.join(".drystone/index"));
-            }
+            return self.open_without_index().await;
+        }
+        self.open().await
+    }
+
+    /// Opens a closed store with its index thrown away.
+    async fn open_without_index(&self) -> Arc<Embedded> {
+        for drive in self.drives() {
+            let _ = std::fs::remove_dir_all(drive.join(".drystone/index"));
         }
         self.open().await
     }
