@@ -64,12 +64,10 @@ impl Embedded {
 }
 
 impl super::supervise::Running {
-    fn why_missing(&self, path: &str) -> String {
+    /// What the start found out about a path that it does not use.
+    fn why_absent(&self, path: &str) -> Option<String> {
         let known = self.absent.iter().find(|(absent, _)| absent.as_os_str() == path);
-        known.map_or_else(
-            || "it was not found at the given paths".to_owned(),
-            |(_, reason)| reason.clone(),
-        )
+        known.map(|(_, reason)| reason.clone())
     }
 }
 
@@ -134,12 +132,12 @@ impl Backend for Embedded {
         _size_hint: Option<u64>,
     ) -> Result<Blob, PutBlobError> {
         let running = self.running().map_err(PutBlobError::Unavailable)?;
-        running.shared.put_blob(class, source).await
+        running.shared.put_blob(running.committer.as_ref(), class, source).await
     }
 
     async fn join_blobs(&self, parts: &[BodyRef]) -> Result<Blob, PutBlobError> {
         let running = self.running().map_err(PutBlobError::Unavailable)?;
-        running.shared.join(parts).await
+        running.shared.join(running.committer.as_ref(), parts).await
     }
 
     async fn get_blob(&self, body: &BodyRef, range: Range<u64>) -> Result<BodyStream, ReadError> {
@@ -163,9 +161,16 @@ impl Backend for Embedded {
             .map(|member| {
                 let drive = shared.drives.get(&member.id);
                 let (state, reason) = match (&drive, member.state) {
-                    (None, MemberState::Out) => (DriveState::Out, "it failed or was late".to_owned()),
-                    (None, _) => (DriveState::Missing, running.why_missing(&member.path)),
-                    (Some(_), MemberState::Out) => (DriveState::Out, "it failed or was late".to_owned()),
+                    (None, MemberState::In | MemberState::Draining) => {
+                        let why = running.why_absent(&member.path);
+                        let unseen = || "it was not found at the given paths".to_owned();
+                        (DriveState::Missing, why.unwrap_or_else(unseen))
+                    }
+                    (_, MemberState::Out) => {
+                        let why = running.why_absent(&member.path);
+                        let unsaid = || "it failed or was late; the next start takes it in again".to_owned();
+                        (DriveState::Out, why.unwrap_or_else(unsaid))
+                    }
                     (Some(_), MemberState::In | MemberState::Draining) => (DriveState::In, String::new()),
                 };
                 let space = drive

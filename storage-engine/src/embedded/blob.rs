@@ -10,7 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::checkpoint_io::present;
 use super::core::Shared;
 use super::erasure::Geometry;
-use super::log::choose_drives;
+use super::log::{Committer, Fault, choose_drives};
 use super::record::{Body, PartList, SegmentBytes, from_cbor, to_cbor};
 use super::segment::{self, NewSegment, Piece, PutBodyError, SegmentKind, SegmentWriter, WriteError, put_body};
 use super::table::Pin;
@@ -57,8 +57,10 @@ pub fn body_ref(body: &Body) -> BodyRef {
 }
 
 impl Shared {
+    /// A drive that fails here fails the body, and leaves the store through the committer.
     pub async fn put_blob(
         self: &Arc<Self>,
+        committer: Option<&Committer>,
         class: BlobClass,
         mut source: BodySource<'_>,
     ) -> Result<Blob, PutBlobError> {
@@ -90,7 +92,12 @@ impl Shared {
             .map_err(|error| match error {
                 PutBodyError::Source(error) => PutBlobError::Source(error),
                 PutBodyError::Write(error) if error.is_full() => PutBlobError::Full(error.to_string()),
-                PutBodyError::Write(error) => PutBlobError::Unavailable(error.to_string()),
+                PutBodyError::Write(error) => {
+                    if let (Some(committer), Some((drive, cause))) = (committer, error.failed_drive()) {
+                        committer.leave_out(Fault::from_io(drive, cause));
+                    }
+                    PutBlobError::Unavailable(error.to_string())
+                }
             })?;
         Ok(blob(body.len, StagedBody::Extents(body)))
     }
@@ -113,7 +120,11 @@ impl Shared {
     }
 
     /// Writes the list of the parts' pieces; the parts stay where they are.
-    pub async fn join(self: &Arc<Self>, parts: &[BodyRef]) -> Result<Blob, PutBlobError> {
+    pub async fn join(
+        self: &Arc<Self>,
+        committer: Option<&Committer>,
+        parts: &[BodyRef],
+    ) -> Result<Blob, PutBlobError> {
         let mut list = PartList { pieces: Vec::new() };
         let bodies = parts.iter().map(body_of).collect::<Result<Vec<Body>, _>>();
         let bodies = bodies.map_err(|e| PutBlobError::Unavailable(e.to_string()))?;
@@ -137,7 +148,7 @@ impl Shared {
             .collect();
         let encoded = Bytes::from(to_cbor(&list));
         let source: BodySource<'_> = Box::pin(stream::iter([Ok(encoded)]));
-        let list = self.put_blob(BlobClass::Object, source).await?;
+        let list = self.put_blob(committer, BlobClass::Object, source).await?;
         let Ok(list) = list.staged.downcast::<StagedBody>() else {
             return Err(PutBlobError::Unavailable("the part list was not staged".into()));
         };

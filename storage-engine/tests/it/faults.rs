@@ -131,6 +131,97 @@ async fn a_drive_that_errs_is_left_out_and_the_write_succeeds() {
     }
 }
 
+/// EACCES: what a drive answers that belongs to another user.
+const EACCES: i32 = 13;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_takes_no_new_files_is_out_from_the_start_and_health_says_why() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "before", &body(1, 400_000)).await;
+    kill(store).await;
+    let rule = rig
+        .plan
+        .arm_always(Operation::Create, "data3/.drystone/", Fault::Fail(EACCES));
+    let store = rig.open().await;
+    assert!(rig.plan.fired(rule) > 0);
+    let health = store.health();
+    assert_eq!(states(&store)[2], DriveState::Out);
+    assert!(
+        health.drives[2].reason.contains("Permission denied"),
+        "{}",
+        health.drives[2].reason
+    );
+    assert_eq!(health.tolerated_losses, 1);
+    expect(&store, "before", &body(1, 400_000)).await;
+    put(&store, "small", &body(2, 100)).await;
+    put(&store, "large", &body(3, 400_000)).await;
+    kill(store).await;
+    rig.plan.disarm();
+    let store = rig.open().await;
+    assert_eq!(states(&store), [DriveState::In; 4]);
+    expect(&store, "large", &body(3, 400_000)).await;
+}
+
+async fn until_out(store: &Embedded, drive: usize) {
+    for _ in 0..300 {
+        if states(store)[drive] == DriveState::Out {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never out: {:?}", states(store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_fails_large_bodies_only_is_left_out_for_the_next_one() {
+    for errno in [EACCES, EIO, 30] {
+        let rig = Rig::new(4);
+        let store = rig.open().await;
+        let rule = rig
+            .plan
+            .arm_always(Operation::Create, "data3/.drystone/extent", Fault::Fail(errno));
+        let failed = try_put(&store, "large", &body(1, 400_000)).await;
+        assert!(matches!(failed, Err(CommitError::Unavailable(_))), "{failed:?}");
+        until_out(&store, 2).await;
+        put(&store, "large", &body(1, 400_000)).await;
+        assert_eq!(rig.plan.fired(rule), 1);
+        expect(&store, "large", &body(1, 400_000)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_drive_that_the_store_cannot_write_without_stays_in() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    kill(store).await;
+    rig.scene.remove(1);
+    let store = rig.open().await;
+    rig.plan
+        .arm_always(Operation::Create, "data3/.drystone/extent", Fault::Fail(EIO));
+    for _ in 0..3 {
+        let failed = try_put(&store, "large", &body(1, 400_000)).await;
+        assert!(matches!(failed, Err(CommitError::Unavailable(_))), "{failed:?}");
+        put(&store, "small", &body(2, 100)).await;
+    }
+    assert_eq!(states(&store)[2], DriveState::In);
+    assert!(!is_read_only(&store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_without_files_left_puts_no_drive_out() {
+    const EMFILE: i32 = 24;
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    let rule = rig.next(Operation::Create, "data3/.drystone/extent", 1, Fault::Fail(EMFILE));
+    let failed = try_put(&store, "large", &body(1, 400_000)).await;
+    assert!(matches!(failed, Err(CommitError::Unavailable(_))), "{failed:?}");
+    put(&store, "small", &body(2, 100)).await;
+    put(&store, "large", &body(1, 400_000)).await;
+    assert_eq!(rig.plan.fired(rule), 1);
+    assert_eq!(states(&store), [DriveState::In; 4]);
+}
+
 async fn until_decided(store: &Embedded, name: &str) -> Option<bytes::Bytes> {
     for _ in 0..300 {
         match read(store, name).await {

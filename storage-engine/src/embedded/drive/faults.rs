@@ -296,12 +296,15 @@ impl Seam {
     }
 }
 
-/// The error with the path and the operation in its message; its kind stays.
+/// The error with the path and the operation in its message; its kind stays. Too many open files, which has no kind of
+/// its own and is no drive's fault, is told apart as a busy resource.
 pub(super) fn named(operation: Operation, path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(
-        error.kind(),
-        format!("{} {}: {error}", operation.name(), path.display()),
-    )
+    let out_of_files = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    let kind = match error.raw_os_error() {
+        errno if out_of_files.contains(&errno) => io::ErrorKind::ResourceBusy,
+        _ => error.kind(),
+    };
+    io::Error::new(kind, format!("{} {}: {error}", operation.name(), path.display()))
 }
 
 /// A second copy of an error, for one that several wait for.

@@ -154,7 +154,10 @@ pub fn remove_trees_in_background(trees: Vec<PathBuf>) {
     }
     let remove = move || {
         for tree in trees {
-            if let Err(error) = fs::remove_dir_all(&tree) {
+            // One that is gone was removed by a run that ended meanwhile.
+            if let Err(error) = fs::remove_dir_all(&tree)
+                && error.kind() != io::ErrorKind::NotFound
+            {
                 tracing::warn!(path = %tree.display(), %error, "cannot remove an old index");
             }
         }

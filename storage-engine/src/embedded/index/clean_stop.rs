@@ -9,7 +9,7 @@ use super::marker::{self, MarkerFile};
 use super::sled::Store;
 use super::tree::Tree;
 use super::{ASIDE_PREFIX, Index, IndexError, IndexOptions, MARKER_NAME, Marker, TREE_PREFIX};
-use crate::embedded::drive::index_dir;
+use crate::embedded::drive::{holds_anything, index_dir};
 use crate::embedded::table::TableSnapshot;
 
 /// Longest marker file that is read.
@@ -39,7 +39,10 @@ impl Index {
                 Ok(Some((Self::with_tree(dir, options, tree), table)))
             }
             Err(why) => {
-                tracing::info!(reason = %why, "the index of the last run is not used; it will be rebuilt");
+                // Where there was none, as in a store that was made just now, nothing is amiss.
+                if holds_anything(dir) {
+                    tracing::info!(reason = %why, "the index of the last run is not used; it will be rebuilt");
+                }
                 discard(dir).map_err(failed)?;
                 Ok(None)
             }

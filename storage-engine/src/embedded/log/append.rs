@@ -40,6 +40,11 @@ impl Fault {
         }
     }
 
+    /// The drive is to be put out; a full one stays in.
+    pub fn is_failure(&self) -> bool {
+        self.kind == FaultKind::Failed
+    }
+
     fn late(drive: DriveId, waited: Duration) -> Self {
         Self {
             drive,

@@ -19,7 +19,7 @@ use crate::embedded::drive::{Drive, ShardFile};
 use crate::embedded::erasure::Codec;
 use crate::embedded::frame::RECORD_ALIGN;
 use crate::embedded::id::{DriveId, SegmentId};
-use crate::embedded::root::{LogSegment, MemberState, RootError};
+use crate::embedded::root::{LogSegment, RootError};
 use crate::embedded::segment::{Segment, StagedSegment};
 use crate::embedded::table::{Pin, TableSnapshot};
 
@@ -68,6 +68,7 @@ pub struct PositionReport {
 enum Message {
     Commit(Box<Queued>),
     Position(oneshot::Sender<Option<PositionReport>>),
+    LeaveOut(Fault),
     /// Writes a last mark and ends; answers with the end of the log.
     Close(oneshot::Sender<Option<Position>>),
 }
@@ -102,6 +103,12 @@ impl Committer {
         let (reply, answer) = oneshot::channel();
         self.messages.send(Message::Position(reply)).ok()?;
         answer.await.ok()?
+    }
+
+    /// Says that a drive failed outside the log. It leaves at the next turn, if the store can write without it.
+    pub fn leave_out(&self, fault: Fault) {
+        // Refused only when the thread has ended, and then nothing is written any more.
+        let _ = self.messages.send(Message::LeaveOut(fault));
     }
 
     /// Ends the log after what is queued; the end of the log if everything up to it is applied and synced.
@@ -173,6 +180,7 @@ impl Writer {
                     Message::Position(reply) => {
                         let _ = reply.send(self.position());
                     }
+                    Message::LeaveOut(fault) => self.leave_out(fault),
                     Message::Close(reply) => {
                         let _ = reply.send(self.close());
                         return;
@@ -337,6 +345,20 @@ impl Writer {
         Ok(assembled)
     }
 
+    /// A drive that takes log records and nothing else would fail every large body while it looks well. It stays where
+    /// the store could not write without it: then small bodies at least are taken.
+    fn leave_out(&mut self, fault: Fault) {
+        let gone = self.shared.drives.get(&fault.drive).is_none();
+        if gone || self.shared.service.refuses_writes().is_some() || !self.shared.writable_without(&[fault.drive]) {
+            return;
+        }
+        match self.reseat(&mut [], vec![fault], false) {
+            Ok(_head) => {}
+            Err(Failure::Refused(error)) => tracing::warn!(%error, "no new log segment without the failed drive"),
+            Err(Failure::Unknown(reason)) => self.leave_unknown(Vec::new(), &reason),
+        }
+    }
+
     /// The one procedure to roll a segment, leave drives out, and void or save a batch. `tried`: the batch may stand
     /// in the open segment on some drives, so only a change of the root can void it.
     fn reseat(&mut self, batches: &mut [Queued], faults: Vec<Fault>, tried: bool) -> Result<Assembled, Failure> {
@@ -377,7 +399,7 @@ impl Writer {
             if let Some((segment, end)) = sealed {
                 root.seal(segment, end);
             }
-            put_out(root, out);
+            root.put_out(out);
             root.log.push(opened(root.epoch + 1));
         });
         match changed {
@@ -420,7 +442,7 @@ impl Writer {
                 if let Some((segment, end)) = sealed {
                     root.seal(segment, end);
                 }
-                put_out(root, out);
+                root.put_out(out);
             });
             if let Err(error) = changed {
                 return Failure::Unknown(error.to_string());
@@ -439,7 +461,7 @@ impl Writer {
 fn failed(faults: &[Fault]) -> impl Iterator<Item = DriveId> + '_ {
     faults
         .iter()
-        .filter(|fault| fault.kind == FaultKind::Failed)
+        .filter(|fault| fault.is_failure())
         .map(|fault| fault.drive)
 }
 
@@ -459,10 +481,4 @@ fn batch_ops(batches: &mut [Queued], first_rev: u64) -> Vec<BatchOps<'_>> {
             ops: &mut batch.ops,
         })
         .collect()
-}
-
-fn put_out(root: &mut crate::embedded::root::Root, out: &[DriveId]) {
-    for member in root.members.iter_mut().filter(|member| out.contains(&member.id)) {
-        member.state = MemberState::Out;
-    }
 }

@@ -13,10 +13,10 @@ use super::tail::pending_ops;
 use crate::backend::{Key, ServiceState};
 use crate::embedded::core::{Shared, nonce};
 use crate::embedded::damage_log::DamageLog;
-use crate::embedded::drive::{DriveOptions, holds_anything};
+use crate::embedded::drive::{Drive, DriveOptions, holds_anything};
 use crate::embedded::erasure::{Codec, Codecs, Geometry};
 use crate::embedded::id::DriveId;
-use crate::embedded::log::{BatchOps, Head, NewSegment, PendingOp, RecordFacts, write_new_segment};
+use crate::embedded::log::{BatchOps, Fault, Head, NewSegment, PendingOp, RecordFacts, write_new_segment};
 use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, MemberState, RootKeeper, elect};
 use crate::embedded::segment::{Drives, SegmentReader};
 use crate::embedded::service::Service;
@@ -74,10 +74,11 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
         .map(|d| (Arc::clone(&d.drive), d.next_slot))
         .collect();
     let mut keeper = RootKeeper::new(election.root.clone(), slots);
-    let mut read_only = None;
+    let (mut read_only, mut unfit) = (None, Vec::new());
     if election.majority {
-        if let Err(error) = keeper.change(nonce(), |root| readmit(root, &found.drives)) {
-            read_only = Some(error.to_string());
+        match keeper.change(nonce(), |root| readmit(root, &found.drives)) {
+            Ok(failed) => unfit = failed.into_iter().map(unchanged).collect(),
+            Err(error) => read_only = Some(error.to_string()),
         }
     } else {
         read_only = Some("exactly half of the drives are present".to_owned());
@@ -102,7 +103,7 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
         absent: found.absent,
     };
     if read_only.is_none() {
-        read_only = begin_log(&mut started, &built.end).await?;
+        read_only = begin_log(&mut started, &built.end, unfit).await?;
     }
     if let Some(reason) = read_only {
         serve_read_only(&started, &built.end, reason)?;
@@ -184,17 +185,24 @@ fn readmit(root: &mut crate::embedded::root::Root, drives: &[FoundDrive]) {
     }
 }
 
+/// A drive that is here and did not take a change of the root.
+fn unchanged(drive: DriveId) -> Fault {
+    let error = std::io::Error::other("it did not take a change of the root");
+    Fault::from_io(drive, &error)
+}
+
 /// Writes the kept tail, or nothing, at the head of a new segment and seals the old one. `Some` says why that could
-/// not be done and the store is read-only.
-async fn begin_log(started: &mut Started, end: &LogEnd) -> Result<Option<String>, OpenError> {
+/// not be done and the store is read-only. Drives that fail on the way, and those in `faults`, are out in the root that
+/// names the segment: a drive that cannot be written must not look as if it carried anything.
+async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) -> Result<Option<String>, OpenError> {
     let shared = Arc::clone(&started.shared);
     if let Some(tail) = &end.tail
         && tail.verdict == Verdict::Undecided
     {
         return Ok(Some("too few drives are present to decide the last batch".to_owned()));
     }
-    let (parity, candidates) = shared.log_candidates(&[]);
-    if !shared.writable_without(&[]) {
+    let (parity, candidates) = shared.log_candidates(&faults);
+    if !shared.writable_without(&failed(&faults)) {
         return Ok(Some("too few drives are present to write with full parity".to_owned()));
     }
     let codec = Geometry::for_log(candidates.len(), parity).and_then(|geometry| Codec::new(geometry).ok());
@@ -218,10 +226,15 @@ async fn begin_log(started: &mut Started, end: &LogEnd) -> Result<Option<String>
     let told = facts.clone();
     let sealed = end.committed.map(|position| (position.segment, position.offset));
     let writer = Arc::clone(&shared);
-    let made = tokio::task::spawn_blocking(move || write_head(&writer, epoch, parity, candidates, facts, &mut ops));
-    let Some(new) = made.await.map_err(|e| OpenError::Write(e.to_string()))? else {
+    let before = faults.clone();
+    let made =
+        tokio::task::spawn_blocking(move || write_head(&writer, epoch, (parity, candidates), facts, &mut ops, &before));
+    let (made, more) = made.await.map_err(|e| OpenError::Write(e.to_string()))?;
+    faults.extend(more);
+    let Some(new) = made else {
         return Ok(Some("no new log segment could be written".to_owned()));
     };
+    let out = failed(&faults);
     let opened = LogSegment {
         segment: new.segment.clone(),
         valid_len: None,
@@ -232,11 +245,13 @@ async fn begin_log(started: &mut Started, end: &LogEnd) -> Result<Option<String>
             root.seal(segment, len);
         }
         root.old_members = None;
+        root.put_out(&out);
         root.log.push(opened);
     });
     if let Err(error) = changed {
         return Ok(Some(error.to_string()));
     }
+    leave_out(started, faults);
     shared.table.declare(new.segment.clone());
     shared.table.add_body_bytes(new.segment.id, new.head.body_bytes);
     shared
@@ -248,27 +263,40 @@ async fn begin_log(started: &mut Started, end: &LogEnd) -> Result<Option<String>
     Ok(None)
 }
 
+fn failed(faults: &[Fault]) -> Vec<DriveId> {
+    let failures = faults.iter().filter(|fault| fault.is_failure());
+    failures.map(|fault| fault.drive).collect()
+}
+
+/// The drives that the root now calls out serve nothing; why is told where the missing ones are.
+fn leave_out(started: &mut Started, faults: Vec<Fault>) {
+    for fault in faults.into_iter().filter(Fault::is_failure) {
+        if let Some(drive) = started.shared.drives.get(&fault.drive) {
+            started.absent.push((drive.path().to_owned(), fault.reason));
+        }
+        started.shared.drop_drives(&[fault.drive]);
+    }
+}
+
+/// Writes the head of the new segment; answers also which drives could not take part. `before`: those known already.
 fn write_head(
     shared: &Shared,
     epoch: u64,
-    parity: u8,
-    candidates: Vec<Arc<crate::embedded::drive::Drive>>,
+    (parity, candidates): (u8, Vec<Arc<Drive>>),
     facts: RecordFacts,
     ops: &mut [PendingOp],
-) -> Option<NewSegment> {
+    before: &[Fault],
+) -> (Option<NewSegment>, Vec<Fault>) {
     let head = Head {
         batches: vec![BatchOps { rev: facts.seq, ops }],
         facts,
     };
-    let writable = |faults: &[crate::embedded::log::Fault]| {
-        let out: Vec<DriveId> = faults.iter().map(|fault| fault.drive).collect();
-        shared.writable_without(&out)
-    };
+    let writable = |faults: &[Fault]| shared.writable_without(&[failed(before), failed(faults)].concat());
     let (made, faults) = write_new_segment(shared.store, epoch, parity, candidates, head, writable);
-    for fault in faults {
+    for fault in &faults {
         tracing::warn!(drive = %fault.drive, reason = %fault.reason, "a drive could not take the new log segment");
     }
-    made
+    (made, faults)
 }
 
 /// The tail is shown if it is whole; its keys answer 503 if nobody can tell. Nothing is written.

@@ -103,6 +103,13 @@ impl Root {
         }
     }
 
+    /// Drives that get nothing new until a start finds them well.
+    pub fn put_out(&mut self, out: &[DriveId]) {
+        for member in self.members.iter_mut().filter(|member| out.contains(&member.id)) {
+            member.state = MemberState::Out;
+        }
+    }
+
     /// Order of roots: the higher epoch is newer; the nonce only makes the order total.
     pub fn age(&self) -> (u64, u64) {
         (self.epoch, self.nonce)

@@ -57,12 +57,20 @@ impl WriteError {
         }
     }
 
-    /// The drive that failed.
-    pub fn drive(&self) -> Option<DriveId> {
-        match self {
-            Self::Drive { drive, .. } => Some(*drive),
-            Self::Internal(_) => None,
-        }
+    /// The drive that failed, and its error: none where it is full, slow, already out, or not to blame.
+    pub fn failed_drive(&self) -> Option<(DriveId, &io::Error)> {
+        let Self::Drive { drive, error } = self else {
+            return None;
+        };
+        let not_its_fault = matches!(
+            error.kind(),
+            io::ErrorKind::TimedOut
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::OutOfMemory
+                | io::ErrorKind::ResourceBusy
+                | io::ErrorKind::NotConnected
+        );
+        (!self.is_full() && !not_its_fault).then_some((*drive, error))
     }
 }
 
