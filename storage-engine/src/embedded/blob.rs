@@ -10,6 +10,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::checkpoint_io::present;
 use super::core::Shared;
 use super::erasure::Geometry;
+use super::housekeeping::NoRoom;
 use super::log::{Committer, Fault, choose_drives};
 use super::record::{Body, PartList, SegmentBytes, from_cbor, to_cbor};
 use super::segment::{self, NewSegment, Piece, PutBodyError, SegmentKind, SegmentWriter, WriteError, put_body};
@@ -68,8 +69,11 @@ impl Shared {
             return Err(PutBlobError::Unavailable(reason));
         }
         if self.service.is_full() {
-            return Err(PutBlobError::Full("the drives are below their reserve".into()));
+            self.service.note_refused();
+            return Err(PutBlobError::Full(NoRoom.to_string()));
         }
+        let no_room = |error: NoRoom| PutBlobError::Full(error.to_string());
+        self.take_room_for_body().await.map_err(no_room)?;
         let small_max = match class {
             BlobClass::Object => SMALL_BODY_BYTES_MAX,
             BlobClass::Part => 0,
@@ -81,16 +85,27 @@ impl Shared {
                 None => return Ok(blob(len as u64, StagedBody::Small(concat(head)))),
                 Some(chunk) => {
                     let chunk = chunk.map_err(PutBlobError::Source)?;
+                    self.take_room(chunk.len() as u64).await.map_err(no_room)?;
                     len += chunk.len();
                     head.push(chunk);
                 }
             }
         }
-        let whole: BodySource<'_> = Box::pin(stream::iter(head.into_iter().map(Ok)).chain(source));
+        let rest = source.then(|chunk| async move {
+            let chunk = chunk?;
+            match self.take_room(chunk.len() as u64).await {
+                Ok(()) => Ok(chunk),
+                Err(none) => Err(none.into()),
+            }
+        });
+        let whole: BodySource<'_> = Box::pin(stream::iter(head.into_iter().map(Ok)).chain(rest));
         let body = put_body(whole, || self.extent_writer())
             .await
             .map_err(|error| match error {
-                PutBodyError::Source(error) => PutBlobError::Source(error),
+                PutBodyError::Source(error) => match error.downcast::<NoRoom>() {
+                    Ok(none) => no_room(*none),
+                    Err(error) => PutBlobError::Source(error),
+                },
                 PutBodyError::Write(error) if error.is_full() => PutBlobError::Full(error.to_string()),
                 PutBodyError::Write(error) => {
                     if let (Some(committer), Some((drive, cause))) = (committer, error.failed_drive()) {

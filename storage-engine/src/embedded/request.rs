@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::blob::{Joined, StagedBody};
 use super::core::Shared;
+use super::housekeeping::NoRoom;
 use super::log::{Committer, PendingBody, PendingOp, PendingPut, Queued, SmallBody};
 use super::record::{Body, RowRecord};
 use super::table::Pin;
@@ -230,7 +231,7 @@ impl Shared {
             )
         };
         if self.service.is_full() && batch.ops.iter().any(brings) {
-            return Err(CommitError::Full("the drives are below their reserve".into()));
+            return Err(CommitError::Full(NoRoom.to_string()));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeBounds;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 use tokio::sync::Notify;
@@ -22,6 +22,10 @@ pub struct Service {
     pub restart: Notify,
     restart_wanted: AtomicBool,
     full: AtomicBool,
+    /// Bytes of bodies that may come before the drives' space is looked at again.
+    room: AtomicI64,
+    /// A body was refused for want of room since the last round of housekeeping.
+    refused: AtomicBool,
     /// Log metadata bytes since the newest checkpoint.
     metadata_bytes: AtomicU64,
 }
@@ -36,6 +40,8 @@ impl Service {
             restart: Notify::new(),
             restart_wanted: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            room: AtomicI64::new(0),
+            refused: AtomicBool::new(false),
             metadata_bytes: AtomicU64::new(0),
         }
     }
@@ -132,5 +138,28 @@ impl Service {
 
     pub fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::Release);
+    }
+
+    pub fn set_room(&self, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.room.store(bytes, Ordering::Release);
+    }
+
+    /// Takes bytes of what may still come; `false` if there is not so much left.
+    pub fn spend_room(&self, bytes: u64) -> bool {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let left = |room: i64| room.checked_sub(bytes).filter(|left| *left >= 0);
+        self.room
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, left)
+            .is_ok()
+    }
+
+    pub fn note_refused(&self) {
+        self.refused.store(true, Ordering::Release);
+    }
+
+    /// Whether a body was refused for want of room since this was last asked.
+    pub fn take_refused(&self) -> bool {
+        self.refused.swap(false, Ordering::AcqRel)
     }
 }

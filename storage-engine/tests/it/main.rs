@@ -9,7 +9,10 @@
 mod degraded;
 mod faults;
 mod fixture;
+mod mount_points;
+mod mounts;
 mod power_cut;
 mod red;
 mod restart;
 mod scene;
+mod space;

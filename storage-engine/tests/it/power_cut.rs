@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use storage_engine::embedded::drive::{DriveOptions, Fault, FaultPlan, Operation};
 use storage_engine::embedded::{Embedded, OpenOptions};
 
+use crate::mounts::{run, skip_or_fail};
 use crate::scene::{body, delete, put, read};
 
 const DRIVES: usize = 4;
@@ -76,14 +77,6 @@ async fn child_writes_until_it_is_cut() {
     for writer in writers.collect::<Vec<_>>() {
         writer.await.unwrap();
     }
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// A loop-mounted file system that can lose its power.
@@ -264,18 +257,10 @@ fn cut_repeatedly(cuts: u64, pretend: bool) -> Result<(usize, Vec<String>), Stri
     Ok((acks, violations))
 }
 
-fn skip_or_fail(reason: &str) {
-    assert!(
-        std::env::var_os("CI").is_none(),
-        "power cuts cannot be tested here: {reason}"
-    );
-    eprintln!("SKIPPED: power cuts cannot be tested here: {reason}");
-}
-
 #[test]
 fn ten_power_cuts_lose_nothing_that_was_acknowledged() {
     match cut_repeatedly(10, false) {
-        Err(reason) => skip_or_fail(&reason),
+        Err(reason) => skip_or_fail("power cuts", &reason),
         Ok((acks, violations)) => {
             eprintln!(
                 "10 power cuts, {acks} acknowledgements before them, {} violations",
@@ -290,7 +275,7 @@ fn ten_power_cuts_lose_nothing_that_was_acknowledged() {
 #[test]
 fn a_store_whose_file_syncs_only_pretend_is_caught_by_the_same_cuts() {
     match cut_repeatedly(3, true) {
-        Err(reason) => skip_or_fail(&reason),
+        Err(reason) => skip_or_fail("power cuts", &reason),
         Ok((acks, violations)) => {
             eprintln!("the mutant: {acks} acknowledgements, violations: {violations:?}");
             assert!(

@@ -5,18 +5,18 @@
 mod freeing;
 mod packs;
 mod record_checkpoint;
+mod room;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+pub(super) use self::room::NoRoom;
 use super::checkpoint::Position;
-use super::compact::{
-    Candidate, DriveSpace, DueFacts, FileSystem, Grounds, Reserve, checkpoint_due, compact, pick, reserves,
-};
+use super::compact::{Candidate, DueFacts, Grounds, checkpoint_due, compact, pick};
 use super::core::Shared;
 use super::id::SegmentId;
-use super::log::{Committer, LOG_SEGMENT_BYTES};
+use super::log::Committer;
 use super::supervise::Running;
 use super::table::TableSnapshot;
 
@@ -41,6 +41,8 @@ pub(super) struct Housekeeper {
     newest: Option<Newest>,
     waiting_since: Option<Instant>,
     made_under_pressure: u32,
+    /// Bytes that still waited to be freed at the end of the last round.
+    left_waiting: u64,
     swept: bool,
     compacted: Option<Instant>,
 }
@@ -78,6 +80,7 @@ impl Housekeeper {
             newest: None,
             waiting_since: None,
             made_under_pressure: 0,
+            left_waiting: 0,
             swept: false,
             compacted: None,
         })
@@ -89,18 +92,22 @@ impl Housekeeper {
         let Some(committer) = &running.committer else {
             return Ok(());
         };
-        let (pressure, capacity_bytes) = self.judge_space(shared).await?;
-        if !pressure {
+        let judging = Arc::clone(shared);
+        let judged = tokio::task::spawn_blocking(move || judging.judge_space()).await;
+        let judged = judged.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let pressure = judged.short || shared.service.take_refused();
+        let waiting_bytes = waiting(shared);
+        if !pressure || waiting_bytes > self.left_waiting {
+            // Two checkpoints free what waited when the first was made; what died since then needs two more.
             self.made_under_pressure = 0;
         }
-        let waiting_bytes = waiting_bytes(shared);
         self.waiting_since = (waiting_bytes > 0).then(|| self.waiting_since.unwrap_or_else(Instant::now));
         let facts = DueFacts {
             metadata_bytes: shared.service.metadata_bytes(),
             checkpoint_bytes: self.checkpoint_bytes(shared),
             waiting_bytes,
             waiting_for: self.waiting_since.map(|since| since.elapsed()),
-            capacity_bytes,
+            capacity_bytes: judged.capacity,
             pressure,
             made_under_pressure: self.made_under_pressure,
         };
@@ -110,6 +117,7 @@ impl Housekeeper {
             self.made_under_pressure += u32::from(pressure);
         }
         self.free_dead(shared, committer).await?;
+        self.left_waiting = waiting(shared);
         self.sweep_orphans(shared).await?;
         if pressure || self.compacted.is_none_or(|last| last.elapsed() >= COMPACT_PERIOD) {
             self.compacted = Some(Instant::now());
@@ -129,38 +137,6 @@ impl Housekeeper {
                 .map_or(0, |last| last.piece.len)
         };
         self.newest.as_ref().map_or_else(in_root, |newest| newest.bytes)
-    }
-
-    /// Whether some file system is below its reserve, and the capacity of all. Tells the service.
-    async fn judge_space(&self, shared: &Arc<Shared>) -> Result<(bool, u64), String> {
-        let checkpoint_bytes = self.checkpoint_bytes(shared);
-        let shared = Arc::clone(shared);
-        let look = move || -> Result<(bool, u64), String> {
-            let mut capacity = 0;
-            let mut drives = Vec::new();
-            for drive in shared.present_drives() {
-                // A drive that does not answer is the committer's matter.
-                let (Ok(space), Ok(facts)) = (drive.space(), drive.mount_facts()) else {
-                    continue;
-                };
-                capacity += space.capacity;
-                let holds_index = drive.index_dir().is_dir();
-                drives.push(DriveSpace {
-                    device: facts.device,
-                    free: space.free,
-                    holds_index,
-                });
-            }
-            let reserve = Reserve {
-                checkpoint_shard_bytes: checkpoint_bytes,
-                index_bytes: shared.index.disk_bytes().map_err(|e| e.to_string())?,
-                log_segment_bytes: LOG_SEGMENT_BYTES,
-            };
-            let short = reserves(&drives, &reserve).values().any(FileSystem::is_short);
-            shared.service.set_full(short);
-            Ok((short, capacity))
-        };
-        tokio::task::spawn_blocking(look).await.map_err(|e| e.to_string())?
     }
 
     /// Moves live bodies out of the emptiest segments.
@@ -194,7 +170,7 @@ impl Housekeeper {
 }
 
 /// Bytes of segments that nothing leads into any more and that are still there.
-fn waiting_bytes(shared: &Shared) -> u64 {
+fn waiting(shared: &Shared) -> u64 {
     let open = shared.keeper.lock().root().open_log().map(|log| log.segment.id);
     let stored = shared.table.stored();
     stored
