@@ -356,3 +356,74 @@ async fn a_drive_lost_in_the_middle_of_an_upload_fails_that_upload_and_nothing_e
     put(&store, "large", &body(3, 900_000)).await;
     expect(&store, "large", &body(3, 900_000)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_hangs_does_not_hold_up_a_start_and_counts_as_missing() {
+    for (operation, path) in [
+        (Operation::Read, "data2/.drystone/log"),
+        (Operation::Open, "data2/.drystone/log"),
+        (Operation::Read, "data2/.drystone/root"),
+        (Operation::List, "data2/.drystone/extent"),
+        (Operation::Read, "data2/.drystone/checkpoint"),
+    ] {
+        let rig = Rig::new(4);
+        let mut options = rig.options();
+        options.drive.answer_within = Duration::from_secs(1);
+        let store = rig.scene.try_open(options.clone()).await.unwrap();
+        put(&store, "small", &body(1, 5000)).await;
+        put(&store, "large", &body(2, 400_000)).await;
+        kill(store).await;
+        let _ = std::fs::remove_dir_all(rig.scene.drive(1).join(".drystone/index"));
+        let rule = rig.next(operation, path, u64::MAX, Fault::Hang);
+        let start = Instant::now();
+        let store = rig.scene.try_open(options.clone()).await.unwrap();
+        let waited = start.elapsed();
+        assert!(rig.plan.fired(rule) > 0, "{operation:?} {path} never hung");
+        assert!(waited < Duration::from_secs(10), "{operation:?} {path}: {waited:?}");
+        assert!(
+            !is_read_only(&store) && !is_not_ready(&store),
+            "{:?}",
+            store.health().state
+        );
+        expect(&store, "small", &body(1, 5000)).await;
+        expect(&store, "large", &body(2, 400_000)).await;
+        put(&store, "while", &body(3, 400_000)).await;
+        rig.plan.disarm();
+        rig.plan.release();
+        kill(store).await;
+        let store = rig.scene.try_open(options).await.unwrap();
+        assert_eq!(states(&store), [DriveState::In; 4], "{operation:?} {path}");
+        expect(&store, "while", &body(3, 400_000)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_too_many_drives_hanging_a_start_says_which_are_missed_and_goes_on_when_they_answer() {
+    let rig = Rig::new(4);
+    let mut options = rig.options();
+    options.drive.answer_within = Duration::from_secs(1);
+    let store = rig.scene.try_open(options.clone()).await.unwrap();
+    put(&store, "small", &body(1, 5000)).await;
+    kill(store).await;
+    for n in 1..=3 {
+        rig.next(
+            Operation::Read,
+            &format!("data{n}/.drystone/root"),
+            u64::MAX,
+            Fault::Hang,
+        );
+    }
+    let store = rig.scene.try_open(options).await.unwrap();
+    assert!(is_not_ready(&store));
+    assert!(matches!(read(&store, "small").await, Err(ReadError::Unavailable(_))));
+    let state = format!("{:?}", store.health().state);
+    assert!((1..=3).all(|n| state.contains(&format!("data{n}"))), "{state}");
+    rig.plan.disarm();
+    rig.plan.release();
+    let start = Instant::now();
+    while is_not_ready(&store) {
+        assert!(start.elapsed() < Duration::from_secs(60), "it never went on");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    expect(&store, "small", &body(1, 5000)).await;
+}

@@ -9,6 +9,7 @@
 mod degraded;
 mod faults;
 mod fixture;
+mod identity;
 mod mount_points;
 mod mounts;
 mod power_cut;

@@ -16,6 +16,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use dir_sync::DirectorySyncs;
 pub use faults::{Fault, FaultPlan, FaultRule, Operation};
@@ -23,7 +24,7 @@ use faults::{Seam, named};
 pub use lane::Lane;
 use lane::Lanes;
 pub use mounts::{MountFacts, Space};
-pub use probe::{Probe, holds_anything, mount_facts_at, peek_root_slots, probe};
+pub use probe::{DirectoryId, Probe, directory_id, holds_anything, mount_facts_at, peek_root_slots, probe};
 pub use shard_file::ShardFile;
 pub use shards::ShardListing;
 use shards::Shards;
@@ -48,6 +49,8 @@ pub struct DriveOptions {
     pub bulk_threads: usize,
     /// Threads for reads that clients wait for.
     pub read_threads: usize,
+    /// How long a start waits for an answer of the drive; then it counts as missing.
+    pub answer_within: Duration,
     /// Faults to inject; only tests give one.
     pub faults: Option<Arc<FaultPlan>>,
 }
@@ -57,6 +60,7 @@ impl Default for DriveOptions {
         Self {
             bulk_threads: 3,
             read_threads: 4,
+            answer_within: Duration::from_secs(10),
             faults: None,
         }
     }

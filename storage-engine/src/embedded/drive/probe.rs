@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::faults::Seam;
@@ -33,6 +34,22 @@ pub fn peek_root_slots(path: &Path) -> io::Result<[Option<Vec<u8>>; 2]> {
 /// Whether a directory exists and is not empty.
 pub fn holds_anything(dir: &Path) -> bool {
     std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Which directory a path leads to, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DirectoryId {
+    device: u64,
+    inode: u64,
+}
+
+/// Which directory a path leads to now.
+pub fn directory_id(path: &Path) -> io::Result<DirectoryId> {
+    let found = std::fs::metadata(path)?;
+    Ok(DirectoryId {
+        device: found.dev(),
+        inode: found.ino(),
+    })
 }
 
 /// Facts of the mount a directory is on.

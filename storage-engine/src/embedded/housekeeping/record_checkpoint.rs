@@ -1,6 +1,7 @@
 //! Making the next checkpoint of a running store: where the committer stands, the log since the last one, merge, root.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Housekeeper, Newest};
 use crate::backend::ServiceState;
@@ -8,12 +9,14 @@ use crate::embedded::checkpoint::{CheckpointError, CheckpointRef, LogDelta, Posi
 use crate::embedded::checkpoint_io::{self, NewCheckpoint, Target};
 use crate::embedded::core::Shared;
 use crate::embedded::id::SegmentId;
-use crate::embedded::log::Committer;
+use crate::embedded::log::{Committer, LogDrives};
 use crate::embedded::recovery::replay;
 use crate::embedded::root::{Root, RootError};
 use crate::embedded::segment::Segment;
 use crate::embedded::table::TableSnapshot;
 
+/// How long the log of a drive is waited for; the others have it too.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Checkpoints that are kept.
 const KEPT: usize = 2;
 
@@ -143,7 +146,7 @@ fn compare(shared: &Shared, recounted: &TableSnapshot, counted: &TableSnapshot) 
 
 /// The log between the previous checkpoint and `to`.
 async fn read_delta(shared: &Arc<Shared>, root: Root, from: Position, to: Position) -> Result<LogDelta, String> {
-    let drives: Vec<_> = shared.present_drives().collect();
+    let drives = Arc::new(LogDrives::new(shared.present_drives().collect(), ANSWER_WITHIN));
     let read = move || -> Result<LogDelta, String> {
         let mut delta = LogDelta::default();
         let last = root.log.iter().position(|log| log.segment.id == to.segment);

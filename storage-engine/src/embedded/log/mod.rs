@@ -14,5 +14,5 @@ pub use assemble::{BatchOps, RecordFacts};
 pub use committer::{Committer, LOG_SEGMENT_BYTES, Queued};
 pub use locks::{HeldLocks, KeyLocks};
 pub use pending::{PendingBody, PendingOp, PendingPut, SmallBody};
-pub use reader::{FoundRecord, LogReader};
+pub use reader::{FoundRecord, LogDrives, LogReader};
 pub use reseat::{Head, NewSegment, choose_drives, write_new_segment};

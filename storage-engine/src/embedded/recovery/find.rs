@@ -4,10 +4,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::future::join_all;
+use tokio::sync::oneshot;
+
 use super::adopt::EmptyDirectory;
-use crate::embedded::drive::{Drive, DriveError, DriveOptions, Probe, mount_facts_at, probe};
+use crate::embedded::drive::{
+    DirectoryId, Drive, DriveError, DriveOptions, Probe, directory_id, mount_facts_at, probe,
+};
 use crate::embedded::id::DriveId;
-use crate::embedded::root::{Refusal, RootSlot, decode_slot};
+use crate::embedded::root::{Refusal, RootSlot, decode_slot, is_newer_slot};
 
 /// Why a store cannot be opened, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +28,7 @@ pub enum OpenError {
     /// The path holds something that is not ours; nothing on it was touched.
     #[error("{path} holds {what}; drystone does not touch it. Give an empty directory, or move the data away first")]
     Foreign { path: PathBuf, what: String },
-    #[error("{path} and {other} are the same drive of the store; neither is used")]
+    #[error("{path} and {other} are one directory; give each drive once")]
     Twice { path: PathBuf, other: PathBuf },
     #[error("no drive can be used: {}", .0.join("; "))]
     Unusable(Vec<String>),
@@ -94,72 +99,127 @@ pub struct Found {
     pub drives: Vec<FoundDrive>,
     /// Directories that hold nothing, or a format that never got as far as a root.
     pub empty: Vec<EmptyDirectory>,
+    /// Paths with shard files, but without a root that can be read.
+    pub nameless: Vec<PathBuf>,
     /// Paths that do not exist.
     pub unborn: Vec<PathBuf>,
     /// Paths that cannot be used now, and why.
     pub absent: Vec<(PathBuf, String)>,
 }
 
-/// Looks at every path. Something foreign refuses the whole start; what is merely missing does not.
-pub fn find(paths: &[PathBuf], options: &DriveOptions) -> Result<Found, OpenError> {
+/// What one path holds.
+enum Look {
+    Member(Box<FoundDrive>),
+    Empty(EmptyDirectory),
+    Nameless,
+    Unborn,
+    Foreign(String),
+    Absent(String),
+}
+
+/// Looks at every path, each on a thread of its own: one that does not answer in time is missing. Something foreign
+/// refuses the whole start; what is merely missing does not.
+pub async fn find(paths: &[PathBuf], options: &DriveOptions) -> Result<Found, OpenError> {
+    let looks = join_all(paths.iter().map(|path| look_in_time(path, options))).await;
     let mut found = Found::default();
-    for path in paths {
-        match probe(path) {
-            Ok(Probe::Foreign(what)) => {
-                return Err(OpenError::Foreign {
-                    path: path.clone(),
-                    what,
-                });
+    let mut places: Vec<(DirectoryId, &PathBuf)> = Vec::new();
+    for (path, (place, look)) in paths.iter().zip(looks) {
+        let before = places
+            .iter()
+            .find(|(known, other)| Some(*known) == place || *other == path);
+        if let Some((_, other)) = before {
+            let (path, other) = (path.clone(), (*other).clone());
+            return Err(OpenError::Twice { path, other });
+        }
+        places.extend(place.map(|place| (place, path)));
+        match look {
+            Look::Member(drive) => found.drives.push(*drive),
+            Look::Empty(directory) => found.empty.push(directory),
+            Look::Nameless => found.nameless.push(path.clone()),
+            Look::Unborn if found.unborn.contains(path) => {
+                let (path, other) = (path.clone(), path.clone());
+                return Err(OpenError::Twice { path, other });
             }
-            Ok(Probe::HoldsRoot) => match open_member(path, options) {
-                Ok(Some(drive)) => found.drives.push(drive),
-                Ok(None) => found.absent.push((path.clone(), "its root cannot be read".into())),
-                Err(DriveError::Locked(_)) => {
-                    found.absent.push((path.clone(), "another process uses it".into()));
-                }
-                Err(error) => found.absent.push((path.clone(), error.to_string())),
-            },
-            Ok(Probe::Empty) => match mount_facts_at(path) {
-                Ok(mount) => found.empty.push(EmptyDirectory {
-                    path: path.clone(),
-                    mount,
-                }),
-                Err(error) => found.absent.push((path.clone(), error.to_string())),
-            },
-            Ok(Probe::RootLost) => found.absent.push((
-                path.clone(),
-                "it holds shard files but no root: a drive that lost its identity, or a first start that was \
-                 interrupted; in the second case remove its .drystone folder"
-                    .into(),
-            )),
-            Ok(Probe::NoSuchPath) => found.unborn.push(path.clone()),
-            Ok(Probe::NotADirectory) => found.absent.push((path.clone(), "it is not a directory".into())),
-            Err(error) => found.absent.push((path.clone(), error.to_string())),
+            Look::Unborn => found.unborn.push(path.clone()),
+            Look::Foreign(what) => {
+                let path = path.clone();
+                return Err(OpenError::Foreign { path, what });
+            }
+            Look::Absent(reason) => found.absent.push((path.clone(), reason)),
         }
     }
     drop_twins(&mut found);
     Ok(found)
 }
 
-fn open_member(path: &Path, options: &DriveOptions) -> Result<Option<FoundDrive>, DriveError> {
+/// Looks at a path, and at which directory it is. What answers too late is let go again.
+async fn look_in_time(path: &Path, options: &DriveOptions) -> (Option<DirectoryId>, Look) {
+    let (send, answer) = oneshot::channel();
+    let (its_path, its_options) = (path.to_owned(), options.clone());
+    let looking = std::thread::Builder::new().name("drive-look".into()).spawn(move || {
+        let place = directory_id(&its_path).ok();
+        drop(send.send((place, look(&its_path, &its_options))));
+    });
+    if let Err(error) = looking {
+        return (None, Look::Absent(error.to_string()));
+    }
+    match tokio::time::timeout(options.answer_within, answer).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(_)) => (None, Look::Absent("looking at it failed; this is a bug".into())),
+        Err(_) => {
+            let reason = format!("it did not answer within {} s", options.answer_within.as_secs());
+            (None, Look::Absent(reason))
+        }
+    }
+}
+
+/// Looks at one path. Blocks.
+fn look(path: &Path, options: &DriveOptions) -> Look {
+    match probe(path) {
+        Ok(Probe::Foreign(what)) => Look::Foreign(what),
+        Ok(Probe::HoldsRoot) => match open_member(path, options) {
+            Ok(look) => look,
+            Err(DriveError::Locked(_)) => Look::Absent("another process uses it".into()),
+            Err(error) => Look::Absent(error.to_string()),
+        },
+        Ok(Probe::Empty) => match mount_facts_at(path) {
+            Ok(mount) => Look::Empty(EmptyDirectory {
+                path: path.to_owned(),
+                mount,
+            }),
+            Err(error) => Look::Absent(error.to_string()),
+        },
+        Ok(Probe::RootLost) => Look::Nameless,
+        Ok(Probe::NoSuchPath) => Look::Unborn,
+        Ok(Probe::NotADirectory) => Look::Absent("it is not a directory".into()),
+        Err(error) => Look::Absent(error.to_string()),
+    }
+}
+
+fn open_member(path: &Path, options: &DriveOptions) -> Result<Look, DriveError> {
     let drive = Drive::open_with(path, false, options.clone())?;
     let slots = drive.read_root_slots().map_err(|error| DriveError::Io {
         path: path.to_owned(),
         error,
     })?;
+    if slots.iter().flatten().any(|bytes| is_newer_slot(bytes)) {
+        return Ok(Look::Absent("a newer version of drystone wrote its root".into()));
+    }
     let newest = slots
         .iter()
         .enumerate()
         .filter_map(|(n, bytes)| Some((n, decode_slot(bytes.as_deref()?).ok()?)))
         .max_by_key(|(_, slot)| slot.root.age());
-    let Some((n, slot)) = newest else { return Ok(None) };
+    let Some((n, slot)) = newest else {
+        return Ok(Look::Nameless);
+    };
     drive.set_id(slot.drive);
-    Ok(Some(FoundDrive {
+    Ok(Look::Member(Box::new(FoundDrive {
         drive: Arc::new(drive),
         path: path.to_owned(),
         slot,
         next_slot: 1 - n,
-    }))
+    })))
 }
 
 /// Two paths with one drive id: one is a copy, and nobody can say which. Neither is used.

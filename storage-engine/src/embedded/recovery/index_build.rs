@@ -13,6 +13,7 @@ use crate::embedded::core::apply;
 use crate::embedded::drive::Drive;
 use crate::embedded::frame::SHARD_HEADER_BYTES;
 use crate::embedded::index::{Index, IndexError, IndexOptions, Marker};
+use crate::embedded::log::LogDrives;
 use crate::embedded::record::RowRecord;
 use crate::embedded::root::Root;
 use crate::embedded::segment::SegmentReader;
@@ -45,6 +46,7 @@ pub async fn build(
         .clone()
         .or_else(under_drive)
         .ok_or(OpenError::NoDrives)?;
+    let drives = Arc::new(LogDrives::new(drives, options.drive.answer_within));
     if let Some(built) = reuse(&dir, root, &drives).await? {
         return Ok(built);
     }
@@ -63,7 +65,7 @@ pub async fn build(
 }
 
 /// The index of a clean stop: its marker must name this root and this end of the log.
-async fn reuse(dir: &Path, root: &Root, drives: &[Arc<Drive>]) -> Result<Option<Built>, OpenError> {
+async fn reuse(dir: &Path, root: &Root, drives: &Arc<LogDrives>) -> Result<Option<Built>, OpenError> {
     let Some(open) = root.open_log() else { return Ok(None) };
     let start = Position {
         segment: open.segment.id,
@@ -71,7 +73,7 @@ async fn reuse(dir: &Path, root: &Root, drives: &[Arc<Drive>]) -> Result<Option<
         seq: 0,
         epoch: open.epoch,
     };
-    let (dir, root, drives) = (dir.to_owned(), root.clone(), drives.to_vec());
+    let (dir, root, drives) = (dir.to_owned(), root.clone(), Arc::clone(drives));
     let reused = tokio::task::spawn_blocking(move || {
         let end = match replay(&root, &start, &drives, |_, _| Ok(())) {
             Ok(end) => end,
@@ -116,7 +118,7 @@ async fn rebuild(
     dir: &Path,
     root: &Root,
     checkpoint: &CheckpointRef,
-    drives: &[Arc<Drive>],
+    drives: &Arc<LogDrives>,
     reader: &SegmentReader,
 ) -> Result<Built, OpenError> {
     tracing::info!(
@@ -128,7 +130,7 @@ async fn rebuild(
     let table = Arc::new(SegmentTable::from_snapshot(table));
     root.log.iter().for_each(|log| table.declare(log.segment.clone()));
     let (in_replay, counted) = (Arc::clone(&index), Arc::clone(&table));
-    let (root, position, drives) = (root.clone(), checkpoint.position, drives.to_vec());
+    let (root, position, drives) = (root.clone(), checkpoint.position, Arc::clone(drives));
     let replayed = tokio::task::spawn_blocking(move || {
         replay(&root, &position, &drives, |segment, found| {
             let record = &found.record;

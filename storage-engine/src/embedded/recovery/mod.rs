@@ -5,6 +5,7 @@
 mod adopt;
 mod find;
 mod format;
+mod identity;
 mod index_build;
 mod replay;
 mod start;

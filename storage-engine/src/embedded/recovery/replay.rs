@@ -4,10 +4,9 @@
 use std::sync::Arc;
 
 use crate::embedded::checkpoint::Position;
-use crate::embedded::drive::Drive;
 use crate::embedded::frame::SHARD_HEADER_BYTES;
 use crate::embedded::id::SegmentId;
-use crate::embedded::log::{FoundRecord, LogReader};
+use crate::embedded::log::{FoundRecord, LogDrives, LogReader};
 use crate::embedded::root::{LogSegment, Root};
 
 /// Why the log cannot be read to its end.
@@ -70,7 +69,7 @@ fn judge(whole: bool, missing: usize, parity: usize) -> Verdict {
 pub fn replay(
     root: &Root,
     from: &Position,
-    drives: &[Arc<Drive>],
+    drives: &Arc<LogDrives>,
     mut apply: impl FnMut(SegmentId, &FoundRecord) -> Result<(), String>,
 ) -> Result<LogEnd, ReplayError> {
     let first = root

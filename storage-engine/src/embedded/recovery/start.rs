@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::adopt::plan;
 use super::find::{Found, FoundDrive, OpenError, find};
 use super::format::{adopt, format};
+use super::identity;
 use super::index_build::build;
 use super::replay::{LogEnd, Verdict};
 use super::tail::pending_ops;
@@ -58,6 +59,7 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
     let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
     let mut election = elect(&slots)?;
     refuse_gone(&mut found, &election);
+    identity::restore(&options.drive, &mut found, &election);
     replace_missing(options, &mut found, &mut election)?;
     let drives = Arc::new(Drives::default());
     for found in &found.drives {
@@ -113,13 +115,15 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
 
 /// The drives of a store, or of a new one where neither a path nor an index directory knows of any.
 async fn find_or_format(options: &OpenOptions) -> Result<Found, OpenError> {
-    let mut found = find(&options.drives, &options.drive)?;
-    if found.drives.is_empty() && found.absent.is_empty() && !index_knows_a_store(options) {
+    let mut found = find(&options.drives, &options.drive).await?;
+    let nothing = found.drives.is_empty() && found.absent.is_empty() && found.nameless.is_empty();
+    if nothing && !index_knows_a_store(options) {
         found = format(options).await?;
     }
     let missing = |path| (path, "there is no such directory".to_owned());
     found.absent.extend(found.unborn.drain(..).map(missing));
     if found.drives.is_empty() {
+        found.absent.extend(identity::leave_nameless(&mut found.nameless));
         let reason = |(path, why): &(PathBuf, String)| format!("{}: {why}", path.display());
         return Err(OpenError::Unusable(found.absent.iter().map(reason).collect()));
     }

@@ -9,4 +9,6 @@ pub use elect::{Election, Refusal, elect};
 pub use keeper::{RootError, RootKeeper};
 #[cfg(test)]
 pub use state::tests as tests_support;
-pub use state::{LogSegment, MEMBERS_MAX, Member, MemberState, Root, RootSlot, decode_slot, encode_slot};
+pub use state::{
+    LogSegment, MEMBERS_MAX, Member, MemberState, Root, RootSlot, decode_slot, encode_slot, is_newer_slot,
+};

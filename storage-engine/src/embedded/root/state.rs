@@ -184,6 +184,16 @@ pub fn decode_slot(bytes: &[u8]) -> Result<RootSlot, DecodeError> {
     from_cbor("root slot", payload)
 }
 
+/// Whether this is a whole slot of a version that this program does not know. It must not be written.
+pub fn is_newer_slot(bytes: &[u8]) -> bool {
+    let Some((header, _)) = bytes.split_at_checked(HEADER_BYTES) else {
+        return false;
+    };
+    let field = |at: usize| -> Option<u32> { Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?)) };
+    let sealed = header.get(..8) == Some(MAGIC.as_slice()) && field(20) == header.get(..20).map(crc32fast::hash);
+    sealed && field(8) != Some(VERSION)
+}
+
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -226,6 +236,22 @@ pub mod tests {
         assert_eq!(decode_slot(&bytes).unwrap(), slot);
         bytes.extend_from_slice(b"left over");
         assert_eq!(decode_slot(&bytes).unwrap(), slot);
+    }
+
+    #[test]
+    fn a_slot_of_a_newer_version_is_told_from_a_damaged_one() {
+        let slot = RootSlot {
+            drive: DriveId::from_bytes([1; 16]),
+            root: root(5, 4),
+        };
+        let mut bytes = encode_slot(&slot);
+        assert!(!is_newer_slot(&bytes));
+        bytes[8] = 2;
+        assert!(!is_newer_slot(&bytes), "its checksum does not hold: damage");
+        let crc = crc32fast::hash(&bytes[..20]);
+        bytes[20..24].copy_from_slice(&crc.to_le_bytes());
+        assert!(is_newer_slot(&bytes) && decode_slot(&bytes).is_err());
+        assert!(!is_newer_slot(&bytes[..10]));
     }
 
     #[test]

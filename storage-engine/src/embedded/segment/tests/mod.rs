@@ -127,6 +127,7 @@ fn open(path: &Path, format: bool, faults: Option<Arc<FaultPlan>>) -> Drive {
         bulk_threads: 1,
         read_threads: 1,
         faults,
+        ..DriveOptions::default()
     };
     Drive::open_with(path, format, options).unwrap()
 }
