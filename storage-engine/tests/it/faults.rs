@@ -427,3 +427,30 @@ async fn with_too_many_drives_hanging_a_start_says_which_are_missed_and_goes_on_
     }
     expect(&store, "small", &body(1, 5000)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drive_folder_that_went_away_is_left_out_and_none_is_made_in_its_place() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "large", &body(1, 900_000)).await;
+    rig.scene.remove(2);
+    let refused = try_put(&store, "large", &body(2, 900_000)).await;
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
+    for _ in 0..100 {
+        if states(&store)[1] == DriveState::Out {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    expect(&store, "large", &body(1, 900_000)).await;
+    put(&store, "large", &body(3, 900_000)).await;
+    assert!(
+        !rig.scene.drive(2).exists(),
+        "a folder was made where the drive had been"
+    );
+    kill(store).await;
+    rig.scene.bring_back(2);
+    let store = rig.open().await;
+    assert_eq!(states(&store), [DriveState::In; 4]);
+    expect(&store, "large", &body(3, 900_000)).await;
+}

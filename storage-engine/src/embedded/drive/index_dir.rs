@@ -22,18 +22,24 @@ pub struct FileFacts {
 }
 
 /// Makes a directory and those above it; durable when it returns.
-pub fn make_dir(dir: &Path) -> io::Result<()> {
+pub fn make_dirs(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
     if let Some(parent) = parent_of(dir) {
-        make_dir(parent)?;
-        match fs::create_dir(dir) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            Ok(()) | Err(_) => sync_dir(parent)?,
-        }
+        make_dirs(parent)?;
     }
-    Ok(())
+    make_dir(dir)
+}
+
+/// Makes one directory where the one above it is; durable when it returns. Where a drive went away none is made in its
+/// place.
+pub fn make_dir(dir: &Path) -> io::Result<()> {
+    let Some(parent) = parent_of(dir) else { return Ok(()) };
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        Ok(()) | Err(_) => sync_dir(parent),
+    }
 }
 
 /// Syncs every file and directory of a tree, and the directory that names it.
@@ -230,7 +236,7 @@ mod tests {
     fn an_inventory_sees_a_changed_byte_a_cut_a_new_and_a_missing_file() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("a/b");
-        make_dir(&root.join("blobs")).unwrap();
+        make_dirs(&root.join("blobs")).unwrap();
         fs::write(root.join("db"), b"0123456789").unwrap();
         fs::write(root.join("blobs/1"), b"x").unwrap();
         sync_tree(&root).unwrap();

@@ -112,7 +112,7 @@ impl Drive {
         let folder = path.join(FOLDER);
         if format {
             for dir in [LOG_DIR, EXTENT_DIR, CHECKPOINT_DIR] {
-                index_dir::make_dir(&folder.join(dir)).map_err(failed)?;
+                index_dir::make_dirs(&folder.join(dir)).map_err(failed)?;
             }
         } else if !folder.is_dir() {
             return Err(DriveError::NotFormatted(path.to_owned()));

@@ -25,7 +25,7 @@ impl Index {
         options: IndexOptions,
     ) -> Result<Option<(Self, TableSnapshot)>, IndexError> {
         let failed = |e: io::Error| IndexError::Failed(format!("{}: {e}", dir.display()));
-        index_dir::make_dir(dir).map_err(failed)?;
+        index_dir::make_dirs(dir).map_err(failed)?;
         let opened = match usable(dir, expected) {
             Ok(file) => {
                 index_dir::remove_durably(&dir.join(MARKER_NAME)).map_err(failed)?;

@@ -91,7 +91,7 @@ impl Index {
     /// Makes an empty index in `dir`; whatever index was there is set aside and removed in the background.
     pub fn create(dir: &Path, options: IndexOptions) -> Result<Self, IndexError> {
         let make = || -> std::io::Result<()> {
-            index_dir::make_dir(dir)?;
+            index_dir::make_dirs(dir)?;
             clean_stop::discard(dir)
         };
         make().map_err(|e| IndexError::Failed(format!("{}: {e}", dir.display())))?;

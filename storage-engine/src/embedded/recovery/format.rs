@@ -11,7 +11,7 @@ use crate::embedded::checkpoint::{LogDelta, Position};
 use crate::embedded::checkpoint_io::{self, Target};
 use crate::embedded::core::nonce;
 use crate::embedded::damage_log::DamageLog;
-use crate::embedded::drive::index_dir::make_dir;
+use crate::embedded::drive::index_dir::make_dirs;
 use crate::embedded::drive::{Drive, DriveError};
 use crate::embedded::erasure::default_parity;
 use crate::embedded::id::{DriveId, StoreId};
@@ -25,7 +25,7 @@ const FIRST_EPOCH: u64 = 1;
 /// Opens an empty directory as a drive with a new id.
 fn new_drive(options: &OpenOptions, path: &Path) -> Result<(Arc<Drive>, Member), OpenError> {
     let failed = |e: std::io::Error| OpenError::making(path, &e);
-    make_dir(path).map_err(failed)?;
+    make_dirs(path).map_err(failed)?;
     let drive = Drive::open_with(path, true, options.drive.clone()).map_err(|error| match error {
         DriveError::Io { error, .. } => failed(error),
         DriveError::Locked(_) | DriveError::NotFormatted(_) => OpenError::Drive {
