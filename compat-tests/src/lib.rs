@@ -5,8 +5,10 @@
 pub mod bench;
 pub mod cache;
 pub mod clients;
+pub mod mounts;
 pub mod process;
 pub mod s3;
 pub mod server;
 pub mod sign;
 pub mod tree;
+pub mod upload;

@@ -91,6 +91,12 @@ impl Target {
             .context("building a request")
     }
 
+    /// The path and query of a link that is good for ten minutes; `path` is not yet encoded.
+    #[must_use]
+    pub fn link(&self, method: &str, path: &str) -> String {
+        self.signer.link(method, &encode(path, true), &self.authority, 600)
+    }
+
     /// A fresh connection.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Signature Version 4 for the load generator and the crash tests: header signing only, with the signing key derived once a day.
+//! Signature Version 4 for the load generator and the crash tests, in the header and in a link, with the signing key derived once a day.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
@@ -72,6 +72,27 @@ impl Signer {
             "{}\n{}\n{}\nhost:{}\nx-amz-content-sha256:{}\nx-amz-date:{}\n\n{names}\n{}",
             what.method, what.path, what.query, what.host, what.payload, self.moment, what.payload
         );
+        let signature = self.signature(&canonical);
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={names}, Signature={signature}",
+            self.access, self.scope
+        )
+    }
+
+    /// The path and query of a link that anybody may use for `seconds` with any body.
+    #[must_use]
+    pub fn link(&self, method: &str, path: &str, host: &str, seconds: u32) -> String {
+        let query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={}&X-Amz-Expires={seconds}\
+             &X-Amz-SignedHeaders=host",
+            encode(&format!("{}/{}", self.access, self.scope), false),
+            self.moment
+        );
+        let canonical = format!("{method}\n{path}\n{query}\nhost:{host}\n\nhost\n{UNSIGNED}");
+        format!("{path}?{query}&X-Amz-Signature={}", self.signature(&canonical))
+    }
+
+    fn signature(&self, canonical: &str) -> String {
         let text = format!(
             "AWS4-HMAC-SHA256\n{}\n{}\n{}",
             self.moment,
@@ -79,11 +100,7 @@ impl Signer {
             sha256_hex(canonical.as_bytes())
         );
         let signature = sign(&self.key, text.as_bytes());
-        let signature = hex_simd::encode_to_string(signature.as_ref(), hex_simd::AsciiCase::Lower);
-        format!(
-            "AWS4-HMAC-SHA256 Credential={}/{}, SignedHeaders={names}, Signature={signature}",
-            self.access, self.scope
-        )
+        hex_simd::encode_to_string(signature.as_ref(), hex_simd::AsciiCase::Lower)
     }
 }
 
@@ -125,6 +142,20 @@ mod tests {
         });
         let expected = "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7";
         assert!(header.ends_with(&format!("Signature={expected}")), "{header}");
+    }
+
+    #[test]
+    fn the_published_link_example_has_the_published_signature() {
+        // "Authenticating Requests: Using Query Parameters" of the same documentation.
+        let signer = Signer::new(
+            "AKIAIOSFODNN7EXAMPLE",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "us-east-1",
+            datetime!(2013-05-24 00:00 UTC),
+        );
+        let link = signer.link("GET", "/test.txt", "examplebucket.s3.amazonaws.com", 86_400);
+        let expected = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
+        assert!(link.ends_with(&format!("X-Amz-Signature={expected}")), "{link}");
     }
 
     #[test]

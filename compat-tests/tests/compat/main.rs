@@ -4,6 +4,7 @@
 
 mod aws_cli;
 mod aws_sdk_rust;
+mod drives;
 mod mc;
 mod rclone;
 mod restic;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use compat_tests::clients::{Client, in_ci};
+use compat_tests::mounts;
 use libtest_mimic::{Arguments, Failed, Trial};
 use stage::{Needs, Test};
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         .map(|test| {
             let program = match test.needs {
                 Needs::Nothing => Ok(PathBuf::new()),
+                Needs::Mounts => mounts::missing().map_or(Ok(PathBuf::new()), Err),
                 Needs::Client(client) => clients
                     .get(client.name())
                     .cloned()
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
             let name = test.name;
             Trial::test(name, move || match program {
                 Ok(program) => stage::run_on_stage(&test, &program).map_err(|error| Failed::from(format!("{error:#}"))),
-                Err(why) => Err(Failed::from(format!("the client is missing: {why}"))),
+                Err(why) => Err(Failed::from(format!("what it needs is missing: {why}"))),
             })
             .with_ignored_flag(missing.is_some() && !in_ci())
         })
@@ -72,6 +75,7 @@ fn all() -> Vec<Test> {
         s3cmd::tests(),
         mc::tests(),
         survive::tests(),
+        drives::tests(),
     ]
     .into_iter()
     .flatten()

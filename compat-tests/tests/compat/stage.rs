@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use compat_tests::clients::Client;
 use compat_tests::process::{Output, run, run_any};
 use compat_tests::server::{ACCESS_KEY, SECRET_KEY, Server, Setup, keep_log};
+use tokio::runtime::Runtime;
 
 /// The longest a single command of a client may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(600);
@@ -20,6 +21,8 @@ pub(crate) enum Needs {
     Nothing,
     /// This client.
     Client(Client),
+    /// Loop-mounted images for drives.
+    Mounts,
 }
 
 /// One test: a name, what it needs, and what it does on its stage.
@@ -56,6 +59,14 @@ pub(crate) struct Stage {
     pub(crate) files: PathBuf,
     /// How the server is started.
     pub(crate) setup: Setup,
+}
+
+/// What the suite's own client runs on.
+pub(crate) fn runtime() -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?)
 }
 
 /// Plays a test on a fresh stage; a failure carries the end of the server's log.

@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 use tokio::runtime::Runtime;
 
 use crate::aws_cli::aws;
-use crate::stage::{LIMIT, Stage, Test, good};
+use crate::stage::{LIMIT, Stage, Test, good, runtime};
 
 /// How often the server is killed under load; more by `DRYSTONE_COMPAT_KILLS`.
 const KILLS: u64 = 12;
@@ -32,13 +32,6 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::alone("the_index_is_rebuilt_when_removed_old_or_cut", index_is_disposable),
         Test::alone("nothing_acknowledged_is_lost_by_kill_9_under_load", killed_under_load),
     ]
-}
-
-fn runtime() -> Result<Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?)
 }
 
 fn two_drives_removed(stage: &mut Stage) -> Result<()> {
