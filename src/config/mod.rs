@@ -9,6 +9,7 @@ pub mod client;
 pub mod credentials;
 mod ellipses;
 mod error;
+mod origins;
 mod secret;
 mod values;
 mod vars;
@@ -21,6 +22,7 @@ use storage_engine::store::name::BucketName;
 pub use address::{AddressError, ListenAddress};
 pub use ellipses::{EXPANSION_MAX, EllipsesError, expand};
 pub use error::ConfigError;
+pub use origins::Origins;
 pub use secret::Secret;
 pub use vars::{ReadFile, Vars};
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub default_buckets: Vec<BucketName>,
     /// The address under which clients reach the server through a proxy.
     pub server_url: Option<String>,
+    /// Whose pages may use the store from a browser.
+    pub origins: Origins,
     pub limits: Limits,
     /// Metrics without a token.
     pub metrics_public: bool,
@@ -170,6 +174,10 @@ impl Config {
             server_url: setting("SERVER_URL")?
                 .map(|text| values::server_url(&text))
                 .transpose()?,
+            origins: setting("API_CORS_ALLOW_ORIGIN")?
+                .map(|text| Origins::parse(&text))
+                .transpose()?
+                .unwrap_or(Origins::Any),
             limits: limits(&setting)?,
             metrics_public: setting("PROMETHEUS_AUTH_TYPE")?
                 .map(|text| values::metrics_public(&text))

@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use super::body::{self, Body, RequestBody};
 use super::connection::Activity;
+use super::cors::Cors;
 use super::error::Refusal;
 use super::health::Probe;
 use super::host::{Hosts, Style};
@@ -40,9 +41,14 @@ pub struct Service {
     pub s3: Arc<Front>,
 }
 
+/// Marks the answer of a path of the server's own: pages of other origins have no business there.
+#[derive(Clone, Copy)]
+struct OwnPath;
+
 /// Answers every request of the main listener.
 pub struct Edge {
     hosts: Hosts,
+    cors: Cors,
     pace: Pace,
     limits: Limits,
     turns: Option<Arc<Semaphore>>,
@@ -57,6 +63,7 @@ impl Edge {
     pub fn new(config: &Config, metrics: Arc<Metrics>, pace: Pace, seed: u64) -> Self {
         Self {
             hosts: Hosts::new(config.domains.clone(), config.server_url.as_deref()),
+            cors: Cors::new(config.origins.clone()),
             pace,
             limits: config.limits,
             turns: config
@@ -102,6 +109,7 @@ impl Edge {
         let span = tracing::info_span!("request", %id);
         // Not the query: it may carry a signature or a session token.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let page = self.cors.page(request.headers());
 
         let answering = AssertUnwindSafe(self.route(request, id))
             .catch_unwind()
@@ -115,6 +123,9 @@ impl Edge {
             }
         };
         self.finish(&mut response, id);
+        if response.extensions().get::<OwnPath>().is_none() {
+            self.cors.open(&page, response.headers_mut());
+        }
         let status = response.status();
         meter.answered(status);
         // A probe that is told "not yet" is no trouble, and it asks again every few seconds.
@@ -164,9 +175,13 @@ impl Edge {
             return alone(self.refuse(Refusal::BadHost, &path, id));
         };
         if style == Style::Path
-            && let Some(own) = self.own_path(&head.method, &head.uri, id)
+            && let Some(mut own) = self.own_path(&head.method, &head.uri, id)
         {
+            own.extensions_mut().insert(OwnPath);
             return alone(own);
+        }
+        if let Some(allowed) = self.cors.preflight(&head.method, &head.headers) {
+            return alone(allowed);
         }
         let Some(service) = self.service.load_full() else {
             return alone(self.refuse(Refusal::Starting, &path, id));

@@ -6,6 +6,7 @@
 pub mod body;
 pub mod connection;
 pub mod console;
+mod cors;
 pub mod edge;
 pub mod error;
 pub mod health;

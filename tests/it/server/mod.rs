@@ -8,6 +8,7 @@
 
 mod bad_clients;
 mod binary;
+mod cors;
 mod docker;
 mod lifecycle;
 mod paths;

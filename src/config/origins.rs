@@ -1,0 +1,129 @@
+//! Origins of web pages that may use the store from a browser, as `MINIO_API_CORS_ALLOW_ORIGIN` names them. Pure.
+
+use super::ConfigError;
+
+/// Whose pages may read answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origins {
+    /// Every page's. What a request may do is still decided by its signature alone.
+    Any,
+    /// Those that match one of these, lower case; `*` stands for any characters.
+    Matching(Vec<String>),
+    Nobody,
+}
+
+impl Origins {
+    /// A list separated by commas: `*`, `https://app.example.net`, `https://*.example.net`; `none` alone is nobody.
+    pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
+        let error = || ConfigError::Value {
+            variable: "MINIO_API_CORS_ALLOW_ORIGIN",
+            value: text.to_owned(),
+            expected: "'*', 'none', or a list of origins such as https://app.example.net, without a path or a slash at \
+                       the end",
+        };
+        let parts: Vec<String> = text.split(',').map(|part| part.trim().to_ascii_lowercase()).collect();
+        if parts.iter().any(|part| part == "*") {
+            return Ok(Self::Any);
+        }
+        if parts == ["none"] {
+            return Ok(Self::Nobody);
+        }
+        if parts.iter().all(|part| is_origin(part)) {
+            return Ok(Self::Matching(parts));
+        }
+        Err(error())
+    }
+
+    /// Whether a page of this origin, as its browser writes it, is one of them.
+    pub fn allow(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Matching(patterns) => patterns
+                .iter()
+                .any(|pattern| matches(pattern, &origin.to_ascii_lowercase())),
+            Self::Nobody => false,
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let in_host =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'*' | b'[' | b']');
+    let in_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'*');
+    !scheme.is_empty() && !host.is_empty() && scheme.bytes().all(in_scheme) && host.bytes().all(in_host)
+}
+
+/// Whether `text` is `pattern` with something, or nothing, in the place of each `*`.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(first) else {
+        return false;
+    };
+    let mut rest = rest;
+    while let Some((piece, after)) = rest.split_once('*') {
+        // The earliest place leaves most for what follows.
+        let Some((_, behind)) = text.split_once(piece) else {
+            return false;
+        };
+        (text, rest) = (behind, after);
+    }
+    text.ends_with(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_and_matched() {
+        let table = [
+            ("*", "https://a.test", true),
+            ("https://a.test, *", "null", true),
+            ("none", "https://a.test", false),
+            ("https://a.test", "https://a.test", true),
+            ("https://A.test", "HTTPS://a.TEST", true),
+            ("https://a.test", "https://a.test:8443", false),
+            ("https://a.test", "http://a.test", false),
+            ("https://a.test", "null", false),
+            ("https://b.test,https://a.test:8443", "https://a.test:8443", true),
+            ("https://*.test", "https://deep.a.test", true),
+            ("https://*.test", "https://test", false),
+            ("https://*.a.test", "https://a.test.evil.example", false),
+            ("https://*.a.test", "https://evila.test", false),
+            ("http*://*.a.test:*", "https://x.a.test:1", true),
+            ("http*://*.a.test:*", "https://x.b.test:1", false),
+            ("http://[::1]:3000", "http://[::1]:3000", true),
+            ("capacitor://localhost", "capacitor://localhost", true),
+        ];
+        for (setting, origin, allowed) in table {
+            assert_eq!(
+                Origins::parse(setting).unwrap().allow(origin),
+                allowed,
+                "{setting} {origin}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_origin_is_refused() {
+        for bad in [
+            "a.test",
+            "https://a.test/",
+            "https://a.test/page",
+            "https://",
+            "://a",
+            "https://a.test,",
+            "none,https://a.test",
+            "https://a b",
+            "null",
+        ] {
+            let error = Origins::parse(bad).unwrap_err().to_string();
+            assert!(error.contains("MINIO_API_CORS_ALLOW_ORIGIN"), "{bad}: {error}");
+        }
+    }
+}
