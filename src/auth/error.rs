@@ -26,7 +26,10 @@ pub enum AuthError {
         access_key: String,
     },
     /// The request's time is more than 15 minutes away from the server's.
-    #[error("The difference between the request time and the server's time is too large.")]
+    #[error(
+        "The difference between the request time and the server's time is too large: the request says {request_time}, \
+         the server's clock {server_time}."
+    )]
     RequestTimeTooSkewed {
         /// The request's time as presented.
         request_time: String,
@@ -76,7 +79,11 @@ pub enum AuthError {
     #[error("{0}")]
     InvalidArgument(&'static str),
     /// Signature version 2, which is refused for good.
-    #[error("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")]
+    #[error(
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256. This request was \
+         signed with Signature Version 2, which is refused. In boto3 set Config(signature_version='s3v4'); with aws CLI \
+         version 1 run: aws configure set s3.signature_version s3v4"
+    )]
     SignatureVersion2,
     /// A session token that does not belong to the access key, or one that is missing.
     #[error("The provided token is malformed or otherwise invalid.")]

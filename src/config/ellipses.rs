@@ -11,6 +11,8 @@ pub const EXPANSION_MAX: usize = 1_024;
 pub enum EllipsesError {
     #[error("'{0}': braces must hold a range with three dots, such as {{1...4}}")]
     NotARange(String),
+    #[error("'{0}': a brace is opened and not closed; a range is written {{1...4}}")]
+    NotClosed(String),
     #[error("'{0}': the range runs backwards")]
     Backwards(String),
     #[error("'{0}' names more than {EXPANSION_MAX} drives")]
@@ -30,7 +32,7 @@ pub fn expand(argument: &str) -> Result<Vec<String>, EllipsesError> {
             return Ok(expanded);
         };
         let Some((range, after)) = tail.split_once('}') else {
-            return Err(EllipsesError::NotARange(argument.to_owned()));
+            return Err(EllipsesError::NotClosed(argument.to_owned()));
         };
         if before.contains('}') || range.contains('{') {
             return Err(EllipsesError::NotARange(argument.to_owned()));
@@ -126,7 +128,6 @@ mod tests {
         for bad in [
             "/d{1..4}",
             "/d{1,2}",
-            "/d{",
             "/d}",
             "/d{}",
             "/d{1...}",
@@ -135,6 +136,9 @@ mod tests {
             "/d{x...z}",
         ] {
             assert_eq!(expand(bad), Err(EllipsesError::NotARange(bad.to_owned())), "{bad}");
+        }
+        for open in ["/d{", "/d{1...4"] {
+            assert_eq!(expand(open), Err(EllipsesError::NotClosed(open.to_owned())), "{open}");
         }
         assert_eq!(
             expand("/d{4...1}"),

@@ -32,8 +32,8 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("{address} is taken by another program; stop it, or choose another port with --address")]
-    Taken { address: String },
+    #[error("{address} is taken by another program; stop it, or choose another port with {option}")]
+    Taken { address: String, option: &'static str },
     #[error("not allowed to listen on {address}; ports below 1024 need root or CAP_NET_BIND_SERVICE")]
     NotAllowed { address: String },
     #[error("cannot listen on {address}: {source}")]
@@ -41,19 +41,20 @@ pub enum BindError {
 }
 
 impl BindError {
-    fn new(address: &ListenAddress, source: io::Error) -> Self {
+    fn new(address: &ListenAddress, option: &'static str, source: io::Error) -> Self {
         let address = address.to_string();
         match source.kind() {
-            io::ErrorKind::AddrInUse => Self::Taken { address },
+            io::ErrorKind::AddrInUse => Self::Taken { address, option },
             io::ErrorKind::PermissionDenied => Self::NotAllowed { address },
             _ => Self::Other { address, source },
         }
     }
 }
 
-/// Listens on every address that `address` stands for; at least one when this returns `Ok`.
-pub async fn bind(address: &ListenAddress) -> Result<Vec<TcpListener>, BindError> {
-    let error = |source| BindError::new(address, source);
+/// Listens on every address that `address` stands for; at least one when this returns `Ok`. `option` is how the operator
+/// chooses another.
+pub async fn bind(address: &ListenAddress, option: &'static str) -> Result<Vec<TcpListener>, BindError> {
+    let error = |source| BindError::new(address, option, source);
     let Some(host) = address.host() else {
         // One socket for both families where the machine has IPv6.
         return match TcpListener::bind(("::", address.port())).await {

@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{Error as PemError, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 const CERTIFICATE_FILE: &str = "public.crt";
@@ -27,6 +27,12 @@ pub enum TlsError {
     OneMissing { present: PathBuf, missing: PathBuf },
     #[error("cannot read '{}': {reason}", path.display())]
     Read { path: PathBuf, reason: String },
+    #[error(
+        "'{}' does not belong to '{}': put the key there that the certificate was made for",
+        folder.join(KEY_FILE).display(),
+        folder.join(CERTIFICATE_FILE).display()
+    )]
+    Mismatch { folder: PathBuf },
     #[error("the certificate and key in '{}' cannot be used: {source}", folder.display())]
     Unusable { folder: PathBuf, source: rustls::Error },
 }
@@ -152,11 +158,22 @@ fn load(folder: &Path) -> Result<CertifiedKey, TlsError> {
         return Err(unreadable(CERTIFICATE_FILE, "it holds no certificate".into()));
     }
     let key_text = zeroize::Zeroizing::new(read(KEY_FILE)?);
-    let key = PrivateKeyDer::from_pem_slice(&key_text).map_err(|error| unreadable(KEY_FILE, error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(&key_text).map_err(|error| {
+        let reason = match error {
+            PemError::NoItemsFound => "it holds no private key in PEM that can be used; one with a passphrase cannot: \
+                                       take it off with 'openssl pkey -in FILE -out private.key'"
+                .to_owned(),
+            other => other.to_string(),
+        };
+        unreadable(KEY_FILE, reason)
+    })?;
     // Checks that the key is the certificate's.
-    CertifiedKey::from_der(chain, key, &default_provider()).map_err(|source| TlsError::Unusable {
-        folder: folder.to_owned(),
-        source,
+    CertifiedKey::from_der(chain, key, &default_provider()).map_err(|source| {
+        let folder = folder.to_owned();
+        match source {
+            rustls::Error::InconsistentKeys(_) => TlsError::Mismatch { folder },
+            source => TlsError::Unusable { folder, source },
+        }
     })
 }
 
@@ -199,7 +216,20 @@ mod tests {
         let other = rcgen::generate_simple_self_signed(vec!["other.test".to_owned()]).unwrap();
         std::fs::write(folder.path().join(KEY_FILE), other.signing_key.serialize_pem()).unwrap();
         let error = Certificates::find(&[folder.path().to_owned()]).unwrap_err();
-        assert!(matches!(error, TlsError::Unusable { .. }), "{error}");
+        assert!(matches!(error, TlsError::Mismatch { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_key_with_a_passphrase_is_refused_with_the_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        write_pair(folder.path(), "one.test");
+        let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIBvTBXBgkq\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        std::fs::write(folder.path().join(KEY_FILE), locked).unwrap();
+        let error = Certificates::find(&[folder.path().to_owned()]).unwrap_err().to_string();
+        assert!(
+            error.contains("passphrase") && error.contains("openssl pkey"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -177,7 +177,10 @@ impl From<Fault> for Failure {
             }
             Fault::Unavailable(_) => {
                 tracing::warn!(%fault, "the store is unavailable");
-                Code::SLOW_DOWN.into()
+                // The code is the one SDKs wait and try again for; the words are for the person who reads them.
+                let message = "The store cannot do this at the moment: it is read-only, or too few drives can be \
+                               reached. The server's log has the reason. Please try again later.";
+                Failure::because(Code::SLOW_DOWN, message)
             }
             Fault::Unknown(_) => {
                 tracing::error!(%fault, "the outcome of a write is unknown");

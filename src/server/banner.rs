@@ -60,7 +60,13 @@ impl Banner<'_> {
     pub(super) fn text(&self) -> String {
         let mut text = format!("Drystone {}\n", env!("CARGO_PKG_VERSION"));
         let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<9} {value}\n"));
-        line("S3", &self.endpoints().join("  "));
+        let every = self.addresses.iter().any(|address| address.ip().is_unspecified());
+        let others = if every {
+            "  (and every other address of this machine)"
+        } else {
+            ""
+        };
+        line("S3", &format!("{}{others}", self.endpoints().join("  ")));
         if !self.console.is_empty() {
             let urls: Vec<String> = self.console.iter().map(|address| url("http", *address)).collect();
             line("Console", &format!("{}  (not built yet)", urls.join("  ")));
@@ -76,7 +82,11 @@ impl Banner<'_> {
     }
 }
 
+/// A URL that can be pasted: every address of the machine is told by one of them.
 fn url(scheme: &str, address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        return format!("{scheme}://127.0.0.1:{}", address.port());
+    }
     format!("{scheme}://{address}")
 }
 
@@ -114,6 +124,13 @@ mod tests {
             console: &["127.0.0.1:9001".parse().unwrap()],
             health: &health,
         };
+        let everywhere = Banner {
+            addresses: &["[::]:9000".parse().unwrap()],
+            server_url: None,
+            ..banner
+        };
+        let line = "https://127.0.0.1:9000  (and every other address of this machine)\n";
+        assert!(everywhere.text().contains(line), "{}", everywhere.text());
         let text = banner.text();
         for part in [
             "https://store.test  https://127.0.0.1:9000",

@@ -58,6 +58,7 @@ fn explain(error: OpenError) -> EngineError {
         | OpenError::Drive { .. }
         | OpenError::Foreign { .. }
         | OpenError::Twice { .. }
+        | OpenError::Mixed(_)
         | OpenError::Unusable(_)
         | OpenError::Refused(_)
         | OpenError::Parity { .. }

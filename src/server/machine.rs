@@ -51,12 +51,15 @@ pub(super) struct NotWritable {
 }
 
 /// Those of `drives` that cannot be written by this process. A folder that is not there yet counts by the one it
-/// would be made in.
+/// would be made in. What is no folder is the engine's to refuse.
 pub(super) fn not_writable(drives: &[PathBuf]) -> Vec<NotWritable> {
     drives
         .iter()
         .filter_map(|drive| {
             let existing = drive.ancestors().map(or_here).find(|path| path.exists())?;
+            if !existing.is_dir() {
+                return None;
+            }
             let error = access(existing, Access::WRITE_OK | Access::EXEC_OK | Access::READ_OK).err()?;
             let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
             let what = existing.display();

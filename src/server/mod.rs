@@ -148,9 +148,9 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let graceful = Arc::new(GracefulShutdown::new());
 
-        let listeners = bind(&config.address).await?;
+        let listeners = bind(&config.address, "--address").await?;
         let consoles = match &config.console_address {
-            Some(address) => bind(address).await?,
+            Some(address) => bind(address, "--console-address").await?,
             None => Vec::new(),
         };
         let (addresses, console_addresses) = (local_addresses(&listeners), local_addresses(&consoles));
@@ -226,6 +226,15 @@ impl Server {
 
     fn announce(&self, config: &Config) {
         let Some(health) = self.edge.health() else { return };
+        if let Some(wanted) = config.parity.map(usize::from)
+            && health.parity != wanted
+            && !matches!(health.state, ServiceState::NotReady(_))
+        {
+            tracing::warn!(
+                "MINIO_STORAGE_CLASS_STANDARD=EC:{wanted} has no effect: the store was made with EC:{} and keeps it",
+                health.parity
+            );
+        }
         let banner = Banner {
             addresses: &self.addresses,
             tls: self.tls,

@@ -138,7 +138,7 @@ impl Rig {
             s3,
         });
         let connections = Connections::new(config.limits.connections_max, settings.patience, metrics);
-        let listener = bind(&config.address).await.unwrap().remove(0);
+        let listener = bind(&config.address, "--address").await.unwrap().remove(0);
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = watch::channel(false);
         let answering = Arc::clone(&edge);

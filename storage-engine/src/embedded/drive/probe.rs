@@ -79,8 +79,8 @@ fn probe_directory(path: &Path) -> io::Result<Probe> {
         let name = entry?.file_name();
         if name == ".minio.sys" {
             return Ok(Probe::Foreign(
-                "a MinIO drive (.minio.sys): Drystone cannot read its format; start with empty drives and copy the \
-                 objects over S3"
+                "the data of a MinIO (.minio.sys), whose format Drystone cannot read: start with empty drives and copy \
+                 the objects over S3, while both run"
                     .into(),
             ));
         }
@@ -97,7 +97,7 @@ fn probe_directory(path: &Path) -> io::Result<Probe> {
 }
 
 fn shown(name: &OsString) -> String {
-    format!("the directory is not empty: it holds {:?}", name.to_string_lossy())
+    format!("{:?} and is no drive of a store", name.to_string_lossy())
 }
 
 fn probe_folder(folder: &Path) -> io::Result<Probe> {

@@ -30,6 +30,9 @@ pub enum OpenError {
     Foreign { path: PathBuf, what: String },
     #[error("{path} and {other} are one directory; give each drive once")]
     Twice { path: PathBuf, other: PathBuf },
+    /// Each entry: where drives of one store are, and its id.
+    #[error("drives of different stores were given together; give those of one store: {}", .0.join("; "))]
+    Mixed(Vec<String>),
     #[error("no drive can be used: {}", .0.join("; "))]
     Unusable(Vec<String>),
     #[error("{0}")]
@@ -75,6 +78,7 @@ impl OpenError {
             | Self::Drive { .. }
             | Self::Foreign { .. }
             | Self::Twice { .. }
+            | Self::Mixed(_)
             | Self::Refused(Refusal::TwoStores(_))
             | Self::Parity { .. }
             | Self::TooMany(_)

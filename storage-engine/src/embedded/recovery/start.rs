@@ -18,7 +18,7 @@ use crate::embedded::drive::{Drive, DriveOptions, holds_anything};
 use crate::embedded::erasure::{Codec, Codecs, Geometry};
 use crate::embedded::id::DriveId;
 use crate::embedded::log::{BatchOps, Fault, Head, NewSegment, PendingOp, RecordFacts, write_new_segment};
-use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, MemberState, RootKeeper, elect};
+use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, MemberState, Refusal, RootKeeper, elect};
 use crate::embedded::segment::{Drives, SegmentReader};
 use crate::embedded::service::Service;
 
@@ -57,7 +57,7 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
     crate::embedded::erasure::cpu_supported().map_err(OpenError::Cpu)?;
     let mut found = find_or_format(options).await?;
     let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
-    let mut election = elect(&slots)?;
+    let mut election = elect(&slots).map_err(|refusal| with_paths(refusal, &found.drives))?;
     refuse_gone(&mut found, &election);
     identity::restore(&options.drive, &mut found, &election);
     replace_missing(options, &mut found, &mut election)?;
@@ -104,6 +104,7 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
         next_seq: 0,
         absent: found.absent,
     };
+    tell_of_paths_without_a_member(&started);
     if read_only.is_none() {
         read_only = begin_log(&mut started, &built.end, unfit).await?;
     }
@@ -128,6 +129,19 @@ async fn find_or_format(options: &OpenOptions) -> Result<Found, OpenError> {
         return Err(OpenError::Unusable(found.absent.iter().map(reason).collect()));
     }
     Ok(found)
+}
+
+/// Which path belongs to which store says more than the stores' ids.
+fn with_paths(refusal: Refusal, drives: &[FoundDrive]) -> OpenError {
+    let Refusal::TwoStores(stores) = &refusal else {
+        return refusal.into();
+    };
+    let of_store = |store| {
+        let theirs = drives.iter().filter(|drive| drive.slot.root.store == store);
+        let paths: Vec<String> = theirs.map(|drive| drive.path.display().to_string()).collect();
+        format!("{} of store {store}", paths.join(", "))
+    };
+    OpenError::Mixed(stores.iter().map(|store| of_store(*store)).collect())
 }
 
 /// An index directory outside the drives remembers that a store exists: then empty drives are missing ones.
@@ -265,6 +279,21 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
     started.next_seq = (epoch << 32) + 1;
     started.open = Some(new);
     Ok(None)
+}
+
+/// A path that is in use nowhere and was nobody's before shows in no list of drives: it must not pass unnoticed.
+fn tell_of_paths_without_a_member(started: &Started) {
+    let keeper = started.shared.keeper.lock();
+    let known = |path: &PathBuf| {
+        keeper
+            .root()
+            .members
+            .iter()
+            .any(|member| path.as_os_str() == member.path.as_str())
+    };
+    for (path, reason) in started.absent.iter().filter(|(path, _)| !known(path)) {
+        tracing::warn!(path = %path.display(), %reason, "this path is not used: it belongs to no drive of the store, which keeps the number of drives it was made with");
+    }
 }
 
 fn failed(faults: &[Fault]) -> Vec<DriveId> {
