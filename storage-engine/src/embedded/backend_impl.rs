@@ -186,13 +186,11 @@ impl Backend for Embedded {
                 }
             })
             .collect();
-        let lost = drives.iter().filter(|drive| drive.state != DriveState::In).count();
-        let parity = usize::from(root.parity);
         Health {
             state: shared.service.state(),
             drives,
-            parity,
-            tolerated_losses: parity.saturating_sub(lost),
+            parity: usize::from(root.parity),
+            tolerated_losses: shared.tolerated_losses(),
         }
     }
 }

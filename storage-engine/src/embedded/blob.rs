@@ -122,7 +122,8 @@ impl Shared {
         let too_few = || WriteError::Internal("too few drives are in to write with full parity".into());
         let geometry = Geometry::for_extent(drives.len(), parity).ok_or_else(too_few)?;
         let codec = self
-            .codecs
+            .reader
+            .codecs()
             .get(geometry)
             .map_err(|e| WriteError::Internal(e.to_string()))?;
         let drives = present(choose_drives(&drives, geometry.shards()));

@@ -2,11 +2,11 @@
 //! operations that need several of them. It starts nothing and decides nothing about records.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::drive::Drive;
-use super::erasure::Codecs;
 use super::id::{DriveId, SegmentId, StoreId};
 use super::index::{Index, IndexError, Marker};
 use super::log::{Fault, HeldLocks, KeyLocks};
@@ -14,7 +14,7 @@ use super::record::RowOp;
 use super::root::{MemberState, Root, RootError, RootKeeper};
 use super::segment::{Drives, Segment, SegmentReader};
 use super::service::Service;
-use super::table::{SegmentTable, live_delta};
+use super::table::{SegmentTable, live_delta, spare};
 
 pub struct Shared {
     pub store: StoreId,
@@ -23,11 +23,20 @@ pub struct Shared {
     pub table: SegmentTable,
     pub drives: Arc<Drives>,
     pub reader: SegmentReader,
-    pub codecs: Arc<Codecs>,
     pub keeper: Mutex<RootKeeper>,
     pub locks: Arc<KeyLocks>,
+    tolerated: Mutex<Option<Tolerated>>,
     /// Locks of batches with an unknown outcome: never released, the next start begins without them.
     held: Mutex<Vec<HeldLocks>>,
+}
+
+/// How long an answer of [`Shared::tolerated_losses`] holds while the root stays the same.
+const TOLERATED_FOR: Duration = Duration::from_secs(5);
+
+struct Tolerated {
+    root: (u64, u64),
+    counted: Instant,
+    losses: usize,
 }
 
 /// A random number that tells two roots of one epoch apart.
@@ -63,7 +72,7 @@ impl Shared {
         keeper: RootKeeper,
     ) -> Self {
         let (keeper, held) = (Mutex::new(keeper), Mutex::new(Vec::new()));
-        let codecs = Arc::new(Codecs::default());
+        let tolerated = Mutex::new(None);
         Self {
             store,
             service,
@@ -71,9 +80,9 @@ impl Shared {
             table,
             drives,
             reader,
-            codecs,
             keeper,
             locks: KeyLocks::new(),
+            tolerated,
             held,
         }
     }
@@ -101,6 +110,37 @@ impl Shared {
         let well_count = root.members.iter().filter(|member| well(member.id)).count();
         let parity = usize::from(root.parity);
         root.has_majority(well) && well_count > parity && root.members.len() - well_count <= parity
+    }
+
+    /// Most drives that may be lost with every acknowledged write still readable: what the segment with the fewest
+    /// shards, the checkpoints and the root can bear. A drive that is out is lost already.
+    pub fn tolerated_losses(&self) -> usize {
+        let root = self.keeper.lock().root().clone();
+        let mut known = self.tolerated.lock();
+        if let Some(known) = &*known
+            && known.root == root.age()
+            && known.counted.elapsed() < TOLERATED_FOR
+        {
+            return known.losses;
+        }
+        let out = |id: DriveId| root.member(id).is_none_or(|member| member.state == MemberState::Out);
+        let mut drives = self.drives.present();
+        drives.retain(|on| !out(on.id));
+        let half = root.members.len().div_ceil(2);
+        let checkpoints = root.checkpoints.iter();
+        let checkpoint = checkpoints.map(|checkpoint| spare(&checkpoint.segment, &drives)).max();
+        let bounds = [
+            Some(drives.len().saturating_sub(half)),
+            checkpoint,
+            self.table.spare(&drives),
+        ];
+        let losses = bounds.into_iter().flatten().min().unwrap_or(0);
+        *known = Some(Tolerated {
+            root: root.age(),
+            counted: Instant::now(),
+            losses,
+        });
+        losses
     }
 
     pub fn present_drives(&self) -> impl Iterator<Item = Arc<Drive>> {

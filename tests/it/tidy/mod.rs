@@ -66,10 +66,10 @@ fn sled_is_named_in_one_file() {
             ("compat-tests/Cargo.toml", "[dependencies]\nsled = \"0.34\"\n"),
         ],
         &[
-            ("storage-engine/src/embedded/index/sled.rs", "use sled::Tree;"),
+            ("storage-engine/src/embedded/index/database.rs", "use sled::Tree;"),
             (
                 "storage-engine/src/embedded/index/mod.rs",
-                "mod sled;\npub use self::sled::Index; // not sled::Tree",
+                "mod database;\npub use self::database::Index; // not sled::Tree",
             ),
             ("storage-engine/Cargo.toml", "[dependencies]\nsled.workspace = true\n"),
         ],
@@ -104,7 +104,7 @@ fn engine_file_io_stays_under_drive() {
             ),
             ("storage-engine/src/embedded/root/mod.rs", "use tokio::fs::File;"),
             (
-                "storage-engine/src/embedded/index/sled.rs",
+                "storage-engine/src/embedded/index/database.rs",
                 "use rustix::fs::fdatasync;",
             ),
             (

@@ -10,7 +10,7 @@ pub(crate) const FUNCTION_LINES_MAX: usize = 70;
 pub(crate) const ARCHITECTURE_LINES_MAX: usize = 250;
 
 const FRONTS: [&str; 4] = ["s3", "files", "admin", "console"];
-const SLED_FILE: &str = "storage-engine/src/embedded/index/sled.rs";
+const SLED_FILE: &str = "storage-engine/src/embedded/index/database.rs";
 const DRIVE_FOLDER: &str = "storage-engine/src/embedded/drive";
 const FILE_IO: [&[&str]; 6] = [
     &["std", "fs"],

@@ -23,6 +23,8 @@ pub struct DueFacts {
     /// How long the first of them has been waiting, or has waited since the newest checkpoint.
     pub waiting_for: Option<Duration>,
     pub capacity_bytes: u64,
+    /// The newest checkpoint bears fewer losses of drives than one made now would.
+    pub thin: bool,
     /// Space is below the reserve on some drive.
     pub pressure: bool,
     /// Checkpoints made since the pressure began.
@@ -37,6 +39,8 @@ pub enum DueReason {
     MuchWaits,
     /// Something has waited long.
     WaitsLong,
+    /// A drive that held a shard of the newest checkpoint is gone: a checkpoint is not healed, a new one is made.
+    Thin,
     /// Space is short: two at once, since the log is freed up to the older one.
     Pressure,
 }
@@ -45,6 +49,9 @@ pub enum DueReason {
 pub fn checkpoint_due(facts: &DueFacts) -> Option<DueReason> {
     if facts.pressure && facts.waiting_bytes > 0 && facts.made_under_pressure < 2 {
         return Some(DueReason::Pressure);
+    }
+    if facts.thin {
+        return Some(DueReason::Thin);
     }
     if facts.metadata_bytes > LOG_BYTES_MIN.max(facts.checkpoint_bytes / 2) {
         return Some(DueReason::LogGrew);
@@ -67,6 +74,12 @@ mod tests {
             checkpoint_bytes: 10 << 20,
             ..DueFacts::default()
         }
+    }
+
+    #[test]
+    fn a_checkpoint_that_lost_shards_is_followed_by_a_whole_one() {
+        let facts = DueFacts { thin: true, ..quiet() };
+        assert_eq!(checkpoint_due(&facts), Some(DueReason::Thin));
     }
 
     #[test]

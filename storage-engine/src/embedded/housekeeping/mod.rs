@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 pub(super) use self::room::NoRoom;
 use super::checkpoint::Position;
+use super::checkpoint_io::present;
 use super::compact::{Candidate, DueFacts, Grounds, checkpoint_due, compact, pick};
 use super::core::Shared;
 use super::id::SegmentId;
 use super::log::Committer;
 use super::supervise::Running;
-use super::table::TableSnapshot;
+use super::table::{TableSnapshot, spare};
 
 /// How often the store is looked after.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -108,6 +109,7 @@ impl Housekeeper {
             waiting_bytes,
             waiting_for: self.waiting_since.map(|since| since.elapsed()),
             capacity_bytes: judged.capacity,
+            thin: is_thin(shared),
             pressure,
             made_under_pressure: self.made_under_pressure,
         };
@@ -178,6 +180,15 @@ fn waiting(shared: &Shared) -> u64 {
         .filter(|(id, _, live, _)| *live == 0 && Some(*id) != open)
         .map(|(_, stored, ..)| stored.max(1))
         .sum()
+}
+
+/// Whether the newest checkpoint bears fewer losses of drives than one made now would.
+fn is_thin(shared: &Shared) -> bool {
+    let newest = shared.keeper.lock().root().checkpoints.last().cloned();
+    let (parity, _, drives) = shared.extent_candidates();
+    let parity = usize::from(parity);
+    let drives = present(drives);
+    newest.is_some_and(|newest| drives.len() > parity && spare(&newest.segment, &drives) < parity)
 }
 
 /// Segments that the root names.

@@ -41,7 +41,8 @@ impl CompactStore for PackGround {
         let geometry = Geometry::for_extent(drives.len(), parity).ok_or_else(too_few)?;
         let codec = self
             .shared
-            .codecs
+            .reader
+            .codecs()
             .get(geometry)
             .map_err(|e| CompactError::NoDrives(e.to_string()))?;
         let new = NewSegment {

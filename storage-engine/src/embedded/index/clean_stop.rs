@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::sync::mpsc;
 
+use super::database::Store;
 use super::marker::{self, MarkerFile};
-use super::sled::Store;
 use super::tree::Tree;
 use super::{ASIDE_PREFIX, Index, IndexError, IndexOptions, MARKER_NAME, Marker, TREE_PREFIX};
 use crate::embedded::drive::{holds_anything, index_dir};

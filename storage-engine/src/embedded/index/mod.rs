@@ -3,10 +3,10 @@
 //! anything, and nothing is acknowledged or freed because it alone says so.
 
 mod clean_stop;
+mod database;
 mod marker;
 mod page;
 mod rebuild;
-mod sled;
 mod stored_row;
 mod tree;
 
@@ -18,7 +18,7 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 use parking_lot::RwLock;
 
-use self::sled::{StoreError, Stored};
+use self::database::{StoreError, Stored};
 use self::tree::{Change, Tree};
 use super::drive::index_dir;
 use super::record::{RowOp, RowRecord, to_cbor};

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::sled::StoreError;
+use super::database::StoreError;
 use super::stored_row;
 use crate::backend::{GroupedScan, Key, Page};
 

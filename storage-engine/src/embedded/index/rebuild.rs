@@ -1,8 +1,8 @@
 //! Moving the index into a fresh database while it is in use, since sled's files only grow. Rows are copied page by
 //! page; changes to what is copied already go to both. It never blocks readers longer than one small page.
 
+use super::database::StoreError;
 use super::page;
-use super::sled::StoreError;
 use super::tree::{Change, Tree};
 use super::{Index, IndexError, TREE_PREFIX};
 use crate::backend::Key;

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
+use super::database::{Store, StoreError};
 use super::page;
-use super::sled::{Store, StoreError};
 use super::stored_row::parent_len;
 use super::{IndexOptions, IndexStats};
 

@@ -59,6 +59,11 @@ impl SegmentReader {
         }
     }
 
+    /// The codes in use, for writers to share.
+    pub fn codecs(&self) -> &Codecs {
+        &self.inner.codecs
+    }
+
     /// The bytes `range` of a piece, in chunks. Only the shards that hold them are read, two stripes ahead. An error ends
     /// the stream.
     pub fn read_piece(

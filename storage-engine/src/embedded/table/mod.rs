@@ -2,6 +2,8 @@
 //! It owns the counters and the rule what a change of rows does to them; it never decides that a segment is dead and
 //! never takes a file away.
 
+mod tolerance;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use super::index::{Index, IndexError};
 use super::record::{RowOp, RowRecord};
 use super::segment::{Segment, SegmentKind};
 use crate::backend::Key;
+
+pub use self::tolerance::spare;
 
 /// A segment with its counters, as a checkpoint holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
