@@ -148,13 +148,28 @@ impl Connection {
     /// # Errors
     /// When the connection ends before the answer does.
     pub async fn drain(&mut self, request: Request<Full<Bytes>>) -> Result<(StatusCode, u64)> {
+        self.each(request, |_bytes| {}).await
+    }
+
+    /// Sends a request, hands every piece of the answer's body on as it comes, and counts the bytes.
+    ///
+    /// # Errors
+    /// When the connection ends before the answer does.
+    pub async fn each(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        mut take: impl FnMut(&[u8]) + Send,
+    ) -> Result<(StatusCode, u64)> {
         self.sender.ready().await?;
         let answer = self.sender.send_request(request).await?;
         let status = answer.status();
         let mut body = answer.into_body();
         let mut length = 0;
         while let Some(frame) = body.frame().await {
-            length += frame?.data_ref().map_or(0, |data| data.len() as u64);
+            if let Some(data) = frame?.data_ref() {
+                length += data.len() as u64;
+                take(data);
+            }
         }
         Ok((status, length))
     }
@@ -234,7 +249,8 @@ impl Target {
 }
 
 /// The text of the first element `name`.
-fn between<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+#[must_use]
+pub fn between<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("<{name}>"))?;
     Some(rest.split_once(&format!("</{name}>"))?.0)
 }

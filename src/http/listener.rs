@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -25,6 +25,9 @@ use crate::telemetry::metrics::Metrics;
 /// hyper gives up on a head larger than this without an answer of ours; [`super::edge::HEAD_BYTES_MAX`] answers before.
 const READ_BUFFER_BYTES: usize = 128 * 1024;
 const HEADERS_MAX: usize = 256;
+/// Connections that may wait to be accepted; the system takes what it allows of it (`net.core.somaxconn`). Clients that
+/// come in one burst beyond it are reset.
+const BACKLOG: u32 = 65_535;
 const STREAMS_MAX: u32 = 256;
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -51,17 +54,27 @@ impl BindError {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A server that was just stopped leaves connections behind that hold its port for a minute.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Listens on every address that `address` stands for; at least one when this returns `Ok`. `option` is how the operator
 /// chooses another.
 pub async fn bind(address: &ListenAddress, option: &'static str) -> Result<Vec<TcpListener>, BindError> {
     let error = |source| BindError::new(address, option, source);
     let Some(host) = address.host() else {
         // One socket for both families where the machine has IPv6.
-        return match TcpListener::bind(("::", address.port())).await {
+        return match listen((Ipv6Addr::UNSPECIFIED, address.port()).into()) {
             Ok(listener) => Ok(vec![listener]),
             Err(first) if first.kind() == io::ErrorKind::AddrInUse => Err(error(first)),
-            Err(_) => TcpListener::bind(("0.0.0.0", address.port()))
-                .await
+            Err(_) => listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
                 .map(|one| vec![one])
                 .map_err(error),
         };
@@ -75,7 +88,7 @@ pub async fn bind(address: &ListenAddress, option: &'static str) -> Result<Vec<T
             .and_then(|first| first.local_addr().ok())
             .map(|first| first.port());
         let wanted = SocketAddr::new(resolved.ip(), chosen.unwrap_or(resolved.port()));
-        match TcpListener::bind(wanted).await {
+        match listen(wanted) {
             Ok(listener) => listeners.push(listener),
             Err(source) if source.kind() == io::ErrorKind::AddrInUse && chosen.is_none() => return Err(error(source)),
             Err(source) => failed = Some(source),

@@ -13,6 +13,7 @@ mod scripts;
 mod stage;
 mod survive;
 mod tls;
+mod uploads;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -76,6 +77,7 @@ fn all() -> Vec<Test> {
         mc::tests(),
         survive::tests(),
         drives::tests(),
+        uploads::tests(),
     ]
     .into_iter()
     .flatten()

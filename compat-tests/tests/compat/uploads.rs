@@ -1,0 +1,254 @@
+//! Many uploads at once by links, and one that is larger than any memory: both come back byte for byte.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use aws_lc_rs::digest::{self, SHA256};
+use bytes::Bytes;
+use compat_tests::s3::{Payload, Target, between};
+use compat_tests::tree;
+use compat_tests::upload::Upload;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::Full;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use crate::stage::{Stage, Test, runtime};
+
+const LINKS: usize = 2_000;
+const PART_BYTES: usize = 64 << 20;
+/// Length of the large object in parts: 6 GiB, or what `DRYSTONE_COMPAT_PARTS` says.
+const PARTS: usize = 96;
+/// Its length where the temporary folder has no room for it twice over.
+const PARTS_SMALL: usize = 10;
+const ROOM_BYTES: u64 = 20 << 30;
+/// No multiple of a stripe, a part or a page.
+const RANGE_BYTES: u64 = 100_000_007;
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::alone("two_thousand_uploads_at_once_by_links_all_come_back", by_links),
+        Test::alone("a_large_upload_with_a_part_sent_again_comes_back", in_parts),
+    ]
+}
+
+/// The body behind link `number`: mostly small, some as large as what leaves the log.
+fn linked(number: usize) -> Bytes {
+    let length = match number % 100 {
+        7 => 1_500_000,
+        50 => 0,
+        other => other * 197,
+    };
+    tree::bytes(number as u64, length).into()
+}
+
+fn by_links(stage: &mut Stage) -> Result<()> {
+    let now = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: now.maximum,
+        maximum: now.maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context("allowing as many open files as there are links")?;
+    let server = stage.start()?;
+    let target = Target::suite(&stage.setup.endpoint())?;
+    let runtime = runtime()?;
+    let took = runtime.block_on(async {
+        target.ask(Method::PUT, "/links", "", Bytes::new()).await?;
+        let all_connected = std::sync::Arc::new(Barrier::new(LINKS));
+        let mut uploads = JoinSet::new();
+        let start = Instant::now();
+        for number in 0..LINKS {
+            let (target, all_connected) = (target.clone(), all_connected.clone());
+            uploads.spawn(async move {
+                let connected = target.connect().await;
+                all_connected.wait().await;
+                let (mut connection, body) = (connected?, linked(number));
+                let put = Request::put(target.link("PUT", &format!("/links/{number}")))
+                    .header(header::HOST, &target.authority)
+                    .header(header::CONTENT_LENGTH, body.len())
+                    .body(Full::new(body))?;
+                let (status, said) = connection.send(put).await.with_context(|| format!("link {number}"))?;
+                let said = String::from_utf8_lossy(&said);
+                ensure!(status == StatusCode::OK, "link {number} answered {status}: {said}");
+                Ok(())
+            });
+        }
+        while let Some(done) = uploads.join_next().await {
+            done??;
+        }
+        let took = start.elapsed();
+        let mut connection = target.connect().await?;
+        for number in 0..LINKS {
+            let get = target.request(
+                Method::GET,
+                &format!("/links/{number}"),
+                "",
+                Bytes::new(),
+                Payload::Signed,
+            )?;
+            let (status, body) = connection.send(get).await?;
+            ensure!(status == StatusCode::OK, "{number} answered {status}");
+            ensure!(
+                body == linked(number),
+                "{number} does not come back: {} bytes",
+                body.len()
+            );
+        }
+        let listed = target.list("links").await?.len();
+        ensure!(listed == LINKS, "{listed} objects are listed");
+        anyhow::Ok(took)
+    })?;
+    println!("{LINKS} uploads at once by links took {:.1} s", took.as_secs_f64());
+    server.stop()
+}
+
+/// The bytes of a part: one block for all, with the part's number on every page.
+fn part(block: &[u8], number: usize) -> Bytes {
+    let mut bytes = block.to_vec();
+    for page in bytes.chunks_mut(4096) {
+        if let Some(stamp) = page.first_chunk_mut() {
+            *stamp = (number as u64).to_le_bytes();
+        }
+    }
+    bytes.into()
+}
+
+/// The most memory a process ever held, in MiB.
+fn peak_mib(id: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    Ok(kib.context("VmHWM of a process")? / 1024)
+}
+
+/// How many parts the large object has.
+fn parts(folder: &Path) -> Result<usize> {
+    if let Ok(asked) = std::env::var("DRYSTONE_COMPAT_PARTS") {
+        return asked.parse().context("DRYSTONE_COMPAT_PARTS is no number");
+    }
+    let space = rustix::fs::statvfs(folder).context("asking for free space")?;
+    let room = space.f_bavail * space.f_frsize >= ROOM_BYTES;
+    Ok(if room { PARTS } else { PARTS_SMALL })
+}
+
+fn in_parts(stage: &mut Stage) -> Result<()> {
+    let parts = parts(&stage.files)?;
+    let server = stage.start()?;
+    let target = Target::suite(&stage.setup.endpoint())?;
+    let (runtime, block) = (runtime()?, tree::bytes(6, PART_BYTES));
+    let said = runtime.block_on(async {
+        target.ask(Method::PUT, "/large", "", Bytes::new()).await?;
+        target
+            .ask(Method::PUT, "/large/object", "", tree::bytes(1, 300_000))
+            .await?;
+        target
+            .ask(Method::POST, "/large/object", "uploads=", Bytes::new())
+            .await
+    })?;
+    let upload = between(&String::from_utf8_lossy(&said), "UploadId")
+        .context("an upload id")?
+        .to_owned();
+    let start = Instant::now();
+    let sent = send_parts(&runtime, &target, &upload, &block, parts)?;
+    let uploaded = start.elapsed();
+    runtime.block_on(complete(&target, &upload, parts))?;
+    let start = Instant::now();
+    let length = (parts * PART_BYTES) as u64;
+    let read = runtime.block_on(read_by_ranges(&target, length))?;
+    let read_in = start.elapsed();
+    ensure!(read.as_ref() == sent.as_ref(), "another hash came back");
+    let rate = |took: Duration| (length >> 20) as f64 / took.as_secs_f64();
+    println!(
+        "{} MiB in {parts} parts: sent at {:.0} MiB/s, read by ranges at {:.0} MiB/s; at most {} MiB in the server",
+        length >> 20,
+        rate(uploaded),
+        rate(read_in),
+        peak_mib(server.id())?
+    );
+    runtime.block_on(target.ask(Method::DELETE, "/large/object", "", Bytes::new()))?;
+    ensure!(runtime.block_on(target.list("large"))?.is_empty(), "it is still listed");
+    server.stop()
+}
+
+/// Sends all parts, one of them half and again, another with other bytes and again; gives the hash of the whole.
+fn send_parts(
+    runtime: &tokio::runtime::Runtime,
+    target: &Target,
+    upload: &str,
+    block: &[u8],
+    parts: usize,
+) -> Result<digest::Digest> {
+    let query = |number: usize| format!("partNumber={number}&uploadId={upload}");
+    let mut whole = digest::Context::new(&SHA256);
+    let mut connection = runtime.block_on(target.connect())?;
+    for number in 1..=parts {
+        let bytes = part(block, number);
+        whole.update(&bytes);
+        if number == 3 {
+            let mut broken = Upload::begin(target, "/large/object", &query(number), PART_BYTES as u64)?;
+            broken.send(bytes.get(..PART_BYTES / 2).unwrap_or_default())?;
+        }
+        let tries = if number == 5 {
+            vec![part(block, 0), bytes]
+        } else {
+            vec![bytes]
+        };
+        for bytes in tries {
+            // Both ways to sign a part's bytes.
+            let how = if number % 2 == 0 {
+                Payload::Signed
+            } else {
+                Payload::Unsigned
+            };
+            let put = target.request(Method::PUT, "/large/object", &query(number), bytes, how)?;
+            let (status, said) = runtime.block_on(connection.send(put))?;
+            let said = String::from_utf8_lossy(&said);
+            ensure!(status == StatusCode::OK, "part {number} answered {status}: {said}");
+        }
+    }
+    Ok(whole.finish())
+}
+
+/// Completes with what the server says it has of each part; the object before is there until then.
+async fn complete(target: &Target, upload: &str, parts: usize) -> Result<()> {
+    let before = target.ask(Method::GET, "/large/object", "", Bytes::new()).await?;
+    ensure!(before == tree::bytes(1, 300_000), "the object before is not intact");
+    let query = format!("uploadId={upload}");
+    let said = target.ask(Method::GET, "/large/object", &query, Bytes::new()).await?;
+    let mut document = "<CompleteMultipartUpload>".to_owned();
+    let said = String::from_utf8_lossy(&said);
+    for entry in said.split("<Part>").skip(1) {
+        let field = |name| between(entry, name).unwrap_or_default();
+        let (number, tag, size) = (field("PartNumber"), field("ETag"), field("Size"));
+        ensure!(size == PART_BYTES.to_string(), "part {number} has {size} bytes");
+        document.push_str(&format!(
+            "<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"
+        ));
+    }
+    document.push_str("</CompleteMultipartUpload>");
+    ensure!(
+        document.matches("<Part>").count() == parts,
+        "other parts are listed: {said}"
+    );
+    target.ask(Method::POST, "/large/object", &query, document).await?;
+    Ok(())
+}
+
+async fn read_by_ranges(target: &Target, length: u64) -> Result<digest::Digest> {
+    let mut whole = digest::Context::new(&SHA256);
+    let mut connection = target.connect().await?;
+    for first in (0..length).step_by(usize::try_from(RANGE_BYTES)?) {
+        let last = (first + RANGE_BYTES).min(length) - 1;
+        let mut get = target.request(Method::GET, "/large/object", "", Bytes::new(), Payload::Signed)?;
+        let range = HeaderValue::try_from(format!("bytes={first}-{last}"))?;
+        get.headers_mut().insert(header::RANGE, range);
+        let (status, count) = connection.each(get, |bytes| whole.update(bytes)).await?;
+        ensure!(
+            status == StatusCode::PARTIAL_CONTENT && count == last + 1 - first,
+            "bytes {first} to {last} answered {status} with {count} bytes"
+        );
+    }
+    Ok(whole.finish())
+}
