@@ -106,10 +106,7 @@ impl Shared {
     pub fn writable_without(&self, out: &[DriveId]) -> bool {
         let keeper = self.keeper.lock();
         let root = keeper.root();
-        let well = |id: DriveId| !out.contains(&id) && self.is_in(root, id);
-        let well_count = root.members.iter().filter(|member| well(member.id)).count();
-        let parity = usize::from(root.parity);
-        root.has_majority(well) && well_count > parity && root.members.len() - well_count <= parity
+        root.is_writable_with(|id| !out.contains(&id) && self.is_in(root, id))
     }
 
     /// Most drives that may be lost with every acknowledged write still readable: what the segment with the fewest

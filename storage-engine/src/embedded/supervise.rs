@@ -1,23 +1,26 @@
 //! The running store and its life: opened, brought on again by a new start when the drives allow more than they did,
 //! and closed with a marker that spares the next start a rebuild. It handles no request itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures::future::join_all;
 use parking_lot::RwLock;
 use tokio::sync::Mutex;
 
 use super::checkpoint::Position;
 use super::core::Shared;
+use super::drive::try_out;
 use super::housekeeping::tend;
+use super::id::DriveId;
 use super::index::Marker;
 use super::log::Committer;
-use super::recovery::{OpenError, OpenOptions, Started, start};
+use super::recovery::{OpenError, OpenOptions, Patience, Started, start};
 use super::root::decode_slot;
 use crate::backend::ServiceState;
 
-/// How often a store that cannot write looks at its drives again; doubled after each vain start up to the maximum.
+/// How often a store that cannot write tries its drives; doubled after each vain start up to the maximum.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(60);
 
@@ -101,6 +104,7 @@ pub(super) enum Phase {
 /// the index.
 pub struct Embedded {
     options: OpenOptions,
+    patience: Patience,
     phase: RwLock<Arc<Phase>>,
     /// Held while a start or the close is under way.
     turn: Mutex<()>,
@@ -110,7 +114,8 @@ impl Embedded {
     /// Opens the store, or formats one where the paths hold nothing and know of none. An error is a matter for the
     /// operator; drives that are merely missing are not.
     pub async fn open(options: OpenOptions) -> Result<Arc<Self>, OpenError> {
-        let phase = match start(&options).await.and_then(Running::new) {
+        let patience = Patience::default();
+        let phase = match start(&options, &patience).await.and_then(Running::new) {
             Ok(running) => Phase::Running(tend(Arc::new(running))),
             Err(error) if error.may_pass() => {
                 tracing::error!(%error, "the store is not ready");
@@ -120,6 +125,7 @@ impl Embedded {
         };
         let store = Arc::new(Self {
             options,
+            patience,
             phase: RwLock::new(Arc::new(phase)),
             turn: Mutex::new(()),
         });
@@ -157,57 +163,74 @@ impl Embedded {
         self.set_phase(Phase::Closed);
     }
 
-    /// Starts anew if the store cannot write and the drives now in reach promise more. Says whether it writes now.
-    async fn look_again(&self) -> bool {
+    /// Starts anew if the store cannot write and its drives could.
+    async fn look_again(&self) -> Outlook {
         let _turn = self.turn.lock().await;
         match self.running() {
-            Err(_) if self.is_closed() => return true,
+            Err(_) if self.is_closed() => return Outlook::Writes,
             Err(_) => {}
             Ok(running) => {
                 if running.shared.service.refuses_writes().is_none() {
-                    return true;
+                    return Outlook::Writes;
                 }
-                if !self.majority_in_reach(&running).await {
-                    return false;
+                // What can be read is read meanwhile: a start that could not write either would only interrupt that.
+                if !self.could_write(&running).await {
+                    return Outlook::Waits;
                 }
-                tracing::info!("a majority of the drives is in reach: starting anew");
+                tracing::info!("enough drives take writes: starting anew");
                 self.set_phase(Phase::NotReady("starting anew".into()));
                 running.end(ServiceState::NotReady("starting anew".into())).await;
             }
         }
-        match start(&self.options).await.and_then(Running::new) {
+        match start(&self.options, &self.patience).await.and_then(Running::new) {
             Ok(new) => {
                 let writes = new.committer.is_some();
                 self.set_phase(Phase::Running(tend(Arc::new(new))));
-                writes
+                if writes { Outlook::Writes } else { Outlook::Vain }
             }
             Err(error) => {
                 tracing::error!(%error, "the new start failed");
                 self.set_phase(Phase::NotReady(error.to_string()));
-                false
+                Outlook::Vain
             }
         }
     }
 
-    /// Reads the roots beside the running store: a drive that went away or came back shows here.
-    async fn majority_in_reach(&self, running: &Running) -> bool {
-        let paths = self.options.drives.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let slots = paths.iter().filter_map(|path| super::drive::peek_root_slots(path).ok());
-            let newest = |slots: [Option<Vec<u8>>; 2]| {
-                let readable = slots.into_iter().flatten().filter_map(|bytes| decode_slot(&bytes).ok());
-                readable.max_by_key(|slot| slot.root.age())
-            };
-            slots.filter_map(newest).map(|slot| slot.drive).collect::<Vec<_>>()
+    /// Tries the drives out beside the running store: whether so many of its members are here and take writes that a
+    /// start could write.
+    async fn could_write(&self, running: &Running) -> bool {
+        let options = &self.options;
+        let tried = options.drives.iter().map(|path| {
+            let faults = options.drive.faults.clone();
+            let question = |path: &Path| try_out(path, faults);
+            self.patience.ask(path, options.drive.answer_within, question)
         });
-        let Ok(in_reach) = read.await else { return false };
+        let tried = join_all(tried).await;
+        let newest = |slots: [Option<Vec<u8>>; 2]| {
+            let readable = slots.into_iter().flatten().filter_map(|bytes| decode_slot(&bytes).ok());
+            readable.max_by_key(|slot| slot.root.age())
+        };
+        let well: Vec<DriveId> = tried
+            .into_iter()
+            .filter_map(|answer| newest(answer.ok()?.ok()?))
+            .map(|slot| slot.drive)
+            .collect();
         running
             .shared
             .keeper
             .lock()
             .root()
-            .has_majority(|id| in_reach.contains(&id))
+            .is_writable_with(|id| well.contains(&id))
     }
+}
+
+/// What a look at a store that cannot write came to.
+enum Outlook {
+    Writes,
+    /// Its drives could not do better.
+    Waits,
+    /// It was started, and still cannot write.
+    Vain,
 }
 
 /// Looks after the store until it is dropped or closed.
@@ -219,10 +242,9 @@ async fn supervise(store: Weak<Embedded>) {
         if store.is_closed() {
             return;
         }
-        pause = if store.look_again().await {
-            LOOK_AGAIN
-        } else {
-            (pause * 2).min(LOOK_AGAIN_MAX)
+        pause = match store.look_again().await {
+            Outlook::Writes | Outlook::Waits => LOOK_AGAIN,
+            Outlook::Vain => (pause * 2).min(LOOK_AGAIN_MAX),
         };
     }
 }

@@ -454,3 +454,81 @@ async fn a_drive_folder_that_went_away_is_left_out_and_none_is_made_in_its_place
     assert_eq!(states(&store), [DriveState::In; 4]);
     expect(&store, "large", &body(3, 900_000)).await;
 }
+
+/// Three of four drives fail in everything they write.
+fn fail_three(rig: &Rig) {
+    for n in 1..=3 {
+        for operation in [Operation::Create, Operation::Write, Operation::SyncFile] {
+            rig.next(operation, &format!("data{n}/"), u64::MAX, Fault::Fail(EIO));
+        }
+    }
+}
+
+async fn until_writable(store: &Embedded) -> Duration {
+    let start = Instant::now();
+    while is_read_only(store) || is_not_ready(store) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", store.health().state);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    start.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drives_that_fail_together_leave_what_is_stored_readable_without_a_pause_until_they_are_back() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "small", &body(1, 5000)).await;
+    put(&store, "large", &body(2, 400_000)).await;
+    fail_three(&rig);
+    assert!(try_put(&store, "victim", &body(3, 100)).await.is_err());
+    assert!(is_read_only(&store), "{:?}", store.health().state);
+    // Longer than several looks at the drives: none of them may cost a single read.
+    let (start, mut reads) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_secs(12) {
+        expect(&store, "small", &body(1, 5000)).await;
+        expect(&store, "large", &body(2, 400_000)).await;
+        assert!(is_read_only(&store), "{:?}", store.health().state);
+        reads += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(reads > 100, "only {reads} reads");
+    rig.plan.disarm();
+    let waited = until_writable(&store).await;
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
+    put(&store, "victim", &body(4, 100)).await;
+    for (name, seed, len) in [("small", 1, 5000), ("large", 2, 400_000), ("victim", 4, 100)] {
+        expect(&store, name, &body(seed, len)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stopped_reading_does_not_keep_a_store_from_starting_anew() {
+    use futures::StreamExt;
+
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "large", &body(2, 20_000_000)).await;
+    let row = store.get(&key("large")).await.unwrap().unwrap().body.unwrap();
+    let mut stalled = store.get_blob(&row, 0..row.len).await.unwrap();
+    let mut got = stalled.next().await.unwrap().unwrap().len() as u64;
+    fail_three(&rig);
+    assert!(try_put(&store, "victim", &body(3, 100)).await.is_err());
+    assert!(is_read_only(&store), "{:?}", store.health().state);
+    rig.plan.disarm();
+    let waited = until_writable(&store).await;
+    assert!(waited < Duration::from_secs(20), "{waited:?}");
+    put(&store, "after", &body(4, 100)).await;
+    // What was being read ends with an error or whole, never short.
+    let mut ended = None;
+    while let Some(chunk) = stalled.next().await {
+        match chunk {
+            Ok(chunk) => got += chunk.len() as u64,
+            Err(error) => ended = Some(error),
+        }
+    }
+    assert!(
+        ended.is_some() || got == row.len,
+        "{got} of {} bytes and a clean end",
+        row.len
+    );
+}

@@ -2,10 +2,11 @@
 //! append never waits behind 64 MiB and a hung drive never holds an async thread. It knows jobs, never files.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -43,11 +44,14 @@ struct Queue {
     filled: Condvar,
     room: Arc<Semaphore>,
     threads: AtomicUsize,
+    /// The lock of the drive, which a job keeps while it runs.
+    lock: Weak<File>,
 }
 
 impl Queue {
-    fn new() -> Arc<Self> {
+    fn new(lock: Weak<File>) -> Arc<Self> {
         Arc::new(Self {
+            lock,
             waiting: Mutex::default(),
             filled: Condvar::new(),
             room: Arc::new(Semaphore::new(QUEUE_MAX)),
@@ -78,8 +82,11 @@ impl Queue {
             let Some(task) = waiting.tasks.pop_front() else {
                 return;
             };
+            // Before anybody can shut the queue: the lock outlives every job that began.
+            let kept = self.lock.upgrade();
             drop(waiting);
             task(Fate::Run);
+            drop(kept);
         }
     }
 
@@ -137,11 +144,13 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn start(bulk_threads: usize, read_threads: usize) -> io::Result<Self> {
+    /// Starts the threads; each job keeps `lock` while it runs.
+    pub(super) fn start(bulk_threads: usize, read_threads: usize, lock: &Arc<File>) -> io::Result<Self> {
+        let queue = || Queue::new(Arc::downgrade(lock));
         let lanes = Self {
-            log: Queue::new(),
-            bulk: Queue::new(),
-            read: Queue::new(),
+            log: queue(),
+            bulk: queue(),
+            read: queue(),
             shut: watch::Sender::new(false),
         };
         lanes.log.start("drive-log", LOG_THREADS)?;
@@ -229,9 +238,35 @@ mod tests {
 
     use super::*;
 
+    fn lanes() -> Lanes {
+        Lanes::start(1, 1, &Arc::new(tempfile::tempfile().unwrap())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_job_keeps_the_lock_of_the_drive_until_it_returns() {
+        let lock = Arc::new(tempfile::tempfile().unwrap());
+        let lanes = Lanes::start(1, 1, &lock).unwrap();
+        let (release, hung) = mpsc::channel::<()>();
+        let (started, running) = mpsc::channel();
+        let job = move || {
+            started.send(()).unwrap();
+            hung.recv().map_err(io::Error::other)
+        };
+        lanes.submit(Lane::Log, job, |_| ());
+        running.recv().unwrap();
+        let weak = Arc::downgrade(&lock);
+        lanes.shut();
+        drop(lock);
+        assert!(weak.upgrade().is_some());
+        release.send(()).unwrap();
+        while weak.upgrade().is_some() {
+            std::thread::yield_now();
+        }
+    }
+
     #[tokio::test]
     async fn a_hung_job_does_not_hold_the_other_lanes() {
-        let lanes = Lanes::start(1, 1).unwrap();
+        let lanes = lanes();
         let (release, hung) = mpsc::channel::<()>();
         let (started, running) = mpsc::channel();
         lanes.submit(
@@ -255,7 +290,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_a_job_is_an_error_and_the_lane_lives() {
-        let lanes = Lanes::start(1, 1).unwrap();
+        let lanes = lanes();
         let panicked: io::Result<()> = lanes.run(Lane::Bulk, || panic!("planted")).await;
         assert!(panicked.unwrap_err().to_string().contains("panicked"));
         assert_eq!(lanes.run(Lane::Bulk, || Ok(3)).await.unwrap(), 3);
@@ -263,7 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn shutting_answers_the_running_the_queued_and_the_late_alike() {
-        let lanes = Arc::new(Lanes::start(1, 1).unwrap());
+        let lanes = Arc::new(lanes());
         let (release, hung) = mpsc::channel::<()>();
         let first = tokio::spawn({
             let lanes = lanes.clone();
@@ -289,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_instead_of_growing() {
-        let lanes = Lanes::start(1, 1).unwrap();
+        let lanes = lanes();
         let (release, hung) = mpsc::channel::<()>();
         let (answers, answered) = mpsc::channel();
         lanes.submit(Lane::Log, move || hung.recv().map_err(io::Error::other), |_| ());

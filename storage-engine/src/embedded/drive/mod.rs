@@ -18,13 +18,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use dir_sync::DirectorySyncs;
 pub use faults::{Fault, FaultPlan, FaultRule, Operation};
 use faults::{Seam, named};
 pub use lane::Lane;
 use lane::Lanes;
 pub use mounts::{MountFacts, Space};
-pub use probe::{DirectoryId, Probe, directory_id, holds_anything, mount_facts_at, peek_root_slots, probe};
+pub use probe::{DirectoryId, Probe, directory_id, holds_anything, mount_facts_at, probe, try_out};
 pub use shard_file::ShardFile;
 pub use shards::ShardListing;
 use shards::Shards;
@@ -78,7 +80,8 @@ pub enum DriveError {
     Io { path: PathBuf, error: io::Error },
 }
 
-/// An open, locked drive with its threads. The lock is held until the last clone, job and shard file of it is gone.
+/// An open, locked drive with its threads. The lock is held until the drive is shut or dropped and its last job has
+/// returned.
 pub struct Drive {
     path: PathBuf,
     folder: PathBuf,
@@ -88,8 +91,8 @@ pub struct Drive {
     shards: Shards,
     lanes: Lanes,
     directory_syncs: DirectorySyncs,
-    /// Held for its lock.
-    _lock: File,
+    /// Given up when the drive is shut; a job on its way holds on to it until it has returned.
+    lock: Mutex<Option<Arc<File>>>,
 }
 
 impl std::fmt::Debug for Drive {
@@ -123,17 +126,18 @@ impl Drive {
             Err(TryLockError::WouldBlock) => return Err(DriveError::Locked(path.to_owned())),
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
+        let lock = Arc::new(lock);
         let seam = Seam::new(options.faults);
         let shards = Shards::scan(&folder, seam.clone()).map_err(failed)?;
         Ok(Self {
             path: path.to_owned(),
             id: OnceLock::new(),
-            lanes: Lanes::start(options.bulk_threads, options.read_threads).map_err(failed)?,
+            lanes: Lanes::start(options.bulk_threads, options.read_threads, &lock).map_err(failed)?,
             folder,
             seam,
             shards,
             directory_syncs: DirectorySyncs::default(),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         })
     }
 
@@ -198,9 +202,11 @@ impl Drive {
         self.lanes.run(lane, job).await
     }
 
-    /// Takes no more jobs and refuses those that wait; jobs on their way go on.
+    /// Takes no more jobs and refuses those that wait; jobs on their way go on. Who has the drive may keep it: it is
+    /// another's to open as soon as these have returned.
     pub fn shut(&self) {
         self.lanes.shut();
+        self.lock.lock().take();
     }
 
     /// Whether all threads have returned after [`Self::shut`].

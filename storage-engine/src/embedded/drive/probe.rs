@@ -1,15 +1,21 @@
 //! What a path holds before anything is opened, locked or written there.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::Arc;
 
-use super::faults::Seam;
+use super::faults::{FaultPlan, Operation, Seam};
 use super::mounts::{self, MountFacts};
 use super::shards::parse_shard_name;
 use super::slots;
 use super::{CHECKPOINT_DIR, EXTENT_DIR, FOLDER, LOG_DIR, ROOT_SLOTS};
+
+/// A file that is nobody's shard: written and removed to see whether a drive takes writes.
+const TRIAL_FILE: &str = "trial";
+const TRIAL_BYTES: usize = 4096;
 
 /// What is found at a path that was given as a drive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +32,29 @@ pub enum Probe {
     RootLost,
 }
 
-/// The bytes of the root slots at a path, beside whoever has the drive open.
-pub fn peek_root_slots(path: &Path) -> io::Result<[Option<Vec<u8>>; 2]> {
-    slots::read_both(&path.join(FOLDER), &Seam::default())
+/// The bytes of the root slots at a path, beside whoever has the drive open, if a file can be made, written, synced and
+/// removed where the log stands: a drive that a store could go on with.
+///
+/// # Errors
+/// What does not work. A drive without a root is never written. A full one works: it takes deletes of others.
+pub fn try_out(path: &Path, faults: Option<Arc<FaultPlan>>) -> io::Result<[Option<Vec<u8>>; 2]> {
+    let (folder, seam) = (path.join(FOLDER), Seam::new(faults));
+    let slots = slots::read_both(&folder, &seam)?;
+    if slots.iter().all(Option::is_none) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let trial = folder.join(LOG_DIR).join(TRIAL_FILE);
+    let tried = || -> io::Result<()> {
+        let file = seam.get(Operation::Create, &trial, || File::create(&trial))?;
+        let bytes = [1; TRIAL_BYTES];
+        seam.write(&trial, 0, || TRIAL_BYTES as u64, || file.write_all_at(&bytes, 0))?;
+        seam.sync_file(&trial, || file.sync_data())?;
+        seam.run(Operation::Remove, &trial, || std::fs::remove_file(&trial))
+    };
+    match tried() {
+        Err(e) if !matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Err(e),
+        Ok(()) | Err(_) => Ok(slots),
+    }
 }
 
 /// Whether a directory exists and is not empty.

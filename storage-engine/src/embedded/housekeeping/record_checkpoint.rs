@@ -144,31 +144,23 @@ fn compare(shared: &Shared, recounted: &TableSnapshot, counted: &TableSnapshot) 
     }
 }
 
-/// The log between the previous checkpoint and `to`.
-async fn read_delta(shared: &Arc<Shared>, root: Root, from: Position, to: Position) -> Result<LogDelta, String> {
+/// The log between the previous checkpoint and `to`. What is being written behind `to` is not looked at.
+async fn read_delta(shared: &Arc<Shared>, mut root: Root, from: Position, to: Position) -> Result<LogDelta, String> {
+    let last = root.log.iter().position(|log| log.segment.id == to.segment);
+    let last = last.ok_or("the root does not name the open log segment")?;
+    root.log.truncate(last + 1);
+    if let Some(open) = root.log.last_mut() {
+        open.valid_len = Some(to.offset);
+    }
     let drives = Arc::new(LogDrives::new(shared.present_drives().collect(), ANSWER_WITHIN));
     let read = move || -> Result<LogDelta, String> {
         let mut delta = LogDelta::default();
-        let last = root.log.iter().position(|log| log.segment.id == to.segment);
-        let upto = last
-            .and_then(|last| root.log.get(..=last))
-            .ok_or("the root does not name the open log segment")?;
-        upto.iter().for_each(|log| delta.declare(log.segment.clone()));
-        let ids: Vec<_> = upto.iter().map(|log| log.segment.id).collect();
-        let included = |segment, offset| ids.contains(&segment) && (segment != to.segment || offset < to.offset);
-        let end = replay(&root, &from, &drives, |segment, found| {
-            if included(segment, found.offset) {
-                delta.absorb(segment, found.record.clone());
-            }
+        root.log.iter().for_each(|log| delta.declare(log.segment.clone()));
+        let absorbed = replay(&root, &from, &drives, |segment, found| {
+            delta.absorb(segment, found.record.clone());
             Ok(())
         });
-        // What the replay takes for the undecided tail is known here to be acknowledged if it lies before `to`.
-        let end = end.map_err(|e| e.to_string())?;
-        if let (Some(tail), Some(committed)) = (end.tail, end.committed)
-            && included(committed.segment, tail.record.offset)
-        {
-            delta.absorb(committed.segment, tail.record.record);
-        }
+        absorbed.map_err(|e| e.to_string())?;
         Ok(delta)
     };
     tokio::task::spawn_blocking(read).await.map_err(|e| e.to_string())?

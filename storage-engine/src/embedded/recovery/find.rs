@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokio::sync::oneshot;
 
 use super::adopt::EmptyDirectory;
+use super::patience::Patience;
 use crate::embedded::drive::{
     DirectoryId, Drive, DriveError, DriveOptions, Probe, directory_id, mount_facts_at, probe,
 };
@@ -97,6 +98,9 @@ pub struct FoundDrive {
     pub next_slot: usize,
 }
 
+/// How long a start waits for a drive that is locked.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Everything the given paths hold.
 #[derive(Default)]
 pub struct Found {
@@ -123,8 +127,8 @@ enum Look {
 
 /// Looks at every path, each on a thread of its own: one that does not answer in time is missing. Something foreign
 /// refuses the whole start; what is merely missing does not.
-pub async fn find(paths: &[PathBuf], options: &DriveOptions) -> Result<Found, OpenError> {
-    let looks = join_all(paths.iter().map(|path| look_in_time(path, options))).await;
+pub async fn find(paths: &[PathBuf], options: &DriveOptions, patience: &Patience) -> Result<Found, OpenError> {
+    let looks = join_all(paths.iter().map(|path| look_in_time(path, options, patience))).await;
     let mut found = Found::default();
     let mut places: Vec<(DirectoryId, &PathBuf)> = Vec::new();
     for (path, (place, look)) in paths.iter().zip(looks) {
@@ -157,24 +161,11 @@ pub async fn find(paths: &[PathBuf], options: &DriveOptions) -> Result<Found, Op
 }
 
 /// Looks at a path, and at which directory it is. What answers too late is let go again.
-async fn look_in_time(path: &Path, options: &DriveOptions) -> (Option<DirectoryId>, Look) {
-    let (send, answer) = oneshot::channel();
-    let (its_path, its_options) = (path.to_owned(), options.clone());
-    let looking = std::thread::Builder::new().name("drive-look".into()).spawn(move || {
-        let place = directory_id(&its_path).ok();
-        drop(send.send((place, look(&its_path, &its_options))));
-    });
-    if let Err(error) = looking {
-        return (None, Look::Absent(error.to_string()));
-    }
-    match tokio::time::timeout(options.answer_within, answer).await {
-        Ok(Ok(found)) => found,
-        Ok(Err(_)) => (None, Look::Absent("looking at it failed; this is a bug".into())),
-        Err(_) => {
-            let reason = format!("it did not answer within {} s", options.answer_within.as_secs());
-            (None, Look::Absent(reason))
-        }
-    }
+async fn look_in_time(path: &Path, options: &DriveOptions, patience: &Patience) -> (Option<DirectoryId>, Look) {
+    let its = options.clone();
+    let looking = move |path: &Path| (directory_id(path).ok(), look(path, &its));
+    let looked = patience.ask(path, options.answer_within, looking).await;
+    looked.unwrap_or_else(|reason| (None, Look::Absent(reason)))
 }
 
 /// Looks at one path. Blocks.
@@ -200,8 +191,19 @@ fn look(path: &Path, options: &DriveOptions) -> Look {
     }
 }
 
+/// Opens a drive; the last jobs of an earlier run of this process may hold it a moment longer.
+fn open_once_free(path: &Path, options: &DriveOptions) -> Result<Drive, DriveError> {
+    let start = Instant::now();
+    loop {
+        match Drive::open_with(path, false, options.clone()) {
+            Err(DriveError::Locked(_)) if start.elapsed() < LOCK_PATIENCE => std::thread::sleep(LOCK_PATIENCE / 20),
+            other => return other,
+        }
+    }
+}
+
 fn open_member(path: &Path, options: &DriveOptions) -> Result<Look, DriveError> {
-    let drive = Drive::open_with(path, false, options.clone())?;
+    let drive = open_once_free(path, options)?;
     let slots = drive.read_root_slots().map_err(|error| DriveError::Io {
         path: path.to_owned(),
         error,

@@ -7,10 +7,12 @@ mod find;
 mod format;
 mod identity;
 mod index_build;
+mod patience;
 mod replay;
 mod start;
 mod tail;
 
 pub use find::OpenError;
+pub use patience::Patience;
 pub use replay::replay;
 pub use start::{OpenOptions, Started, start};

@@ -9,6 +9,7 @@ use super::find::{Found, FoundDrive, OpenError, find};
 use super::format::{adopt, format};
 use super::identity;
 use super::index_build::build;
+use super::patience::Patience;
 use super::replay::{LogEnd, Verdict};
 use super::tail::pending_ops;
 use crate::backend::{Key, ServiceState};
@@ -47,7 +48,7 @@ pub struct Started {
 }
 
 /// Opens the store at the given paths, or formats one where nothing knows a store.
-pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
+pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started, OpenError> {
     if options.drives.is_empty() {
         return Err(OpenError::NoDrives);
     }
@@ -55,7 +56,7 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
         return Err(OpenError::TooMany(options.drives.len()));
     }
     crate::embedded::erasure::cpu_supported().map_err(OpenError::Cpu)?;
-    let mut found = find_or_format(options).await?;
+    let mut found = find_or_format(options, patience).await?;
     let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
     let mut election = elect(&slots).map_err(|refusal| with_paths(refusal, &found.drives))?;
     refuse_gone(&mut found, &election);
@@ -115,8 +116,8 @@ pub async fn start(options: &OpenOptions) -> Result<Started, OpenError> {
 }
 
 /// The drives of a store, or of a new one where neither a path nor an index directory knows of any.
-async fn find_or_format(options: &OpenOptions) -> Result<Found, OpenError> {
-    let mut found = find(&options.drives, &options.drive).await?;
+async fn find_or_format(options: &OpenOptions, patience: &Patience) -> Result<Found, OpenError> {
+    let mut found = find(&options.drives, &options.drive, patience).await?;
     let nothing = found.drives.is_empty() && found.absent.is_empty() && found.nameless.is_empty();
     if nothing && !index_knows_a_store(options) {
         found = format(options).await?;

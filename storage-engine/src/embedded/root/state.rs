@@ -127,6 +127,13 @@ impl Root {
             .all(|table| table.iter().filter(|m| present(m.id)).count() * 2 >= table.len())
     }
 
+    /// Whether the store could write with full parity if these members took part.
+    pub fn is_writable_with(&self, well: impl Fn(DriveId) -> bool) -> bool {
+        let count = self.members.iter().filter(|member| well(member.id)).count();
+        let parity = usize::from(self.parity);
+        self.has_majority(well) && count > parity && self.members.len() - count <= parity
+    }
+
     fn tables(&self) -> impl Iterator<Item = &[Member]> {
         std::iter::once(self.members.as_slice()).chain(self.old_members.as_deref())
     }
