@@ -8,6 +8,7 @@
 
 mod bad_clients;
 mod binary;
+mod broken_uploads;
 mod cors;
 mod docker;
 mod lifecycle;

@@ -85,8 +85,13 @@ impl Backend for HealthOnly {
 
 /// A configuration from variables, listening on a free loopback port.
 pub(super) fn config(vars: &[(&str, &str)]) -> Config {
+    config_over(vec!["/data".into()], vars)
+}
+
+/// The same over these drives.
+pub(super) fn config_over(paths: Vec<String>, vars: &[(&str, &str)]) -> Config {
     let args = ServerArgs {
-        paths: vec!["/data".into()],
+        paths,
         address: Some("127.0.0.1:0".into()),
         ..ServerArgs::default()
     };
