@@ -170,14 +170,17 @@ impl Embedded {
             Err(_) if self.is_closed() => return Outlook::Writes,
             Err(_) => {}
             Ok(running) => {
-                if running.shared.service.refuses_writes().is_none() {
+                let service = &running.shared.service;
+                if let Some(error) = running.shared.index.why_failed() {
+                    // Nothing can be read without it, and a start makes another, whether it can write or not.
+                    service.fall_back(ServiceState::NotReady(format!("the index failed: {error}")));
+                } else if service.refuses_writes().is_none() {
                     return Outlook::Writes;
-                }
-                // What can be read is read meanwhile: a start that could not write either would only interrupt that.
-                if !self.could_write(&running).await {
+                } else if !self.could_write(&running).await {
+                    // What can be read is read meanwhile: a start that could not write either would only interrupt it.
                     return Outlook::Waits;
                 }
-                tracing::info!("enough drives take writes: starting anew");
+                tracing::info!("starting anew");
                 self.set_phase(Phase::NotReady("starting anew".into()));
                 running.end(ServiceState::NotReady("starting anew".into())).await;
             }

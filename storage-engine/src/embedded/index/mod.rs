@@ -199,6 +199,17 @@ impl Index {
         work(&mut state).map_err(|e| self.fail(e))
     }
 
+    /// Why it must not be used any more, if that is so: only a new one helps.
+    pub fn why_failed(&self) -> Option<&str> {
+        self.failed.get().map(String::as_str)
+    }
+
+    /// Fails it as an error of the database does.
+    #[cfg(test)]
+    pub fn fail_now(&self) {
+        self.fail(StoreError("planted".into()));
+    }
+
     fn check(&self) -> Result<(), IndexError> {
         self.failed
             .get()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::find::{Found, FoundDrive};
+use super::patience::Patience;
 use crate::embedded::drive::{Drive, DriveOptions, ShardListing};
 use crate::embedded::frame::{SHARD_HEADER_BYTES, ShardHeader};
 use crate::embedded::id::DriveId;
@@ -15,12 +16,14 @@ use crate::embedded::segment::Segment;
 /// Gives drives without a readable root their place in the store again, and takes the others for missing.
 ///
 /// Only a majority of drives that know who they are may say so: what they agree on no other root can contradict.
-pub fn restore(options: &DriveOptions, found: &mut Found, election: &Election) {
+pub async fn restore(options: &DriveOptions, found: &mut Found, election: &Election, patience: &Patience) {
     let mut claimed = Vec::new();
     for path in std::mem::take(&mut found.nameless) {
-        match identify(&path, options, election) {
-            Ok((drive, id)) => claimed.push((path, drive, id)),
-            Err(reason) => found.absent.push((path, reason)),
+        let (its_options, its_election) = (options.clone(), election.clone());
+        let question = move |path: &Path| identify(path, &its_options, &its_election);
+        match patience.ask(&path, options.answer_within, question).await {
+            Ok(Ok((drive, id))) => claimed.push((path, drive, id)),
+            Ok(Err(reason)) | Err(reason) => found.absent.push((path, reason)),
         }
     }
     let mut taken: Vec<DriveId> = found.drives.iter().map(|known| known.slot.drive).collect();
@@ -36,14 +39,17 @@ pub fn restore(options: &DriveOptions, found: &mut Found, election: &Election) {
             drive: id,
             root: election.root.clone(),
         };
-        if let Err(error) = drive.write_root_slot(0, &encode_slot(&slot)) {
-            found.absent.push((path, error.to_string()));
+        let (bytes, drive) = (encode_slot(&slot), Arc::new(drive));
+        let writer = Arc::clone(&drive);
+        let write = move |_: &Path| writer.write_root_slot(0, &bytes).map_err(|e| e.to_string());
+        if let Err(reason) = patience.ask(&path, options.answer_within, write).await.flatten() {
+            found.absent.push((path, reason));
             continue;
         }
         tracing::warn!(path = %path.display(), drive = %id, "a drive had lost its root; its shard files say who it is");
         drive.set_id(id);
         found.drives.push(FoundDrive {
-            drive: Arc::new(drive),
+            drive,
             path,
             slot,
             next_slot: 1,

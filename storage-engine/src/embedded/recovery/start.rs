@@ -60,7 +60,7 @@ pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started
     let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
     let mut election = elect(&slots).map_err(|refusal| with_paths(refusal, &found.drives))?;
     refuse_gone(&mut found, &election);
-    identity::restore(&options.drive, &mut found, &election);
+    identity::restore(&options.drive, &mut found, &election, patience).await;
     replace_missing(options, &mut found, &mut election)?;
     let drives = Arc::new(Drives::default());
     for found in &found.drives {

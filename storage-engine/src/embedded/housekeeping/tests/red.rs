@@ -189,13 +189,40 @@ async fn counters_that_follow_an_index_that_lost_a_row_are_found_out_and_free_no
     assert_eq!(yard.files(&running, SegmentKind::Extent), 4);
     drop((running, keeper));
     // The store starts anew by itself, with an index made from checkpoint and log.
+    until_writable(&store).await;
+    assert!(read(&store, "large").await == bytes(50, 600_000));
+}
+
+async fn until_writable(store: &Embedded) {
     for _ in 0..300 {
         if store.health().state == ServiceState::ReadWrite {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{:?}", store.health().state);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_fails_is_made_anew_also_when_nobody_writes() {
+    let yard = Yard::new();
+    let store = yard.open().await;
+    put(&store, "large", bytes(50, 600_000)).await;
+    store.running().unwrap().shared.index.fail_now();
+    let unavailable = store.get(&Key::new("large")).await;
+    assert!(
+        matches!(unavailable, Err(crate::backend::ReadError::Unavailable(_))),
+        "{unavailable:?}"
+    );
+    for _ in 0..300 {
+        if store.get(&Key::new("large")).await.is_ok() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(read(&store, "large").await == bytes(50, 600_000));
+    until_writable(&store).await;
+    put(&store, "after", bytes(1, 10)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
