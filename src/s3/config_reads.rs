@@ -59,11 +59,8 @@ pub(crate) async fn of_object(
     (bucket, key, version_id): (String, String, Option<String>),
 ) -> Result<(), Failure> {
     let get = lookup(bucket, key, version_id, None, &Lifted::default())?;
-    let resource = Resource::Object {
-        bucket: get.bucket.as_str(),
-        key: get.key.as_str(),
-    };
-    front.open(extensions, action, resource)?.head_object(&get).await?;
+    let store = front.open_object(extensions, action, &get.bucket, &get.key)?;
+    store.head_object(&get).await?;
     Ok(())
 }
 

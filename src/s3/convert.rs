@@ -77,6 +77,22 @@ pub(crate) struct Texts {
     pub(crate) user: Option<dto::Metadata>,
 }
 
+/// The texts of an input of s3s, whichever write it is of.
+macro_rules! texts {
+    ($input:expr) => {
+        $crate::s3::convert::Texts {
+            cache_control: $input.cache_control,
+            content_disposition: $input.content_disposition,
+            content_encoding: $input.content_encoding,
+            content_language: $input.content_language,
+            content_type: $input.content_type,
+            storage_class: $input.storage_class,
+            user: $input.metadata,
+        }
+    };
+}
+pub(crate) use texts;
+
 /// The metadata of a write: what s3s read, and what it could not.
 pub(crate) fn metadata(texts: Texts, lifted: &Lifted) -> Result<Metadata, Failure> {
     let text = |read: Option<String>, name: HeaderName| lifted.text(name).map(str::to_owned).or(read);

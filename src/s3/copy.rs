@@ -7,20 +7,20 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response};
 use storage_engine::store::Store;
 use storage_engine::store::condition::ETagMatch;
-use storage_engine::store::multipart::part::{PartPlace, UploadPartCopyError};
-use storage_engine::store::name::UploadId;
+use storage_engine::store::multipart::part::UploadPartCopyError;
 use storage_engine::store::object::copy::{CopyObject, CopyObjectError, CopySource, CopySourceError};
 use storage_engine::store::object::get::{GetObject, Selection};
 
 use super::conditions::{self, RangeHeader};
 use super::convert::{
-    self, Texts, bucket_name, checksum_text, object_key, set_checksum, storage_class, type_name, wire_time,
+    self, bucket_name, checksum_text, object_key, set_checksum, storage_class, texts, type_name, wire_time,
 };
 use super::error::{Code, Failure};
 use super::front::Front;
+use super::multipart::place;
 use super::normalise::Lifted;
-use super::object::{part as part_number, put_failed, version};
-use crate::access::{Action, Resource};
+use super::object::{put_failed, version};
+use crate::access::Action;
 
 pub(crate) async fn object(
     front: &Front,
@@ -30,26 +30,10 @@ pub(crate) async fn object(
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let source = source(input.copy_source, &lifted)?;
-    let from = Resource::Object {
-        bucket: source.bucket.as_str(),
-        key: source.key.as_str(),
-    };
-    front.open(&req.extensions, Action::GetObject, from)?;
-    let to = Resource::Object {
-        bucket: bucket.as_str(),
-        key: key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::PutObject, to)?;
+    front.open_object(&req.extensions, Action::GetObject, &source.bucket, &source.key)?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
     let class = storage_class(input.storage_class.clone())?;
-    let replaced = Texts {
-        cache_control: input.cache_control,
-        content_disposition: input.content_disposition,
-        content_encoding: input.content_encoding,
-        content_language: input.content_language,
-        content_type: input.content_type,
-        storage_class: input.storage_class,
-        user: input.metadata,
-    };
+    let replaced = texts!(input);
     let metadata = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
         None | Some(MetadataDirective::COPY) => None,
         Some(MetadataDirective::REPLACE) => Some(convert::metadata(replaced, &lifted)?),
@@ -93,22 +77,9 @@ pub(crate) async fn part(
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut source = source(input.copy_source, &lifted)?;
-    let from = Resource::Object {
-        bucket: source.bucket.as_str(),
-        key: source.key.as_str(),
-    };
-    front.open(&req.extensions, Action::GetObject, from)?;
-    let place = PartPlace {
-        bucket: bucket_name(input.bucket)?,
-        key: object_key(input.key)?,
-        upload: UploadId::parse(&input.upload_id)?,
-        number: part_number(input.part_number)?,
-    };
-    let to = Resource::Object {
-        bucket: place.bucket.as_str(),
-        key: place.key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::PutObject, to)?;
+    front.open_object(&req.extensions, Action::GetObject, &source.bucket, &source.key)?;
+    let place = place(input.bucket, input.key, &input.upload_id, input.part_number)?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)?;
     let selection = select(store, &mut source, input.copy_source_range.as_deref()).await?;
     let part = store.upload_part_copy(&place, &source, selection).await?;
     let mut result = CopyPartResult {

@@ -29,11 +29,7 @@ pub(crate) async fn one(
 ) -> Result<S3Response<DeleteObjectOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object {
-        bucket: bucket.as_str(),
-        key: key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::DeleteObject, resource)?;
+    let store = front.open_object(&req.extensions, Action::DeleteObject, &bucket, &key)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let condition = conditions::of_write(&lifted);
     let echo = input.version_id.clone();
@@ -106,11 +102,7 @@ async fn listed(
         return Err(Failure::not_built("a condition on modification time or size"));
     }
     let key = object_key(object.key)?;
-    let resource = Resource::Object {
-        bucket: bucket.as_str(),
-        key: key.as_str(),
-    };
-    let store = front.open(extensions, Action::DeleteObject, resource)?;
+    let store = front.open_object(extensions, Action::DeleteObject, bucket, &key)?;
     let if_match = object.e_tag.map(|etag| ETagMatch::parse(etag.value()));
     let condition = WriteCondition {
         if_match,

@@ -42,11 +42,7 @@ pub(crate) async fn parts(
 ) -> Result<S3Response<ListPartsOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object {
-        bucket: bucket.as_str(),
-        key: key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::ListMultipartUploadParts, resource)?;
+    let store = front.open_object(&req.extensions, Action::ListMultipartUploadParts, &bucket, &key)?;
     let (max_parts, limit) = page_size(input.max_parts, "max-parts")?;
     let marker = input.part_number_marker.unwrap_or(0);
     let after = u16::try_from(marker.min(i32::from(u16::MAX)))

@@ -18,12 +18,12 @@ use storage_engine::store::name::UploadId;
 use storage_engine::store::record::upload::UploadChecksum;
 
 use super::conditions;
-use super::convert::{self, Texts, algorithm_name, bucket_name, checksum_text, object_key, set_checksum, type_name};
+use super::convert::{self, algorithm_name, bucket_name, checksum_text, object_key, set_checksum, texts, type_name};
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::normalise::Lifted;
 use super::object::{body_failed, checksum_request, part as part_number, source};
-use crate::access::{Action, Resource};
+use crate::access::Action;
 
 pub(crate) async fn create(
     front: &Front,
@@ -31,21 +31,9 @@ pub(crate) async fn create(
 ) -> Result<S3Response<CreateMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object {
-        bucket: bucket.as_str(),
-        key: key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::PutObject, resource)?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
-    let texts = Texts {
-        cache_control: input.cache_control,
-        content_disposition: input.content_disposition,
-        content_encoding: input.content_encoding,
-        content_language: input.content_language,
-        content_type: input.content_type,
-        storage_class: input.storage_class,
-        user: input.metadata,
-    };
+    let texts = texts!(input);
     let algorithm = input.checksum_algorithm.as_ref().map(|name| name.as_str());
     let kind = input.checksum_type.as_ref().map(|kind| kind.as_str());
     let checksum = upload_checksum(algorithm, kind)?;
@@ -86,22 +74,23 @@ fn upload_checksum(algorithm: Option<&str>, kind: Option<&str>) -> Result<Option
     Ok(Some(UploadChecksum { algorithm, kind }))
 }
 
+/// Where a part belongs.
+pub(crate) fn place(bucket: String, key: String, upload: &str, number: i32) -> Result<PartPlace, Failure> {
+    Ok(PartPlace {
+        bucket: bucket_name(bucket)?,
+        key: object_key(key)?,
+        upload: UploadId::parse(upload)?,
+        number: part_number(number)?,
+    })
+}
+
 pub(crate) async fn part(
     front: &Front,
     req: S3Request<UploadPartInput>,
 ) -> Result<S3Response<UploadPartOutput>, Failure> {
     let input = req.input;
-    let place = PartPlace {
-        bucket: bucket_name(input.bucket)?,
-        key: object_key(input.key)?,
-        upload: UploadId::parse(&input.upload_id)?,
-        number: part_number(input.part_number)?,
-    };
-    let resource = Resource::Object {
-        bucket: place.bucket.as_str(),
-        key: place.key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::PutObject, resource)?;
+    let place = place(input.bucket, input.key, &input.upload_id, input.part_number)?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)?;
     let checksum = checksum_request(&req.headers, &req.extensions)?;
     let body = source(
         input.body,
@@ -126,11 +115,7 @@ pub(crate) async fn complete(
 ) -> Result<S3Response<CompleteMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object {
-        bucket: bucket.as_str(),
-        key: key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::PutObject, resource)?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let parts = input
         .multipart_upload
@@ -227,11 +212,7 @@ pub(crate) async fn abort(
 ) -> Result<S3Response<AbortMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object {
-        bucket: bucket.as_str(),
-        key: key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::AbortMultipartUpload, resource)?;
+    let store = front.open_object(&req.extensions, Action::AbortMultipartUpload, &bucket, &key)?;
     let upload = UploadId::parse(&input.upload_id)?;
     store.abort_upload(&bucket, &key, &upload).await?;
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))

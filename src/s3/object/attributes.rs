@@ -10,7 +10,7 @@ use storage_engine::store::record::object::Object;
 use storage_engine::store::record::part_table::PartTable;
 
 use super::read::lookup;
-use crate::access::{Action, Resource};
+use crate::access::Action;
 use crate::s3::convert::{checksum_text, http_time, set_checksum, type_name};
 use crate::s3::error::Failure;
 use crate::s3::front::Front;
@@ -25,11 +25,7 @@ pub(crate) async fn attributes(
 ) -> Result<S3Response<GetObjectAttributesOutput>, Failure> {
     let input = req.input;
     let get = lookup(input.bucket, input.key, input.version_id, None, &Lifted::default())?;
-    let resource = Resource::Object {
-        bucket: get.bucket.as_str(),
-        key: get.key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::GetObjectAttributes, resource)?;
+    let store = front.open_object(&req.extensions, Action::GetObjectAttributes, &get.bucket, &get.key)?;
     let (object, table) = store.object_parts(&get).await?;
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(http_time(object.modified)),

@@ -1,7 +1,7 @@
 //! GetObject and HeadObject: what is asked for, and the answer's headers.
 
-use http::HeaderValue;
 use http::header::{ETAG, EXPIRES, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::{Extensions, HeaderValue, Uri};
 use http_body_util::StreamBody;
 use s3s::Body;
 use s3s::dto::{
@@ -26,15 +26,7 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
-    let context = Context {
-        overrides_response: req.uri.query().is_some_and(|query| query.contains("response-")),
-    };
-    let resource = Resource::Object {
-        bucket: get.bucket.as_str(),
-        key: get.key.as_str(),
-    };
-    let store = front.open_for(&req.extensions, Action::GetObject, resource, &context)?;
-    honour_if_range(store, &mut get, &lifted).await?;
+    let store = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
     let read = store.get_object(&get).await?;
     let checksums = input.checksum_mode.is_some();
     let len = read.head.range.end.saturating_sub(read.head.range.start);
@@ -58,15 +50,7 @@ pub(crate) async fn head(
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
-    let context = Context {
-        overrides_response: req.uri.query().is_some_and(|query| query.contains("response-")),
-    };
-    let resource = Resource::Object {
-        bucket: get.bucket.as_str(),
-        key: get.key.as_str(),
-    };
-    let store = front.open_for(&req.extensions, Action::GetObject, resource, &context)?;
-    honour_if_range(store, &mut get, &lifted).await?;
+    let store = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
     let head = store.head_object(&get).await?;
     let checksums = input.checksum_mode.is_some();
     let len = head.range.end.saturating_sub(head.range.start);
@@ -124,6 +108,25 @@ macro_rules! describe {
     }};
 }
 use describe;
+
+/// The store, for a caller who may read this object; settles what its range is meant for.
+async fn open<'f>(
+    front: &'f Front,
+    (extensions, uri): (&Extensions, &Uri),
+    get: &mut GetObject,
+    lifted: &Lifted,
+) -> Result<&'f Store, Failure> {
+    let context = Context {
+        overrides_response: uri.query().is_some_and(|query| query.contains("response-")),
+    };
+    let resource = Resource::Object {
+        bucket: get.bucket.as_str(),
+        key: get.key.as_str(),
+    };
+    let store = front.open_for(extensions, Action::GetObject, resource, &context)?;
+    honour_if_range(store, get, lifted).await?;
+    Ok(store)
+}
 
 /// What a GET or HEAD asks for.
 pub(crate) fn lookup(

@@ -9,13 +9,13 @@ use storage_engine::store::body::{ChecksumRequest, NewBody};
 use storage_engine::store::error::BodyError;
 use storage_engine::store::object::put::{PutObject, PutObjectError};
 
-use crate::access::{Action, Resource};
+use crate::access::Action;
 use crate::auth::{self, Payload};
 use crate::s3::body;
 use crate::s3::conditions;
 use crate::s3::convert::{
-    self, Texts, algorithm_name, announced_checksum, bucket_name, checksum_text, declared_checksum, object_key,
-    set_checksum, type_name,
+    self, algorithm_name, announced_checksum, bucket_name, checksum_text, declared_checksum, object_key, set_checksum,
+    texts, type_name,
 };
 use crate::s3::error::{Code, Failure};
 use crate::s3::front::Front;
@@ -24,21 +24,9 @@ use crate::s3::normalise::Lifted;
 pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result<S3Response<PutObjectOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let resource = Resource::Object {
-        bucket: bucket.as_str(),
-        key: key.as_str(),
-    };
-    let store = front.open(&req.extensions, Action::PutObject, resource)?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
-    let texts = Texts {
-        cache_control: input.cache_control,
-        content_disposition: input.content_disposition,
-        content_encoding: input.content_encoding,
-        content_language: input.content_language,
-        content_type: input.content_type,
-        storage_class: input.storage_class,
-        user: input.metadata,
-    };
+    let texts = texts!(input);
     let metadata = convert::metadata(texts, &lifted)?;
     let checksum = checksum_request(&req.headers, &req.extensions)?;
     let body = source(

@@ -423,7 +423,8 @@ async fn an_upload_whose_head_is_refused_leaves_the_object_as_it_was() {
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    let table: [(&str, &[(&str, &str)], &str); 5] = [
+    type Head<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+    let table: [Head<'_>; 5] = [
         ("/wall/old", &[("x-amz-meta-a", &long_value)], "MetadataTooLarge"),
         ("/wall/old", &many, "MetadataTooLarge"),
         (&long_key, &[], "KeyTooLongError"),
