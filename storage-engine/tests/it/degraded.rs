@@ -190,7 +190,11 @@ async fn what_may_still_be_lost_is_told_as_it_is_also_after_a_drive_was_replaced
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    assert_eq!(store.health().tolerated_losses, 1, "the old body has no shard on the new drive");
+    assert_eq!(
+        store.health().tolerated_losses,
+        1,
+        "the old body has no shard on the new drive"
+    );
     kill(store).await;
     scene.remove(3);
     scene.remove(4);

@@ -122,3 +122,50 @@ async fn a_new_drive_where_the_old_one_was_mounted_is_adopted() {
         skip_or_fail("adoption of a new drive", &reason);
     }
 }
+
+async fn first_drive_read_only(scene: &Scene) -> Result<(), String> {
+    let mounts = (1..=4)
+        .map(|n| Mounted::memory(&scene.drive(n), SIZE))
+        .collect::<Result<Vec<_>, _>>()?;
+    let store = scene.open().await;
+    put(&store, "small", &body(1, 3000)).await;
+    put(&store, "large", &body(2, 500_000)).await;
+    kill(store).await;
+    let index = |n: usize| scene.drive(n).join(".drystone/index");
+    assert!(index(1).exists() && !index(2).exists());
+    mounts[0].read_only(true)?;
+    let store = scene.open().await;
+    assert_eq!(state(&store, &scene.drive(1)), DriveState::Out);
+    assert!(index(2).exists());
+    expect(&store, "small", &body(1, 3000)).await;
+    put(&store, "while", &body(3, 500_000)).await;
+    store.close().await;
+    kill(store).await;
+    let store = scene.open().await;
+    expect(&store, "while", &body(3, 500_000)).await;
+    kill(store).await;
+    // Back again, it has the index, and the other one goes.
+    mounts[0].read_only(false)?;
+    let store = scene.open().await;
+    assert_eq!(state(&store, &scene.drive(1)), DriveState::In);
+    for (name, seed, len) in [("small", 1, 3000), ("large", 2, 500_000), ("while", 3, 500_000)] {
+        expect(&store, name, &body(seed, len)).await;
+    }
+    for _ in 0..100 {
+        if !index(2).exists() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(!index(2).exists());
+    kill(store).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_first_drive_is_read_only_keeps_its_index_on_another() {
+    let scene = Scene::new(4);
+    if let Err(reason) = first_drive_read_only(&scene).await {
+        skip_or_fail("a read-only drive", &reason);
+    }
+}

@@ -43,6 +43,21 @@ impl Mounted {
         run(Command::new("mount").arg("--bind").arg(from).arg(point))?;
         Ok(Self { point: point.into() })
     }
+
+    /// Forbids all writes, or allows them again.
+    pub(crate) fn read_only(&self, read_only: bool) -> Result<(), String> {
+        let mode = if read_only { "remount,ro" } else { "remount,rw" };
+        let mut done = Ok(());
+        for _ in 0..100 {
+            // What was open for writing a moment ago may still be closing.
+            done = run(Command::new("mount").args(["-o", mode]).arg(&self.point));
+            if done.is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        done
+    }
 }
 
 impl Drop for Mounted {

@@ -1,16 +1,18 @@
 //! The index of a start: the one of a clean stop if it stands for exactly the state that was found, else a new one from
 //! the newest readable checkpoint and the log after it.
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::find::OpenError;
-use super::replay::{LogEnd, Verdict, replay};
+use super::replay::{LogEnd, ReplayError, Verdict, replay};
 use super::start::OpenOptions;
 use crate::embedded::checkpoint::{CheckpointEntry, CheckpointRef, Position};
 use crate::embedded::checkpoint_io;
 use crate::embedded::core::apply;
-use crate::embedded::drive::Drive;
+use crate::embedded::drive::index_dir::remove_trees_in_background;
+use crate::embedded::drive::{Drive, holds_anything};
 use crate::embedded::frame::SHARD_HEADER_BYTES;
 use crate::embedded::index::{Index, IndexError, IndexOptions, Marker};
 use crate::embedded::log::LogDrives;
@@ -33,26 +35,48 @@ fn index_failed(error: &IndexError) -> OpenError {
     OpenError::Index(error.to_string())
 }
 
-/// Makes the index. Only the index directory is written.
+/// Makes the index, under the first drive that takes it unless the operator named a directory. Nothing else is written.
 pub async fn build(
     options: &OpenOptions,
     root: &Root,
     drives: Vec<Arc<Drive>>,
     reader: &SegmentReader,
 ) -> Result<Built, OpenError> {
-    let under_drive = || drives.first().map(|drive| drive.index_dir());
-    let dir = options
-        .index_dir
-        .clone()
-        .or_else(under_drive)
-        .ok_or(OpenError::NoDrives)?;
+    let mut dirs: VecDeque<PathBuf> = match &options.index_dir {
+        Some(dir) => VecDeque::from([dir.clone()]),
+        None => drives.iter().map(|drive| drive.index_dir()).collect(),
+    };
     let drives = Arc::new(LogDrives::new(drives, options.drive.answer_within));
-    if let Some(built) = reuse(&dir, root, &drives).await? {
+    let mut failed = OpenError::NoDrives;
+    while let Some(dir) = dirs.pop_front() {
+        match build_in(&dir, root, &drives, reader).await {
+            Err(error @ OpenError::Index(_)) => {
+                tracing::warn!(path = %dir.display(), %error, "no index can be made here");
+                failed = error;
+            }
+            built => {
+                // Where it stood while this place could not be used.
+                dirs.retain(|dir| holds_anything(dir));
+                remove_trees_in_background(dirs.into());
+                return built;
+            }
+        }
+    }
+    Err(failed)
+}
+
+async fn build_in(
+    dir: &Path,
+    root: &Root,
+    drives: &Arc<LogDrives>,
+    reader: &SegmentReader,
+) -> Result<Built, OpenError> {
+    if let Some(built) = reuse(dir, root, drives).await? {
         return Ok(built);
     }
     let mut reasons = Vec::new();
     for checkpoint in root.checkpoints.iter().rev() {
-        match rebuild(&dir, root, checkpoint, &drives, reader).await {
+        match rebuild(dir, root, checkpoint, drives, reader).await {
             Ok(built) => return Ok(built),
             Err(OpenError::Checkpoint(reason)) => {
                 tracing::error!(%reason, "a checkpoint cannot be read; the older one is tried");
@@ -140,7 +164,10 @@ async fn rebuild(
         })
     });
     let end = replayed.await.map_err(|e| OpenError::Log(e.to_string()))?;
-    let end = end.map_err(|e| OpenError::Log(e.to_string()))?;
+    let end = end.map_err(|error| match error {
+        ReplayError::Apply(reason) => OpenError::Index(reason),
+        ReplayError::Damaged { .. } | ReplayError::Unconnected => OpenError::Log(error.to_string()),
+    })?;
     let index = Arc::into_inner(index).ok_or_else(|| OpenError::Index("still in use".into()))?;
     let table = Arc::into_inner(table).ok_or_else(|| OpenError::Index("still in use".into()))?;
     Ok(Built { index, table, end })
