@@ -47,6 +47,8 @@ pub enum Client {
     Restic,
     /// MinIO's own client.
     Mc,
+    /// A browser, from Debian.
+    Chromium,
 }
 
 impl Client {
@@ -66,6 +68,7 @@ impl Client {
             Self::Rclone => "rclone",
             Self::Restic => "restic",
             Self::Mc => "mc",
+            Self::Chromium => "Chromium",
         }
     }
 
@@ -88,6 +91,7 @@ impl Client {
             Self::Rclone => debian("rclone", "rclone"),
             Self::Restic => debian("restic", "restic"),
             Self::Mc => go_program("mc", MC),
+            Self::Chromium => debian("chromium", "chromium"),
         }
         .with_context(|| format!("fetching {}", self.name()))
     }

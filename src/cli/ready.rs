@@ -1,6 +1,7 @@
 //! `mc ready`: asks a server's health until it is ready, as a container's health check does.
 
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +81,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 async fn ask(host: &ServerHost, path: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
-    let stream = TcpStream::connect((host.host.as_str(), host.port)).await?;
+    let stream = connect(host).await?;
     if !host.tls {
         return get(stream, host, path).await;
     }
@@ -95,6 +96,18 @@ async fn ask(host: &ServerHost, path: &str) -> Result<StatusCode, Box<dyn std::e
         .connect(name, stream)
         .await?;
     get(stream, host, path).await
+}
+
+/// This machine has no need to be looked up, and a small image may have nothing to look it up with.
+async fn connect(host: &ServerHost) -> io::Result<TcpStream> {
+    if host.host.eq_ignore_ascii_case("localhost") {
+        let here = [
+            SocketAddr::from((Ipv4Addr::LOCALHOST, host.port)),
+            SocketAddr::from((Ipv6Addr::LOCALHOST, host.port)),
+        ];
+        return TcpStream::connect(&here[..]).await;
+    }
+    TcpStream::connect((host.host.as_str(), host.port)).await
 }
 
 async fn get<S>(

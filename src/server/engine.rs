@@ -8,6 +8,7 @@ use storage_engine::backend::Backend;
 use storage_engine::embedded::{Embedded, OpenError, OpenOptions};
 
 use super::exit::EngineError;
+use super::machine;
 use crate::config::Config;
 
 /// An open engine, and how to close it so that the next start needs no recovery.
@@ -52,11 +53,13 @@ pub fn embedded() -> OpenEngine {
 fn explain(error: OpenError) -> EngineError {
     let text = error.to_string();
     match error {
-        OpenError::NotWritable { path, .. } => EngineError::NotWritable(format!("{text}; {}", chown(&path))),
+        OpenError::NotWritable { path, .. } => EngineError::NotWritable(not_writable(&path, &text)),
         OpenError::Full { .. } => EngineError::Full(format!("{text}; free some space, then start again")),
+        OpenError::Foreign { .. } => EngineError::Drive(format!(
+            "{text}. Buckets to begin with are named in MINIO_DEFAULT_BUCKETS, not made as folders"
+        )),
         OpenError::NoDrives
         | OpenError::Drive { .. }
-        | OpenError::Foreign { .. }
         | OpenError::Twice { .. }
         | OpenError::Mixed(_)
         | OpenError::Unusable(_)
@@ -71,10 +74,11 @@ fn explain(error: OpenError) -> EngineError {
     }
 }
 
-fn chown(path: &Path) -> String {
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    format!(
-        "drystone runs as uid {uid}: run  chown -R {uid}:{gid} {}  and start again",
-        path.display()
-    )
+/// What the rights there say is wrong, and the command that helps; else the engine's own words.
+fn not_writable(path: &Path, text: &str) -> String {
+    let found = machine::not_writable(&[path.to_owned()]);
+    found
+        .into_iter()
+        .next()
+        .map_or_else(|| text.to_owned(), |drive| drive.message)
 }

@@ -1,5 +1,6 @@
 //! What the machine must offer, found out before anything is opened: processor features, file descriptors, rights.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
@@ -65,6 +66,8 @@ pub(super) fn not_writable(drives: &[PathBuf]) -> Vec<NotWritable> {
             let what = existing.display();
             let cure = if error == rustix::io::Errno::ROFS {
                 format!("it is mounted read-only; remount it: mount -o remount,rw '{what}'")
+            } else if std::fs::metadata(existing).is_ok_and(|found| found.uid() == uid) {
+                format!("make it writable: chmod -R u+rwX '{what}'")
             } else {
                 format!("make it writable: chown -R {uid}:{gid} '{what}'")
             };

@@ -4,6 +4,7 @@
 
 mod aws_cli;
 mod aws_sdk_rust;
+mod browser;
 mod drives;
 mod mc;
 mod rclone;
@@ -78,6 +79,7 @@ fn all() -> Vec<Test> {
         survive::tests(),
         drives::tests(),
         uploads::tests(),
+        browser::tests(),
     ]
     .into_iter()
     .flatten()

@@ -270,3 +270,77 @@ fn a_folder_of_other_software_is_refused_untouched() {
     assert!(text(&output).contains("minio"), "{}", text(&output));
     assert_eq!(std::fs::read_dir(&drive).unwrap().count(), 1);
 }
+
+/// What the server says and its exit code when it does not start on these drives.
+fn refused(paths: &[&Path], flags: &[&str]) -> (Option<i32>, String) {
+    let mut arguments = vec!["server", "--address", "127.0.0.1:0"];
+    arguments.extend(paths.iter().map(|path| path.to_str().unwrap()));
+    arguments.extend(flags);
+    let output = drystone(
+        &arguments,
+        &[("MINIO_ROOT_USER", "rock"), ("MINIO_ROOT_PASSWORD", CANARY)],
+    );
+    (output.status.code(), text(&output))
+}
+
+#[test]
+fn a_path_that_cannot_be_a_drive_is_refused_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, buckets) = (folder.path().join("file"), folder.path().join("data"));
+    std::fs::write(&file, "").unwrap();
+    std::fs::create_dir_all(buckets.join("uploads")).unwrap();
+    let (code, told) = refused(&[&file], &[]);
+    assert!(code == Some(4) && told.contains("not a directory"), "{told}");
+    assert!(!told.contains("chown"), "{told}");
+    let (code, told) = refused(&[&buckets], &[]);
+    assert!(
+        code == Some(4) && told.contains("\"uploads\"") && told.contains("MINIO_DEFAULT_BUCKETS"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_taken_console_port_is_told_by_its_own_flag() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, told) = refused(&[&folder.path().join("d")], &["--console-address", &address]);
+    assert!(
+        code == Some(3) && told.contains("another port with --console-address"),
+        "{told}"
+    );
+}
+
+#[test]
+fn drives_of_two_stores_are_told_by_their_paths() {
+    let [one, two] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    for folder in [&one, &two] {
+        assert_eq!(Running::start(folder.path(), &[], &[]).stop(), Some(0));
+    }
+    let foreign = two.path().join("d2");
+    let own: Vec<_> = [1, 3, 4].map(|n| one.path().join(format!("d{n}"))).into();
+    let (code, told) = refused(&[&own[0], &foreign, &own[1], &own[2]], &[]);
+    let alone = format!("{} of store ", foreign.display());
+    assert!(code == Some(4) && told.contains(&alone), "{told}");
+    assert!(!told.contains(&format!(", {alone}")), "{told}");
+}
+
+#[test]
+fn what_a_store_keeps_from_the_day_it_was_made_is_not_passed_over_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Running::start(folder.path(), &[], &[]).stop(), Some(0));
+    let fifth = folder.path().join("fifth");
+    let parity = [("MINIO_STORAGE_CLASS_STANDARD", "EC:1")];
+    let running = Running::start(folder.path(), &parity, &[fifth.to_str().unwrap()]);
+    let told = running.told();
+    assert!(
+        told.contains("EC:1 has no effect: the store was made with EC:2"),
+        "{told}"
+    );
+    assert!(
+        told.contains("this path is not used") && told.contains("fifth"),
+        "{told}"
+    );
+    assert_eq!(running.stop(), Some(0));
+    assert!(!fifth.exists());
+}

@@ -13,6 +13,7 @@ mod cors;
 mod docker;
 mod lifecycle;
 mod paths;
+mod rights;
 mod stack;
 mod support;
 mod tls;

@@ -94,6 +94,22 @@ async fn a_browser_without_credentials_is_told_access_denied_and_not_redirected(
 }
 
 #[tokio::test]
+async fn a_link_signed_the_old_way_is_told_the_setting_that_signs_the_new_way() {
+    let server = start(&[]).await;
+    let target = "/wall/stone?AWSAccessKeyId=rock&Signature=c2lnbmF0dXJl&Expires=4102444800";
+    let answer = exchange(server.addresses()[0], &message("GET", target, "a", "")).await;
+    assert_eq!(status(&answer), 400, "{answer}");
+    for part in [
+        "AWS4-HMAC-SHA256",
+        "Config(signature_version=",
+        "aws configure set s3.signature_version s3v4",
+    ] {
+        assert!(answer.contains(part), "{part} is not in\n{answer}");
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn default_buckets_are_there_and_a_presigned_round_trip_works() {
     let server = start(&[]).await;
     let address = server.addresses()[0];

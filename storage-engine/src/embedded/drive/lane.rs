@@ -186,7 +186,10 @@ impl Lanes {
     /// Queues a job that must not be refused for want of room: removals that free space.
     pub(super) fn enqueue(&self, lane: Lane, job: impl FnOnce() -> io::Result<()> + Send + 'static) {
         let done = |outcome: io::Result<()>| {
-            if let Err(e) = outcome {
+            // Left undone because the drive was shut, as at every stop: the next start does it.
+            if let Err(e) = outcome
+                && e.kind() != io::ErrorKind::NotConnected
+            {
                 tracing::warn!("background I/O: {e}");
             }
         };

@@ -26,7 +26,7 @@ use faults::{Seam, named};
 pub use lane::Lane;
 use lane::Lanes;
 pub use mounts::{MountFacts, Space};
-pub use probe::{DirectoryId, Probe, directory_id, holds_anything, mount_facts_at, probe, try_out};
+pub use probe::{DirectoryId, Probe, directory_id, holds_anything, mount_facts_at, probe, space_at, try_out};
 pub use shard_file::ShardFile;
 pub use shards::ShardListing;
 use shards::Shards;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::faults::{FaultPlan, Operation, Seam};
-use super::mounts::{self, MountFacts};
+use super::mounts::{self, MountFacts, Space};
 use super::shards::parse_shard_name;
 use super::slots;
 use super::{CHECKPOINT_DIR, EXTENT_DIR, FOLDER, LOG_DIR, ROOT_SLOTS};
@@ -81,6 +81,11 @@ pub fn directory_id(path: &Path) -> io::Result<DirectoryId> {
 /// Facts of the mount a directory is on.
 pub fn mount_facts_at(path: &Path) -> io::Result<MountFacts> {
     mounts::facts_of(path)
+}
+
+/// Space of the file system a directory is on.
+pub fn space_at(path: &Path) -> io::Result<Space> {
+    mounts::space_of(path)
 }
 
 /// Looks at a path without writing or locking.

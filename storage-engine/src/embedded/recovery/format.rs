@@ -120,6 +120,7 @@ pub async fn format(options: &OpenOptions) -> Result<Found, OpenError> {
 
 async fn first_log(store: StoreId, parity: u8, drives: &[Arc<Drive>]) -> Result<NewSegment, OpenError> {
     let candidates = drives.to_vec();
+    let path_of = |id: DriveId| drives.iter().find(|drive| drive.id() == id).map(|drive| drive.path());
     let head = Head {
         facts: RecordFacts {
             seq: FIRST_EPOCH << 32,
@@ -131,6 +132,13 @@ async fn first_log(store: StoreId, parity: u8, drives: &[Arc<Drive>]) -> Result<
         write_new_segment(store, FIRST_EPOCH, parity, candidates, head, |faults| faults.is_empty())
     });
     let (made, faults) = made.await.map_err(|e| OpenError::Write(e.to_string()))?;
+    let full = faults.iter().find(|fault| !fault.is_failure());
+    if let Some((full, path)) = full.and_then(|full| Some((full, path_of(full.drive)?))) {
+        return Err(OpenError::Full {
+            path: path.to_owned(),
+            reason: full.reason.clone(),
+        });
+    }
     let reasons = || {
         faults
             .iter()

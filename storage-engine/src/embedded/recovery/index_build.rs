@@ -12,7 +12,7 @@ use crate::embedded::checkpoint::{CheckpointEntry, CheckpointRef, Position};
 use crate::embedded::checkpoint_io;
 use crate::embedded::core::apply;
 use crate::embedded::drive::index_dir::remove_trees_in_background;
-use crate::embedded::drive::{Drive, holds_anything};
+use crate::embedded::drive::{Drive, holds_anything, space_at};
 use crate::embedded::frame::SHARD_HEADER_BYTES;
 use crate::embedded::index::{Index, IndexError, IndexOptions, Marker};
 use crate::embedded::log::LogDrives;
@@ -31,8 +31,16 @@ pub struct Built {
     pub end: LogEnd,
 }
 
-fn index_failed(error: &IndexError) -> OpenError {
-    OpenError::Index(error.to_string())
+/// Less free space than this, and an index that failed failed for want of it.
+const FULL_BELOW_BYTES: u64 = 1 << 20;
+
+fn index_failed(dir: &Path, error: &IndexError) -> OpenError {
+    let reason = error.to_string();
+    if space_at(dir).is_ok_and(|space| space.free < FULL_BELOW_BYTES) {
+        let path = dir.to_owned();
+        return OpenError::Full { path, reason };
+    }
+    OpenError::Index(reason)
 }
 
 /// Makes the index, under the first drive that takes it unless the operator named a directory. Nothing else is written.
@@ -50,7 +58,7 @@ pub async fn build(
     let mut failed = OpenError::NoDrives;
     while let Some(dir) = dirs.pop_front() {
         match build_in(&dir, root, &drives, reader).await {
-            Err(error @ OpenError::Index(_)) => {
+            Err(error @ (OpenError::Index(_) | OpenError::Full { .. })) => {
                 tracing::warn!(path = %dir.display(), %error, "no index can be made here");
                 failed = error;
             }
@@ -111,7 +119,8 @@ async fn reuse(dir: &Path, root: &Root, drives: &Arc<LogDrives>) -> Result<Optio
             root_nonce: root.nonce,
             log_end,
         };
-        let opened = Index::open_clean(&dir, &marker, IndexOptions::default()).map_err(|e| index_failed(&e))?;
+        let opened = Index::open_clean(&dir, &marker, IndexOptions::default());
+        let opened = opened.map_err(|e| index_failed(&dir, &e))?;
         Ok(opened.map(|(index, table)| Built {
             index,
             table: SegmentTable::from_snapshot(table),
@@ -149,8 +158,8 @@ async fn rebuild(
         rows = checkpoint.rows,
         "rebuilding the index from a checkpoint and the log after it"
     );
-    let index = Arc::new(Index::create(dir, IndexOptions::default()).map_err(|e| index_failed(&e))?);
-    let table = load_checkpoint(&index, checkpoint, reader).await?;
+    let index = Arc::new(Index::create(dir, IndexOptions::default()).map_err(|e| index_failed(dir, &e))?);
+    let table = load_checkpoint(dir, &index, checkpoint, reader).await?;
     let table = Arc::new(SegmentTable::from_snapshot(table));
     root.log.iter().for_each(|log| table.declare(log.segment.clone()));
     let (in_replay, counted) = (Arc::clone(&index), Arc::clone(&table));
@@ -174,6 +183,7 @@ async fn rebuild(
 }
 
 async fn load_checkpoint(
+    dir: &Path,
     index: &Arc<Index>,
     checkpoint: &CheckpointRef,
     reader: &SegmentReader,
@@ -190,19 +200,19 @@ async fn load_checkpoint(
             CheckpointEntry::End(_) => {}
         }
         if rows.len() >= ROWS_PER_LOAD {
-            load(index, std::mem::take(&mut rows)).await?;
+            load(dir, index, std::mem::take(&mut rows)).await?;
         }
     }
-    load(index, rows).await?;
+    load(dir, index, rows).await?;
     Ok(table)
 }
 
-async fn load(index: &Arc<Index>, rows: Vec<(Vec<u8>, RowRecord)>) -> Result<(), OpenError> {
+async fn load(dir: &Path, index: &Arc<Index>, rows: Vec<(Vec<u8>, RowRecord)>) -> Result<(), OpenError> {
     let index = Arc::clone(index);
     let loaded =
         tokio::task::spawn_blocking(move || index.bulk_load(rows.iter().map(|(key, row)| (key.as_slice(), row))));
     loaded
         .await
         .map_err(|e| OpenError::Index(e.to_string()))?
-        .map_err(|e| index_failed(&e))
+        .map_err(|e| index_failed(dir, &e))
 }
