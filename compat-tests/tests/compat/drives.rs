@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use compat_tests::mounts::Mounted;
-use compat_tests::s3::Target;
+use compat_tests::s3::{Target, between};
 use compat_tests::tree;
 use compat_tests::upload::{Said, Upload};
 use http::Method;
@@ -21,6 +21,8 @@ const DRIVE_BYTES: u64 = 600 << 20;
 /// Less than the reserve, and enough for the log.
 const LEFT_BYTES: u64 = 90 << 20;
 const BLOCK: usize = 1 << 20;
+/// Seed and length of the only part of an upload.
+const PART: (u64, usize) = (88, 6_000_000);
 /// The engine looks at the space of its drives every ten seconds.
 const NOTICED: Duration = Duration::from_secs(45);
 
@@ -108,6 +110,36 @@ impl Kept {
         self.ask(Method::DELETE, &path, Bytes::new()).map(drop)
     }
 
+    /// Begins an upload of one part.
+    fn begin_upload(&self, path: &str) -> Result<String> {
+        let said = self
+            .runtime
+            .block_on(self.target.ask(Method::POST, path, "uploads=", ""))?;
+        let upload = between(&String::from_utf8_lossy(&said), "UploadId").map(str::to_owned);
+        let upload = upload.context("an upload id")?;
+        let query = format!("partNumber=1&uploadId={upload}");
+        let part = tree::bytes(PART.0, PART.1);
+        self.runtime
+            .block_on(self.target.ask(Method::PUT, path, &query, part))?;
+        Ok(upload)
+    }
+
+    /// Completes it with the tag that is listed.
+    fn complete_upload(&mut self, path: &str, upload: &str) -> Result<()> {
+        let query = format!("uploadId={upload}");
+        let ask = |method, body: String| self.runtime.block_on(self.target.ask(method, path, &query, body));
+        let listed = ask(Method::GET, String::new())?;
+        let listed = String::from_utf8_lossy(&listed);
+        let tag = between(&listed, "ETag").context("the tag of the part")?;
+        let document = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag></Part></CompleteMultipartUpload>"
+        );
+        ask(Method::POST, document)?;
+        self.objects.retain(|(known, _, _)| known != path);
+        self.objects.push((path.to_owned(), PART.0, PART.1));
+        Ok(())
+    }
+
     /// A PUT of this many bytes that must work, and come back.
     fn put_works(&mut self, path: &str, length: usize) -> Result<()> {
         let seed = self.objects.len() as u64 + 1_000;
@@ -167,6 +199,9 @@ fn full_in_mid_put(stage: &mut Stage) -> Result<()> {
         let mut sent = 0;
         while sent < blocks && upload.send(&block)? {
             sent += 1;
+            if sent % 40 == 0 && sent <= 400 {
+                kept.delete_one().context("a DELETE beside it")?;
+            }
         }
         let said = upload.answer().with_context(|| format!("after {sent} MiB"))?;
         println!("round {round}: {} after {sent} MiB of {blocks}", said.status);
@@ -193,6 +228,7 @@ fn below_the_reserve(stage: &mut Stage) -> Result<()> {
     let mounts = mounted(stage)?;
     let server = stage.start()?;
     let mut kept = Kept::put(stage)?;
+    let upload = kept.begin_upload("/kept/large")?;
     for mount in &mounts {
         mount.fill_up_to(LEFT_BYTES)?;
     }
@@ -217,6 +253,23 @@ fn below_the_reserve(stage: &mut Stage) -> Result<()> {
     if overwritten {
         kept.ask(Method::DELETE, "/kept/small/59", Bytes::new())?;
     }
+    let mut part = Upload::begin(
+        &kept.target,
+        "/kept/large",
+        &format!("partNumber=2&uploadId={upload}"),
+        100,
+    )?;
+    part.send(&[7; 100])?;
+    let said = part.answer()?;
+    ensure!(said.is(507, "XMinioStorageFull"), "a part: {said:?}");
+    // Room for the list of its parts is all that a Complete may want for.
+    let completed = kept.complete_upload("/kept/large", &upload);
+    if let Err(error) = &completed {
+        ensure!(
+            error.to_string().contains("507"),
+            "a Complete below the reserve: {error:#}"
+        );
+    }
     kept.check()?;
     for mount in &mounts {
         mount.make_room()?;
@@ -224,6 +277,10 @@ fn below_the_reserve(stage: &mut Stage) -> Result<()> {
     within(NOTICED, "uploads are still refused", || {
         Ok(kept.put_works("/kept/after", 3_000_000).is_ok())
     })?;
+    if completed.is_err() {
+        kept.complete_upload("/kept/large", &upload)
+            .context("the Complete that there was no room for")?;
+    }
     kept.check()?;
     server.stop()
 }
