@@ -22,7 +22,7 @@ use super::convert::{self, algorithm_name, bucket_name, checksum_text, object_ke
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::normalise::Lifted;
-use super::object::{body_failed, checksum_request, part as part_number, source};
+use super::object::{body_failed, new_body, part as part_number};
 use crate::access::Action;
 
 pub(crate) async fn create(
@@ -91,13 +91,7 @@ pub(crate) async fn part(
     let input = req.input;
     let place = place(input.bucket, input.key, &input.upload_id, input.part_number)?;
     let store = front.open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)?;
-    let checksum = checksum_request(&req.headers, &req.extensions)?;
-    let body = source(
-        input.body,
-        input.content_length,
-        (&req.headers, &req.extensions),
-        checksum,
-    )?;
+    let body = new_body(input.body, input.content_length, &req.headers, &req.extensions)?;
     let part = store.upload_part(&place, body).await?;
     let mut output = UploadPartOutput {
         e_tag: Some(WireETag::Strong(part.etag.to_string())),

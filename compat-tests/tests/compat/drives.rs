@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use compat_tests::mounts::Mounted;
-use compat_tests::s3::{Target, between};
+use compat_tests::s3::{Payload, Target, between};
 use compat_tests::tree;
 use compat_tests::upload::{Said, Upload};
 use http::Method;
@@ -39,6 +39,7 @@ pub(crate) fn tests() -> Vec<Test> {
             below_the_reserve,
         ),
         mounted("a_drive_that_dies_in_mid_put_costs_at_most_that_put", dead_in_mid_put),
+        mounted("drives_that_die_in_mid_get_are_read_around", dead_in_mid_get),
         Test::alone("a_drive_taken_away_in_mid_put_costs_at_most_that_put", taken_in_mid_put),
     ]
 }
@@ -320,6 +321,40 @@ fn dead_in_mid_put(stage: &mut Stage) -> Result<()> {
     kept.check().context("with one drive dead, after a kill")?;
     kept.put_works("/kept/later", 3_000_000)?;
     server.stop()
+}
+
+fn dead_in_mid_get(stage: &mut Stage) -> Result<()> {
+    let mounts = mounted(stage)?;
+    let server = stage.start()?;
+    let mut kept = Kept::put(stage)?;
+    let length = 128 * BLOCK;
+    kept.put_works("/kept/read", length)?;
+    let seed = kept.objects.last().context("what was just put")?.1;
+    let get = kept
+        .target
+        .request(Method::GET, "/kept/read", "", Bytes::new(), Payload::Signed)?;
+    let (mut found, mut dead, mut cut) = (Vec::with_capacity(length), 0, Ok(()));
+    let (status, _) = kept.runtime.block_on(async {
+        let mut connection = kept.target.connect().await?;
+        let take = |bytes: &[u8]| {
+            found.extend_from_slice(bytes);
+            // As many as the parity stands for, one after the other.
+            if found.len() > (dead + 1) * length / 3
+                && let (Some(mount), true) = (mounts.get(dead + 1), dead < 2)
+            {
+                dead += 1;
+                if let Err(error) = mount.cut() {
+                    cut = Err(error);
+                }
+            }
+        };
+        connection.each(get, take).await
+    })?;
+    cut?;
+    ensure!(dead == 2 && status == 200, "{dead} drives died, status {status}");
+    ensure!(found == tree::bytes(seed, length), "other bytes came: {}", found.len());
+    kept.check().context("with two drives dead")?;
+    server.kill()
 }
 
 fn taken_in_mid_put(stage: &mut Stage) -> Result<()> {

@@ -6,4 +6,4 @@ mod write;
 
 pub(crate) use attributes::{BareETag, attributes};
 pub(crate) use read::{get, head, lookup, part, version};
-pub(crate) use write::{body_failed, checksum_request, put, put_failed, source};
+pub(crate) use write::{body_failed, new_body, put, put_failed};

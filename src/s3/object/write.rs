@@ -28,13 +28,7 @@ pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
     let metadata = convert::metadata(texts, &lifted)?;
-    let checksum = checksum_request(&req.headers, &req.extensions)?;
-    let body = source(
-        input.body,
-        input.content_length,
-        (&req.headers, &req.extensions),
-        checksum,
-    )?;
+    let body = new_body(input.body, input.content_length, &req.headers, &req.extensions)?;
     let put = PutObject {
         bucket,
         key,
@@ -54,13 +48,14 @@ pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result
     Ok(S3Response::new(output))
 }
 
-/// The body as the store takes it, with a declared length or in chunks.
-pub(crate) fn source(
+/// The body as the store takes it, with a declared length or in chunks, and with what must hold of it.
+pub(crate) fn new_body(
     blob: Option<StreamingBlob>,
     content_length: Option<i64>,
-    (headers, extensions): (&HeaderMap, &Extensions),
-    checksum: ChecksumRequest<'static>,
+    headers: &HeaderMap,
+    extensions: &Extensions,
 ) -> Result<NewBody<'static>, Failure> {
+    let checksum = checksum_request(headers, extensions)?;
     let declared = match extensions.get::<Payload>() {
         Some(payload) => payload.decoded_length,
         None => content_length.and_then(|len| u64::try_from(len).ok()),
@@ -91,10 +86,7 @@ pub(crate) fn source(
 }
 
 /// Which checksum the request asks to verify and keep: of a header, of a trailer to come, or by name only.
-pub(crate) fn checksum_request(
-    headers: &HeaderMap,
-    extensions: &Extensions,
-) -> Result<ChecksumRequest<'static>, Failure> {
+fn checksum_request(headers: &HeaderMap, extensions: &Extensions) -> Result<ChecksumRequest<'static>, Failure> {
     let declared = declared_checksum(headers)?;
     match (declared, announced_checksum(extensions)) {
         (Some(_), Some(_)) => {
