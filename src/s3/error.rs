@@ -94,7 +94,7 @@ codes! {
     SIGNATURE_DOES_NOT_MATCH = "SignatureDoesNotMatch", 403, "The request signature we calculated does not match the signature you provided.";
     SLOW_DOWN = "SlowDown", 503, "Please reduce your request rate.";
     SSE_NOT_FOUND = "ServerSideEncryptionConfigurationNotFoundError", 404, "The server side encryption configuration was not found.";
-    STORAGE_FULL = "XMinioStorageFull", 507, "Storage backend has reached its minimum free drive threshold. Please delete a few objects to proceed.";
+    STORAGE_FULL = "XMinioStorageFull", 507, "The drives are full but for a reserve that deleting needs. Delete objects, or give the store more space.";
     TOO_MANY_BUCKETS = "TooManyBuckets", 400, "You have attempted to create more buckets than allowed.";
     SHA256_MISMATCH = "XAmzContentSHA256Mismatch", 400, "The provided 'x-amz-content-sha256' header does not match what was computed.";
 }

@@ -7,6 +7,7 @@ mod aws_sdk_rust;
 mod browser;
 mod drives;
 mod mc;
+mod proxy;
 mod rclone;
 mod restic;
 mod s3cmd;
@@ -80,6 +81,7 @@ fn all() -> Vec<Test> {
         drives::tests(),
         uploads::tests(),
         browser::tests(),
+        proxy::tests(),
     ]
     .into_iter()
     .flatten()

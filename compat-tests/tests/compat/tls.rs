@@ -45,7 +45,7 @@ fn matrix(stage: &mut Stage) -> Result<()> {
 }
 
 /// A folder with `public.crt` and `private.key` for the domain and all names below it, and the file of their authority.
-fn certificates(stage: &Stage) -> Result<(std::path::PathBuf, std::path::PathBuf)> {
+pub(crate) fn certificates(stage: &Stage) -> Result<(std::path::PathBuf, std::path::PathBuf)> {
     let folder = stage.files.join("certs");
     fs::create_dir(&folder)?;
     let mut own = CertificateParams::new(Vec::<String>::new())?;
