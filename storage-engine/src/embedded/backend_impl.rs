@@ -173,9 +173,8 @@ impl Backend for Embedded {
                     }
                     (Some(_), MemberState::In | MemberState::Draining) => (DriveState::In, String::new()),
                 };
-                let space = drive
-                    .and_then(|drive| drive.space().ok())
-                    .unwrap_or(super::drive::Space { capacity: 0, free: 0 });
+                let space = drive.and_then(|drive| shared.service.space(drive.id()));
+                let space = space.unwrap_or(super::drive::Space { capacity: 0, free: 0 });
                 DriveHealth {
                     id: member.id.to_string(),
                     path: member.path.clone(),

@@ -163,12 +163,14 @@ impl Drive {
 
     /// Facts of the mount this drive is on. Blocks.
     pub fn mount_facts(&self) -> io::Result<MountFacts> {
-        mounts::facts_of(&self.path).map_err(|e| named(Operation::Open, &self.path, &e))
+        self.seam
+            .get(Operation::Open, &self.path, || mounts::facts_of(&self.path))
     }
 
     /// Space of the file system this drive is on. Blocks.
     pub fn space(&self) -> io::Result<Space> {
-        mounts::space_of(&self.path).map_err(|e| named(Operation::Open, &self.path, &e))
+        self.seam
+            .get(Operation::Open, &self.path, || mounts::space_of(&self.path))
     }
 
     /// The bytes of both root slots, as they are. Blocks.

@@ -23,6 +23,8 @@ use super::table::{TableSnapshot, spare};
 
 /// How often the store is looked after.
 const PERIOD: Duration = Duration::from_secs(10);
+/// How long a round waits for the file systems to tell their space.
+const LOOK_WITHIN: Duration = Duration::from_secs(30);
 /// Least time between two rounds of compaction while space is not short.
 const COMPACT_PERIOD: Duration = Duration::from_secs(60);
 
@@ -93,9 +95,7 @@ impl Housekeeper {
         let Some(committer) = &running.committer else {
             return Ok(());
         };
-        let judging = Arc::clone(shared);
-        let judged = tokio::task::spawn_blocking(move || judging.judge_space()).await;
-        let judged = judged.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let judged = shared.look_at_space(LOOK_WITHIN, None).await?;
         let pressure = judged.short || shared.service.take_refused();
         let waiting_bytes = waiting(shared);
         if !pressure || waiting_bytes > self.left_waiting {

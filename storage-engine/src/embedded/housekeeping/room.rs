@@ -3,6 +3,10 @@
 //! looks. It frees nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
 
 use crate::embedded::compact::{DriveSpace, Reserve, reserves};
 use crate::embedded::core::Shared;
@@ -11,6 +15,11 @@ use crate::embedded::log::LOG_SEGMENT_BYTES;
 
 /// What a body takes besides its bytes: its part of a log record, padding included.
 const BODY_OVERHEAD_BYTES: u64 = 8 * 1024;
+
+/// How long a body waits for the file systems to answer.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+/// What may come before they are asked again, when they do not.
+const UNSEEN_BYTES: u64 = 64 << 20;
 
 /// There is no room for this body above the reserve.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -37,6 +46,7 @@ impl Shared {
                 continue;
             };
             capacity += space.capacity;
+            self.service.set_space(drive.id(), space);
             let holds_index = drive.index_dir().is_dir();
             drives.push(DriveSpace {
                 device: facts.device,
@@ -72,13 +82,49 @@ impl Shared {
         if self.service.spend_room(bytes) {
             return Ok(());
         }
-        let shared = Arc::clone(self);
-        let judged = tokio::task::spawn_blocking(move || shared.judge_space()).await;
-        // An index that failed ends the service by itself.
-        if !matches!(judged, Ok(Ok(_))) || (!self.service.is_full() && self.service.spend_room(bytes)) {
+        // One look at a time; it keeps its turn until it was answered, so that a hung drive costs one thread.
+        let turn = match timeout(LOOK_WITHIN, self.service.turn_to_look()).await {
+            Ok(turn) => turn,
+            Err(_) => return self.go_on_unseen(),
+        };
+        if self.service.spend_room(bytes) {
             return Ok(());
         }
-        self.service.note_refused();
-        Err(NoRoom)
+        match self.look_at_space(LOOK_WITHIN, Some(turn)).await {
+            Err(_) => self.go_on_unseen(),
+            Ok(_) if !self.service.is_full() && self.service.spend_room(bytes) => Ok(()),
+            Ok(_) => {
+                self.service.note_refused();
+                Err(NoRoom)
+            }
+        }
+    }
+
+    /// [`Self::judge_space`], for a limited time.
+    ///
+    /// # Errors
+    /// The index failed, which ends the service by itself, or a file system does not answer.
+    pub async fn look_at_space(
+        self: &Arc<Self>,
+        within: Duration,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) -> Result<Judged, String> {
+        let shared = Arc::clone(self);
+        let look = tokio::task::spawn_blocking(move || {
+            let judged = shared.judge_space();
+            drop(turn);
+            judged
+        });
+        match timeout(within, look).await {
+            Ok(Ok(judged)) => judged.map_err(|e| e.to_string()),
+            Ok(Err(failed)) => Err(failed.to_string()),
+            Err(_) => Err("a file system does not tell its free space".into()),
+        }
+    }
+
+    /// A drive that does not answer is the committer's matter, not that of every body.
+    fn go_on_unseen(&self) -> Result<(), NoRoom> {
+        self.service.set_room(UNSEEN_BYTES);
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::adopt::plan;
 use super::find::{Found, FoundDrive, OpenError, find};
@@ -36,6 +37,9 @@ pub struct OpenOptions {
     pub adopt: bool,
     pub drive: DriveOptions,
 }
+
+/// How long a start waits for the file systems to tell their space.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
 /// A store ready to serve.
 pub struct Started {
@@ -112,6 +116,8 @@ pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started
     if let Some(reason) = read_only {
         serve_read_only(&started, &built.end, reason)?;
     }
+    // What health tells; a drive that does not answer is not waited for long.
+    let _ = started.shared.look_at_space(LOOK_WITHIN, None).await;
     Ok(started)
 }
 

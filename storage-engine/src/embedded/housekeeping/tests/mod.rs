@@ -327,3 +327,42 @@ async fn checkpoints_under_load_agree_with_the_counters_and_lose_nothing() {
     let store = yard.reopen(store, true).await;
     assert!(rows(store).await == before);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_that_does_not_tell_its_space_holds_up_neither_bodies_nor_health() {
+    use crate::embedded::drive::{DriveOptions, Fault, FaultPlan, Operation};
+
+    let yard = Yard::new();
+    let plan = Arc::new(FaultPlan::default());
+    let drive = DriveOptions {
+        faults: Some(Arc::clone(&plan)),
+        ..DriveOptions::default()
+    };
+    let options = OpenOptions {
+        drives: yard.drives(),
+        drive,
+        ..OpenOptions::default()
+    };
+    let store = Embedded::open(options).await.unwrap();
+    let whole = |health: crate::backend::Health| health.drives.iter().all(|drive| drive.capacity_bytes > 0);
+    assert!(whole(store.health()));
+    let running = store.running().unwrap();
+    let rule = plan.arm_always(Operation::Open, "/d2", Fault::Hang);
+    let start = Instant::now();
+    for n in 0..3 {
+        running.shared.service.set_room(0);
+        put(&store, &format!("large/{n}"), bytes(n, 600_000)).await;
+    }
+    assert!(whole(store.health()));
+    let waited = start.elapsed();
+    assert!(
+        plan.fired(rule) == 1 && waited > Duration::from_secs(2),
+        "it hung {} times in {waited:?}",
+        plan.fired(rule)
+    );
+    assert!(waited < Duration::from_secs(12), "{waited:?}");
+    plan.disarm();
+    plan.release();
+    put(&store, "after", bytes(9, 600_000)).await;
+    assert!(read(&store, "large/1").await == bytes(1, 600_000));
+}
