@@ -2,29 +2,32 @@
 //!
 //! Needs root, loop devices and the xfs tools; knows nothing of the store on them.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::process::{run, run_any};
+use crate::process::run;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// The smallest image that mkfs.xfs takes.
+const SMALLEST_BYTES: u64 = 300 << 20;
 
-/// Why no image can be mounted here; `None` when it can.
+/// Why no image can be mounted here; `None` when it can. Tries it: also root cannot in many a container.
 #[must_use]
 pub fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("only root may mount an image".to_owned());
     }
-    for program in ["mkfs.xfs", "xfs_io", "mount"] {
-        if run_any(Command::new(program).arg("-V"), LIMIT).is_err() {
-            return Some(format!("{program} is not installed"));
-        }
-    }
-    None
+    let tried = || -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("drive");
+        fs::create_dir(&path)?;
+        Mounted::at(&path, SMALLEST_BYTES).map(drop)
+    };
+    tried().err().map(|error| format!("no image can be mounted: {error:#}"))
 }
 
 /// A mounted image; dropping it unmounts it.
@@ -76,7 +79,7 @@ impl Mounted {
     /// # Errors
     /// When the file cannot be removed.
     pub fn make_room(&self) -> Result<()> {
-        Ok(std::fs::remove_file(self.ballast())?)
+        Ok(fs::remove_file(self.ballast())?)
     }
 
     fn ballast(&self) -> PathBuf {

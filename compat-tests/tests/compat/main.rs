@@ -32,13 +32,15 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(2);
     let tests: Vec<Test> = all().into_iter().filter(|test| wanted(&arguments, test.name)).collect();
     let clients = if arguments.list { HashMap::new() } else { fetch(&tests) };
+    let mounts_needed = !arguments.list && tests.iter().any(|test| matches!(test.needs, Needs::Mounts));
+    let no_mounts = if mounts_needed { mounts::missing() } else { None };
     let mut skipped = Vec::new();
     let trials = tests
         .into_iter()
         .map(|test| {
             let program = match test.needs {
                 Needs::Nothing => Ok(PathBuf::new()),
-                Needs::Mounts => mounts::missing().map_or(Ok(PathBuf::new()), Err),
+                Needs::Mounts => no_mounts.clone().map_or(Ok(PathBuf::new()), Err),
                 Needs::Client(client) => clients
                     .get(client.name())
                     .cloned()
