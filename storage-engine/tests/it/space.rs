@@ -136,6 +136,60 @@ async fn a_full_store_takes_deletes_until_the_space_returns() {
     }
 }
 
+const IN_LOG: usize = 100_000;
+
+/// As many bodies that ride in the log as the store takes; how many.
+async fn fill_log(store: &Embedded, from: u64) -> u64 {
+    for n in from.. {
+        match try_put(store, &format!("log/{n:06}"), &body(n, IN_LOG)).await {
+            Ok(()) => {}
+            Err(Refused::Full) => return n - from,
+            Err(Refused::Other(error)) => panic!("{error}"),
+        }
+    }
+    unreachable!()
+}
+
+async fn full_of_small_bodies(scene: &Scene) -> Result<(), String> {
+    // So little room that one log segment takes all of it.
+    let _mounts = (1..=4)
+        .map(|n| Mounted::memory(&scene.drive(n), 160))
+        .collect::<Result<Vec<_>, _>>()?;
+    let store = scene.open().await;
+    let count = fill_log(&store, 0).await;
+    assert!(count >= 200, "full after {count} bodies: nothing is tested");
+    let kept = |n: u64| n.is_multiple_of(10);
+    for n in (0..count).filter(|n| !kept(*n)) {
+        let ops = vec![Op::Delete(key(&format!("log/{n:06}")))];
+        store.commit(Batch { require: vec![], ops }).await.unwrap();
+    }
+    let (start, mut second) = (Instant::now(), 0);
+    while second < count / 2 {
+        assert!(
+            start.elapsed() < Duration::from_secs(150),
+            "{count} bodies first, {second} since"
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        second += fill_log(&store, 100_000 + second).await;
+    }
+    eprintln!("{count} bodies first, {second} again after {:?}", start.elapsed());
+    kill(store).await;
+    let store = scene.open().await;
+    for n in (0..count).filter(|n| kept(*n)).chain(100_000..100_000 + second) {
+        expect(&store, &format!("log/{n:06}"), &body(n, IN_LOG)).await;
+    }
+    kill(store).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn space_of_small_bodies_returns_from_the_open_log_segment_too() {
+    let scene = Scene::new(4);
+    if let Err(reason) = full_of_small_bodies(&scene).await {
+        skip_or_fail("a store full of small bodies", &reason);
+    }
+}
+
 /// Fills what is left of a file system, as another program would.
 fn ballast(scene: &Scene, n: usize) -> std::path::PathBuf {
     let path = scene.drive(n).join(".drystone/ballast");

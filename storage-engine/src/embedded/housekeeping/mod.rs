@@ -25,6 +25,8 @@ use super::table::{TableSnapshot, spare};
 const PERIOD: Duration = Duration::from_secs(10);
 /// How long a round waits for the file systems to tell their space.
 const LOOK_WITHIN: Duration = Duration::from_secs(30);
+/// So much must be dead in the open log segment to be worth a new one when space is short.
+const DEAD_IN_OPEN_BYTES: u64 = 1 << 20;
 /// Least time between two rounds of compaction while space is not short.
 const COMPACT_PERIOD: Duration = Duration::from_secs(60);
 
@@ -97,6 +99,9 @@ impl Housekeeper {
         };
         let judged = shared.look_at_space(LOOK_WITHIN, None).await?;
         let pressure = judged.short || shared.service.take_refused();
+        if pressure && dead_in_open(shared) >= DEAD_IN_OPEN_BYTES {
+            committer.roll().await;
+        }
         let waiting_bytes = waiting(shared);
         if !pressure || waiting_bytes > self.left_waiting {
             // Two checkpoints free what waited when the first was made; what died since then needs two more.
@@ -189,6 +194,14 @@ fn is_thin(shared: &Shared) -> bool {
     let parity = usize::from(parity);
     let drives = present(drives);
     newest.is_some_and(|newest| drives.len() > parity && spare(&newest.segment, &drives) < parity)
+}
+
+/// Bytes of bodies in the open log segment that nothing leads into any more.
+fn dead_in_open(shared: &Shared) -> u64 {
+    let open = shared.keeper.lock().root().open_log().map(|log| log.segment.id);
+    let stored = shared.table.stored();
+    let dead = stored.into_iter().filter(|(id, ..)| Some(*id) == open);
+    dead.map(|(_, stored, live, _)| stored.saturating_sub(live)).sum()
 }
 
 /// Segments that the root names.

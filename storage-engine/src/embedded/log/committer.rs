@@ -69,6 +69,7 @@ enum Message {
     Commit(Box<Queued>),
     Position(oneshot::Sender<Option<PositionReport>>),
     LeaveOut(Fault),
+    Roll(oneshot::Sender<()>),
     /// Writes a last mark and ends; answers with the end of the log.
     Close(oneshot::Sender<Option<Position>>),
 }
@@ -109,6 +110,14 @@ impl Committer {
     pub fn leave_out(&self, fault: Fault) {
         // Refused only when the thread has ended, and then nothing is written any more.
         let _ = self.messages.send(Message::LeaveOut(fault));
+    }
+
+    /// Begins a new segment, so that what is dead in the present one can be freed. Returns when that was tried.
+    pub async fn roll(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.messages.send(Message::Roll(reply)).is_ok() {
+            let _ = answer.await;
+        }
     }
 
     /// Ends the log after what is queued; the end of the log if everything up to it is applied and synced.
@@ -181,6 +190,10 @@ impl Writer {
                         let _ = reply.send(self.position());
                     }
                     Message::LeaveOut(fault) => self.leave_out(fault),
+                    Message::Roll(reply) => {
+                        self.roll();
+                        let _ = reply.send(());
+                    }
                     Message::Close(reply) => {
                         let _ = reply.send(self.close());
                         return;
@@ -352,9 +365,20 @@ impl Writer {
         if gone || self.shared.service.refuses_writes().is_some() || !self.shared.writable_without(&[fault.drive]) {
             return;
         }
-        match self.reseat(&mut [], vec![fault], false) {
+        self.reseat_empty(vec![fault]);
+    }
+
+    fn roll(&mut self) {
+        if self.open.is_some() && self.shared.service.refuses_writes().is_none() {
+            self.reseat_empty(Vec::new());
+        }
+    }
+
+    /// A reseat without a batch that waits for it.
+    fn reseat_empty(&mut self, faults: Vec<Fault>) {
+        match self.reseat(&mut [], faults, false) {
             Ok(_head) => {}
-            Err(Failure::Refused(error)) => tracing::warn!(%error, "no new log segment without the failed drive"),
+            Err(Failure::Refused(error)) => tracing::warn!(%error, "no new log segment could be begun"),
             Err(Failure::Unknown(reason)) => self.leave_unknown(Vec::new(), &reason),
         }
     }
