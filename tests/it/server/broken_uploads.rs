@@ -5,10 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use drystone::auth::sign::{ChunkWriter, Signer, body_hash};
 use drystone::auth::{PayloadMode, SecretKey};
 use drystone::server::{Conditions, Server};
+use futures::TryStreamExt;
 use http::Request;
+use http::request::Parts;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -256,15 +263,21 @@ impl Rig {
         Raw(TcpStream::connect(&self.host).await.unwrap())
     }
 
-    /// The head of a signed request, and what writes its chunks.
-    fn head(&self, method: &str, path: &str, mode: &PayloadMode, headers: &[(&str, &str)]) -> (String, ChunkWriter) {
-        let mut request = Request::builder().method(method).uri(path).header("host", &self.host);
+    /// A signed request, and what writes its chunks.
+    fn parts(&self, method: &str, uri: &str, mode: &PayloadMode, headers: &[(&str, &str)]) -> (Parts, ChunkWriter) {
+        let mut request = Request::builder().method(method).uri(uri).header("host", &self.host);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let signer = Signer::new(USER, SecretKey::new(PASSWORD), "us-east-1");
         let writer = signer.sign(&mut parts, mode, OffsetDateTime::now_utc()).unwrap();
+        (parts, writer)
+    }
+
+    /// The head of a signed request over HTTP/1.1, and what writes its chunks.
+    fn head(&self, method: &str, path: &str, mode: &PayloadMode, headers: &[(&str, &str)]) -> (String, ChunkWriter) {
+        let (parts, writer) = self.parts(method, path, mode, headers);
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         for (name, value) in &parts.headers {
             head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
@@ -440,6 +453,50 @@ async fn an_upload_whose_head_is_refused_leaves_the_object_as_it_was() {
         assert_eq!(status(&answer), 400, "{path}: {answer}");
         assert!(answer.contains(&format!("<Code>{code}</Code>")), "{path}: {answer}");
         rig.assert_untouched(code, extents, &old).await;
+    }
+    rig.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_http2_that_breaks_leaves_the_object_and_the_streams_beside_it() {
+    let rig = Rig::new().await;
+    let old = text(1, 300_000);
+    rig.good("PUT", "/wall/old", &old).await;
+    let extents = rig.extents();
+    let stream = TcpStream::connect(&rig.host).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let put = |path: &str, frames: Vec<Result<Bytes, std::io::Error>>| {
+        let uri = format!("http://{}{path}", rig.host);
+        let declared = [("content-length", "400000")];
+        let (parts, _) = rig.parts("PUT", &uri, &PayloadMode::Unsigned, &declared);
+        let body = StreamBody::new(futures::stream::iter(frames).map_ok(Frame::data));
+        let mut sender = sender.clone();
+        async move { sender.send_request(Request::from_parts(parts, body)).await }
+    };
+    let body = Bytes::from(text(9, 400_000));
+    let half = || body.slice(..200_000);
+    let gone = || std::io::Error::other("gone");
+    let broken: [(&str, Vec<Result<Bytes, std::io::Error>>); 3] = [
+        ("reset in mid-body", vec![Ok(half()), Err(gone())]),
+        ("ended before its length", vec![Ok(half())]),
+        ("longer than its length", vec![Ok(body.clone()), Ok(half())]),
+    ];
+    for (what, frames) in broken {
+        let beside = put("/wall/beside", vec![Ok(body.clone())]);
+        let (answer, beside) = tokio::join!(put("/wall/old", frames), beside);
+        assert!(answer.is_err() || answer.unwrap().status() != 200, "{what}");
+        assert_eq!(beside.unwrap().status(), 200, "{what}: the stream beside it");
+        rig.good("DELETE", "/wall/beside", "").await;
+        assert_eq!(rig.good("GET", "/wall/old", "").await, old, "{what}");
+    }
+    // What was stored beside and deleted keeps its four files for a while; the broken ones keep none.
+    let start = Instant::now();
+    while rig.extents() > extents + 3 * 4 {
+        assert!(start.elapsed() < Duration::from_secs(20), "shard files are left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     rig.server.stop().await.unwrap();
 }
