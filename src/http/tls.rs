@@ -13,10 +13,14 @@ use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{Error as PemError, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 const CERTIFICATE_FILE: &str = "public.crt";
 const KEY_FILE: &str = "private.key";
+/// How long before its end a certificate is worth a warning.
+const NOTICE: Duration = Duration::from_secs(14 * 24 * 3600);
 /// How often the files are looked at.
 pub const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -69,8 +73,10 @@ impl Certificates {
                 }
                 (true, true) => {
                     let stamp = stamp(folder);
+                    let loaded = load(folder)?;
+                    warn_of_dates(folder, &loaded);
                     return Ok(Some(Arc::new(Self {
-                        current: ArcSwap::from_pointee(load(folder)?),
+                        current: ArcSwap::from_pointee(loaded),
                         stamp: parking_lot::Mutex::new(stamp),
                         folder: folder.clone(),
                     })));
@@ -109,7 +115,9 @@ impl Certificates {
             }
             *known = now;
         }
-        self.current.store(Arc::new(load(&self.folder)?));
+        let loaded = load(&self.folder)?;
+        warn_of_dates(&self.folder, &loaded);
+        self.current.store(Arc::new(loaded));
         Ok(true)
     }
 
@@ -130,6 +138,43 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.load_full())
     }
+}
+
+/// A certificate out of its time is served all the same: whether to trust it is the client's to say.
+fn warn_of_dates(folder: &Path, certified: &CertifiedKey) {
+    if let Some(trouble) = wrong_date(&certified.cert, UnixTime::now()) {
+        tracing::warn!("'{}' {trouble}", folder.join(CERTIFICATE_FILE).display());
+    }
+}
+
+/// What clients will hold against the dates of a chain's first certificate, now or within [`NOTICE`].
+fn wrong_date(chain: &[CertificateDer<'_>], now: UnixTime) -> Option<String> {
+    let leaf = webpki::EndEntityCert::try_from(chain.first()?).ok()?;
+    // Without an anchor the chain leads nowhere, which is said only after the dates.
+    let verdict = |at: UnixTime| {
+        let algorithms = default_provider().signature_verification_algorithms.all;
+        leaf.verify_for_usage(algorithms, &[], &[], at, webpki::KeyUsage::server_auth(), None, None)
+            .err()
+    };
+    let soon = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + NOTICE);
+    match (verdict(now)?, verdict(soon)?) {
+        (webpki::Error::CertExpired { not_after, .. }, _) => {
+            Some(format!("expired at {}: clients refuse it", utc(not_after)))
+        }
+        (webpki::Error::CertNotValidYet { not_before, .. }, _) => {
+            Some(format!("is not valid before {}: clients refuse it", utc(not_before)))
+        }
+        (_, webpki::Error::CertExpired { not_after, .. }) => Some(format!("expires at {}", utc(not_after))),
+        (_, _) => None,
+    }
+}
+
+fn utc(at: UnixTime) -> String {
+    let seconds = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_else(|| format!("{seconds} s after 1970"))
 }
 
 fn stamp(folder: &Path) -> Stamp {
@@ -217,6 +262,38 @@ mod tests {
         std::fs::write(folder.path().join(KEY_FILE), other.signing_key.serialize_pem()).unwrap();
         let error = Certificates::find(&[folder.path().to_owned()]).unwrap_err();
         assert!(matches!(error, TlsError::Mismatch { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_out_of_its_time_or_near_its_end_is_told() {
+        let mut made = rcgen::CertificateParams::new(vec!["store.test".to_owned()]).unwrap();
+        made.not_before = rcgen::date_time_ymd(2030, 3, 1);
+        made.not_after = rcgen::date_time_ymd(2031, 3, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let own = made.clone().self_signed(&key).unwrap().der().clone();
+        made.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let as_openssl_makes_it = made.self_signed(&key).unwrap().der().clone();
+        let day = |year, month, day| {
+            let at = rcgen::date_time_ymd(year, month, day).unix_timestamp();
+            UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at).unwrap()))
+        };
+        for certificate in [own, as_openssl_makes_it] {
+            let chain = [certificate];
+            let table = [
+                (day(2030, 2, 27), Some("is not valid before 2030-03-01T00:00:00Z")),
+                (day(2030, 3, 2), None),
+                (day(2031, 2, 14), None),
+                (day(2031, 2, 16), Some("expires at 2031-03-01T00:00:00Z")),
+                (day(2031, 3, 2), Some("expired at 2031-03-01T00:00:00Z")),
+            ];
+            for (now, expected) in table {
+                let said = wrong_date(&chain, now);
+                match expected {
+                    Some(part) => assert!(said.as_ref().is_some_and(|said| said.starts_with(part)), "{said:?}"),
+                    None => assert_eq!(said, None),
+                }
+            }
+        }
     }
 
     #[test]
