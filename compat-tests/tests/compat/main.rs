@@ -9,6 +9,7 @@ mod drives;
 mod mc;
 mod proxy;
 mod rclone;
+mod readme;
 mod restic;
 mod s3cmd;
 mod scripts;
@@ -84,6 +85,7 @@ fn all() -> Vec<Test> {
         uploads::tests(),
         browser::tests(),
         proxy::tests(),
+        readme::tests(),
     ]
     .into_iter()
     .flatten()
