@@ -173,8 +173,7 @@ impl Backend for Embedded {
                     }
                     (Some(_), MemberState::In | MemberState::Draining) => (DriveState::In, String::new()),
                 };
-                let space = drive.and_then(|drive| shared.service.space(drive.id()));
-                let space = space.unwrap_or(super::drive::Space { capacity: 0, free: 0 });
+                let space = drive.map(|drive| drive.space_seen()).unwrap_or_default();
                 DriveHealth {
                     id: member.id.to_string(),
                     path: member.path.clone(),

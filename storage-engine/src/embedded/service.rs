@@ -1,7 +1,7 @@
 //! What the store can do now, and which keys have no decided state. It is told by the log and by the start; it decides
 //! nothing itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -10,9 +10,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use crate::backend::{Key, ServiceState};
-use crate::embedded::drive::Space;
 use crate::embedded::erasure::Codec;
-use crate::embedded::id::DriveId;
 
 /// Shared by every request of a running store.
 pub struct Service {
@@ -29,8 +27,6 @@ pub struct Service {
     room: AtomicI64,
     /// Held while the drives' space is looked at for a body.
     looking: Arc<Mutex<()>>,
-    /// Space of the drives' file systems when it was last looked at.
-    spaces: RwLock<BTreeMap<DriveId, Space>>,
     /// A body was refused for want of room since the last round of housekeeping.
     refused: AtomicBool,
     /// Log metadata bytes since the newest checkpoint.
@@ -49,7 +45,6 @@ impl Service {
             full: AtomicBool::new(false),
             room: AtomicI64::new(0),
             looking: Arc::default(),
-            spaces: RwLock::new(BTreeMap::new()),
             refused: AtomicBool::new(false),
             metadata_bytes: AtomicU64::new(0),
         }
@@ -166,15 +161,6 @@ impl Service {
     /// The turn to look at the drives' space for a body.
     pub async fn turn_to_look(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.looking).lock_owned().await
-    }
-
-    pub fn set_space(&self, drive: DriveId, space: Space) {
-        self.spaces.write().insert(drive, space);
-    }
-
-    /// Space of a drive's file system as last seen; never asks the drive.
-    pub fn space(&self, drive: DriveId) -> Option<Space> {
-        self.spaces.read().get(&drive).copied()
     }
 
     pub fn note_refused(&self) {

@@ -91,6 +91,7 @@ pub struct Drive {
     shards: Shards,
     lanes: Lanes,
     directory_syncs: DirectorySyncs,
+    space_seen: Mutex<Space>,
     /// Given up when the drive is shut; a job on its way holds on to it until it has returned.
     lock: Mutex<Option<Arc<File>>>,
 }
@@ -137,6 +138,7 @@ impl Drive {
             seam,
             shards,
             directory_syncs: DirectorySyncs::default(),
+            space_seen: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         })
     }
@@ -169,8 +171,15 @@ impl Drive {
 
     /// Space of the file system this drive is on. Blocks.
     pub fn space(&self) -> io::Result<Space> {
-        self.seam
-            .get(Operation::Open, &self.path, || mounts::space_of(&self.path))
+        let seam = &self.seam;
+        let space = seam.get(Operation::Open, &self.path, || mounts::space_of(&self.path))?;
+        *self.space_seen.lock() = space;
+        Ok(space)
+    }
+
+    /// What [`Self::space`] gave last, nothing at all before; never asks the drive.
+    pub fn space_seen(&self) -> Space {
+        *self.space_seen.lock()
     }
 
     /// The bytes of both root slots, as they are. Blocks.

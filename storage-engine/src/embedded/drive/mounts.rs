@@ -21,7 +21,7 @@ pub struct MountFacts {
 }
 
 /// Space of the file system a drive is on, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Space {
     pub capacity: u64,
     /// What an unprivileged process may still use.

@@ -46,7 +46,6 @@ impl Shared {
                 continue;
             };
             capacity += space.capacity;
-            self.service.set_space(drive.id(), space);
             let holds_index = drive.index_dir().is_dir();
             drives.push(DriveSpace {
                 device: facts.device,

@@ -72,7 +72,7 @@ pub fn write_new_segment(
     (None, faults)
 }
 
-/// `count` drives, those with most free space first; equal ones in no fixed order.
+/// `count` drives, those with most free space when it was last looked at first; equal ones in no fixed order.
 pub fn choose_drives(candidates: &[Arc<Drive>], count: usize) -> Vec<Arc<Drive>> {
     if candidates.len() <= count {
         return candidates.to_vec();
@@ -80,7 +80,7 @@ pub fn choose_drives(candidates: &[Arc<Drive>], count: usize) -> Vec<Arc<Drive>>
     let mut ranked: Vec<_> = candidates
         .iter()
         .map(|drive| {
-            let free = drive.space().map_or(0, |space| space.free);
+            let free = drive.space_seen().free;
             let random = SegmentId::random().map_or([0; 16], |id| *id.as_bytes());
             (std::cmp::Reverse(free), random, Arc::clone(drive))
         })

@@ -110,14 +110,14 @@ pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started
         absent: found.absent,
     };
     tell_of_paths_without_a_member(&started);
+    // For health, and for the choice of drives; one that does not answer is not waited for long.
+    let _ = started.shared.look_at_space(LOOK_WITHIN, None).await;
     if read_only.is_none() {
         read_only = begin_log(&mut started, &built.end, unfit).await?;
     }
     if let Some(reason) = read_only {
         serve_read_only(&started, &built.end, reason)?;
     }
-    // What health tells; a drive that does not answer is not waited for long.
-    let _ = started.shared.look_at_space(LOOK_WITHIN, None).await;
     Ok(started)
 }
 
