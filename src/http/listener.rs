@@ -12,13 +12,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::body::BoxError;
 use super::connection::{Activity, Patience, Timed};
+use super::edge::HEAD_BYTES_MAX;
 use crate::config::ListenAddress;
 use crate::telemetry::metrics::Metrics;
 
@@ -199,11 +201,13 @@ impl Connections {
         }
         match tls {
             None => self.serve_http(stream, handler, watcher).await,
-            Some(acceptor) => match tokio::time::timeout(self.patience.tls_handshake, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => self.serve_http(stream, handler, watcher).await,
-                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-                Err(_) => tracing::debug!("TLS handshake took too long"),
-            },
+            Some(acceptor) => {
+                match tokio::time::timeout(self.patience.tls_handshake, handshake(&acceptor, stream)).await {
+                    Ok(Ok(stream)) => self.serve_http(stream, handler, watcher).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                    Err(_) => tracing::debug!("TLS handshake took too long"),
+                }
+            }
         }
     }
 
@@ -227,4 +231,29 @@ impl Connections {
             tracing::debug!(%error, "connection ended early");
         }
     }
+}
+
+/// The TLS handshake. A client that speaks plain HTTP is told so in plain HTTP, and nothing else.
+async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    // A request begins with its method's name; no record of TLS begins with a letter.
+    if !first.iter().all(u8::is_ascii_uppercase) {
+        return acceptor.accept(stream).await;
+    }
+    // Closing a connection with bytes unread would take the answer back; a head is all that is waited for.
+    let mut head = vec![0; HEAD_BYTES_MAX];
+    let _request = stream.read(&mut head).await?;
+    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>InvalidRequest</Code><Message>This address speaks \
+                HTTPS only. Use a URL that begins with https://</Message></Error>";
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "plain HTTP where TLS is expected",
+    ))
 }

@@ -104,6 +104,10 @@ async fn certificates_are_served_and_replaced_while_running() {
         .unwrap();
     let mut answer = Vec::new();
     drop(plain.read_to_end(&mut answer).await);
-    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("HTTPS only"),
+        "{answer}"
+    );
     server.stop().await.unwrap();
 }
