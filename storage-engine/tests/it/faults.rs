@@ -532,3 +532,36 @@ async fn a_client_that_stopped_reading_does_not_keep_a_store_from_starting_anew(
         row.len
     );
 }
+
+/// The store looks after itself every ten seconds.
+async fn soon(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drives_deleted_under_a_running_store_are_missed_also_when_only_the_log_is_written() {
+    let rig = Rig::new(4);
+    let store = rig.open().await;
+    put(&store, "before", &body(1, 5000)).await;
+    // Their open files still take what the log writes, and no start will ever find it.
+    std::fs::remove_dir_all(rig.scene.drive(2)).unwrap();
+    soon("the first is not missed", || states(&store)[1] == DriveState::Out).await;
+    put(&store, "with one gone", &body(2, 5000)).await;
+    rig.scene.remove(3);
+    soon("the second is not missed", || is_read_only(&store)).await;
+    let refused = try_put(&store, "with two gone", &body(3, 5000)).await;
+    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
+    expect(&store, "with one gone", &body(2, 5000)).await;
+    rig.scene.bring_back(3);
+    soon("it does not go on", || !is_read_only(&store) && !is_not_ready(&store)).await;
+    put(&store, "after", &body(4, 5000)).await;
+    kill(store).await;
+    let store = rig.open().await;
+    for (name, seed) in [("before", 1), ("with one gone", 2), ("after", 4)] {
+        expect(&store, name, &body(seed, 5000)).await;
+    }
+}

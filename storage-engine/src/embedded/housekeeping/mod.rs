@@ -2,6 +2,7 @@
 //! orphans, and refusing bodies when space is short. It follows the decisions of `compact` and changes the store only
 //! through the committer and the root; a step that fails is tried again later and never stops the store.
 
+mod absence;
 mod freeing;
 mod packs;
 mod record_checkpoint;
@@ -91,12 +92,15 @@ impl Housekeeper {
         })
     }
 
-    /// One round: space, checkpoint, deletion, orphans, compaction.
+    /// One round: absent drives, space, checkpoint, deletion, orphans, compaction.
     async fn look(&mut self, running: &Running) -> Result<(), String> {
         let shared = &running.shared;
         let Some(committer) = &running.committer else {
             return Ok(());
         };
+        for absent in shared.absent_drives().await {
+            committer.lose(absent);
+        }
         let judged = shared.look_at_space(LOOK_WITHIN, None).await?;
         let pressure = judged.short || shared.service.take_refused();
         if pressure && dead_in_open(shared) >= DEAD_IN_OPEN_BYTES {

@@ -69,6 +69,7 @@ enum Message {
     Commit(Box<Queued>),
     Position(oneshot::Sender<Option<PositionReport>>),
     LeaveOut(Fault),
+    Lose(Fault),
     Roll(oneshot::Sender<()>),
     /// Writes a last mark and ends; answers with the end of the log.
     Close(oneshot::Sender<Option<Position>>),
@@ -110,6 +111,12 @@ impl Committer {
     pub fn leave_out(&self, fault: Fault) {
         // Refused only when the thread has ended, and then nothing is written any more.
         let _ = self.messages.send(Message::LeaveOut(fault));
+    }
+
+    /// Says that a drive is not there any more. It leaves at the next turn, also if the store can then only be read:
+    /// what the log still writes to it is lost.
+    pub fn lose(&self, fault: Fault) {
+        let _ = self.messages.send(Message::Lose(fault));
     }
 
     /// Begins a new segment, so that what is dead in the present one can be freed. Returns when that was tried.
@@ -190,6 +197,7 @@ impl Writer {
                         let _ = reply.send(self.position());
                     }
                     Message::LeaveOut(fault) => self.leave_out(fault),
+                    Message::Lose(fault) => self.lose(fault),
                     Message::Roll(reply) => {
                         self.roll();
                         let _ = reply.send(());
@@ -361,11 +369,16 @@ impl Writer {
     /// A drive that takes log records and nothing else would fail every large body while it looks well. It stays where
     /// the store could not write without it: then small bodies at least are taken.
     fn leave_out(&mut self, fault: Fault) {
-        let gone = self.shared.drives.get(&fault.drive).is_none();
-        if gone || self.shared.service.refuses_writes().is_some() || !self.shared.writable_without(&[fault.drive]) {
-            return;
+        if self.shared.writable_without(&[fault.drive]) {
+            self.lose(fault);
         }
-        self.reseat_empty(vec![fault]);
+    }
+
+    fn lose(&mut self, fault: Fault) {
+        let gone = self.shared.drives.get(&fault.drive).is_none();
+        if !gone && self.shared.service.refuses_writes().is_none() {
+            self.reseat_empty(vec![fault]);
+        }
     }
 
     fn roll(&mut self) {
