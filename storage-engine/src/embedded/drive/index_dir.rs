@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use minicbor::{Decode, Encode};
 
+use super::EXTENT_DIR;
+
 /// A file below a directory, as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct FileFacts {
@@ -33,8 +35,15 @@ pub fn make_dirs(dir: &Path) -> io::Result<()> {
 }
 
 /// Makes one directory where the one above it is; durable when it returns. Where a drive went away none is made in its
-/// place.
+/// place. Only the folder of the extents, which holds nothing but directories, is made with the first of them.
 pub fn make_dir(dir: &Path) -> io::Result<()> {
+    if let Some(extents) = parent_of(dir).filter(|above| above.ends_with(EXTENT_DIR)) {
+        make_below(extents)?;
+    }
+    make_below(dir)
+}
+
+fn make_below(dir: &Path) -> io::Result<()> {
     let Some(parent) = parent_of(dir) else { return Ok(()) };
     match fs::create_dir(dir) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
