@@ -15,15 +15,28 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::s3::Target;
 use crate::server::{ACCESS_KEY, SECRET_KEY, Server, Setup};
 use table::{Table, Target as Goal};
-use work::{Figures, Scale};
+use work::{Figures, Scale, SmallFigures};
 
 /// Connections of the small-object loads.
 const CONNECTIONS: usize = 64;
+
+/// A part of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// PUT and GET of 4 KiB over 64 connections.
+    Small,
+    /// PUT and GET of 64 MiB, one stream.
+    Big,
+    /// Listings of 100,000 keys.
+    List,
+    /// Resident memory, idle and under many large uploads.
+    Memory,
+}
 
 /// What the benchmark is asked to do.
 #[derive(Debug, Parser)]
@@ -42,9 +55,18 @@ pub struct Arguments {
     /// Also the start with 1,000,000 objects, after a clean stop and after a power loss.
     #[arg(long)]
     full: bool,
+    /// Only these parts, for work on one of them.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<Part>,
     /// A tenth of the work, for trying the benchmark itself; its figures mean little.
     #[arg(long)]
     quick: bool,
+}
+
+impl Arguments {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 /// Runs everything asked for and prints the table.
@@ -77,13 +99,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let target = target(arguments, own.as_ref())?;
     let id = own.as_ref().map(Server::id).or(arguments.pid);
-    let figures = runtime.block_on(work::measure(&target, id, &scale, &mut table))?;
+    let figures = runtime.block_on(work::measure(&target, id, arguments, &scale, &mut table))?;
     println!("\nratios and targets:");
     ratios(&limits, bare, figures, &mut table);
     drop(own);
     if arguments.endpoint.is_none() {
-        println!("\nmemory:");
-        memory::measure(&runtime, &folder.path().join("memory"), &scale, &mut table)?;
+        if arguments.wants(Part::Memory) {
+            println!("\nmemory:");
+            memory::measure(&runtime, &folder.path().join("memory"), &scale, &mut table)?;
+        }
         if arguments.full {
             println!("\nstart with many objects:");
             full::measure(&runtime, &folder.path().join("full"), &scale, &mut table)?;
@@ -141,49 +165,36 @@ fn machine_limits(drives: &[PathBuf], scale: &Scale, table: &mut Table) -> Resul
 }
 
 fn ratios(limits: &Limits, bare_get: f64, figures: Figures, table: &mut Table) {
-    let put = figures.small_put_rate / limits.file_per_object;
+    if let Some(small) = figures.small {
+        small_ratios(limits, small, table);
+    }
+    if let Some(big) = figures.big {
+        let bound = limits.md5.min(limits.sequential / 2.0);
+        let unsigned = big.put_unsigned / bound;
+        let name = "PUT 64 MiB unsigned against min(MD5, sequential / 2)";
+        table.add(name, unsigned, "x", Goal::AtLeast(0.7));
+        table.fact("PUT 64 MiB signed against the same", big.put_signed / bound, "x");
+        let get = big.get / bare_get;
+        table.add("GET 64 MiB against bare hyper", get, "x", Goal::AtLeast(0.6));
+    }
+    if let Some(lists) = figures.lists {
+        let rate = Goal::AtLeast(100_000.0);
+        table.add("listing 100,000 keys", lists.rate, "keys/s", rate);
+        let name = "1,000 common prefixes over 100,000 keys";
+        table.add(name, lists.grouped_ms, "ms", Goal::AtMost(100.0));
+    }
+}
+
+fn small_ratios(limits: &Limits, small: SmallFigures, table: &mut Table) {
+    let put = small.put_rate / limits.file_per_object;
     table.add("PUT 4 KiB @64 against file per object", put, "x", Goal::AtLeast(3.0));
-    let p99 = figures.small_put_p99 / limits.group_p99;
-    table.add(
-        "PUT 4 KiB @64 p99 against bare group commit",
-        p99,
-        "x",
-        Goal::AtMost(3.0),
-    );
-    if let Some(cpu) = figures.small_put_cpu {
+    let p99 = small.put_p99 / limits.group_p99;
+    let name = "PUT 4 KiB @64 p99 against bare group commit";
+    table.add(name, p99, "x", Goal::AtMost(3.0));
+    if let Some(cpu) = small.put_cpu {
         table.add("server CPU a PUT of 4 KiB", cpu, "us", Goal::AtMost(90.0));
     }
-    if let Some(cpu) = figures.small_get_cpu {
+    if let Some(cpu) = small.get_cpu {
         table.add("server CPU a GET of 4 KiB", cpu, "us", Goal::AtMost(45.0));
     }
-    let bound = limits.md5.min(limits.sequential / 2.0);
-    table.add(
-        "PUT 64 MiB unsigned against min(MD5, sequential / 2)",
-        figures.big_put_unsigned / bound,
-        "x",
-        Goal::AtLeast(0.7),
-    );
-    table.fact(
-        "PUT 64 MiB signed against the same",
-        figures.big_put_signed / bound,
-        "x",
-    );
-    table.add(
-        "GET 64 MiB against bare hyper",
-        figures.big_get / bare_get,
-        "x",
-        Goal::AtLeast(0.6),
-    );
-    table.add(
-        "listing 100,000 keys",
-        figures.list_rate,
-        "keys/s",
-        Goal::AtLeast(100_000.0),
-    );
-    table.add(
-        "1,000 common prefixes over 100,000 keys",
-        figures.grouped_ms,
-        "ms",
-        Goal::AtMost(100.0),
-    );
 }

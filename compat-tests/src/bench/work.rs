@@ -6,17 +6,19 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http::Method;
 
-use super::CONNECTIONS;
 use super::floor::Floor;
 use super::load::{Run, run};
 use super::machine::cpu_seconds;
 use super::table::Table;
+use super::{Arguments, CONNECTIONS, Part};
 use crate::s3::{Payload, Target};
 use crate::tree;
 
 const SMALL: usize = 4_096;
 const BIG: usize = 64 << 20;
 const BUCKET: &str = "drystone-bench";
+/// Reads are so much faster than writes that each is repeated, for a figure that means something.
+const GETS_A_PUT: usize = 6;
 
 /// How much work each measurement does.
 #[derive(Debug, Clone, Copy)]
@@ -58,17 +60,35 @@ impl Scale {
     }
 }
 
-/// What the ratios are made from.
+/// What the ratios are made from: of each part that was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Figures {
-    pub(super) small_put_rate: f64,
-    pub(super) small_put_p99: f64,
-    pub(super) small_put_cpu: Option<f64>,
-    pub(super) small_get_cpu: Option<f64>,
-    pub(super) big_put_unsigned: f64,
-    pub(super) big_put_signed: f64,
-    pub(super) big_get: f64,
-    pub(super) list_rate: f64,
+    pub(super) small: Option<SmallFigures>,
+    pub(super) big: Option<BigFigures>,
+    pub(super) lists: Option<ListFigures>,
+}
+
+/// Of objects of 4 KiB: requests a second, milliseconds, and microseconds of processor time a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SmallFigures {
+    pub(super) put_rate: f64,
+    pub(super) put_p99: f64,
+    pub(super) put_cpu: Option<f64>,
+    pub(super) get_cpu: Option<f64>,
+}
+
+/// Of objects of 64 MiB: MiB a second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BigFigures {
+    pub(super) put_unsigned: f64,
+    pub(super) put_signed: f64,
+    pub(super) get: f64,
+}
+
+/// Of listings: keys a second, and milliseconds of a page of groups.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ListFigures {
+    pub(super) rate: f64,
     pub(super) grouped_ms: f64,
 }
 
@@ -84,33 +104,39 @@ pub(super) async fn bare(floor: &Floor, scale: &Scale, table: &mut Table) -> Res
         (cpu_seconds(floor.id())? - before) * 1e6 / scale.small as f64,
         "us",
     );
-    let work = (0..scale.big).map(|_| (Method::GET, format!("/{BIG}"), Bytes::new()));
+    let work = (0..scale.big * GETS_A_PUT).map(|_| (Method::GET, format!("/{BIG}"), Bytes::new()));
     let big = run(&target, 1, Payload::Unsigned, work).await?;
     table.fact("bare hyper, GET 64 MiB, one stream", big.rate * 64.0, "MiB/s");
     Ok(big.rate * 64.0)
 }
 
 /// Measures a store; `id` is its process, for processor time.
-pub(super) async fn measure(target: &Target, id: Option<u32>, scale: &Scale, table: &mut Table) -> Result<Figures> {
+pub(super) async fn measure(
+    target: &Target,
+    id: Option<u32>,
+    asked: &Arguments,
+    scale: &Scale,
+    table: &mut Table,
+) -> Result<Figures> {
     target
         .ask(Method::PUT, &format!("/{BUCKET}"), "", Bytes::new())
         .await
         .context("making the bucket")?;
-    let (small_put_rate, small_put_p99, small_put_cpu, small_get_cpu) = small(target, id, scale, table).await?;
-    let (big_put_unsigned, big_put_signed, big_get) = big(target, scale, table).await?;
-    fill(target, "list", scale.listed).await?;
-    let (list_rate, grouped_ms) = lists(target, scale, table).await?;
-    let figures = Figures {
-        small_put_rate,
-        small_put_p99,
-        small_put_cpu,
-        small_get_cpu,
-        big_put_unsigned,
-        big_put_signed,
-        big_get,
-        list_rate,
-        grouped_ms,
+    let mut figures = Figures {
+        small: None,
+        big: None,
+        lists: None,
     };
+    if asked.wants(Part::Small) {
+        figures.small = Some(small(target, id, scale, table).await?);
+    }
+    if asked.wants(Part::Big) {
+        figures.big = Some(big(target, id, scale, table).await?);
+    }
+    if asked.wants(Part::List) {
+        fill(target, "list", scale.listed).await?;
+        figures.lists = Some(lists(target, scale, table).await?);
+    }
     Ok(figures)
 }
 
@@ -133,12 +159,7 @@ async fn timed(
     ))
 }
 
-async fn small(
-    target: &Target,
-    id: Option<u32>,
-    scale: &Scale,
-    table: &mut Table,
-) -> Result<(f64, f64, Option<f64>, Option<f64>)> {
+async fn small(target: &Target, id: Option<u32>, scale: &Scale, table: &mut Table) -> Result<SmallFigures> {
     let bodies: Vec<Bytes> = (0..64).map(|seed| Bytes::from(tree::bytes(seed, SMALL))).collect();
     let body = |number: usize| bodies.get(number % bodies.len()).cloned().unwrap_or_default();
     let puts = |name: &'static str, count: usize| -> Vec<(Method, String, Bytes)> {
@@ -160,26 +181,33 @@ async fn small(
     let (mut get, get_cpu) = timed(target, id, Payload::Signed, gets).await?;
     table.fact("GET 4 KiB @64", get.rate, "/s");
     table.fact("GET 4 KiB @64 p99", get.latencies.quantile(0.99), "ms");
-    Ok((put.rate, p99, put_cpu, get_cpu))
+    Ok(SmallFigures {
+        put_rate: put.rate,
+        put_p99: p99,
+        put_cpu,
+        get_cpu,
+    })
 }
 
-async fn big(target: &Target, scale: &Scale, table: &mut Table) -> Result<(f64, f64, f64)> {
+async fn big(target: &Target, id: Option<u32>, scale: &Scale, table: &mut Table) -> Result<BigFigures> {
     let body = Bytes::from(tree::bytes(7, BIG));
-    let work = |method: Method, body: &Bytes| -> Vec<(Method, String, Bytes)> {
-        (0..scale.big)
-            .map(|number| (method.clone(), format!("/{BUCKET}/big/{number}"), body.clone()))
+    let work = |method: Method, count: usize, body: &Bytes| -> Vec<(Method, String, Bytes)> {
+        (0..count)
+            .map(|number| {
+                let path = format!("/{BUCKET}/big/{}", number % scale.big);
+                (method.clone(), path, body.clone())
+            })
             .collect()
     };
     let mut rates = Vec::new();
-    for payload in [Payload::Unsigned, Payload::Signed] {
-        let run = run(target, 1, payload, work(Method::PUT, &body).into_iter()).await?;
-        let name = if payload == Payload::Signed {
-            "signed"
-        } else {
-            "unsigned"
-        };
-        table.fact(format!("PUT 64 MiB, one stream, {name}"), run.rate * 64.0, "MiB/s");
-        rates.push(run.rate * 64.0);
+    for (payload, name) in [(Payload::Unsigned, "unsigned"), (Payload::Signed, "signed")] {
+        let puts = work(Method::PUT, scale.big, &body);
+        let (rate, cpu) = stream(target, id, payload, puts).await?;
+        table.fact(format!("PUT 64 MiB, one stream, {name}"), rate, "MiB/s");
+        if let Some(cpu) = cpu {
+            table.fact(format!("server CPU a PUT of 64 MiB, {name}"), cpu, "ms");
+        }
+        rates.push(rate);
     }
     let get = target.request(
         Method::GET,
@@ -190,10 +218,34 @@ async fn big(target: &Target, scale: &Scale, table: &mut Table) -> Result<(f64, 
     )?;
     let (_, got) = target.connect().await?.send(get).await?;
     ensure!(got == body, "a large object came back changed");
-    let read = run(target, 1, Payload::Signed, work(Method::GET, &Bytes::new()).into_iter()).await?;
-    table.fact("GET 64 MiB, one stream", read.rate * 64.0, "MiB/s");
-    let rate = |index: usize| rates.get(index).copied().context("two runs");
-    Ok((rate(0)?, rate(1)?, read.rate * 64.0))
+    let gets = work(Method::GET, scale.big * GETS_A_PUT, &Bytes::new());
+    let (get, cpu) = stream(target, id, Payload::Signed, gets).await?;
+    table.fact("GET 64 MiB, one stream", get, "MiB/s");
+    if let Some(cpu) = cpu {
+        table.fact("server CPU a GET of 64 MiB", cpu, "ms");
+    }
+    let put = |index: usize| rates.get(index).copied().context("two runs");
+    Ok(BigFigures {
+        put_unsigned: put(0)?,
+        put_signed: put(1)?,
+        get,
+    })
+}
+
+/// Large objects one after another over one connection: MiB a second, and the server's processor time of each in
+/// milliseconds.
+async fn stream(
+    target: &Target,
+    id: Option<u32>,
+    payload: Payload,
+    work: Vec<(Method, String, Bytes)>,
+) -> Result<(f64, Option<f64>)> {
+    let count = work.len() as f64;
+    let before = id.map(cpu_seconds).transpose()?;
+    let run = run(target, 1, payload, work.into_iter()).await?;
+    let after = id.map(cpu_seconds).transpose()?;
+    let cpu = before.zip(after).map(|(before, after)| (after - before) * 1e3 / count);
+    Ok((run.rate * (BIG >> 20) as f64, cpu))
 }
 
 /// Stores `count` objects of 100 bytes in groups of a hundred.
@@ -215,7 +267,7 @@ pub(super) async fn fill(target: &Target, bucket: &str, count: usize) -> Result<
     Ok(())
 }
 
-async fn lists(target: &Target, scale: &Scale, table: &mut Table) -> Result<(f64, f64)> {
+async fn lists(target: &Target, scale: &Scale, table: &mut Table) -> Result<ListFigures> {
     let start = Instant::now();
     let listed = target.list("list").await?;
     let rate = listed.len() as f64 / start.elapsed().as_secs_f64();
@@ -237,5 +289,5 @@ async fn lists(target: &Target, scale: &Scale, table: &mut Table) -> Result<(f64
         ensure!(groups == (scale.listed / 100).min(1_000), "{groups} common prefixes");
     }
     table.fact("common prefixes, best of five", best, "ms");
-    Ok((rate, best))
+    Ok(ListFigures { rate, grouped_ms: best })
 }

@@ -15,6 +15,7 @@ pub mod table;
 
 mod backend_impl;
 mod blob;
+mod buffers;
 mod checkpoint_io;
 mod core;
 mod damage_log;

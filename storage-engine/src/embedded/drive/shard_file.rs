@@ -11,6 +11,7 @@ use rustix::fs::Advice;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::faults::{Operation, Seam};
+use crate::embedded::buffers::Buffers;
 
 /// Most buffers one system call takes.
 const VECTORS_MAX: usize = 512;
@@ -19,6 +20,7 @@ struct Inner {
     file: File,
     path: PathBuf,
     seam: Seam,
+    buffers: Buffers,
 }
 
 /// An open shard file; clones share it. All calls but [`Self::try_read_cached`] block: they belong into a lane.
@@ -28,10 +30,14 @@ pub struct ShardFile {
 }
 
 impl ShardFile {
-    pub(super) fn new(file: File, path: PathBuf, seam: Seam) -> Self {
-        Self {
-            inner: Arc::new(Inner { file, path, seam }),
-        }
+    pub(super) fn new(file: File, path: PathBuf, seam: Seam, buffers: Buffers) -> Self {
+        let inner = Inner {
+            file,
+            path,
+            seam,
+            buffers,
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     pub fn path(&self) -> &Path {
@@ -68,10 +74,10 @@ impl ShardFile {
         if self.inner.seam.is_watched() {
             return None;
         }
-        let mut bytes = vec![0; len];
-        let vector = &mut [IoSliceMut::new(&mut bytes)];
+        let mut bytes = self.inner.buffers.take(len);
+        let vector = &mut [IoSliceMut::new(bytes.as_mut())];
         let read = rustix::io::preadv2(&self.inner.file, vector, offset, ReadWriteFlags::NOWAIT);
-        (read == Ok(len)).then(|| Bytes::from(bytes))
+        (read == Ok(len)).then(|| bytes.freeze())
     }
 
     /// Asks the kernel to begin writing this range out, so that the sync at the end has little left to do. Best effort.
@@ -155,7 +161,7 @@ mod tests {
             .create_new(true)
             .open(&path)
             .unwrap();
-        (dir, ShardFile::new(file, path, Seam::default()))
+        (dir, ShardFile::new(file, path, Seam::default(), Buffers::default()))
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::faults::{Operation, Seam};
 use super::index_dir::make_dir;
 use super::shard_file::ShardFile;
 use super::{CHECKPOINT_DIR, EXTENT_DIR, LOG_DIR};
+use crate::embedded::buffers::Buffers;
 use crate::embedded::frame::ShardHeader;
 use crate::embedded::id::SegmentId;
 use crate::embedded::segment::SegmentKind;
@@ -126,6 +127,8 @@ pub(super) struct Shards {
     places: RwLock<HashMap<ShardKey, Place>>,
     current: Mutex<Current>,
     handles: Mutex<Handles>,
+    /// What its shard files are read into.
+    buffers: Buffers,
 }
 
 impl Shards {
@@ -153,6 +156,7 @@ impl Shards {
             places: RwLock::new(places),
             current: Mutex::new(current),
             handles: Mutex::default(),
+            buffers: Buffers::default(),
         })
     }
 
@@ -234,7 +238,7 @@ impl Shards {
             })
         })?;
         self.seam.created(&path);
-        let file = ShardFile::new(file, path, self.seam.clone());
+        let file = ShardFile::new(file, path, self.seam.clone(), self.buffers.clone());
         if let Err(e) = file.write_vectored_at(0, &[header.encode().into()]) {
             // What was just made holds nothing; if even this fails it is an orphan that a later start removes.
             drop(fs::remove_file(file.path()));
@@ -275,7 +279,7 @@ impl Shards {
         });
         match opened {
             Ok(file) => {
-                let file = ShardFile::new(file, path, self.seam.clone());
+                let file = ShardFile::new(file, path, self.seam.clone(), self.buffers.clone());
                 self.handles.lock().put(key, file.clone());
                 if self.place_of(kind, &key).is_none() {
                     // It was removed meanwhile; a kept handle would hold its space.

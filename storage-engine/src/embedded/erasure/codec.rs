@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use reed_solomon_erasure::galois_8::ReedSolomon;
 
 use super::Geometry;
+use crate::embedded::buffers::{Buffer, Buffers};
 use crate::embedded::frame::payload_crc;
 
 /// One shard of a stripe, with the checksum its frame will carry.
@@ -38,6 +39,8 @@ pub struct Codec {
     geometry: Geometry,
     /// `None` without parity.
     code: Option<Arc<ReedSolomon>>,
+    /// Parity is computed into these.
+    buffers: Buffers,
 }
 
 impl fmt::Debug for Codec {
@@ -59,7 +62,11 @@ impl Codec {
                 ReedSolomon::new(usize::from(geometry.data), usize::from(m)).map_err(|_| unknown)?,
             )),
         };
-        Ok(Self { geometry, code })
+        Ok(Self {
+            geometry,
+            code,
+            buffers: Buffers::default(),
+        })
     }
 
     pub fn geometry(&self) -> Geometry {
@@ -94,10 +101,12 @@ impl Codec {
             })
             .collect();
         if let Some(code) = &self.code {
-            let mut parity = vec![vec![0; shard_bytes]; usize::from(self.geometry.parity)];
+            let mut parity: Vec<Buffer> = (0..self.geometry.parity)
+                .map(|_| self.buffers.take(shard_bytes))
+                .collect();
             code.encode_sep(&shards, &mut parity)
                 .map_err(|e| CodecError::Code(e.to_string()))?;
-            shards.extend(parity.into_iter().map(Bytes::from));
+            shards.extend(parity.into_iter().map(Buffer::freeze));
         }
         let with_crc = |payload: Bytes| EncodedShard {
             crc: payload_crc(&payload),

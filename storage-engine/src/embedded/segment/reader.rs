@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, Stream, StreamExt, TryStreamExt};
+use tokio::task::JoinSet;
 
 use super::damage::DamageSink;
 use super::gather::Gathering;
@@ -74,12 +75,16 @@ impl SegmentReader {
     ) -> impl Stream<Item = Result<Bytes, SegmentReadError>> + Send + 'static + use<> {
         let reader = self.clone();
         let stripes: Vec<StripePart> = stripes_of(segment.geometry, piece, range).collect();
+        let alone = stripes.len() == 1;
         stream::iter(stripes)
             .map(move |part| {
                 let (reader, segment) = (reader.clone(), segment.clone());
                 async move {
                     tokio::task::coop::consume_budget().await;
-                    reader.read_part(&segment, &part).await
+                    if alone {
+                        return reader.read_part(&segment, &part).await;
+                    }
+                    reader.read_beside(segment, part).await
                 }
             })
             .buffered(STRIPES_READ)
@@ -89,6 +94,17 @@ impl SegmentReader {
                 let go_on = !std::mem::replace(ended, item.is_err());
                 std::future::ready(go_on.then_some(item))
             })
+    }
+
+    /// Reads in a task of its own, so that one core reads and verifies ahead while another sends. The task ends with this.
+    async fn read_beside(self, segment: Arc<Segment>, part: StripePart) -> Result<Vec<Bytes>, SegmentReadError> {
+        let mut task = JoinSet::new();
+        task.spawn(async move { self.read_part(&segment, &part).await });
+        match task.join_next().await {
+            Some(Ok(read)) => read,
+            Some(Err(error)) => Err(SegmentReadError::Unavailable(format!("a read did not end: {error}"))),
+            None => Err(SegmentReadError::Unavailable("a read was lost".into())),
+        }
     }
 
     /// The whole data of one stripe.
