@@ -387,7 +387,11 @@ mod tests {
         }
     }
 
+    /// The shards of a drive's folder, which is made as a format makes it.
     fn scan(dir: &Path) -> Shards {
+        for made in [LOG_DIR, EXTENT_DIR, CHECKPOINT_DIR] {
+            fs::create_dir_all(dir.join(made)).unwrap();
+        }
         Shards::scan(dir, Seam::default()).unwrap()
     }
 
