@@ -19,11 +19,11 @@ use crate::embedded::frame::{FORMAT_VERSION, FrameKind, FramePlace, SHARD_HEADER
 use crate::embedded::id::{DriveId, SegmentId, StoreId};
 
 /// Stripes of one writer that are encoded or written at a time.
-const STRIPES_IN_FLIGHT: usize = 2;
+const STRIPES_IN_FLIGHT: usize = 4;
 /// Stripes from this size on are encoded away from the async threads.
 const INLINE_ENCODE_BYTES: usize = 64 * 1024;
 /// Bytes of a shard file after which its writeback is begun.
-const WRITEBACK_BYTES: u64 = 4 * 1024 * 1024;
+const WRITEBACK_BYTES: u64 = 1024 * 1024;
 /// A drive that has not done a step of an upload after this long fails it.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
@@ -175,7 +175,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Adds bytes to the open body. Waits while two stripes are on their way.
+    /// Adds bytes to the open body. Waits while four stripes are on their way.
     pub async fn write(&mut self, mut data: Bytes) -> Result<(), WriteError> {
         let Some(body) = &mut self.body else {
             return Err(WriteError::Internal("no body is open".into()));
