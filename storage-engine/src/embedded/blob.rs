@@ -68,11 +68,11 @@ impl Shared {
         if let Some(reason) = self.service.refuses_writes() {
             return Err(PutBlobError::Unavailable(reason));
         }
+        let no_room = |error: NoRoom| PutBlobError::Full(error.to_string());
         if self.service.is_full() {
             self.service.note_refused();
-            return Err(PutBlobError::Full(NoRoom.to_string()));
+            return Err(no_room(NoRoom));
         }
-        let no_room = |error: NoRoom| PutBlobError::Full(error.to_string());
         self.take_room_for_body().await.map_err(no_room)?;
         let small_max = match class {
             BlobClass::Object => SMALL_BODY_BYTES_MAX,

@@ -157,7 +157,7 @@ impl Housekeeper {
         committer: &Committer,
         pressure: bool,
     ) -> Result<(), String> {
-        let open = shared.keeper.lock().root().open_log().map(|log| log.segment.id);
+        let open = open_log(shared);
         let candidate = |(id, stored, live, kind)| Candidate {
             id,
             kind,
@@ -180,9 +180,14 @@ impl Housekeeper {
     }
 }
 
+/// The log segment that is being written.
+fn open_log(shared: &Shared) -> Option<SegmentId> {
+    shared.keeper.lock().root().open_log().map(|log| log.segment.id)
+}
+
 /// Bytes of segments that nothing leads into any more and that are still there.
 fn waiting(shared: &Shared) -> u64 {
-    let open = shared.keeper.lock().root().open_log().map(|log| log.segment.id);
+    let open = open_log(shared);
     let stored = shared.table.stored();
     stored
         .into_iter()
@@ -202,7 +207,7 @@ fn is_thin(shared: &Shared) -> bool {
 
 /// Bytes of bodies in the open log segment that nothing leads into any more.
 fn dead_in_open(shared: &Shared) -> u64 {
-    let open = shared.keeper.lock().root().open_log().map(|log| log.segment.id);
+    let open = open_log(shared);
     let stored = shared.table.stored();
     let dead = stored.into_iter().filter(|(id, ..)| Some(*id) == open);
     dead.map(|(_, stored, live, _)| stored.saturating_sub(live)).sum()

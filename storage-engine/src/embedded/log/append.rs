@@ -45,6 +45,14 @@ impl Fault {
         self.kind == FaultKind::Failed
     }
 
+    /// The drives that are to be put out.
+    pub fn failed(faults: &[Self]) -> impl Iterator<Item = DriveId> + '_ {
+        faults
+            .iter()
+            .filter(|fault| fault.is_failure())
+            .map(|fault| fault.drive)
+    }
+
     fn late(drive: DriveId, waited: Duration) -> Self {
         Self {
             drive,

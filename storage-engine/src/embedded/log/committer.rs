@@ -412,12 +412,12 @@ impl Writer {
         };
         let (parity, candidates) = self.shared.log_candidates(&faults);
         let writable = |new: &[Fault]| {
-            let out: Vec<DriveId> = failed(&faults).chain(failed(new)).collect();
+            let out: Vec<DriveId> = Fault::failed(&faults).chain(Fault::failed(new)).collect();
             self.shared.writable_without(&out)
         };
         let (made, more) = write_new_segment(self.shared.store, epoch, parity, candidates, head, writable);
         let full = faults.iter().chain(&more).any(|fault| fault.kind == FaultKind::Full);
-        let out: Vec<DriveId> = failed(&faults).chain(failed(&more)).collect();
+        let out: Vec<DriveId> = Fault::failed(&faults).chain(Fault::failed(&more)).collect();
         match made {
             Some(new) => self.switch_to(new, &out, tried),
             None => Err(self.void(&out, full, tried)),
@@ -493,13 +493,6 @@ impl Writer {
         self.shared.service.fall_back(ServiceState::ReadOnly(reason.clone()));
         Failure::Refused(CommitError::Unavailable(reason))
     }
-}
-
-fn failed(faults: &[Fault]) -> impl Iterator<Item = DriveId> + '_ {
-    faults
-        .iter()
-        .filter(|fault| fault.is_failure())
-        .map(|fault| fault.drive)
 }
 
 fn staged_segments(batches: &[Queued]) -> Vec<Segment> {

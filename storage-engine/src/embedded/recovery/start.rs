@@ -227,7 +227,8 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
         return Ok(Some("too few drives are present to decide the last batch".to_owned()));
     }
     let (parity, candidates) = shared.log_candidates(&faults);
-    if !shared.writable_without(&failed(&faults)) {
+    let unfit: Vec<DriveId> = Fault::failed(&faults).collect();
+    if !shared.writable_without(&unfit) {
         return Ok(Some("too few drives are present to write with full parity".to_owned()));
     }
     let codec = Geometry::for_log(candidates.len(), parity).and_then(|geometry| Codec::new(geometry).ok());
@@ -259,7 +260,7 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
     let Some(new) = made else {
         return Ok(Some("no new log segment could be written".to_owned()));
     };
-    let out = failed(&faults);
+    let out: Vec<DriveId> = Fault::failed(&faults).collect();
     let opened = LogSegment {
         segment: new.segment.clone(),
         valid_len: None,
@@ -303,11 +304,6 @@ fn tell_of_paths_without_a_member(started: &Started) {
     }
 }
 
-fn failed(faults: &[Fault]) -> Vec<DriveId> {
-    let failures = faults.iter().filter(|fault| fault.is_failure());
-    failures.map(|fault| fault.drive).collect()
-}
-
 /// The drives that the root now calls out serve nothing; why is told where the missing ones are.
 fn leave_out(started: &mut Started, faults: Vec<Fault>) {
     for fault in faults.into_iter().filter(Fault::is_failure) {
@@ -331,7 +327,10 @@ fn write_head(
         batches: vec![BatchOps { rev: facts.seq, ops }],
         facts,
     };
-    let writable = |faults: &[Fault]| shared.writable_without(&[failed(before), failed(faults)].concat());
+    let writable = |faults: &[Fault]| {
+        let out: Vec<DriveId> = Fault::failed(before).chain(Fault::failed(faults)).collect();
+        shared.writable_without(&out)
+    };
     let (made, faults) = write_new_segment(shared.store, epoch, parity, candidates, head, writable);
     for fault in &faults {
         tracing::warn!(drive = %fault.drive, reason = %fault.reason, "a drive could not take the new log segment");
