@@ -38,9 +38,10 @@ impl Origins {
     pub fn allow(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Matching(patterns) => patterns
-                .iter()
-                .any(|pattern| matches(pattern, &origin.to_ascii_lowercase())),
+            Self::Matching(patterns) => {
+                let origin = origin.to_ascii_lowercase();
+                patterns.iter().any(|pattern| matches(pattern, &origin))
+            }
             Self::Nobody => false,
         }
     }

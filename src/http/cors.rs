@@ -48,10 +48,9 @@ impl Cors {
         let Some(origin) = headers.get(ORIGIN) else {
             return Page::Nobody;
         };
-        let allowed = origin.to_str().is_ok_and(|origin| self.origins.allow(origin));
         match &self.origins {
             Origins::Any => Page::Any,
-            Origins::Matching(_) if allowed => Page::Named(origin.clone()),
+            named if origin.to_str().is_ok_and(|origin| named.allow(origin)) => Page::Named(origin.clone()),
             Origins::Matching(_) | Origins::Nobody => Page::Nobody,
         }
     }

@@ -140,16 +140,17 @@ pub(super) async fn measure(
     Ok(figures)
 }
 
-/// Runs a load and gives it with the server's processor time a request in microseconds.
+/// Runs a load over so many connections and gives it with the server's processor time a request in microseconds.
 async fn timed(
     target: &Target,
     id: Option<u32>,
+    connections: usize,
     payload: Payload,
     work: Vec<(Method, String, Bytes)>,
 ) -> Result<(Run, Option<f64>)> {
     let requests = work.len() as f64;
     let before = id.map(cpu_seconds).transpose()?;
-    let run = run(target, CONNECTIONS, payload, work.into_iter()).await?;
+    let run = run(target, connections, payload, work.into_iter()).await?;
     let after = id.map(cpu_seconds).transpose()?;
     Ok((
         run,
@@ -167,8 +168,8 @@ async fn small(target: &Target, id: Option<u32>, scale: &Scale, table: &mut Tabl
             .map(|number| (Method::PUT, format!("/{BUCKET}/{name}/{number:07}"), body(number)))
             .collect()
     };
-    timed(target, id, Payload::Signed, puts("warm", scale.small / 10)).await?;
-    let (mut put, put_cpu) = timed(target, id, Payload::Signed, puts("small", scale.small)).await?;
+    timed(target, id, CONNECTIONS, Payload::Signed, puts("warm", scale.small / 10)).await?;
+    let (mut put, put_cpu) = timed(target, id, CONNECTIONS, Payload::Signed, puts("small", scale.small)).await?;
     let p99 = put.latencies.quantile(0.99);
     table.fact("PUT 4 KiB @64, signed", put.rate, "/s");
     table.fact("PUT 4 KiB @64 p50", put.latencies.quantile(0.5), "ms");
@@ -178,7 +179,7 @@ async fn small(target: &Target, id: Option<u32>, scale: &Scale, table: &mut Tabl
     let gets = gets
         .map(|number| (Method::GET, format!("/{BUCKET}/small/{number:07}"), Bytes::new()))
         .collect();
-    let (mut get, get_cpu) = timed(target, id, Payload::Signed, gets).await?;
+    let (mut get, get_cpu) = timed(target, id, CONNECTIONS, Payload::Signed, gets).await?;
     table.fact("GET 4 KiB @64", get.rate, "/s");
     table.fact("GET 4 KiB @64 p99", get.latencies.quantile(0.99), "ms");
     Ok(SmallFigures {
@@ -240,12 +241,11 @@ async fn stream(
     payload: Payload,
     work: Vec<(Method, String, Bytes)>,
 ) -> Result<(f64, Option<f64>)> {
-    let count = work.len() as f64;
-    let before = id.map(cpu_seconds).transpose()?;
-    let run = run(target, 1, payload, work.into_iter()).await?;
-    let after = id.map(cpu_seconds).transpose()?;
-    let cpu = before.zip(after).map(|(before, after)| (after - before) * 1e3 / count);
-    Ok((run.rate * (BIG >> 20) as f64, cpu))
+    let (run, cpu) = timed(target, id, 1, payload, work).await?;
+    Ok((
+        run.rate * (BIG >> 20) as f64,
+        cpu.map(|microseconds| microseconds / 1e3),
+    ))
 }
 
 /// Stores `count` objects of 100 bytes in groups of a hundred.
