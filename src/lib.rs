@@ -6,10 +6,12 @@
 //! - [`http`]: the edge that all fronts share: TLS, limits, request ids, health.
 //! - [`access`]: may they. One decision for every front.
 //! - [`auth`]: who is calling. It comes before every S3 route.
+//! - [`admin`]: the admin front: MinIO's verbs and our own, as JSON.
 //! - [`s3`]: the S3 front: routes, XML, errors, and the guard that refuses what is not built.
 //! - [`telemetry`]: logs and metrics.
 
 pub mod access;
+pub mod admin;
 pub mod auth;
 pub mod cli;
 pub mod config;

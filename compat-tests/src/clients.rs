@@ -49,6 +49,8 @@ pub enum Client {
     Mc,
     /// A browser, from Debian.
     Chromium,
+    /// Runs a program under a wrong clock; from Debian.
+    Faketime,
 }
 
 impl Client {
@@ -69,6 +71,7 @@ impl Client {
             Self::Restic => "restic",
             Self::Mc => "mc",
             Self::Chromium => "Chromium",
+            Self::Faketime => "faketime",
         }
     }
 
@@ -92,6 +95,7 @@ impl Client {
             Self::Restic => debian("restic", "restic"),
             Self::Mc => go_program("mc", MC),
             Self::Chromium => debian("chromium", "chromium"),
+            Self::Faketime => debian("faketime", "faketime"),
         }
         .with_context(|| format!("fetching {}", self.name()))
     }

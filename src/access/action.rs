@@ -61,6 +61,9 @@ actions! {
     ListBucketVersions = "s3:ListBucketVersions",
     ListMultipartUploadParts = "s3:ListMultipartUploadParts",
     PutObject = "s3:PutObject",
+    AdminEverything = "admin:*",
+    AdminServerInfo = "admin:ServerInfo",
+    AdminStorageInfo = "admin:StorageInfo",
 }
 
 #[cfg(test)]
@@ -73,6 +76,10 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Action::ALL.len());
-        assert!(names.iter().all(|name| name.starts_with("s3:")));
+        assert!(
+            names
+                .iter()
+                .all(|name| name.starts_with("s3:") || name.starts_with("admin:"))
+        );
     }
 }

@@ -30,6 +30,14 @@ const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 /// store and are added by SDKs and proxies after signing.
 const MAY_BE_UNSIGNED: [&str; 3] = ["x-amz-content-sha256", "x-amz-user-agent", "x-amz-cf-id"];
 
+/// What a request is addressed to, as far as the rules of its signature differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Realm {
+    S3,
+    /// The admin API: MinIO's clients sign for no region at all, so the region says nothing; links are not taken.
+    Admin,
+}
+
 /// A request whose caller is known.
 pub struct Authenticated {
     /// Who is calling; also in the request's extensions.
@@ -79,11 +87,34 @@ impl Authenticator {
         B: Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<BoxError>,
     {
-        self.authenticate_at(request, OffsetDateTime::now_utc())
+        self.authenticate_in(Realm::S3, request, OffsetDateTime::now_utc())
     }
 
-    /// Verifies `request` as if it had come at `now`.
+    /// As [`Self::authenticate`], by the rules of the admin API.
+    pub fn authenticate_admin<B>(&self, request: Request<B>) -> Result<Authenticated, AuthError>
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.authenticate_in(Realm::Admin, request, OffsetDateTime::now_utc())
+    }
+
+    /// Verifies `request` as if it had come to S3 at `now`.
     pub fn authenticate_at<B>(&self, request: Request<B>, now: OffsetDateTime) -> Result<Authenticated, AuthError>
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.authenticate_in(Realm::S3, request, now)
+    }
+
+    /// Verifies `request` by the rules of `realm` as if it had come at `now`.
+    pub fn authenticate_in<B>(
+        &self,
+        realm: Realm,
+        request: Request<B>,
+        now: OffsetDateTime,
+    ) -> Result<Authenticated, AuthError>
     where
         B: Body<Data = Bytes> + Send + Sync + 'static,
         B::Error: Into<BoxError>,
@@ -91,7 +122,7 @@ impl Authenticator {
         let (mut parts, body) = request.into_parts();
         refuse_form(&parts)?;
         let host = clean::host(&parts)?;
-        let (verdict, cleaning) = self.judge(&parts, host.as_bytes(), now)?;
+        let (verdict, cleaning) = self.judge(realm, &parts, host.as_bytes(), now)?;
         let payload = cleaning.apply(&mut parts, verdict.mode, host)?;
         let body = AuthBody::new(body, &payload, verdict.chain)?;
         parts.extensions.insert(payload);
@@ -102,12 +133,21 @@ impl Authenticator {
         })
     }
 
-    fn judge(&self, parts: &Parts, host: &[u8], now: OffsetDateTime) -> Result<(Verdict, Cleaning), AuthError> {
+    fn judge(
+        &self,
+        realm: Realm,
+        parts: &Parts,
+        host: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<(Verdict, Cleaning), AuthError> {
         let path = decode_path(parts.uri.path())?;
         let query = Query::parse(parts.uri.query())?;
         let verdict = match Claim::find(&parts.headers, &query)? {
             None => anonymous(&parts.headers)?,
-            Some(claim) => self.verify(parts, &path, &query, host, (&claim, now))?,
+            Some(claim) => {
+                self.check_realm(realm, &claim)?;
+                self.verify(parts, &path, &query, host, (&claim, now))?
+            }
         };
         let cleaning = if verdict.presigned {
             Cleaning::of_presigned(parts, &query)?
@@ -126,7 +166,6 @@ impl Authenticator {
         (claim, now): (&Claim<'_>, OffsetDateTime),
     ) -> Result<Verdict, AuthError> {
         let scope = claim.scope_parts();
-        self.check_region(scope.region)?;
         check_time(claim, now)?;
         let (payload_hash, mode) = payload_of(&parts.headers, claim)?;
         check_headers_signed(&parts.headers, claim)?;
@@ -153,9 +192,12 @@ impl Authenticator {
             if known.is_some() {
                 std::hint::black_box(SigningKey::derive(&self.nobody, scope));
             }
+            // Looked for in both cases, for the same reason.
+            let missing = std::hint::black_box(lost_headers(&parts.headers, claim));
             return Err(if exists {
                 AuthError::SignatureDoesNotMatch {
                     access_key: access_key(),
+                    missing,
                 }
             } else {
                 AuthError::InvalidAccessKeyId {
@@ -195,13 +237,19 @@ impl Authenticator {
         })
     }
 
-    fn check_region(&self, presented: &str) -> Result<(), AuthError> {
-        match &self.site_region {
-            Some(expected) if expected != presented => Err(AuthError::WrongRegion {
+    fn check_realm(&self, realm: Realm, claim: &Claim<'_>) -> Result<(), AuthError> {
+        let presented = claim.scope_parts().region;
+        match (realm, claim.form, &self.site_region) {
+            (Realm::Admin, Form::Header, _) => Ok(()),
+            (Realm::Admin, Form::Presigned { .. }, _) => Err(AuthError::InvalidArgument(
+                "Requests to the admin API are signed in the Authorization header; links are not taken.",
+            )),
+            (Realm::S3, form, _) if presented.is_empty() => Err(form.malformed("the Credential's region is malformed")),
+            (Realm::S3, _, Some(expected)) if expected != presented => Err(AuthError::WrongRegion {
                 presented: presented.to_owned(),
                 expected: expected.clone(),
             }),
-            Some(_) | None => Ok(()),
+            (Realm::S3, _, Some(_) | None) => Ok(()),
         }
     }
 }
@@ -297,6 +345,13 @@ fn payload_of<'a>(headers: &'a HeaderMap, claim: &'a Claim<'_>) -> Result<(&'a s
         (mode, _) => mode,
     };
     Ok((signed, mode))
+}
+
+/// Headers that were signed and did not arrive. The host stands beside the headers in HTTP/2.
+fn lost_headers(headers: &HeaderMap, claim: &Claim<'_>) -> Option<String> {
+    let lost = |name: &&str| *name != header::HOST.as_str() && !headers.contains_key(*name);
+    let names: Vec<&str> = claim.signed_headers.split(';').filter(lost).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn check_headers_signed(headers: &HeaderMap, claim: &Claim<'_>) -> Result<(), AuthError> {

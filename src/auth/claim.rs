@@ -43,7 +43,7 @@ pub(super) enum Form {
 }
 
 impl Form {
-    fn malformed(self, message: &'static str) -> AuthError {
+    pub(super) fn malformed(self, message: &'static str) -> AuthError {
         match self {
             Self::Header => AuthError::AuthorizationHeaderMalformed(Cow::Borrowed(message)),
             Self::Presigned { .. } => AuthError::AuthorizationQueryParameters(Cow::Borrowed(message)),
@@ -206,7 +206,7 @@ impl<'a> Claim<'a> {
         if service != "s3" {
             return malformed("the Credential's service must be \"s3\"");
         }
-        if region.is_empty() || region.len() > 64 || !region.bytes().all(|b| b.is_ascii_graphic()) {
+        if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_graphic()) {
             return malformed("the Credential's region is malformed");
         }
         if day != self.date.day() {

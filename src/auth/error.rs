@@ -19,11 +19,17 @@ pub enum AuthError {
     },
     /// The secret, or a signed byte of the request, is wrong.
     #[error(
-        "The request signature we calculated does not match the signature you provided. Check your key and signing method."
+        "The request signature we calculated does not match the signature you provided. Check your key and signing \
+         method.{}",
+        .missing.as_ref().map(|names| format!(
+            " Signed, but not in the request as it arrived: {names}. A proxy in between may have removed it."
+        )).unwrap_or_default()
     )]
     SignatureDoesNotMatch {
         /// The key as presented.
         access_key: String,
+        /// Headers that the signature covers and that did not arrive, separated by commas.
+        missing: Option<String>,
     },
     /// The request's time is more than 15 minutes away from the server's.
     #[error(
@@ -155,7 +161,7 @@ impl AuthError {
     /// Elements of the error document besides Code, Message, Resource and RequestId.
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::InvalidAccessKeyId { access_key } | Self::SignatureDoesNotMatch { access_key } => {
+            Self::InvalidAccessKeyId { access_key } | Self::SignatureDoesNotMatch { access_key, .. } => {
                 vec![("AWSAccessKeyId", access_key.clone())]
             }
             Self::RequestTimeTooSkewed {

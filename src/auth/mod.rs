@@ -23,7 +23,7 @@ pub mod sign;
 mod signing_key;
 mod target;
 
-pub use authenticate::{Authenticated, Authenticator};
+pub use authenticate::{Authenticated, Authenticator, Realm};
 pub use body::{AuthBody, BodyError, BoxError};
 pub use credentials::{Credential, CredentialSource, RootCredentials, SecretKey};
 pub use error::AuthError;

@@ -5,14 +5,25 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::ServerArgs;
+use super::call::Trust;
+use crate::config::client::AdminArgs;
+use crate::config::{Secret, ServerArgs};
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Command {
     Server(ServerArgs),
     Mc(McCommand),
-    Admin,
+    Admin(AdminCommand),
+}
+
+/// A question to a running server.
+#[derive(Debug)]
+pub struct AdminCommand {
+    pub server: AdminArgs,
+    pub trust: Option<Trust>,
+    pub verb: AdminVerb,
+    pub json: bool,
 }
 
 /// A command of the `mc`-compatible client.
@@ -43,7 +54,7 @@ struct Shared {
     /// Folder with public.crt and private.key; TLS is on when both are there
     #[arg(long, short = 'S', value_name = "DIR", global = true)]
     certs_dir: Option<PathBuf>,
-    /// Log as JSON, one object a line
+    /// JSON, one object a line
     #[arg(long, global = true)]
     json: bool,
     /// No banner
@@ -61,12 +72,47 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
     },
-    /// Administration; not built yet
-    #[command(disable_help_flag = true)]
-    Admin {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
-        arguments: Vec<OsString>,
-    },
+    /// Look after a running store
+    Admin(Admin),
+}
+
+#[derive(Debug, Args)]
+struct Admin {
+    /// URL of the server [default: http://localhost:9000; or set DRYSTONE_ENDPOINT]
+    #[arg(long, value_name = "URL", global = true)]
+    endpoint: Option<String>,
+    /// [or set MINIO_ROOT_USER]
+    #[arg(long, value_name = "KEY", global = true)]
+    access_key: Option<String>,
+    /// [better: set MINIO_ROOT_PASSWORD, or MINIO_ROOT_PASSWORD_FILE: others on this machine can see arguments]
+    #[arg(long, value_name = "SECRET", global = true)]
+    secret_key: Option<String>,
+    /// Certificates that the server's must be one of, or be signed by
+    #[arg(long, value_name = "PEM-FILE", global = true)]
+    cacert: Option<PathBuf>,
+    /// Accept any TLS certificate; one of this machine's own is always accepted
+    #[arg(long, global = true, conflicts_with = "cacert")]
+    insecure: bool,
+    #[command(subcommand)]
+    verb: AdminVerb,
+}
+
+/// What to ask of a running server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum AdminVerb {
+    /// The store, its drives, and what is wrong with them
+    Info,
+    /// The drives
+    #[command(subcommand)]
+    Drive(DriveVerb),
+}
+
+/// What to ask about drives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum DriveVerb {
+    /// Every drive: state, path, space, and why it is not in
+    #[command(visible_alias = "ls")]
+    List,
 }
 
 #[derive(Debug, Args)]
@@ -160,7 +206,19 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             quiet: root.shared.quiet,
         }),
         Verb::Mc { arguments } => return mc(std::iter::once(OsString::from("mc")).chain(arguments).collect()),
-        Verb::Admin { arguments: _ } => Command::Admin,
+        Verb::Admin(admin) => Command::Admin(AdminCommand {
+            server: AdminArgs {
+                endpoint: admin.endpoint,
+                access_key: admin.access_key,
+                secret_key: admin.secret_key.map(Secret::new),
+            },
+            trust: match admin.cacert {
+                Some(file) => Some(Trust::File(file)),
+                None => admin.insecure.then_some(Trust::Any),
+            },
+            verb: admin.verb,
+            json: root.shared.json,
+        }),
     })
 }
 
@@ -248,6 +306,28 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(matches!(command("drystone admin info --json").unwrap(), Command::Admin));
+    }
+
+    #[test]
+    fn an_admin_line_names_server_caller_and_verb_in_any_order() {
+        let admin = |line: &str| match command(line).unwrap() {
+            Command::Admin(command) => command,
+            other => panic!("{other:?}"),
+        };
+        let asked = admin("drystone admin info --json --endpoint http://x:1");
+        assert_eq!((asked.verb, asked.json, asked.trust), (AdminVerb::Info, true, None));
+        assert_eq!(asked.server.endpoint.as_deref(), Some("http://x:1"));
+        let asked = admin("drystone admin --cacert /c drive list --access-key a --secret-key b");
+        assert_eq!(asked.verb, AdminVerb::Drive(DriveVerb::List));
+        assert_eq!(asked.trust, Some(Trust::File("/c".into())));
+        assert!(!format!("{asked:?}").contains("\"b\""), "a secret in {asked:?}");
+        assert_eq!(admin("drystone admin drive ls --insecure").trust, Some(Trust::Any));
+        for line in [
+            "drystone admin",
+            "drystone admin nothing",
+            "drystone admin drive list --insecure --cacert x",
+        ] {
+            assert!(command(line).unwrap_err().use_stderr(), "{line}");
+        }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! It parses and dispatches; it owns no rule about values (that is `config`) and opens nothing itself.
 
+pub mod admin;
 pub mod args;
+mod call;
 pub mod mc;
 pub mod ready;
 pub mod serve;
@@ -17,10 +19,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     match parse(arguments) {
         Ok(Command::Server(args)) => serve::run(args),
         Ok(Command::Mc(mc)) => mc::run(mc),
-        Ok(Command::Admin) => {
-            eprintln!("drystone admin is not built yet. Manage the store through its S3 address.");
-            ExitCode::FAILURE
-        }
+        Ok(Command::Admin(command)) => admin::run(command),
         Err(error) => {
             // Help and version are errors to clap, and success to whoever asked.
             let failed = error.use_stderr();

@@ -37,7 +37,7 @@ const HONOURED: &[&str] = &[
 ];
 
 /// Settings of this server that MinIO does not have.
-const OURS: &[&str] = &["CERTS_DIR", "INDEX_DIR", "LOG", "CONNECTIONS_MAX"];
+const OURS: &[&str] = &["CERTS_DIR", "INDEX_DIR", "LOG", "CONNECTIONS_MAX", "ENDPOINT"];
 
 /// Variables that ask for nothing this server leaves undone: update checks, and options that a service unit passes on.
 const WITHOUT_EFFECT: &[&str] = &[

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use futures::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -39,7 +40,12 @@ pub type Front = dyn Fn(Request<RequestBody>) -> Answering + Send + Sync;
 pub struct Service {
     pub backend: Arc<dyn Backend>,
     pub s3: Arc<Front>,
+    /// Answers what lies below [`ADMIN_PATHS`].
+    pub admin: Arc<Front>,
 }
+
+/// Where the admin API is: MinIO's, and our own.
+const ADMIN_PATHS: [&str; 2] = ["/minio/admin/", "/v1/admin/"];
 
 /// Marks the answer of a path of the server's own: pages of other origins have no business there.
 #[derive(Clone, Copy)]
@@ -174,22 +180,33 @@ impl Edge {
         let Ok(style) = self.hosts.settle(&head.uri, &mut head.headers) else {
             return alone(self.refuse(Refusal::BadHost, &path, id));
         };
-        if style == Style::Path
-            && let Some(mut own) = self.own_path(&head.method, &head.uri, id)
+        let admin = style == Style::Path && ADMIN_PATHS.iter().any(|start| path.starts_with(start));
+        if !admin
+            && style == Style::Path
+            && let Some(own) = self.own_path(&head.method, &head.uri, id)
         {
-            own.extensions_mut().insert(OwnPath);
-            return alone(own);
+            return alone(owned(own));
         }
-        if let Some(allowed) = self.cors.preflight(&head.method, &head.headers) {
+        if !admin && let Some(allowed) = self.cors.preflight(&head.method, &head.headers) {
             return alone(allowed);
         }
         let Some(service) = self.service.load_full() else {
             return alone(self.refuse(Refusal::Starting, &path, id));
         };
-        let turn = match self.turn().await {
-            Ok(turn) => turn,
-            Err(refusal) => return alone(self.refuse(refusal, &path, id)),
-        };
+        head.extensions.insert(id);
+        if admin {
+            // Operators get through when clients have to wait for their turn.
+            return alone(owned(self.serve(service.admin.as_ref(), head, incoming).await));
+        }
+        match self.turn().await {
+            Ok(turn) => (self.serve(service.s3.as_ref(), head, incoming).await, turn),
+            Err(refusal) => alone(self.refuse(refusal, &path, id)),
+        }
+    }
+
+    /// Lets a front answer, with its body paced.
+    async fn serve(&self, front: &Front, head: Parts, incoming: Incoming) -> Response<Body> {
+        let (path, id) = (head.uri.path().to_owned(), head.extensions.get::<RequestId>().copied());
         let slow = SlowFlag::default();
         let waits_for_continue = head.headers.contains_key(header::EXPECT);
         // A body known to be empty is never asked for by a 100. botocore then misreads the next answer that is preceded by
@@ -202,17 +219,18 @@ impl Edge {
             waits_for_continue,
             self.metrics.received_counter(),
         );
-        head.extensions.insert(id);
-        let mut response = (service.s3)(Request::from_parts(head, body.boxed())).await;
+        let mut response = front(Request::from_parts(head, body.boxed())).await;
         if hang_up {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
         // Whatever the front made of the cut body, the client is told why it was cut.
-        if slow.is_raised() && !response.status().is_success() {
-            return alone(self.refuse(Refusal::BodyTooSlow, &path, id));
+        match id {
+            Some(id) if slow.is_raised() && !response.status().is_success() => {
+                self.refuse(Refusal::BodyTooSlow, &path, id)
+            }
+            Some(_) | None => response,
         }
-        (response, turn)
     }
 
     async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
@@ -228,9 +246,7 @@ impl Edge {
         let path = uri.path();
         let refuse = |refusal| Some(self.refuse(refusal, path, id));
         if path.strip_prefix("/v1/").is_some() {
-            return refuse(Refusal::NotBuilt(
-                "The Files API and the admin API under /v1/ are not built yet.",
-            ));
+            return refuse(Refusal::NotBuilt("The Files API under /v1/ is not built yet."));
         }
         let rest = path.strip_prefix("/minio/").filter(|rest| !rest.is_empty())?;
         let reading = matches!(*method, Method::GET | Method::HEAD);
@@ -260,6 +276,12 @@ impl Edge {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
+}
+
+/// Marks the answer of a path of the server's own.
+fn owned(mut response: Response<Body>) -> Response<Body> {
+    response.extensions_mut().insert(OwnPath);
+    response
 }
 
 fn head_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {

@@ -12,7 +12,7 @@ pub enum Probe {
     Live,
     /// Requests are served, if only reads.
     Ready,
-    /// Writes are taken; with `maintenance`, also without this machine.
+    /// Writes of every size are taken; with `maintenance`, also without this machine.
     Cluster { maintenance: bool },
     /// Reads are served.
     ClusterRead { maintenance: bool },
@@ -33,18 +33,20 @@ impl Probe {
 
     /// The answer; `health` is `None` while the engine starts.
     pub fn answer(self, health: Option<&Health>) -> Response<Body> {
-        let state = health.map_or(Serving::Nothing, |health| Serving::of(&health.state));
+        let state = health.map_or(Serving::Nothing, Serving::of);
         let status = match (self, state) {
-            (Self::Live, _) | (Self::Ready, Serving::Reads | Serving::All) => StatusCode::OK,
+            (Self::Live, _) | (Self::Ready, Serving::Reads | Serving::Small | Serving::All) => StatusCode::OK,
             (Self::Ready | Self::Cluster { .. } | Self::ClusterRead { .. }, Serving::Nothing)
-            | (Self::Cluster { .. }, Serving::Reads) => StatusCode::SERVICE_UNAVAILABLE,
+            | (Self::Cluster { .. }, Serving::Reads | Serving::Small) => StatusCode::SERVICE_UNAVAILABLE,
             // One machine: without it nothing is left.
             (Self::Cluster { maintenance: true }, Serving::All)
-            | (Self::ClusterRead { maintenance: true }, Serving::Reads | Serving::All) => {
+            | (Self::ClusterRead { maintenance: true }, Serving::Reads | Serving::Small | Serving::All) => {
                 StatusCode::PRECONDITION_FAILED
             }
             (Self::Cluster { maintenance: false }, Serving::All)
-            | (Self::ClusterRead { maintenance: false }, Serving::Reads | Serving::All) => StatusCode::OK,
+            | (Self::ClusterRead { maintenance: false }, Serving::Reads | Serving::Small | Serving::All) => {
+                StatusCode::OK
+            }
         };
         let mut response = Response::new(body::empty());
         *response.status_mut() = status;
@@ -71,15 +73,18 @@ impl Probe {
 enum Serving {
     Nothing,
     Reads,
+    /// Reads and small writes: a drive that the store cannot do without takes no new files.
+    Small,
     All,
 }
 
 impl Serving {
-    fn of(state: &ServiceState) -> Self {
-        match state {
-            ServiceState::ReadWrite => Self::All,
-            ServiceState::ReadOnly(_) => Self::Reads,
-            ServiceState::NotReady(_) => Self::Nothing,
+    fn of(health: &Health) -> Self {
+        match (&health.state, &health.large_bodies_fail) {
+            (ServiceState::ReadWrite, None) => Self::All,
+            (ServiceState::ReadWrite, Some(_)) => Self::Small,
+            (ServiceState::ReadOnly(_), _) => Self::Reads,
+            (ServiceState::NotReady(_), _) => Self::Nothing,
         }
     }
 }
@@ -122,7 +127,9 @@ mod tests {
             free_bytes: 1,
         };
         Health {
+            store: "id".into(),
             state,
+            large_bodies_fail: None,
             drives: (0..drives).map(drive).collect(),
             parity,
             tolerated_losses: parity,
@@ -135,15 +142,19 @@ mod tests {
             None,
             Some(health(ServiceState::NotReady("x".into()), 4, 2)),
             Some(health(ServiceState::ReadOnly("x".into()), 4, 2)),
+            Some(Health {
+                large_bodies_fail: Some("drive /d1: no".into()),
+                ..health(ServiceState::ReadWrite, 4, 2)
+            }),
             Some(health(ServiceState::ReadWrite, 4, 2)),
         ];
         let table = [
-            ("live", None, [200, 200, 200, 200]),
-            ("ready", None, [503, 503, 200, 200]),
-            ("cluster", None, [503, 503, 503, 200]),
-            ("cluster", Some("maintenance=true"), [503, 503, 503, 412]),
-            ("cluster/read", None, [503, 503, 200, 200]),
-            ("cluster/read", Some("a=b&maintenance=true"), [503, 503, 412, 412]),
+            ("live", None, [200, 200, 200, 200, 200]),
+            ("ready", None, [503, 503, 200, 200, 200]),
+            ("cluster", None, [503, 503, 503, 503, 200]),
+            ("cluster", Some("maintenance=true"), [503, 503, 503, 503, 412]),
+            ("cluster/read", None, [503, 503, 200, 200, 200]),
+            ("cluster/read", Some("a=b&maintenance=true"), [503, 503, 412, 412, 412]),
         ];
         for (name, query, expected) in table {
             let probe = Probe::at(name, query).unwrap();
@@ -157,7 +168,7 @@ mod tests {
                     .headers()
                     .contains_key("x-minio-server-status")
             });
-            assert_eq!(offline, [true, true, false, false], "{name}");
+            assert_eq!(offline, [true, true, false, false, false], "{name}");
         }
         assert!(Probe::at("else", None).is_none());
     }

@@ -140,7 +140,10 @@ async fn select(store: &Store, source: &mut CopySource, range: Option<&str>) -> 
             "Range specified is not valid for source object of size: {}",
             object.size
         );
-        return Err(Failure::because(Code::INVALID_RANGE, message));
+        let failure = Failure::because(Code::INVALID_RANGE, message);
+        return Err(failure
+            .with_field("ActualObjectSize", object.size)
+            .with_field("RangeRequested", range));
     }
     source.conditions.if_match = Some(ETagMatch::OneOf(vec![object.etag.to_string()]));
     Ok(Selection::From {
@@ -156,7 +159,9 @@ impl From<CopySourceError> for Failure {
             CopySourceError::NoSuchKey => Code::NO_SUCH_KEY.into(),
             CopySourceError::NoSuchVersion => Code::NO_SUCH_VERSION.into(),
             CopySourceError::PreconditionFailed(_) => Code::PRECONDITION_FAILED.into(),
-            CopySourceError::RangeNotSatisfiable { .. } => Code::INVALID_RANGE.into(),
+            CopySourceError::RangeNotSatisfiable { size } => {
+                Failure::new(Code::INVALID_RANGE).with_field("ActualObjectSize", size)
+            }
             CopySourceError::TooLarge => {
                 let message = "The specified copy source is larger than the maximum allowable size for a copy source: \
                                5368709120";

@@ -110,6 +110,10 @@ pub(crate) struct Failure {
 /// Seconds a client is asked to wait before it tries again.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
+/// Carries elements of the error document past s3s, which keeps an error's headers and nothing else of it. Taken off
+/// again by [`finish`].
+const FIELD: HeaderName = HeaderName::from_static("x-drystone-error-field");
+
 impl Failure {
     pub(crate) fn new(code: Code) -> Self {
         let failure = Self {
@@ -144,6 +148,14 @@ impl Failure {
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.get_or_insert_default().insert(name, value);
+        self
+    }
+
+    /// One more element of the error document, behind the message.
+    pub(crate) fn with_field(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        if let Ok(field) = HeaderValue::try_from(format!("{name}={value}")) {
+            self.headers.get_or_insert_default().append(FIELD, field);
+        }
         self
     }
 
@@ -249,6 +261,7 @@ pub(crate) fn finish(response: &mut Response<Body>, about: &Circumstances<'_>) {
         .unwrap_or(Cow::Borrowed("The request could not be served."));
     response.headers_mut().remove(CONTENT_LENGTH);
     response.headers_mut().remove(CONTENT_TYPE);
+    let fields = take_fields(response.headers_mut());
     if response.status() == StatusCode::NOT_MODIFIED {
         *response.body_mut() = Body::empty();
         return;
@@ -263,7 +276,7 @@ pub(crate) fn finish(response: &mut Response<Body>, about: &Circumstances<'_>) {
         *response.body_mut() = Body::empty();
         return;
     }
-    let xml = full_xml(&code, &message, about);
+    let xml = full_xml(&code, &message, &fields, about);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
@@ -273,7 +286,18 @@ pub(crate) fn finish(response: &mut Response<Body>, about: &Circumstances<'_>) {
     *response.body_mut() = Body::from(Bytes::from(xml));
 }
 
-fn full_xml(code: &str, message: &str, about: &Circumstances<'_>) -> String {
+/// What [`Failure::with_field`] put there.
+fn take_fields(headers: &mut HeaderMap) -> Vec<(String, String)> {
+    let told = headers.get_all(FIELD).iter().filter_map(|field| {
+        let (name, value) = std::str::from_utf8(field.as_bytes()).ok()?.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    let told = told.collect();
+    headers.remove(FIELD);
+    told
+}
+
+fn full_xml(code: &str, message: &str, fields: &[(String, String)], about: &Circumstances<'_>) -> String {
     let mut xml = String::with_capacity(512);
     xml.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
     let mut field = |name: &str, value: &str| {
@@ -287,6 +311,9 @@ fn full_xml(code: &str, message: &str, about: &Circumstances<'_>) -> String {
     };
     field("Code", code);
     field("Message", message);
+    for (name, value) in fields {
+        field(name, value);
+    }
     let (bucket, key) = match about.target {
         None | Some(Target::Service) => (None, None),
         Some(Target::Bucket { bucket }) => (Some(bucket), None),
@@ -351,6 +378,25 @@ mod tests {
             body.contains("<RequestId>R1</RequestId><HostId>H1</HostId></Error>"),
             "{body}"
         );
+    }
+
+    #[test]
+    fn further_fields_reach_the_document_through_s3s_and_no_header() {
+        let target = Target::Bucket { bucket: "b".into() };
+        let failure = Failure::new(Code::INVALID_RANGE)
+            .with_field("ActualObjectSize", 7)
+            .with_field("RangeRequested", "bytes=<9-");
+        let mut response = S3Error::from(failure).to_http_response().unwrap();
+        finish(&mut response, &about(&Method::GET, &target));
+        let body = String::from_utf8(response.body().bytes().unwrap().to_vec()).unwrap();
+        let fields = "<ActualObjectSize>7</ActualObjectSize><RangeRequested>bytes=&lt;9-</RangeRequested><BucketName>";
+        assert!(body.contains(fields), "{body}");
+        let kept: Vec<_> = response
+            .headers()
+            .keys()
+            .filter(|name| name.as_str().contains("drystone"))
+            .collect();
+        assert!(kept.is_empty(), "{kept:?}");
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl Banner<'_> {
             ServiceState::ReadOnly(why) => troubles.push(format!("READ-ONLY: {why}")),
             ServiceState::NotReady(why) => troubles.push(format!("NOT READY: {why}")),
         }
+        if let Some(why) = &self.health.large_bodies_fail {
+            troubles.push(format!("LARGE OBJECTS CANNOT BE WRITTEN: {why}"));
+        }
         for drive in &self.health.drives {
             match drive.state {
                 DriveState::In => {}
@@ -107,7 +110,9 @@ mod tests {
             free_bytes: 0,
         };
         let health = Health {
+            store: "id".into(),
             state: ServiceState::ReadWrite,
+            large_bodies_fail: None,
             drives: vec![
                 drive(1, DriveState::In, ""),
                 drive(2, DriveState::Missing, "no such folder"),

@@ -1,10 +1,12 @@
-//! The S3 front behind authentication, as the edge calls it.
+//! The fronts behind authentication, as the edge calls them.
 
 use std::sync::Arc;
 
 use http::{Request, Response};
+use storage_engine::backend::Backend;
 use storage_engine::store::Store;
 
+use crate::admin::{AdminConfig, AdminService};
 use crate::auth::{Authenticator, RootCredentials, SecretKey};
 use crate::config::Config;
 use crate::config::credentials::Root;
@@ -13,22 +15,41 @@ use crate::http::edge::{Answering, Front};
 use crate::http::request_id::RequestId;
 use crate::s3::{self, S3Config, S3Service};
 
-/// Authentication first, then S3, over one store.
-pub(super) fn s3(config: &Config, root: &Root, store: Store, host_id: &str) -> Result<Arc<Front>, getrandom::Error> {
+/// The one authenticator of all fronts.
+pub(super) fn authenticator(config: &Config, root: &Root) -> Result<Arc<Authenticator>, getrandom::Error> {
     let secret = SecretKey::new(root.password.expose().as_bytes());
     let credentials = Arc::new(RootCredentials::new(root.user.clone(), secret));
-    let authenticator = Arc::new(Authenticator::new(credentials, config.region.clone())?);
+    Authenticator::new(credentials, config.region.clone()).map(Arc::new)
+}
+
+/// Authentication first, then the admin API.
+pub(super) fn admin(authenticator: Arc<Authenticator>, backend: Arc<dyn Backend>, config: AdminConfig) -> Arc<Front> {
+    let service = AdminService::new(backend, config);
+    Arc::new(move |request: Request<RequestBody>| -> Answering {
+        let (authenticator, service) = (Arc::clone(&authenticator), service.clone());
+        Box::pin(async move {
+            let refuse = service.refuse(&request);
+            match authenticator.authenticate_admin(request) {
+                Ok(authenticated) => service.handle(authenticated.request).await,
+                Err(error) => refuse(&error),
+            }
+        })
+    })
+}
+
+/// Authentication first, then S3, over one store.
+pub(super) fn s3(config: &Config, authenticator: Arc<Authenticator>, store: Store, host_id: &str) -> Arc<Front> {
     let told = S3Config {
         domains: config.domains.clone(),
         region: config.region.clone(),
         host_id: host_id.to_owned(),
     };
     let service = s3::service(store, told);
-    Ok(Arc::new(move |request: Request<RequestBody>| -> Answering {
+    Arc::new(move |request: Request<RequestBody>| -> Answering {
         let authenticator = Arc::clone(&authenticator);
         let service = service.clone();
         Box::pin(async move { answer(&authenticator, &service, request).await })
-    }))
+    })
 }
 
 async fn answer(authenticator: &Authenticator, service: &S3Service, request: Request<RequestBody>) -> Response<Body> {

@@ -13,7 +13,7 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use storage_engine::backend::{Backend, DriveState, ServiceState};
@@ -28,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use self::banner::Banner;
 pub use self::engine::{CloseEngine, Engine, OpenEngine, embedded};
 pub use self::exit::{EngineError, ServerError};
+use crate::admin::AdminConfig;
 use crate::config::credentials::{Root, keep};
 use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
 use crate::http::connection::{Activity, Patience};
@@ -218,8 +219,17 @@ impl Server {
                 region,
             )));
         }
-        let s3 = front::s3(config, &root, store, self.edge.host_id()).map_err(ServerError::Random)?;
-        self.edge.open(Service { backend, s3 });
+        let authenticator = front::authenticator(config, &root).map_err(ServerError::Random)?;
+        let told = AdminConfig {
+            region: config.region.clone(),
+            domains: config.domains.clone(),
+            tls: self.tls,
+            started: Instant::now(),
+            host_id: self.edge.host_id().to_owned(),
+        };
+        let admin = front::admin(Arc::clone(&authenticator), Arc::clone(&backend), told);
+        let s3 = front::s3(config, authenticator, store, self.edge.host_id());
+        self.edge.open(Service { backend, s3, admin });
         self.announce(config);
         Ok(())
     }

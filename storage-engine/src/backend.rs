@@ -274,7 +274,12 @@ pub struct DriveHealth {
 
 #[derive(Clone, Debug)]
 pub struct Health {
+    /// The store's id in hexadecimal digits; empty while it is not known.
+    pub store: String,
     pub state: ServiceState,
+    /// Why bodies that need files of their own cannot be written although smaller ones can; `None` if all that the state
+    /// allows works. A full store is no reason: it takes deletes.
+    pub large_bodies_fail: Option<String>,
     pub drives: Vec<DriveHealth>,
     pub parity: usize,
     /// Most drives that may be lost with every acknowledged write still readable.

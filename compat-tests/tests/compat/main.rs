@@ -2,9 +2,11 @@
 //!
 //! A client that cannot be fetched is a failure in CI; elsewhere its tests are skipped, listed and counted at the end.
 
+mod admin;
 mod aws_cli;
 mod aws_sdk_rust;
 mod browser;
+mod clock;
 mod drives;
 mod mc;
 mod proxy;
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
 /// Every test of the suite.
 fn all() -> Vec<Test> {
     [
+        admin::tests(),
         aws_cli::tests(),
         scripts::tests(),
         tls::tests(),
@@ -84,6 +87,7 @@ fn all() -> Vec<Test> {
         drives::tests(),
         uploads::tests(),
         browser::tests(),
+        clock::tests(),
         proxy::tests(),
         readme::tests(),
     ]

@@ -27,7 +27,10 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
     let store = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
-    let read = store.get_object(&get).await?;
+    let read = store
+        .get_object(&get)
+        .await
+        .map_err(|error| refused(error, &get, &lifted))?;
     let checksums = input.checksum_mode.is_some();
     let len = read.head.range.end.saturating_sub(read.head.range.start);
     let mut output = GetObjectOutput {
@@ -51,7 +54,10 @@ pub(crate) async fn head(
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
     let store = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
-    let head = store.head_object(&get).await?;
+    let head = store
+        .head_object(&get)
+        .await
+        .map_err(|error| refused(error, &get, &lifted))?;
     let checksums = input.checksum_mode.is_some();
     let len = head.range.end.saturating_sub(head.range.start);
     let mut output = HeadObjectOutput {
@@ -216,6 +222,22 @@ fn set_expires(headers: &mut http::HeaderMap, head: &ObjectHead) {
     }
 }
 
+/// The failure, with what of the request it is about.
+fn refused(error: GetObjectError, get: &GetObject, lifted: &Lifted) -> Failure {
+    let failure = Failure::from(error);
+    if failure.code == Code::INVALID_RANGE
+        && let Some(range) = lifted.text(RANGE)
+    {
+        return failure.with_field("RangeRequested", range);
+    }
+    match get.selection {
+        Selection::Part(number) if failure.code == Code::INVALID_PART_NUMBER => {
+            failure.with_field("PartNumberRequested", number.get())
+        }
+        Selection::Part(_) | Selection::Whole | Selection::From { .. } | Selection::Last { .. } => failure,
+    }
+}
+
 impl From<GetObjectError> for Failure {
     fn from(error: GetObjectError) -> Self {
         match error {
@@ -237,13 +259,15 @@ impl From<GetObjectError> for Failure {
             }
             GetObjectError::PreconditionFailed(_) => Code::PRECONDITION_FAILED.into(),
             GetObjectError::RangeNotSatisfiable { size } => {
-                let failure = Failure::new(Code::INVALID_RANGE);
+                let failure = Failure::new(Code::INVALID_RANGE).with_field("ActualObjectSize", size);
                 match HeaderValue::try_from(format!("bytes */{size}")) {
                     Ok(value) => failure.with_header(http::header::CONTENT_RANGE, value),
                     Err(_) => failure,
                 }
             }
-            GetObjectError::NoSuchPart { .. } => Code::INVALID_PART_NUMBER.into(),
+            GetObjectError::NoSuchPart { count } => {
+                Failure::new(Code::INVALID_PART_NUMBER).with_field("ActualPartCount", count)
+            }
             GetObjectError::Fault(fault) => fault.into(),
         }
     }

@@ -55,7 +55,9 @@ impl Embedded {
         };
         let drives = self.paths().iter().map(missing).collect();
         Health {
+            store: String::new(),
             state: crate::backend::ServiceState::NotReady(reason),
+            large_bodies_fail: None,
             drives,
             parity: 0,
             tolerated_losses: 0,
@@ -185,7 +187,9 @@ impl Backend for Embedded {
             })
             .collect();
         Health {
+            store: shared.store.to_string(),
             state: shared.service.state(),
+            large_bodies_fail: shared.service.why_extents_fail(),
             drives,
             parity: usize::from(root.parity),
             tolerated_losses: shared.tolerated_losses(),

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -17,6 +18,9 @@ use super::segment::{self, NewSegment, Piece, PutBodyError, SegmentKind, Segment
 use super::table::Pin;
 use crate::backend::{Blob, BlobClass, BodyRef, BodySource, BodyStream, PutBlobError, ReadError};
 use crate::limits::SMALL_BODY_BYTES_MAX;
+
+/// How long a try of an extent may take before it is given up.
+const TRY_WITHIN: Duration = Duration::from_secs(5);
 
 /// A body that no row owns yet.
 pub enum StagedBody {
@@ -99,22 +103,53 @@ impl Shared {
             }
         });
         let whole: BodySource<'_> = Box::pin(stream::iter(head.into_iter().map(Ok)).chain(rest));
-        let body = put_body(whole, || self.extent_writer())
-            .await
-            .map_err(|error| match error {
-                PutBodyError::Source(error) => match error.downcast::<NoRoom>() {
-                    Ok(none) => no_room(*none),
-                    Err(error) => PutBlobError::Source(error),
-                },
-                PutBodyError::Write(error) if error.is_full() => PutBlobError::Full(error.to_string()),
-                PutBodyError::Write(error) => {
-                    if let (Some(committer), Some((drive, cause))) = (committer, error.failed_drive()) {
-                        committer.leave_out(Fault::from_io(drive, cause));
-                    }
-                    PutBlobError::Unavailable(error.to_string())
+        let stored = put_body(whole, || self.extent_writer()).await;
+        self.note_extents(&stored);
+        let body = stored.map_err(|error| match error {
+            PutBodyError::Source(error) => match error.downcast::<NoRoom>() {
+                Ok(none) => no_room(*none),
+                Err(error) => PutBlobError::Source(error),
+            },
+            PutBodyError::Write(error) if error.is_full() => PutBlobError::Full(error.to_string()),
+            PutBodyError::Write(error) => {
+                if let (Some(committer), Some((drive, cause))) = (committer, error.failed_drive()) {
+                    committer.leave_out(Fault::from_io(drive, cause));
                 }
-            })?;
+                PutBlobError::Unavailable(error.to_string())
+            }
+        })?;
         Ok(blob(body.len, StagedBody::Extents(body)))
+    }
+
+    /// Tells the service what came of a body in extents. A failing drive is told only if the store cannot do without it:
+    /// any other one is out for the next body.
+    fn note_extents(&self, stored: &Result<segment::StagedBody, PutBodyError>) {
+        let failed = match stored {
+            Ok(_) => return self.service.note_extents(Ok(())),
+            Err(PutBodyError::Source(_)) => return,
+            Err(PutBodyError::Write(error)) => error.failed_drive(),
+        };
+        if let Some((id, error)) = failed
+            && !self.writable_without(&[id])
+        {
+            let drive = self.drives.get(&id);
+            let path = drive.map(|drive| drive.path().display().to_string());
+            let path = path.unwrap_or_else(|| id.to_string());
+            self.service.note_extents(Err(format!("drive {path}: {error}")));
+        }
+    }
+
+    /// Where large bodies failed, writes a tiny one and drops it, to see whether they can be written again: somebody who
+    /// goes by the health of the store sends none until it says so.
+    pub async fn try_extents(&self) {
+        if self.service.why_extents_fail().is_none() {
+            return;
+        }
+        let tiny: BodySource<'_> = Box::pin(stream::iter([Ok(Bytes::from_static(b"?"))]));
+        let tried = put_body(tiny, || self.extent_writer());
+        if let Ok(stored) = tokio::time::timeout(TRY_WITHIN, tried).await {
+            self.note_extents(&stored);
+        }
     }
 
     async fn extent_writer(&self) -> Result<SegmentWriter, WriteError> {

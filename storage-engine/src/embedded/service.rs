@@ -23,6 +23,8 @@ pub struct Service {
     pub restart: Notify,
     restart_wanted: AtomicBool,
     full: AtomicBool,
+    /// Why no extent can be written: a drive that the store cannot do without takes the log and no other files.
+    extents_fail: RwLock<Option<String>>,
     /// Bytes of bodies that may come before the drives' space is looked at again.
     room: AtomicI64,
     /// Held while the drives' space is looked at for a body.
@@ -43,6 +45,7 @@ impl Service {
             restart: Notify::new(),
             restart_wanted: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            extents_fail: RwLock::new(None),
             room: AtomicI64::new(0),
             looking: Arc::default(),
             refused: AtomicBool::new(false),
@@ -142,6 +145,25 @@ impl Service {
 
     pub fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::Release);
+    }
+
+    /// What [`Service::note_extents`] was told last.
+    pub fn why_extents_fail(&self) -> Option<String> {
+        self.extents_fail.read().clone()
+    }
+
+    /// Whether extents can be written, as far as the last one told: `Err` says why not.
+    pub fn note_extents(&self, outcome: Result<(), String>) {
+        let failed = outcome.err();
+        // Almost always nothing changes.
+        if *self.extents_fail.read() == failed {
+            return;
+        }
+        match &failed {
+            Some(reason) => tracing::error!(%reason, "large bodies cannot be written; small ones can"),
+            None => tracing::info!("large bodies can be written again"),
+        }
+        *self.extents_fail.write() = failed;
     }
 
     pub fn set_room(&self, bytes: u64) {

@@ -249,5 +249,8 @@ async fn supervise(store: Weak<Embedded>) {
             Outlook::Writes | Outlook::Waits => LOOK_AGAIN,
             Outlook::Vain => (pause * 2).min(LOOK_AGAIN_MAX),
         };
+        if let Ok(running) = store.running() {
+            running.shared.try_extents().await;
+        }
     }
 }

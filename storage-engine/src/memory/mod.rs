@@ -279,7 +279,9 @@ impl Backend for MemoryBackend {
 
     fn health(&self) -> Health {
         Health {
+            store: "memory".into(),
             state: ServiceState::ReadWrite,
+            large_bodies_fail: None,
             drives: Vec::new(),
             parity: 0,
             tolerated_losses: 0,

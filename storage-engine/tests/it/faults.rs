@@ -206,6 +206,16 @@ async fn a_failing_drive_that_the_store_cannot_write_without_stays_in() {
     }
     assert_eq!(states(&store)[2], DriveState::In);
     assert!(!is_read_only(&store));
+    let why = store
+        .health()
+        .large_bodies_fail
+        .expect("health says that large bodies fail");
+    assert!(why.contains("data3"), "{why}");
+    // Nobody sends a large body meanwhile, as those do who go by its health.
+    rig.plan.disarm();
+    let works = || store.health().large_bodies_fail.is_none();
+    soon("the store sees by itself that large bodies work", works).await;
+    put(&store, "large", &body(1, 400_000)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

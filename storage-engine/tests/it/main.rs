@@ -8,6 +8,7 @@
 
 mod degraded;
 mod faults;
+mod first_format;
 mod fixture;
 mod identity;
 mod mount_points;

@@ -54,6 +54,22 @@ fn an_unknown_key_and_a_wrong_secret_have_their_own_codes() {
 }
 
 #[test]
+fn headers_that_were_signed_and_did_not_arrive_are_named() {
+    let headers = [HOST, ("range", "bytes=0-1"), ("x-amz-meta-a.b", "1")];
+    let (mut parts, body) = request("GET", "/b/k", &headers, b"").into_parts();
+    signer().sign(&mut parts, &PayloadMode::Unsigned, NOW).unwrap();
+    parts.headers.remove("range");
+    parts.headers.remove("x-amz-meta-a.b");
+    let error = refusal(Request::from_parts(parts, body));
+    assert_eq!(error.code(), "SignatureDoesNotMatch");
+    let told = error.to_string();
+    assert!(told.contains("as it arrived: range, x-amz-meta-a.b."), "{told}");
+    // A wrong secret alone is no matter of headers.
+    let wrong = Signer::new(ACCESS_KEY, SecretKey::new("another secret key"), "us-east-1");
+    assert!(!refusal(signed_by(&wrong, NOW)).to_string().contains("arrived"));
+}
+
+#[test]
 fn the_right_key_with_the_wrong_secret_is_refused_in_every_payload_mode() {
     let wrong = Signer::new(ACCESS_KEY, SecretKey::new("not the secret"), "us-east-1");
     for mode in [

@@ -158,6 +158,8 @@ async fn ranges_select_bytes_and_what_is_no_range_is_ignored() {
             .await
             .fails(416, "InvalidRange");
         assert_eq!(refused.header("content-range"), Some("bytes */10"));
+        assert_eq!(refused.element("ActualObjectSize").as_deref(), Some("10"));
+        assert_eq!(refused.element("RangeRequested").as_deref(), Some(range));
     }
     server.store("/bucket/empty", "").await;
     server
@@ -175,11 +177,13 @@ async fn part_numbers_of_a_plain_object_know_part_one() {
     let part = server.get("/bucket/a?partNumber=1").send().await.is(206);
     assert_eq!(part.text(), "0123456789");
     assert_eq!(part.header("x-amz-mp-parts-count"), None);
-    server
+    let refused = server
         .get("/bucket/a?partNumber=2")
         .send()
         .await
         .fails(416, "InvalidPartNumber");
+    assert_eq!(refused.element("PartNumberRequested").as_deref(), Some("2"));
+    assert_eq!(refused.element("ActualPartCount").as_deref(), Some("1"));
     for number in ["0", "10001", "-1", "x"] {
         server
             .get(&format!("/bucket/a?partNumber={number}"))

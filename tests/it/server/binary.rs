@@ -56,11 +56,7 @@ fn a_wrong_command_line_or_environment_is_exit_code_2_with_the_cure() {
 
 #[test]
 fn what_is_not_built_fails_and_says_so() {
-    for arguments in [
-        &["admin", "info", "local"][..],
-        &["mc", "ls", "local"][..],
-        &["mc", "admin", "info"][..],
-    ] {
+    for arguments in [&["mc", "ls", "local"][..], &["mc", "admin", "info"][..]] {
         let output = drystone(arguments, &[]);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(

@@ -56,7 +56,7 @@ async fn what_is_not_built_answers_501_and_reaches_no_front() {
     for path in [
         "/v1/files/a",
         "/v1/",
-        "/minio/admin/v3/info",
+        "/v1/administration",
         "/minio/v2/metrics/bucket",
         "/minio/metrics/v3",
         "/minio/prometheus/metrics",
@@ -65,6 +65,10 @@ async fn what_is_not_built_answers_501_and_reaches_no_front() {
         let answer = rig.exchange(&get(path)).await;
         assert_eq!(status(&answer), 501, "{path}: {answer}");
         assert!(answer.contains("<Code>NotImplemented</Code>"), "{path}: {answer}");
+    }
+    for path in ["/minio/admin/v3/info", "/minio/admin/", "/v1/admin/info", "/v1/admin/"] {
+        let answer = rig.exchange(&get(path)).await;
+        assert!(answer.ends_with("the admin front"), "{path}: {answer}");
     }
     assert_eq!(status(&rig.exchange(&get("/minio/health/else")).await), 404);
     let post = "POST /minio/health/live HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use super::support::{Raw, config, status};
 use super::tls;
 
-const USER: &str = "rock";
-const PASSWORD: &str = "granite-wall";
+pub(super) const USER: &str = "rock";
+pub(super) const PASSWORD: &str = "granite-wall";
 
 fn in_memory() -> Conditions {
     let open_engine: OpenEngine = Box::new(|_| {
@@ -39,7 +39,7 @@ fn in_memory() -> Conditions {
     }
 }
 
-async fn start(vars: &[(&str, &str)]) -> Server {
+pub(super) async fn start(vars: &[(&str, &str)]) -> Server {
     let root = [
         ("MINIO_ROOT_USER", USER),
         ("MINIO_ROOT_PASSWORD", PASSWORD),
@@ -50,7 +50,7 @@ async fn start(vars: &[(&str, &str)]) -> Server {
 }
 
 /// The request target of a presigned URL.
-fn presigned(password: &str, method: &str, host: &str, path: &str) -> String {
+pub(super) fn presigned(password: &str, method: &str, host: &str, path: &str) -> String {
     let signer = Signer::new(USER, SecretKey::new(password), "us-east-1");
     let (mut parts, ()) = Request::builder()
         .method(method)
@@ -70,7 +70,7 @@ fn message(method: &str, target: &str, host: &str, body: &str) -> String {
     )
 }
 
-async fn exchange(address: SocketAddr, bytes: &str) -> String {
+pub(super) async fn exchange(address: SocketAddr, bytes: &str) -> String {
     let mut raw = Raw(TcpStream::connect(address).await.unwrap());
     raw.send(bytes).await;
     raw.read_to_close().await

@@ -40,7 +40,9 @@ impl HealthOnly {
         };
         let drives = (1..=4).map(drive).collect();
         Arc::new(Self(Mutex::new(Health {
+            store: "id".into(),
             state,
+            large_bodies_fail: None,
             drives,
             parity: 2,
             tolerated_losses: 2,
@@ -138,9 +140,11 @@ impl Rig {
         let edge = Arc::new(Edge::new(&config, Arc::clone(&metrics), settings.pace, 7));
         let backend = HealthOnly::new(ServiceState::ReadWrite);
         let s3 = Arc::new(move |request| -> Answering { Box::pin(front(request)) });
+        let admin = Arc::new(|_| -> Answering { Box::pin(async { Response::new(full("the admin front")) }) });
         edge.open(Service {
             backend: Arc::clone(&backend) as _,
             s3,
+            admin,
         });
         let connections = Connections::new(config.limits.connections_max, settings.patience, metrics);
         let listener = bind(&config.address, "--address").await.unwrap().remove(0);

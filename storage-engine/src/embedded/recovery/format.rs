@@ -7,12 +7,13 @@ use std::sync::Arc;
 use super::adopt::Replacement;
 use super::find::{Found, FoundDrive, OpenError};
 use super::start::OpenOptions;
+use super::unfinished::left_by_a_first_format;
 use crate::embedded::checkpoint::{LogDelta, Position};
 use crate::embedded::checkpoint_io::{self, Target};
 use crate::embedded::core::nonce;
 use crate::embedded::damage_log::DamageLog;
 use crate::embedded::drive::index_dir::make_dirs;
-use crate::embedded::drive::{Drive, DriveError};
+use crate::embedded::drive::{Drive, DriveError, Leftover, leftovers};
 use crate::embedded::erasure::default_parity;
 use crate::embedded::id::{DriveId, StoreId};
 use crate::embedded::log::{Head, NewSegment, RecordFacts, write_new_segment};
@@ -20,7 +21,7 @@ use crate::embedded::root::{Election, LogSegment, Member, MemberState, Root, Roo
 use crate::embedded::segment::{Drives, SegmentReader};
 
 /// The epoch of a store's first root.
-const FIRST_EPOCH: u64 = 1;
+pub const FIRST_EPOCH: u64 = 1;
 
 /// Opens an empty directory as a drive with a new id.
 fn new_drive(options: &OpenOptions, path: &Path) -> Result<(Arc<Drive>, Member), OpenError> {
@@ -45,7 +46,35 @@ fn new_drive(options: &OpenOptions, path: &Path) -> Result<(Arc<Drive>, Member),
     Ok((Arc::new(drive), member))
 }
 
-/// Makes a store on the given paths, all of which are empty or do not exist yet. It exists once its root is on more
+/// Takes away what a first format left here that was cut off. Looked at once more now that the drive is locked.
+fn clear(drive: &Drive) -> Result<(), OpenError> {
+    let failed = |e: std::io::Error| OpenError::making(drive.path(), &e);
+    let left = leftovers(drive.path()).map_err(failed)?;
+    left_by_a_first_format(&left).map_err(|why| OpenError::Drive {
+        path: drive.path().to_owned(),
+        reason: format!("it is not empty: {why}"),
+    })?;
+    for leftover in left {
+        if let Leftover::Shard {
+            kind, segment, shard, ..
+        } = leftover
+        {
+            drive.remove_shard(kind, segment, shard).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// All given drives, locked before anything is taken away from any.
+fn cleared_drives(options: &OpenOptions) -> Result<Vec<(Arc<Drive>, Member)>, OpenError> {
+    let made = options.drives.iter().map(|path| new_drive(options, path));
+    let made = made.collect::<Result<Vec<_>, _>>()?;
+    made.iter().try_for_each(|(drive, _)| clear(drive))?;
+    Ok(made)
+}
+
+/// Makes a store on the given paths, all of which are empty, do not exist yet, or hold what a format left that was cut
+/// off before its first root. It exists once its root is on more
 /// than half of the drives; until then the paths count as empty.
 pub async fn format(options: &OpenOptions) -> Result<Found, OpenError> {
     let count = options.drives.len();
@@ -53,11 +82,7 @@ pub async fn format(options: &OpenOptions) -> Result<Found, OpenError> {
     if usize::from(parity) >= count {
         return Err(OpenError::Parity { parity, drives: count });
     }
-    let made = options
-        .drives
-        .iter()
-        .map(|path| new_drive(options, path))
-        .collect::<Result<Vec<_>, _>>()?;
+    let made = cleared_drives(options)?;
     let store = StoreId::random().map_err(|e| OpenError::Write(e.to_string()))?;
     let drives: Vec<Arc<Drive>> = made.iter().map(|(drive, _)| Arc::clone(drive)).collect();
     let log = first_log(store, parity, &drives).await?;

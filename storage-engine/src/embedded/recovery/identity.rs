@@ -59,8 +59,7 @@ pub async fn restore(options: &DriveOptions, found: &mut Found, election: &Elect
 
 /// Without anybody who knows the store nothing can be said about such drives.
 pub fn leave_nameless(nameless: &mut Vec<PathBuf>) -> impl Iterator<Item = (PathBuf, String)> + '_ {
-    let reason = "it holds shard files but no readable root: a drive that lost its identity, or a first start that was \
-                  interrupted; in the second case remove its .drystone folder";
+    let reason = "it holds shard files but no readable root: a drive that lost its identity";
     nameless.drain(..).map(move |path| (path, reason.to_owned()))
 }
 

@@ -11,6 +11,7 @@ mod patience;
 mod replay;
 mod start;
 mod tail;
+mod unfinished;
 
 pub use find::OpenError;
 pub use patience::Patience;

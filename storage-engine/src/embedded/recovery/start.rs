@@ -1,7 +1,7 @@
 //! The order of a start. Steps up to the first change of the root only read; a start that cannot write ends in a
 //! read-only store with the tail served from the old segment, nothing sealed, cut or deleted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +13,11 @@ use super::index_build::build;
 use super::patience::Patience;
 use super::replay::{LogEnd, Verdict};
 use super::tail::pending_ops;
+use super::unfinished::left_by_a_first_format;
 use crate::backend::{Key, ServiceState};
 use crate::embedded::core::{Shared, nonce};
 use crate::embedded::damage_log::DamageLog;
-use crate::embedded::drive::{Drive, DriveOptions, holds_anything};
+use crate::embedded::drive::{Drive, DriveOptions, holds_anything, leftovers};
 use crate::embedded::erasure::{Codec, Codecs, Geometry};
 use crate::embedded::id::DriveId;
 use crate::embedded::log::{BatchOps, Fault, Head, NewSegment, PendingOp, RecordFacts, write_new_segment};
@@ -124,9 +125,15 @@ pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started
 /// The drives of a store, or of a new one where neither a path nor an index directory knows of any.
 async fn find_or_format(options: &OpenOptions, patience: &Patience) -> Result<Found, OpenError> {
     let mut found = find(&options.drives, &options.drive, patience).await?;
-    let nothing = found.drives.is_empty() && found.absent.is_empty() && found.nameless.is_empty();
+    let nothing = found.drives.is_empty() && found.absent.is_empty();
     if nothing && !index_knows_a_store(options) {
-        found = format(options).await?;
+        match unfinished(&found.nameless, options, patience).await {
+            Ok(()) => found = format(options).await?,
+            Err(reasons) => {
+                found.nameless.clear();
+                found.absent.extend(reasons);
+            }
+        }
     }
     let missing = |path| (path, "there is no such directory".to_owned());
     found.absent.extend(found.unborn.drain(..).map(missing));
@@ -136,6 +143,38 @@ async fn find_or_format(options: &OpenOptions, patience: &Patience) -> Result<Fo
         return Err(OpenError::Unusable(found.absent.iter().map(reason).collect()));
     }
     Ok(found)
+}
+
+/// Whether each of these paths holds nothing but what a first format left that was cut off before its first root.
+async fn unfinished(
+    nameless: &[PathBuf],
+    options: &OpenOptions,
+    patience: &Patience,
+) -> Result<(), Vec<(PathBuf, String)>> {
+    let mut reasons = Vec::new();
+    let mut refused = false;
+    for path in nameless {
+        let judge = |path: &Path| match leftovers(path) {
+            Ok(left) => left_by_a_first_format(&left),
+            Err(error) => Err(error.to_string()),
+        };
+        let judged = patience.ask(path, options.drive.answer_within, judge).await.flatten();
+        refused |= judged.is_err();
+        let why = judged
+            .err()
+            .unwrap_or_else(|| "as a first start leaves them that is cut off".into());
+        reasons.push((
+            path.clone(),
+            format!("it holds shard files but no readable root: {why}"),
+        ));
+    }
+    if refused {
+        return Err(reasons);
+    }
+    if !nameless.is_empty() {
+        tracing::warn!(paths = ?nameless, "a first start was cut off before there was a store; it is done anew");
+    }
+    Ok(())
 }
 
 /// Which path belongs to which store says more than the stores' ids.

@@ -1,0 +1,94 @@
+//! Refusals of the admin API: the JSON document that MinIO's clients print.
+
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use super::About;
+use crate::auth::AuthError;
+use crate::http::body::{self, Body};
+
+/// Why an admin request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// MinIO's clients look at these very words.
+    #[error("Access Denied.")]
+    AccessDenied,
+    /// The caller could not be told, or the request is not the one that was signed.
+    #[error("{message}")]
+    Auth {
+        code: &'static str,
+        status: StatusCode,
+        message: String,
+    },
+    #[error("{message}")]
+    Body {
+        code: &'static str,
+        status: StatusCode,
+        message: String,
+    },
+    #[error("The body is larger than 256 KiB.")]
+    BodyTooLarge,
+    #[error("The body ended before it was whole.")]
+    BodyCutOff,
+    #[error("The specified method is not allowed against this resource.")]
+    MethodNotAllowed,
+    /// Not 503: MinIO's clients would ask again for minutes.
+    #[error("{0} is not implemented by this server; nothing was changed.")]
+    NotBuilt(&'static str),
+    #[error("An internal error happened. It has been logged.")]
+    Internal(String),
+}
+
+impl From<&AuthError> for AdminError {
+    fn from(error: &AuthError) -> Self {
+        Self::Auth {
+            code: error.code(),
+            status: error.status(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl AdminError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::AccessDenied => "AccessDenied",
+            Self::Auth { code, .. } | Self::Body { code, .. } => code,
+            Self::BodyTooLarge => "EntityTooLarge",
+            Self::BodyCutOff => "IncompleteBody",
+            Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::NotBuilt(_) => "NotImplemented",
+            Self::Internal(_) => "InternalError",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::AccessDenied => StatusCode::FORBIDDEN,
+            Self::Auth { status, .. } | Self::Body { status, .. } => *status,
+            Self::BodyTooLarge | Self::BodyCutOff => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The whole answer to the request it is about.
+    pub(super) fn response(&self, about: &About, host_id: &str) -> Response<Body> {
+        if let Self::Internal(reason) = self {
+            tracing::error!(reason, path = about.path, "an admin request failed; this is a bug");
+        }
+        let document = json!({
+            "Code": self.code(),
+            "Message": self.to_string(),
+            "Resource": about.path,
+            "RequestId": about.id.map(|id| id.to_string()).unwrap_or_default(),
+            "HostId": host_id,
+        });
+        let mut response = Response::new(body::full(document.to_string()));
+        *response.status_mut() = self.status();
+        let kind = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}

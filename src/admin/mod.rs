@@ -1,0 +1,153 @@
+//! The admin API: what operators, `mc admin` and `drystone admin` ask of a running store.
+//!
+//! Owns two families of routes: MinIO's verbs under `/minio/admin/v3/` and our own under `/v1/admin/`. Requests come
+//! authenticated; every route asks `access` before it does anything. It never looks at objects, and what is not built
+//! answers 501 in the form MinIO's clients print.
+
+mod body;
+mod error;
+mod info;
+mod routes;
+pub mod status;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use serde_json::Value;
+use storage_engine::backend::Backend;
+
+use self::error::AdminError;
+pub use self::routes::UNBUILT;
+use self::routes::{Found, Verb, find};
+use crate::access::{Action, Behind, Context, Resource, decide};
+use crate::auth::{AuthError, Identity};
+use crate::http::body::{self as edge, Body, BoxError};
+use crate::http::request_id::RequestId;
+
+/// What the front must be told of the server it belongs to.
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// The region an operator named.
+    pub region: Option<String>,
+    /// Host suffixes under which a bucket is the first label.
+    pub domains: Vec<String>,
+    /// Whether clients reach the server by TLS.
+    pub tls: bool,
+    /// When this server began to serve.
+    pub started: Instant,
+    /// Names this run of the server in error documents.
+    pub host_id: String,
+}
+
+/// The admin API over one store.
+#[derive(Clone)]
+pub struct AdminService {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    backend: Behind<Arc<dyn Backend>>,
+    config: AdminConfig,
+}
+
+/// What an answer tells about the request it belongs to.
+struct About {
+    path: String,
+    id: Option<RequestId>,
+    /// The name by which the caller reached the server, with the port.
+    host: String,
+}
+
+impl About {
+    fn of<B>(request: &Request<B>) -> Self {
+        let host = request.headers().get(header::HOST);
+        Self {
+            path: request.uri().path().to_owned(),
+            id: request.extensions().get::<RequestId>().copied(),
+            host: host.and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned(),
+        }
+    }
+}
+
+impl AdminService {
+    pub fn new(backend: Arc<dyn Backend>, config: AdminConfig) -> Self {
+        let backend = Behind::new(backend);
+        Self {
+            inner: Arc::new(Inner { backend, config }),
+        }
+    }
+
+    /// Answers one authenticated request: an [`Identity`] in its extensions (none means anonymous), a plain body.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<BoxError>,
+    {
+        let about = About::of(&request);
+        match self.inner.answer(request, &about).await {
+            Ok(document) => json(&document),
+            Err(error) => error.response(&about, &self.inner.config.host_id),
+        }
+    }
+
+    /// The answer to a request whose caller could not be told.
+    pub fn refuse<B>(&self, request: &Request<B>) -> impl FnOnce(&AuthError) -> Response<Body> + use<B> {
+        let (about, host_id) = (About::of(request), self.inner.config.host_id.clone());
+        move |error| AdminError::from(error).response(&about, &host_id)
+    }
+}
+
+impl Inner {
+    async fn answer<B>(&self, request: Request<B>, about: &About) -> Result<Value, AdminError>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<BoxError>,
+    {
+        let identity = request.extensions().get::<Identity>().cloned();
+        let identity = identity.unwrap_or(Identity::Anonymous);
+        let found = find(request.method(), &about.path);
+        let action = match &found {
+            Found::Verb(verb) => verb.action(),
+            Found::OtherMethod | Found::NotBuilt(_) => Action::AdminEverything,
+        };
+        // Who may not ask learns nothing about what there is.
+        let grant = decide(&identity, action, Resource::Service, &Context::default())
+            .map_err(|_denied| AdminError::AccessDenied)?;
+        let verb = match found {
+            Found::Verb(verb) => verb,
+            Found::OtherMethod => return Err(AdminError::MethodNotAllowed),
+            Found::NotBuilt(feature) => return Err(AdminError::NotBuilt(feature)),
+        };
+        // Nothing is done before the body has proved to be the one that was signed.
+        let _body = body::read(request.into_body()).await?;
+        let backend = self.backend.with(&grant);
+        let health = backend.health();
+        let view = info::View {
+            health: &health,
+            config: &self.config,
+            host: &about.host,
+        };
+        match verb {
+            Verb::Info => Ok(info::server(&view)),
+            Verb::StorageInfo => Ok(info::storage(&view)),
+            Verb::Status => {
+                let status = status::Status::of(&health, self.config.started.elapsed());
+                serde_json::to_value(status).map_err(|e| AdminError::Internal(e.to_string()))
+            }
+        }
+    }
+}
+
+fn json(document: &Value) -> Response<Body> {
+    let mut response = Response::new(edge::full(document.to_string()));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Whether this method and path are a route that is built; for tests that go through all of them.
+pub fn is_built(method: &Method, path: &str) -> bool {
+    matches!(find(method, path), Found::Verb(_))
+}

@@ -1,0 +1,177 @@
+//! The table of admin routes: what is built, and every verb of MinIO that is not. Pure.
+//!
+//! A verb that stands in no table is not built either; the table says what a refusal calls it.
+
+use http::Method;
+
+use crate::access::Action;
+
+/// MinIO's verbs, as `mc` of any year calls them.
+const MINIO: &str = "/minio/admin/v3/";
+/// Everything of MinIO's admin API, other versions of it included.
+const MINIO_ALL: &str = "/minio/admin/";
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `mc admin info`.
+    Info,
+    StorageInfo,
+    /// Our own account of store and drives.
+    Status,
+}
+
+impl Verb {
+    /// The permission it needs.
+    pub fn action(self) -> Action {
+        match self {
+            Self::Info | Self::Status => Action::AdminServerInfo,
+            Self::StorageInfo => Action::AdminStorageInfo,
+        }
+    }
+}
+
+/// Every route that is built: method, path, verb.
+const BUILT: &[(Method, &str, Verb)] = &[
+    (Method::GET, "/minio/admin/v3/info", Verb::Info),
+    (Method::GET, "/minio/admin/v3/storageinfo", Verb::StorageInfo),
+    (Method::GET, "/v1/admin/info", Verb::Status),
+];
+
+/// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.
+pub const UNBUILT: &[(&str, &str)] = &[
+    ("accountinfo", "Account information"),
+    ("add-canned-policy", "Managing policies"),
+    ("add-service-account", "Managing access keys"),
+    ("add-tier", "Tiering"),
+    ("add-user", "Managing users"),
+    ("background-heal/status", "The status of healing"),
+    ("bandwidth", "The bandwidth report"),
+    ("cancel-job", "Batch jobs"),
+    ("clear-config-history-kv", "Configuration by the admin API"),
+    ("config", "Configuration by the admin API"),
+    ("datausageinfo", "The usage report"),
+    ("del-config-kv", "Configuration by the admin API"),
+    ("delete-service-account", "Managing access keys"),
+    ("describe-job", "Batch jobs"),
+    ("export-bucket-metadata", "Exporting bucket configuration"),
+    ("export-iam", "Exporting identities"),
+    ("force-unlock", "Unlocking"),
+    ("get-bucket-quota", "Bucket quotas"),
+    ("get-config-kv", "Configuration by the admin API"),
+    ("group", "Managing groups"),
+    ("groups", "Managing groups"),
+    ("heal/", "Healing by request"),
+    ("healthinfo", "Diagnostics"),
+    ("help-config-kv", "Configuration by the admin API"),
+    ("idp-config/", "Identity providers"),
+    ("idp/", "Identity providers"),
+    ("import-bucket-metadata", "Importing bucket configuration"),
+    ("import-iam", "Importing identities"),
+    ("info-access-key", "Managing access keys"),
+    ("info-canned-policy", "Managing policies"),
+    ("info-service-account", "Managing access keys"),
+    ("inspect-data", "Downloading raw data"),
+    ("kms/", "Key management"),
+    ("list-access-keys-bulk", "Managing access keys"),
+    ("list-canned-policies", "Managing policies"),
+    ("list-config-history-kv", "Configuration by the admin API"),
+    ("list-jobs", "Batch jobs"),
+    ("list-remote-targets", "Replication"),
+    ("list-service-accounts", "Managing access keys"),
+    ("list-users", "Managing users"),
+    ("log", "The stream of logs"),
+    ("metrics", "The stream of metrics"),
+    ("pools/", "Pools"),
+    ("profile", "Profiling"),
+    ("rebalance/", "Rebalancing"),
+    ("remove-canned-policy", "Managing policies"),
+    ("remove-remote-target", "Replication"),
+    ("remove-user", "Managing users"),
+    ("restore-config-history-kv", "Configuration by the admin API"),
+    ("service", "Stopping and restarting"),
+    ("set-bucket-quota", "Bucket quotas"),
+    ("set-config-kv", "Configuration by the admin API"),
+    ("set-group-status", "Managing groups"),
+    ("set-remote-target", "Replication"),
+    ("set-user-or-group-policy", "Managing policies"),
+    ("set-user-status", "Managing users"),
+    ("site-replication/", "Site replication"),
+    ("speedtest", "Speed tests"),
+    ("speedtest/", "Speed tests"),
+    ("start-job", "Batch jobs"),
+    ("status-job", "Batch jobs"),
+    ("temporary-account-info", "Managing access keys"),
+    ("tier", "Tiering"),
+    ("tier/", "Tiering"),
+    ("top/", "The list of locks"),
+    ("trace", "The stream of traces"),
+    ("update", "Updating by the admin API"),
+    ("update-group-members", "Managing groups"),
+    ("update-service-account", "Managing access keys"),
+    ("user-info", "Managing users"),
+];
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    Verb(Verb),
+    /// The path is built for other methods.
+    OtherMethod,
+    /// Says what a refusal calls it.
+    NotBuilt(&'static str),
+}
+
+/// The route of a method and path.
+pub fn find(method: &Method, path: &str) -> Found {
+    let mut of_path = BUILT.iter().filter(|(_, at, _)| *at == path).peekable();
+    if of_path.peek().is_some() {
+        return of_path
+            .find(|(served, _, _)| served == method)
+            .map_or(Found::OtherMethod, |(_, _, verb)| Found::Verb(*verb));
+    }
+    let Some(name) = path.strip_prefix(MINIO) else {
+        return Found::NotBuilt(if path.starts_with(MINIO_ALL) {
+            "This version of MinIO's admin API"
+        } else {
+            "This part of the admin API"
+        });
+    };
+    let is_it = |(known, _): &&(&str, &str)| {
+        *known == name || (known.ends_with('/') && (name.starts_with(known) || known.trim_end_matches('/') == name))
+    };
+    let known = UNBUILT.iter().find(is_it);
+    Found::NotBuilt(known.map_or("This part of MinIO's admin API", |(_, feature)| feature))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_no_verb_is_both_built_and_not() {
+        assert!(UNBUILT.iter().zip(UNBUILT.iter().skip(1)).all(|(a, b)| a.0 < b.0));
+        for (name, feature) in UNBUILT {
+            let path = format!("{MINIO}{name}");
+            assert_eq!(find(&Method::GET, &path), Found::NotBuilt(feature), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_found_whole_and_by_its_method() {
+        assert_eq!(find(&Method::GET, "/minio/admin/v3/info"), Found::Verb(Verb::Info));
+        assert_eq!(find(&Method::POST, "/minio/admin/v3/info"), Found::OtherMethod);
+        for path in [
+            "/minio/admin/v3/info/",
+            "/minio/admin/v3/information",
+            "/minio/admin/v4/info",
+            "/v1/admin/",
+        ] {
+            assert!(matches!(find(&Method::GET, path), Found::NotBuilt(_)), "{path}");
+        }
+        assert_eq!(
+            find(&Method::POST, "/minio/admin/v3/heal/b/p"),
+            Found::NotBuilt("Healing by request")
+        );
+    }
+}

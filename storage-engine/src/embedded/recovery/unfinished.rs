@@ -1,0 +1,135 @@
+//! Is this what a first format leaves that was cut off before it wrote a root? Pure: what stands in a drive's folder, in;
+//! yes, or why not, out.
+//!
+//! A store that ever was one has more: each start begins a log segment of a later epoch before anything is written. So
+//! files of the first epoch alone hold no data, and a format may begin anew in their place, if that is all that any of
+//! the given paths holds.
+
+use super::format::FIRST_EPOCH;
+use crate::embedded::drive::Leftover;
+use crate::embedded::frame::ShardHeader;
+use crate::embedded::segment::SegmentKind;
+
+/// Whether everything here was left by a first format.
+///
+/// # Errors
+/// What speaks against it.
+pub fn left_by_a_first_format(leftovers: &[Leftover]) -> Result<(), String> {
+    leftovers.iter().try_for_each(|leftover| match leftover {
+        Leftover::HollowRoot => Ok(()),
+        Leftover::Other(name) => Err(format!("a first format makes no '{name}'")),
+        Leftover::Shard {
+            kind, segment, shard, ..
+        } if !matches!(kind, SegmentKind::Log | SegmentKind::Checkpoint) => {
+            Err(format!("it holds shard {shard} of {segment}, a body's"))
+        }
+        Leftover::Shard { hollow: true, .. } => Ok(()),
+        Leftover::Shard {
+            kind,
+            segment,
+            shard,
+            head,
+            hollow: false,
+        } => match ShardHeader::decode(*segment, *shard, head) {
+            Ok(header) if header.kind == *kind && header.created_epoch == FIRST_EPOCH => Ok(()),
+            Ok(header) => Err(format!(
+                "shard {shard} of {segment} was made in epoch {}",
+                header.created_epoch
+            )),
+            Err(error) => Err(format!("shard {shard} of {segment} cannot be read: {error}")),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::erasure::Geometry;
+    use crate::embedded::frame::FORMAT_VERSION;
+    use crate::embedded::id::{SegmentId, StoreId};
+
+    fn shard(kind: SegmentKind, epoch: u64) -> Leftover {
+        let segment = SegmentId::from_bytes([7; 16]);
+        let header = ShardHeader {
+            format: FORMAT_VERSION,
+            store: StoreId::from_bytes([1; 16]),
+            segment,
+            kind,
+            shard: 2,
+            geometry: Geometry::for_log(4, 2).unwrap(),
+            created_epoch: epoch,
+        };
+        Leftover::Shard {
+            kind,
+            segment,
+            shard: 2,
+            head: header.encode(),
+            hollow: false,
+        }
+    }
+
+    fn hollow(of: Leftover) -> Leftover {
+        match of {
+            Leftover::Shard {
+                kind, segment, shard, ..
+            } => Leftover::Shard {
+                kind,
+                segment,
+                shard,
+                head: vec![0; 12],
+                hollow: true,
+            },
+            other => other,
+        }
+    }
+
+    #[test]
+    fn files_of_the_first_epoch_and_hollow_ones_were_left_by_a_first_format() {
+        let left = [
+            shard(SegmentKind::Log, 1),
+            shard(SegmentKind::Checkpoint, 1),
+            hollow(shard(SegmentKind::Log, 9)),
+            Leftover::HollowRoot,
+        ];
+        assert_eq!(left_by_a_first_format(&left), Ok(()));
+        assert_eq!(left_by_a_first_format(&[]), Ok(()));
+    }
+
+    #[test]
+    fn anything_that_a_store_could_have_written_was_not() {
+        let Leftover::Shard {
+            kind,
+            segment,
+            shard: index,
+            mut head,
+            hollow,
+        } = shard(SegmentKind::Log, 1)
+        else {
+            unreachable!("it is a shard")
+        };
+        head[60] ^= 1;
+        let damaged = Leftover::Shard {
+            kind,
+            segment,
+            shard: index,
+            head,
+            hollow,
+        };
+        for one in [
+            shard(SegmentKind::Log, 2),
+            shard(SegmentKind::Checkpoint, 3),
+            shard(SegmentKind::Extent, 1),
+            hollow_extent(),
+            damaged,
+            Leftover::Other("index".into()),
+            Leftover::Other("root.1".into()),
+        ] {
+            let told = left_by_a_first_format(&[shard(SegmentKind::Log, 1), one.clone()]);
+            assert!(told.is_err(), "{one:?}");
+        }
+    }
+
+    fn hollow_extent() -> Leftover {
+        hollow(shard(SegmentKind::Extent, 1))
+    }
+}

@@ -1,0 +1,165 @@
+//! The admin API through the whole server: who may ask for what, and what `mc admin` and consoles are told.
+
+use std::net::SocketAddr;
+
+use drystone::admin::{UNBUILT, is_built};
+use drystone::auth::sign::{Signer, body_hash};
+use drystone::auth::{PayloadMode, SecretKey};
+use http::{Method, Request};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+use super::stack::{PASSWORD, USER, exchange, presigned, start};
+use super::support::status;
+
+/// Everyone who can ask, and what a route says to them.
+const CALLERS: [Caller; 4] = [Caller::Anonymous, Caller::WrongSecret, Caller::Unknown, Caller::Root];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Caller {
+    Anonymous,
+    WrongSecret,
+    Unknown,
+    Root,
+}
+
+impl Caller {
+    fn signer(self, region: &str) -> Option<Signer> {
+        let (user, password) = match self {
+            Self::Anonymous => return None,
+            Self::WrongSecret => (USER, "not the password"),
+            Self::Unknown => ("nobody", PASSWORD),
+            Self::Root => (USER, PASSWORD),
+        };
+        Some(Signer::new(user, SecretKey::new(password), region))
+    }
+}
+
+/// A request as MinIO's clients make it: header signature, the body's real hash, no region.
+fn ask(caller: Caller, method: &str, path: &str, body: &str) -> String {
+    let builder = Request::builder().method(method).uri(path).header("host", "here:9000");
+    let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+    if let Some(signer) = caller.signer("") {
+        let mode = PayloadMode::SignedBody(body_hash(body.as_bytes()));
+        signer.sign(&mut parts, &mode, OffsetDateTime::now_utc()).unwrap();
+    }
+    let mut text = format!(
+        "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in &parts.headers {
+        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    text + "\r\n" + body
+}
+
+fn document(answer: &str) -> Value {
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: application/json"), "{answer}");
+    serde_json::from_str(body).unwrap()
+}
+
+async fn told(address: SocketAddr, request: &str) -> (u16, Value) {
+    let answer = exchange(address, request).await;
+    (status(&answer), document(&answer))
+}
+
+/// Every route there is, built or not, and some that no table knows.
+fn routes() -> Vec<(Method, String)> {
+    let built = ["/minio/admin/v3/info", "/minio/admin/v3/storageinfo", "/v1/admin/info"];
+    let unbuilt = UNBUILT.iter().map(|(name, _)| format!("/minio/admin/v3/{name}"));
+    let unknown = [
+        "/minio/admin/v3/",
+        "/minio/admin/v4/info",
+        "/minio/admin/v3/no-such",
+        "/v1/admin/",
+        "/v1/admin/x",
+    ];
+    let paths = built.into_iter().chain(unknown).map(str::to_owned).chain(unbuilt);
+    paths
+        .flat_map(|path| [Method::GET, Method::POST, Method::PUT, Method::DELETE].map(|method| (method, path.clone())))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_route_asks_who_is_calling_before_it_says_anything() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let mut served = 0;
+    for (method, path) in routes() {
+        for caller in CALLERS {
+            let (status, document) = told(address, &ask(caller, method.as_str(), &path, "")).await;
+            let code = document["Code"].as_str().unwrap_or_default();
+            let expected = match caller {
+                Caller::Anonymous => (403, "AccessDenied"),
+                Caller::WrongSecret => (403, "SignatureDoesNotMatch"),
+                Caller::Unknown => (403, "InvalidAccessKeyId"),
+                Caller::Root if is_built(&method, &path) => (200, ""),
+                Caller::Root if is_built(&Method::GET, &path) => (405, "MethodNotAllowed"),
+                Caller::Root => (501, "NotImplemented"),
+            };
+            assert_eq!((status, code), expected, "{caller:?} {method} {path}: {document}");
+            served += u32::from(status == 200);
+            if status != 200 {
+                assert_eq!(document["Resource"], path.as_str());
+                assert!(!document["RequestId"].as_str().unwrap().is_empty());
+            }
+        }
+    }
+    assert_eq!(served, 3);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_signature_holds_for_one_request_and_its_body_and_never_as_a_link() {
+    let server = start(&[("MINIO_SITE_REGION", "eu-north-1")]).await;
+    let address = server.addresses()[0];
+    // No region is compared: MinIO's clients sign for none.
+    let good = ask(Caller::Root, "GET", "/minio/admin/v3/info", "");
+    assert_eq!(told(address, &good).await.0, 200);
+    let moved = good.replacen("/minio/admin/v3/info", "/minio/admin/v3/storageinfo", 1);
+    assert_eq!(told(address, &moved).await.1["Code"], "SignatureDoesNotMatch");
+    let body = ask(Caller::Root, "GET", "/v1/admin/info", "one body").replace("one body", "an other");
+    assert_eq!(told(address, &body).await.1["Code"], "XAmzContentSHA256Mismatch");
+    let link = presigned(PASSWORD, "GET", "here:9000", "/v1/admin/info");
+    let (status, refused) = told(
+        address,
+        &format!("GET {link} HTTP/1.1\r\nHost: here:9000\r\nConnection: close\r\n\r\n"),
+    )
+    .await;
+    assert_eq!(
+        (status, refused["Code"].as_str()),
+        (400, Some("InvalidArgument")),
+        "{refused}"
+    );
+    // S3 takes no signature without a region, whoever made it.
+    let s3 = exchange(address, &ask(Caller::Root, "GET", "/wall", "")).await;
+    assert!(s3.contains("AuthorizationHeaderMalformed"), "{s3}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_documents_have_the_forms_that_clients_read() {
+    let server = start(&[("MINIO_SITE_REGION", "eu-north-1")]).await;
+    let address = server.addresses()[0];
+    let (_, info) = told(
+        address,
+        &ask(Caller::Root, "GET", "/minio/admin/v3/info?metrics=false", ""),
+    )
+    .await;
+    assert_eq!(info["mode"], "online");
+    assert_eq!(info["region"], "eu-north-1");
+    assert_eq!(info["backend"]["backendType"], "Erasure");
+    assert_eq!(info["servers"][0]["endpoint"], "here:9000");
+    assert_eq!(info["servers"][0]["scheme"], "http");
+    let (_, storage) = told(address, &ask(Caller::Root, "GET", "/minio/admin/v3/storageinfo", "")).await;
+    assert!(
+        storage["Disks"].is_array() && storage["Backend"]["Type"] == 2,
+        "{storage}"
+    );
+    let (_, status) = told(address, &ask(Caller::Root, "GET", "/v1/admin/info", "")).await;
+    assert_eq!(status["state"], "read-write");
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert!(status["drives"].is_array() && status["store"] == "memory", "{status}");
+    server.stop().await.unwrap();
+}
