@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::call::Trust;
 use crate::config::client::AdminArgs;
-use crate::config::{Secret, ServerArgs};
+use crate::config::{EllipsesError, Secret, ServerArgs, expand};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -15,6 +15,26 @@ pub enum Command {
     Server(ServerArgs),
     Mc(McCommand),
     Admin(AdminCommand),
+    Inspect(InspectCommand),
+}
+
+/// A look at raw drives.
+#[derive(Debug)]
+pub struct InspectCommand {
+    pub verb: InspectVerb,
+    pub json: bool,
+}
+
+impl InspectCommand {
+    /// The drives' paths, with `{1...4}` spelled out.
+    pub fn paths(&self) -> Result<Vec<PathBuf>, EllipsesError> {
+        let (InspectVerb::Store { paths }
+        | InspectVerb::Segment { paths, .. }
+        | InspectVerb::Frame { paths, .. }
+        | InspectVerb::Object { paths, .. }) = &self.verb;
+        let expanded = paths.iter().map(|path| expand(path)).collect::<Result<Vec<_>, _>>()?;
+        Ok(expanded.into_iter().flatten().map(PathBuf::from).collect())
+    }
 }
 
 /// A question to a running server.
@@ -74,6 +94,46 @@ enum Verb {
     },
     /// Look after a running store
     Admin(Admin),
+    /// Look at the raw drives of a store, running or not; reads only
+    #[command(subcommand)]
+    Inspect(InspectVerb),
+}
+
+/// What to look at on raw drives.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum InspectVerb {
+    /// The roots: drives, members, log segments and checkpoints
+    Store {
+        /// Drives; /data{1...4} names four
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<String>,
+    },
+    /// Every shard file of a segment: header, frames, and which of them are damaged
+    Segment {
+        /// Show the good frames, too
+        #[arg(long)]
+        frames: bool,
+        #[arg(value_name = "SEGMENT-ID")]
+        id: String,
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<String>,
+    },
+    /// The frames at one offset of a segment
+    Frame {
+        #[arg(value_name = "SEGMENT-ID")]
+        id: String,
+        #[arg(value_name = "OFFSET")]
+        offset: u64,
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<String>,
+    },
+    /// Where an object's bytes lie, and whether every shard of them is good
+    Object {
+        #[arg(value_name = "BUCKET/KEY")]
+        object: String,
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +266,10 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             quiet: root.shared.quiet,
         }),
         Verb::Mc { arguments } => return mc(std::iter::once(OsString::from("mc")).chain(arguments).collect()),
+        Verb::Inspect(verb) => Command::Inspect(InspectCommand {
+            verb,
+            json: root.shared.json,
+        }),
         Verb::Admin(admin) => Command::Admin(AdminCommand {
             server: AdminArgs {
                 endpoint: admin.endpoint,
@@ -305,6 +369,32 @@ mod tests {
                 Command::Mc(McCommand::NotBuilt(name)) => assert_eq!(name, verb),
                 other => panic!("{other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn an_inspect_line_names_what_to_look_at_and_the_drives() {
+        let inspect = |line: &str| match command(line).unwrap() {
+            Command::Inspect(command) => command,
+            other => panic!("{other:?}"),
+        };
+        let asked = inspect("drystone inspect object b/k/l /data{1...2} /x --json");
+        assert!(asked.json && matches!(&asked.verb, InspectVerb::Object { object, .. } if object == "b/k/l"));
+        let paths = asked.paths().unwrap();
+        assert_eq!(
+            paths,
+            [PathBuf::from("/data1"), PathBuf::from("/data2"), PathBuf::from("/x")]
+        );
+        assert!(matches!(
+            inspect("drystone inspect frame id 4096 /x").verb,
+            InspectVerb::Frame { offset: 4096, .. }
+        ));
+        for line in [
+            "drystone inspect",
+            "drystone inspect store",
+            "drystone inspect frame id x /x",
+        ] {
+            assert!(command(line).unwrap_err().use_stderr(), "{line}");
         }
     }
 

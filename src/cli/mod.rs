@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod args;
 mod call;
+pub mod inspect;
 pub mod mc;
 pub mod ready;
 pub mod serve;
@@ -20,6 +21,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(Command::Server(args)) => serve::run(args),
         Ok(Command::Mc(mc)) => mc::run(mc),
         Ok(Command::Admin(command)) => admin::run(command),
+        Ok(Command::Inspect(command)) => inspect::run(&command),
         Err(error) => {
             // Help and version are errors to clap, and success to whoever asked.
             let failed = error.use_stderr();

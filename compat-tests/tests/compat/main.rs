@@ -8,6 +8,7 @@ mod aws_sdk_rust;
 mod browser;
 mod clock;
 mod drives;
+mod inspect;
 mod mc;
 mod proxy;
 mod rclone;
@@ -85,6 +86,7 @@ fn all() -> Vec<Test> {
         mc::tests(),
         survive::tests(),
         drives::tests(),
+        inspect::tests(),
         uploads::tests(),
         browser::tests(),
         clock::tests(),

@@ -8,6 +8,7 @@ pub mod erasure;
 pub mod frame;
 pub mod id;
 pub mod index;
+pub mod inspect;
 pub mod record;
 pub mod root;
 pub mod segment;

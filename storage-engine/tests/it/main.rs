@@ -11,6 +11,7 @@ mod faults;
 mod first_format;
 mod fixture;
 mod identity;
+mod inspect;
 mod mount_points;
 mod mounts;
 mod power_cut;

@@ -7,6 +7,7 @@ pub mod index_dir;
 mod lane;
 mod leftovers;
 mod mounts;
+mod onlooker;
 mod power_cut;
 mod probe;
 mod shard_file;
@@ -28,6 +29,7 @@ pub use lane::Lane;
 use lane::Lanes;
 pub use leftovers::{Leftover, leftovers};
 pub use mounts::{MountFacts, Space};
+pub use onlooker::user_of;
 pub use probe::{DirectoryId, Probe, directory_id, holds_anything, mount_facts_at, probe, space_at, try_out};
 pub use shard_file::ShardFile;
 pub use shards::ShardListing;
@@ -129,13 +131,32 @@ impl Drive {
             Err(TryLockError::WouldBlock) => return Err(DriveError::Locked(path.to_owned())),
             Err(TryLockError::Error(e)) => return Err(failed(e)),
         }
-        let lock = Arc::new(lock);
+        Self::over(path, folder, Arc::new(lock), options).map_err(failed)
+    }
+
+    /// Opens the drive at `path` without its lock, beside whoever has it open: to be read from and never written to.
+    /// Makes nothing.
+    pub fn open_to_look(path: &Path) -> Result<Self, DriveError> {
+        let failed = |error| DriveError::Io {
+            path: path.to_owned(),
+            error,
+        };
+        let folder = path.join(FOLDER);
+        if !folder.is_dir() {
+            return Err(DriveError::NotFormatted(path.to_owned()));
+        }
+        // The lanes hold on to a file while they work; this one nobody locks.
+        let held = Arc::new(File::open(&folder).map_err(failed)?);
+        Self::over(path, folder, held, DriveOptions::default()).map_err(failed)
+    }
+
+    fn over(path: &Path, folder: PathBuf, lock: Arc<File>, options: DriveOptions) -> io::Result<Self> {
         let seam = Seam::new(options.faults);
-        let shards = Shards::scan(&folder, seam.clone()).map_err(failed)?;
+        let shards = Shards::scan(&folder, seam.clone())?;
         Ok(Self {
             path: path.to_owned(),
             id: OnceLock::new(),
-            lanes: Lanes::start(options.bulk_threads, options.read_threads, &lock).map_err(failed)?,
+            lanes: Lanes::start(options.bulk_threads, options.read_threads, &lock)?,
             folder,
             seam,
             shards,

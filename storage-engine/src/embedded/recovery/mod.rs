@@ -15,5 +15,5 @@ mod unfinished;
 
 pub use find::OpenError;
 pub use patience::Patience;
-pub use replay::replay;
+pub use replay::{ReplayError, Verdict, replay};
 pub use start::{OpenOptions, Started, start};
