@@ -15,6 +15,8 @@ use crate::access::{Action, Resource};
 
 /// What AWS calls its first region, and what clients send when nobody chose one.
 pub(crate) const NO_REGION: &str = "us-east-1";
+/// Longest name of a region; signatures name none that is longer either.
+const REGION_BYTES_MAX: usize = 64;
 /// AWS's largest page of buckets.
 const BUCKETS_MAX: i32 = 10_000;
 
@@ -48,6 +50,10 @@ fn location(front: &Front, configuration: Option<CreateBucketConfiguration>) -> 
         .map(BucketLocationConstraint::as_str)
     {
         None | Some("" | NO_REGION) => Ok(own()),
+        // It will stand in a header of every answer about the bucket.
+        Some(asked) if asked.len() > REGION_BYTES_MAX || !asked.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(Code::INVALID_LOCATION.into())
+        }
         Some(asked) if front.own_region().is_none_or(|own| own == asked) => Ok(asked.to_owned()),
         Some(asked) => {
             let message = format!("The {asked} location constraint is incompatible for the region of this server.");

@@ -6,6 +6,7 @@
 //! - [`embedded`]: the backend on local drives: an erasure-coded log and extents, with a disposable index.
 
 pub mod backend;
+mod cbor;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod embedded;

@@ -79,7 +79,7 @@ pub struct RowRecord {
     pub rev: u64,
     #[n(1)]
     pub value: ByteVec,
-    #[n(2)]
+    #[cbor(n(2), decode_with = "crate::cbor::known")]
     pub body: Option<Body>,
     /// Length of the key prefix that is the parent's key; the row owns nothing while that row is absent.
     #[n(3)]

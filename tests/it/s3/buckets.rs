@@ -115,6 +115,24 @@ async fn a_server_without_region_takes_any_and_one_with_region_its_own() {
     }
 }
 
+/// It was made, and from then on every HEAD of the bucket failed: its region fits in no header.
+#[tokio::test]
+async fn a_region_that_cannot_stand_in_a_header_is_refused_and_makes_no_bucket() {
+    let server = Server::new();
+    for region in ["\u{16}", "a b", "\u{e9}", &"r".repeat(65)] {
+        let asked = server.put("/bucket").body(location(region)).send().await;
+        asked.fails(400, "InvalidLocationConstraint");
+        server.head("/bucket").send().await.fails(404, "NoSuchBucket");
+    }
+    server
+        .put("/bucket")
+        .body(location(&"r".repeat(64)))
+        .send()
+        .await
+        .is(200);
+    server.head("/bucket").send().await.is(200);
+}
+
 #[tokio::test]
 async fn a_bucket_may_be_the_first_label_of_the_host() {
     let server = Server::configured(&["s3.example.com"], None);

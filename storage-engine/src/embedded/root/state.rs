@@ -74,7 +74,7 @@ pub struct Root {
     #[n(4)]
     pub members: Vec<Member>,
     /// The table before a change of membership, until a later root says that the change is settled.
-    #[n(5)]
+    #[cbor(n(5), decode_with = "crate::cbor::known")]
     pub old_members: Option<Vec<Member>>,
     /// Drives that were replaced or removed: no members, never counted, never taken back by themselves.
     #[n(6)]

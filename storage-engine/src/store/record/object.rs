@@ -23,10 +23,10 @@ pub struct Object {
     pub modified: Timestamp,
     #[n(3)]
     pub metadata: Metadata,
-    #[n(4)]
+    #[cbor(n(4), decode_with = "crate::cbor::known")]
     pub checksum: Option<ObjectChecksum>,
     /// `None`: stored by one PUT.
-    #[n(5)]
+    #[cbor(n(5), decode_with = "crate::cbor::known")]
     pub parts: Option<Parts>,
     /// The multipart upload it came from: a repeated Complete is answered from it.
     #[n(6)]

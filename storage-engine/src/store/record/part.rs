@@ -17,7 +17,7 @@ pub struct Part {
     pub etag: ETag,
     #[n(2)]
     pub modified: Timestamp,
-    #[n(3)]
+    #[cbor(n(3), decode_with = "crate::cbor::known")]
     pub checksum: Option<Checksum>,
 }
 

@@ -22,7 +22,7 @@ pub struct TablePart {
     /// Length in bytes.
     #[n(1)]
     pub size: u64,
-    #[n(2)]
+    #[cbor(n(2), decode_with = "crate::cbor::known")]
     pub checksum: Option<Checksum>,
 }
 

@@ -15,7 +15,7 @@ pub struct Upload {
     /// What the finished object will say.
     #[n(1)]
     pub metadata: Metadata,
-    #[n(2)]
+    #[cbor(n(2), decode_with = "crate::cbor::known")]
     pub checksum: Option<UploadChecksum>,
     #[n(3)]
     pub state: UploadState,

@@ -1,0 +1,335 @@
+//! What mutation starts from: pieces of the fixture store, records made here, and requests and documents as clients
+//! send them. Inputs that once broke a target are kept in `tests/fuzz/found/<target>/` and come first.
+
+use std::path::Path;
+
+use storage_engine::embedded::checkpoint::{Encoder, Position};
+use storage_engine::embedded::erasure::Geometry;
+use storage_engine::embedded::frame::ShardHeader;
+use storage_engine::embedded::id::{DriveId, SegmentId, StoreId};
+use storage_engine::embedded::record::{Body, LogRecord, RowOp, RowRecord, SegmentBytes, to_cbor};
+use storage_engine::embedded::segment::{Piece, Segment, SegmentKind};
+use storage_engine::embedded::table::TableEntry;
+
+use super::{book, second, signature};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files_below(folder: &Path, found: &mut Vec<Vec<u8>>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            files_below(&path, found);
+        } else {
+            found.push(std::fs::read(path).unwrap());
+        }
+    }
+}
+
+/// What once broke this target, then these.
+fn with_found(name: &str, seeds: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    files_below(&root().join("tests/fuzz/found").join(name), &mut all);
+    all.extend(seeds);
+    all
+}
+
+/// Every frame of up to 4 KiB in the files of one drive of the fixture.
+fn fixture_frames() -> Vec<Vec<u8>> {
+    let (mut files, mut frames) = (Vec::new(), Vec::new());
+    files_below(
+        &root().join("storage-engine/tests/fixtures/v1/data1/.drystone"),
+        &mut files,
+    );
+    for file in files {
+        let starts = file
+            .windows(4)
+            .enumerate()
+            .filter(|(_, window)| *window == b"DSFR")
+            .map(|(at, _)| at);
+        for at in starts {
+            let len = 48 + book::number(&file, at + 8, 4).unwrap_or(0) as usize;
+            let frame = file.get(at..at + len).filter(|frame| frame.len() <= 4096);
+            frames.extend(frame.filter(|frame| book::frame(frame).is_some()).map(<[u8]>::to_vec));
+        }
+    }
+    assert!(frames.len() > 4, "the fixture has no frames");
+    frames
+}
+
+fn moded(mode: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[mode], bytes].concat()
+}
+
+pub(super) fn frames() -> Vec<Vec<u8>> {
+    let seeds = fixture_frames();
+    with_found(
+        "frame",
+        seeds.iter().flat_map(|frame| [moded(2, frame), moded(3, frame)]),
+    )
+}
+
+fn segment(number: u8) -> Segment {
+    Segment {
+        id: SegmentId::from_bytes([number; 16]),
+        kind: SegmentKind::Extent,
+        geometry: Geometry {
+            data: 2,
+            parity: 2,
+            unit: 131_072,
+        },
+        drives: (1..=4).map(|drive| DriveId::from_bytes([drive; 16])).collect(),
+    }
+}
+
+pub(super) fn shard_headers() -> Vec<Vec<u8>> {
+    let made = [
+        SegmentKind::Log,
+        SegmentKind::Extent,
+        SegmentKind::Pack,
+        SegmentKind::Checkpoint,
+    ]
+    .map(|kind| {
+        let header = ShardHeader {
+            format: 1,
+            store: StoreId::from_bytes([9; 16]),
+            segment: segment(1).id,
+            kind,
+            shard: 2,
+            geometry: segment(1).geometry,
+            created_epoch: 1 << 33,
+        };
+        let mut bytes = header.encode();
+        bytes.truncate(48 + book::number(&bytes, 8, 4).unwrap() as usize);
+        moded(1, &bytes)
+    });
+    let of_fixture = fixture_frames()
+        .into_iter()
+        .filter(|frame| frame[5] == 1)
+        .map(|frame| moded(1, &frame));
+    with_found("shard_header", made.into_iter().chain(of_fixture))
+}
+
+fn made_rows() -> Vec<RowRecord> {
+    let piece = Piece {
+        segment: segment(1).id,
+        offset: 4096,
+        len: 300_000,
+    };
+    let sums = vec![SegmentBytes {
+        segment: segment(2).id,
+        bytes: 5 << 20,
+    }];
+    let bodies = [
+        None,
+        Some(Body::Direct {
+            len: 300_000,
+            pieces: vec![piece],
+        }),
+        Some(Body::Joined {
+            len: 5 << 20,
+            list: vec![piece],
+            sums,
+        }),
+    ];
+    let row = |(rev, body): (u64, Option<Body>)| RowRecord {
+        rev: rev << 32,
+        value: vec![rev as u8; 40].into(),
+        parent_len: body.is_none().then_some(7),
+        body,
+    };
+    (1..).zip(bodies).map(row).collect()
+}
+
+pub(super) fn rows() -> Vec<Vec<u8>> {
+    with_found("row", made_rows().iter().map(to_cbor))
+}
+
+pub(super) fn log_records() -> Vec<Vec<u8>> {
+    let put = |row: RowRecord| RowOp::Put {
+        key: format!("c/bucket/{}", row.rev).into_bytes().into(),
+        row,
+    };
+    let made = LogRecord {
+        seq: 5 << 32,
+        mark: 8192,
+        len: 4096,
+        body_at: 1024,
+        stripes: vec![100, 131_072],
+        segments: vec![segment(1), segment(2)],
+        removed: vec![segment(3).id],
+        ops: made_rows()
+            .into_iter()
+            .map(put)
+            .chain([RowOp::Delete {
+                key: b"c/bucket/x".to_vec().into(),
+            }])
+            .collect(),
+    };
+    let of_fixture = fixture_frames()
+        .into_iter()
+        .filter(|frame| frame[5] == 2)
+        .map(|frame| frame[48..].to_vec());
+    with_found("log_record", [to_cbor(&made)].into_iter().chain(of_fixture))
+}
+
+pub(super) fn checkpoints() -> Vec<Vec<u8>> {
+    let position = Position {
+        segment: segment(9).id,
+        offset: 8192,
+        seq: 7,
+        epoch: 2,
+    };
+    let mut encoder = Encoder::default();
+    for (key, row) in [b"b/bucket", b"c/bucket", b"u/bucket"].iter().zip(made_rows()) {
+        encoder.row(*key, &row);
+    }
+    for number in 1..4 {
+        encoder.segment(&TableEntry {
+            segment: segment(number),
+            live: 10,
+            body_bytes: 30,
+        });
+    }
+    encoder.end(position);
+    let mut empty = Encoder::default();
+    empty.end(position);
+    with_found("checkpoint", [moded(7, &encoder.take()), moded(1, &empty.take())])
+}
+
+pub(super) fn root_slots() -> Vec<Vec<u8>> {
+    let slots = ["data1/.drystone/root.0", "data3/.drystone/root.1"].map(|slot| {
+        let file = std::fs::read(root().join("storage-engine/tests/fixtures/v1").join(slot)).unwrap();
+        let len = 24 + book::number(&file, 12, 4).unwrap() as usize;
+        moded(1, &file[..len])
+    });
+    with_found("root_slot", slots)
+}
+
+pub(super) fn chunked() -> Vec<Vec<u8>> {
+    let trailer = "x-amz-checksum-crc32:AAAAAA==\r\n\r\n";
+    let bodies = [
+        (0, 5, "5\r\nstone\r\n0\r\n\r\n".to_owned()),
+        (1, 5, format!("5\r\nstone\r\n0\r\n{trailer}")),
+        (1, 0, format!("0\r\n{trailer}")),
+        (
+            1,
+            16,
+            "00A\r\n0123456789\r\n6\r\nabcdef\r\n0\r\nX-Amz-Checksum-CRC32: AAAAAA==\n\r\n".to_owned(),
+        ),
+    ];
+    let seed = |(announced, declared, body): (u8, u8, String)| [&[announced, declared, 3], body.as_bytes()].concat();
+    with_found("aws_chunked", bodies.into_iter().map(seed))
+}
+
+pub(super) fn chunked_signed() -> Vec<Vec<u8>> {
+    let heads: [[u8; 6]; 4] = [
+        [0, 5, 3, 0, 0, 0],
+        [1, 5, 7, 0, 0, 0],
+        [1, 100, 1, 0, 0, 0],
+        [0, 1, 200, 0x20, 0, 90],
+    ];
+    with_found(
+        "aws_chunked_signed",
+        heads
+            .into_iter()
+            .map(|head| [&head, b"dry stone walls".as_slice()].concat()),
+    )
+}
+
+pub(super) fn requests() -> Vec<Vec<u8>> {
+    let texts = [
+        "GET /\nhost: localhost:9000\n",
+        "PUT /bucket/a%20key/%E2%82%AC//x\nhost: localhost\nx-amz-meta-a:  two   words \nx-amz-meta-a: again\ncontent-type: text/plain\n",
+        "GET /bucket?list-type=2&prefix=a%2Fb&delimiter=/&empty&max-keys=3\nhost: h\nx-amz-user-agent: sdk\n",
+        "DELETE /bucket/k?versionId=null&versionId=x+y\nhost: h\nrange: bytes=0-9\nexpect: 100-continue\n",
+    ];
+    let mut seeds: Vec<Vec<u8>> = Vec::new();
+    for text in texts {
+        seeds.extend([0, 1, 2].map(|mode| moded(mode, text.as_bytes())));
+        let mut signed = signature::parse(text.as_bytes()).unwrap();
+        second::sign_headers(&mut signed, "UNSIGNED-PAYLOAD").unwrap();
+        let mut presigned = signature::parse(text.as_bytes()).unwrap();
+        second::presign(&mut presigned).unwrap();
+        seeds.extend([signed, presigned].map(|parts| moded(3, &signature::text_of(&parts))));
+    }
+    with_found("signature", seeds)
+}
+
+pub(super) fn xml() -> Vec<Vec<u8>> {
+    let etag = "7acedd1a84a4cfcb6e7a16003242945e";
+    let texts = [
+        (0, "<Delete><Object><Key>a</Key></Object><Object><Key>d&amp;e</Key></Object></Delete>".to_owned()),
+        (0, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>\n  <Object><Key><![CDATA[b/c]]></Key><VersionId>null</VersionId></Object></Delete>".to_owned()),
+        (0, "<Delete><Object><Key> f </Key><ETag>\"x\"</ETag></Object><!-- <Object><Key>a</Key></Object> --></Delete>".to_owned()),
+        (1, format!("<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\"{etag}\"</ETag></Part></CompleteMultipartUpload>")),
+        (1, format!("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Part><ETag>&quot;{etag}&quot;</ETag><PartNumber>1</PartNumber><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part></CompleteMultipartUpload>")),
+        (2, "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>eu-west-1</LocationConstraint></CreateBucketConfiguration>".to_owned()),
+        (2, String::new()),
+    ];
+    with_found("xml_body", texts.map(|(route, text)| moded(route, text.as_bytes())))
+}
+
+fn plain(name: &str, texts: &[&str]) -> Vec<Vec<u8>> {
+    with_found(name, texts.iter().map(|text| text.as_bytes().to_vec()))
+}
+
+pub(super) fn ranges() -> Vec<Vec<u8>> {
+    plain(
+        "range_header",
+        &[
+            "bytes=0-0",
+            "bytes=5-",
+            "bytes=-7",
+            "bytes=99-200",
+            "bytes=0-9,20-29",
+            "bytes=9-5",
+            "bytes=100-",
+        ],
+    )
+}
+
+pub(super) fn dates() -> Vec<Vec<u8>> {
+    plain(
+        "http_date",
+        &[
+            "@\0\u{1}\u{2}\u{3}\0",
+            "@\0\u{71}\u{54}e\0",
+            "Tue, 14 Nov 2023 22:13:20 GMT",
+            "Tuesday, 14-Nov-23 22:13:20 GMT",
+            "Tue Nov 14 22:13:20 2023",
+            "14 Nov 2023 22:13:20 +0100",
+        ],
+    )
+}
+
+pub(super) fn tokens() -> Vec<Vec<u8>> {
+    let texts = ["MWE", "MWEv", "MWEvYg", "Mf", "a", "a/", "\u{ffff}", ""];
+    with_found(
+        "list_token",
+        (0..9).flat_map(|mode| texts.map(|text| moded(mode, text.as_bytes()))),
+    )
+}
+
+pub(super) fn names() -> Vec<Vec<u8>> {
+    plain(
+        "names",
+        &[
+            "bucket",
+            "my.bucket-1",
+            "a/b//c",
+            "..",
+            ".",
+            "192.168.0.1",
+            "a b+c%20",
+            "\u{1}\u{ffff}",
+            "xn--a",
+            "ü",
+            "abc-s3alias",
+        ],
+    )
+}
