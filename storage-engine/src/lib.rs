@@ -12,4 +12,6 @@ pub mod conformance;
 pub mod embedded;
 pub mod limits;
 pub mod memory;
+#[cfg(test)]
+mod planted;
 pub mod store;

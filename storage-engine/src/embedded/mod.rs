@@ -27,5 +27,7 @@ mod request;
 mod service;
 mod supervise;
 
+#[cfg(test)]
+pub(crate) use housekeeping::ByHand;
 pub use recovery::{OpenError, OpenOptions};
 pub use supervise::Embedded;

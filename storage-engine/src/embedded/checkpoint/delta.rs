@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::embedded::id::SegmentId;
 use crate::embedded::record::{LogRecord, RowOp, RowRecord};
 use crate::embedded::segment::{Segment, SegmentKind};
+#[cfg(test)]
+use crate::planted;
 
 /// The last word on a key.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +63,10 @@ impl LogDelta {
                 RowOp::Put { key, row } => self.put(key.into(), row),
                 RowOp::Delete { key } => deleted.push(key.into()),
             }
+        }
+        #[cfg(test)]
+        if planted::is(planted::Bug::ResurrectedDelete) {
+            deleted.clear();
         }
         while let Some(key) = deleted.pop() {
             self.unlink(&key);

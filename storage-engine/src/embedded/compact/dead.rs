@@ -7,6 +7,8 @@ use crate::embedded::checkpoint::Position;
 use crate::embedded::id::SegmentId;
 use crate::embedded::segment::SegmentKind;
 use crate::embedded::table::TableSnapshot;
+#[cfg(test)]
+use crate::planted;
 
 /// What is known when segments are judged.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +23,10 @@ pub struct Grounds<'a> {
 /// `live_now` is the live counter of now, which speaks for the index; `pins` the number of readers.
 pub fn is_dead(id: SegmentId, grounds: &Grounds<'_>, live_now: Option<i64>, pins: usize) -> bool {
     let durably = grounds.newest.get(&id).is_some_and(|entry| entry.live == 0);
+    #[cfg(test)]
+    if planted::is(planted::Bug::DeadWhileLive) {
+        return grounds.newest.contains_key(&id) && pins == 0 && !grounds.rooted.contains(&id);
+    }
     durably && live_now == Some(0) && pins == 0 && !grounds.rooted.contains(&id)
 }
 

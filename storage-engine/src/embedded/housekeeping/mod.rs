@@ -3,6 +3,8 @@
 //! through the committer and the root; a step that fails is tried again later and never stops the store.
 
 mod absence;
+#[cfg(test)]
+mod by_hand;
 mod freeing;
 mod packs;
 mod record_checkpoint;
@@ -12,6 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+#[cfg(test)]
+pub(crate) use self::by_hand::ByHand;
 pub(super) use self::room::NoRoom;
 use super::checkpoint::Position;
 use super::checkpoint_io::present;

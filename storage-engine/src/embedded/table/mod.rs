@@ -17,6 +17,8 @@ use super::index::{Index, IndexError};
 use super::record::{RowOp, RowRecord};
 use super::segment::{Segment, SegmentKind};
 use crate::backend::Key;
+#[cfg(test)]
+use crate::planted;
 
 pub use self::tolerance::spare;
 
@@ -153,7 +155,14 @@ impl SegmentTable {
         let mut condemned = Vec::new();
         for id in ids {
             let Some(entry) = entries.get_mut(&id) else { continue };
-            if entry.live == 0 && !entry.condemned && entry.pins.load(Ordering::Acquire) == 0 {
+            let live = entry.live;
+            #[cfg(test)]
+            let live = if planted::is(planted::Bug::DeadWhileLive) {
+                0
+            } else {
+                live
+            };
+            if live == 0 && !entry.condemned && entry.pins.load(Ordering::Acquire) == 0 {
                 entry.condemned = true;
                 condemned.push(id);
             }

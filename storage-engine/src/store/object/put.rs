@@ -2,6 +2,8 @@
 
 use crate::backend::{Batch, BlobClass, NewBody as RowBody, Op, Put, Require};
 use crate::limits::SMALL_BODY_BYTES_MAX;
+#[cfg(test)]
+use crate::planted;
 use crate::store::body::{NewBody, take_in};
 use crate::store::bucket::GateClosed;
 use crate::store::checksum::{ChecksumType, ObjectChecksum};
@@ -108,6 +110,11 @@ impl Store {
         };
         let mut require = vec![Require::Present(key::gate(&bucket))];
         require.extend(self.decide_write(&row_key, &condition).await?);
+        #[cfg(test)]
+        let object = match self.with_planted_bug(&row_key, object).await? {
+            Ok(object) => object,
+            Err(dropped) => return Ok(Stored::of(&dropped)),
+        };
         let body = if object.size == 0 {
             RowBody::None
         } else {
@@ -135,6 +142,26 @@ impl Store {
             }
             Err(CommitRefused::Fault(fault)) => Err(fault.into()),
         }
+    }
+
+    /// The object with a planted bug; `Err`: the write is dropped.
+    #[cfg(test)]
+    async fn with_planted_bug(
+        &self,
+        row_key: &crate::backend::Key,
+        object: Object,
+    ) -> Result<Result<Object, Object>, Fault> {
+        let Some(bug) = planted::selected() else {
+            return Ok(Ok(object));
+        };
+        Ok(match self.current(row_key).await? {
+            Some(old) if bug == planted::Bug::OldETag => Ok(Object {
+                etag: old.object.etag,
+                ..object
+            }),
+            Some(old) if bug == planted::Bug::ClockOrder && old.object.modified > object.modified => Err(object),
+            Some(_) | None => Ok(object),
+        })
     }
 
     /// Decides a write's condition on what stands now, and says what keeps the decision true.

@@ -29,6 +29,7 @@ mod bucket;
 mod copy;
 mod drives;
 mod list;
+mod machine;
 mod model;
 mod multipart;
 mod object;

@@ -1,3 +1,4 @@
+mod bitrot;
 mod red;
 mod uploads;
 

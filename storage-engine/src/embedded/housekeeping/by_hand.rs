@@ -1,0 +1,32 @@
+//! Housekeeping whenever a test says so, and not when it is due.
+
+use super::Housekeeper;
+use crate::embedded::Embedded;
+
+/// What looks after one run of a store, by hand.
+pub(crate) struct ByHand(Housekeeper);
+
+impl ByHand {
+    pub(crate) fn of(store: &Embedded) -> Result<Self, String> {
+        let running = store.running()?;
+        Housekeeper::new(&running.shared)
+            .map(Self)
+            .ok_or_else(|| "no log segment is open".to_owned())
+    }
+
+    /// A checkpoint, and what it allows to be deleted.
+    pub(crate) async fn checkpoint(&mut self, store: &Embedded) -> Result<(), String> {
+        let running = store.running()?;
+        let committer = running.committer.as_ref().ok_or("the store is read-only")?;
+        self.0.make_checkpoint(&running.shared, committer).await?;
+        self.0.free_dead(&running.shared, committer).await?;
+        self.0.sweep_orphans(&running.shared).await
+    }
+
+    /// Compaction as if space were short.
+    pub(crate) async fn compact(&mut self, store: &Embedded) -> Result<(), String> {
+        let running = store.running()?;
+        let committer = running.committer.as_ref().ok_or("the store is read-only")?;
+        self.0.compact(&running.shared, committer, true).await
+    }
+}

@@ -1,0 +1,299 @@
+//! The engine on four small drives, and what happens to them. It keeps to what parity can bear: at most two drives are
+//! ever harmed or away at a time, and at most one is away.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::steps::File;
+use crate::backend::{Backend, ServiceState};
+use crate::embedded::drive::{DriveOptions, Fault, FaultPlan, Operation};
+use crate::embedded::{ByHand, Embedded, OpenOptions};
+use crate::planted::{self, Bug};
+use crate::store::clock::{Clock, Timestamp};
+use crate::store::name::BucketName;
+use crate::store::{Epoch, Store};
+
+const DRIVES: usize = 4;
+const PARITY: usize = 2;
+/// Two seconds of them.
+const EXCUSES: u32 = 100;
+const DAY: u64 = 24 * 60 * 60 * 1000;
+const OPERATIONS: [Operation; 9] = [
+    Operation::Create,
+    Operation::Open,
+    Operation::Read,
+    Operation::Write,
+    Operation::SyncFile,
+    Operation::SyncDirectory,
+    Operation::Remove,
+    Operation::Rename,
+    Operation::List,
+];
+
+/// A clock that goes on by a second whenever it is read, and can be set.
+struct HandClock(AtomicU64);
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.fetch_add(1000, Ordering::Relaxed))
+    }
+}
+
+/// A running store.
+struct Up {
+    drives: Arc<Embedded>,
+    store: Store,
+    housekeeping: ByHand,
+}
+
+pub(super) struct Ground {
+    dir: TempDir,
+    plan: Arc<FaultPlan>,
+    clock: Arc<HandClock>,
+    up: Option<Up>,
+    starts: u8,
+    away: Option<usize>,
+    /// How often large bodies may still be refused because a drive failed just now.
+    excuses: u32,
+    harmed: BTreeSet<usize>,
+    pub(super) bucket: BucketName,
+}
+
+impl Ground {
+    pub(super) async fn new() -> Result<Self, String> {
+        let memory = Path::new("/dev/shm");
+        let dir = TempDir::new_in(memory).or_else(|_| TempDir::new());
+        let mut ground = Self {
+            dir: dir.map_err(|error| error.to_string())?,
+            plan: Arc::new(FaultPlan::with_power_cuts()),
+            clock: Arc::new(HandClock(AtomicU64::new(1_700_000_000_000))),
+            up: None,
+            starts: 0,
+            away: None,
+            excuses: 0,
+            harmed: BTreeSet::new(),
+            bucket: BucketName::parse("bucket").unwrap(),
+        };
+        ground.open().await?;
+        let made = ground.store().create_bucket(&ground.bucket, "").await;
+        made.map_err(|error| error.to_string())?;
+        Ok(ground)
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.up.as_ref().expect("the store is up between steps").store
+    }
+
+    fn drive(&self, number: usize) -> PathBuf {
+        self.dir.path().join(format!("data{number}"))
+    }
+
+    /// Faults of the drive that is away, and of bugs that are planted by faults once the store is up.
+    fn arm(&self, up: bool) {
+        self.plan.disarm();
+        if let Some(away) = self.away {
+            for operation in OPERATIONS {
+                self.plan.arm_always(operation, &format!("/data{away}"), Fault::Fail(5));
+            }
+        }
+        if up && planted::is(Bug::SkippedSync) {
+            self.plan.arm_always(Operation::SyncFile, "/log/", Fault::Pretend);
+        }
+        if up && planted::is(Bug::AckedAtKMinusOne) {
+            for drive in 1..DRIVES {
+                self.plan
+                    .arm_always(Operation::Write, &format!("/data{drive}/.drystone/log"), Fault::Pretend);
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<(), String> {
+        self.arm(false);
+        self.excuses = 0;
+        self.starts += 1;
+        let options = OpenOptions {
+            drives: (0..DRIVES).map(|number| self.drive(number)).collect(),
+            drive: DriveOptions {
+                faults: Some(Arc::clone(&self.plan)),
+                ..DriveOptions::default()
+            },
+            ..OpenOptions::default()
+        };
+        let drives = Embedded::open(options)
+            .await
+            .map_err(|error| format!("no start: {error}"))?;
+        let state = drives.health().state;
+        if state != ServiceState::ReadWrite {
+            return Err(format!("after a start with at most one drive away: {state:?}"));
+        }
+        let store = Store::new(drives.clone(), self.clock.clone(), Epoch([self.starts; 16]));
+        store
+            .sweep_ended_uploads()
+            .await
+            .map_err(|error| format!("sweep: {error:?}"))?;
+        let housekeeping = ByHand::of(&drives)?;
+        self.up = Some(Up {
+            drives,
+            store,
+            housekeeping,
+        });
+        self.arm(true);
+        Ok(())
+    }
+
+    /// Lets go of the store and waits until nothing of it holds a drive.
+    async fn release(&mut self) -> Result<(), String> {
+        let Some(up) = self.up.take() else { return Ok(()) };
+        let weak = Arc::downgrade(&up.drives);
+        drop(up);
+        let paths: Vec<PathBuf> = (0..DRIVES)
+            .map(|number| self.drive(number).join(".drystone/lock"))
+            .collect();
+        let free = |path: &PathBuf| std::fs::File::open(path).is_ok_and(|lock| lock.try_lock().is_ok());
+        for _ in 0..20_000 {
+            if weak.upgrade().is_none() && paths.iter().all(|path| !path.exists() || free(path)) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Err("something still holds the store".to_owned())
+    }
+
+    pub(super) async fn clean_restart(&mut self) -> Result<(), String> {
+        self.close().await?;
+        self.open().await
+    }
+
+    async fn close(&mut self) -> Result<(), String> {
+        if let Some(up) = &self.up {
+            up.drives.close().await;
+        }
+        self.release().await
+    }
+
+    /// Kills the process and cuts the power: what was not synced is gone.
+    pub(super) async fn dirty_reboot(&mut self) -> Result<(), String> {
+        self.release().await?;
+        self.plan
+            .power_cut(self.dir.path())
+            .map_err(|error| error.to_string())?;
+        self.open().await
+    }
+
+    /// Whether one more drive may be harmed or away.
+    fn bears(&self, drive: usize) -> bool {
+        let mut all: BTreeSet<usize> = self.harmed.iter().copied().chain(self.away).collect();
+        all.insert(drive);
+        all.len() <= PARITY
+    }
+
+    pub(super) fn fail_drive(&mut self, drive: usize) {
+        if self.away.is_none() && self.bears(drive) {
+            self.away = Some(drive);
+            self.excuses = EXCUSES;
+            self.arm(true);
+        }
+    }
+
+    /// Whether a large body may be refused because a drive failed just now. Waits a little: being put out takes a moment.
+    pub(super) async fn take_excuse(&mut self) -> bool {
+        let excused = self.excuses > 0;
+        self.excuses = self.excuses.saturating_sub(1);
+        if excused {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        excused
+    }
+
+    pub(super) async fn return_drive(&mut self) -> Result<(), String> {
+        match self.away.take() {
+            Some(_) => self.clean_restart().await,
+            None => Ok(()),
+        }
+    }
+
+    /// A drive is replaced by an empty one while the store is down.
+    pub(super) async fn wipe_drive(&mut self, drive: usize) -> Result<(), String> {
+        if self.away.is_some() || !self.bears(drive) {
+            return Ok(());
+        }
+        self.close().await?;
+        std::fs::remove_dir_all(self.drive(drive).join(".drystone")).map_err(|error| error.to_string())?;
+        self.harmed.insert(drive);
+        self.open().await
+    }
+
+    pub(super) fn flip_byte(
+        &mut self,
+        drive: usize,
+        file: File,
+        (which, at, bit): (u16, u32, u8),
+    ) -> Result<(), String> {
+        if !self.bears(drive) {
+            return Ok(());
+        }
+        let root = self.drive(drive).join(".drystone");
+        let mut files = Vec::new();
+        match file {
+            File::Log => files_below(&root.join("log"), &mut files),
+            File::Extent => files_below(&root.join("extent"), &mut files),
+            File::Checkpoint => files_below(&root.join("checkpoint"), &mut files),
+            File::Root => files.extend(["root.0", "root.1"].map(|slot| root.join(slot))),
+        }
+        files.sort();
+        let Some(path) = files.get(usize::from(which) % files.len().max(1)) else {
+            return Ok(());
+        };
+        // A file may go while it is looked at; then nothing rots.
+        let Ok(mut bytes) = std::fs::read(path) else {
+            return Ok(());
+        };
+        let at = at as usize % bytes.len().max(1);
+        if let Some(byte) = bytes.get_mut(at) {
+            self.harmed.insert(drive);
+            let flipped = [*byte ^ (1 << bit)];
+            let file = std::fs::File::options()
+                .write(true)
+                .open(path)
+                .map_err(|error| error.to_string())?;
+            std::os::unix::fs::FileExt::write_all_at(&file, &flipped, at as u64).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn checkpoint(&mut self) -> Result<(), String> {
+        let Some(up) = &mut self.up else { return Ok(()) };
+        let made = up.housekeeping.checkpoint(&up.drives).await;
+        // With a drive that errs it may take another round.
+        made.or_else(|error| if self.away.is_some() { Ok(()) } else { Err(error) })
+    }
+
+    pub(super) async fn compact(&mut self) -> Result<(), String> {
+        let Some(up) = &mut self.up else { return Ok(()) };
+        let done = up.housekeeping.compact(&up.drives).await;
+        done.or_else(|error| if self.away.is_some() { Ok(()) } else { Err(error) })
+    }
+
+    pub(super) fn jump(&self, back: bool) {
+        let now = self.clock.0.load(Ordering::Relaxed);
+        self.clock
+            .0
+            .store(if back { now - DAY } else { now + DAY }, Ordering::Relaxed);
+    }
+}
+
+fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            files_below(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
