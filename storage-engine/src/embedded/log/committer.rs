@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::append::{DriveJob, Fault, FaultKind, on_all};
 use super::assemble::{Assembled, BatchOps, RecordFacts, assemble};
+use super::company::{Company, Waiting};
 use super::locks::HeldLocks;
 use super::pending::PendingOp;
 use super::reseat::{Head, NewSegment, write_new_segment};
@@ -86,7 +87,12 @@ impl Committer {
     pub fn start(shared: Arc<Shared>, open: Option<NewSegment>, next_seq: u64) -> std::io::Result<Self> {
         let (messages, inbox) = mpsc::channel();
         let open = open.map(OpenSegment::from);
-        let writer = Writer { shared, open, next_seq };
+        let writer = Writer {
+            shared,
+            open,
+            next_seq,
+            company: Company::default(),
+        };
         std::thread::Builder::new()
             .name("committer".into())
             .spawn(move || writer.run(&inbox))?;
@@ -161,6 +167,7 @@ struct Writer {
     shared: Arc<Shared>,
     open: Option<OpenSegment>,
     next_seq: u64,
+    company: Company,
 }
 
 /// How a batch ended when it did not simply succeed.
@@ -189,7 +196,7 @@ impl Writer {
             while let Some(message) = next.take() {
                 match message {
                     Message::Commit(first) => {
-                        let (batches, stopped_at) = Self::gather(*first, inbox);
+                        let (batches, stopped_at) = self.gather(*first, inbox);
                         self.commit(batches);
                         next = stopped_at;
                     }
@@ -212,20 +219,29 @@ impl Writer {
     }
 
     /// Takes what waits, up to the size of one record; a message of another kind ends it.
-    fn gather(first: Queued, inbox: &mpsc::Receiver<Message>) -> (Vec<Queued>, Option<Message>) {
+    fn gather(&mut self, first: Queued, inbox: &mpsc::Receiver<Message>) -> (Vec<Queued>, Option<Message>) {
         let mut bytes = first.record_bytes();
         let mut batches = vec![first];
+        let mut waiting = Waiting::default();
+        let mut stopped_at = None;
         while bytes < RECORD_BYTES_MAX {
             match inbox.try_recv() {
                 Ok(Message::Commit(batch)) => {
                     bytes += batch.record_bytes();
                     batches.push(*batch);
                 }
-                Ok(other) => return (batches, Some(other)),
-                Err(_) => break,
+                Ok(other) => {
+                    stopped_at = Some(other);
+                    break;
+                }
+                Err(_) => match self.company.pause(&mut waiting, batches.len()) {
+                    Some(pause) => std::thread::sleep(pause),
+                    None => break,
+                },
             }
         }
-        (batches, None)
+        self.company.note(batches.len());
+        (batches, stopped_at)
     }
 
     fn position(&self) -> Option<PositionReport> {

@@ -4,6 +4,7 @@
 mod append;
 mod assemble;
 mod committer;
+mod company;
 mod locks;
 mod pending;
 mod reader;
