@@ -68,7 +68,8 @@ impl Embedded {
 impl super::supervise::Running {
     /// What the start found out about a path that it does not use.
     fn why_absent(&self, path: &str) -> Option<String> {
-        let known = self.absent.iter().find(|(absent, _)| absent.as_os_str() == path);
+        let absent = self.absent.lock();
+        let known = absent.iter().find(|(absent, _)| absent.as_os_str() == path);
         known.map(|(_, reason)| reason.clone())
     }
 }
@@ -170,7 +171,8 @@ impl Backend for Embedded {
                     }
                     (_, MemberState::Out) => {
                         let why = running.why_absent(&member.path);
-                        let unsaid = || "it failed or was late; the next start takes it in again".to_owned();
+                        let unsaid =
+                            || "it failed or was late; it is taken in again once it does what it is asked".to_owned();
                         (DriveState::Out, why.unwrap_or_else(unsaid))
                     }
                     (Some(_), MemberState::In | MemberState::Draining) => (DriveState::In, String::new()),

@@ -136,11 +136,14 @@ impl Shared {
         drives.retain(|on| !out(on.id));
         let half = root.members.len().div_ceil(2);
         let checkpoints = root.checkpoints.iter();
-        let checkpoint = checkpoints.map(|checkpoint| spare(&checkpoint.segment, &drives)).max();
+        let bad = |segment, shard, drive| self.service.heal.is_bad(segment, shard, drive);
+        let checkpoint = checkpoints
+            .map(|checkpoint| spare(&checkpoint.segment, &drives, bad))
+            .max();
         let bounds = [
             Some(drives.len().saturating_sub(half)),
             checkpoint,
-            self.table.spare(&drives),
+            self.table.spare(&drives, bad),
         ];
         let losses = bounds.into_iter().flatten().min().unwrap_or(0);
         *known = Some(Tolerated {
@@ -149,6 +152,11 @@ impl Shared {
             losses,
         });
         losses
+    }
+
+    /// Shard files came or went: the next [`Shared::tolerated_losses`] counts.
+    pub fn count_losses_anew(&self) {
+        *self.tolerated.lock() = None;
     }
 
     pub fn present_drives(&self) -> impl Iterator<Item = Arc<Drive>> {

@@ -1,23 +1,59 @@
-//! What becomes of damage that reads find: it is told in the log, a damaged place once. Healing takes over from here.
+//! What becomes of damage that reads find: it is told in the log, a damaged place once, and kept for healing, which
+//! looks at the whole shard file.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
-use super::id::SegmentId;
+use super::id::{DriveId, SegmentId};
 use super::segment::{Damage, DamageSink};
 
-/// Places remembered before they are told again.
+/// Places remembered before they are told again, and suspects kept before more are left to the next read.
 const PLACES_MAX: usize = 10_000;
 
-/// Tells of each damaged shard of a segment once.
+/// A shard file in which a read found something wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Suspect {
+    pub segment: SegmentId,
+    pub shard: u8,
+    pub drive: DriveId,
+}
+
+/// Tells of each damaged shard of a segment once, and keeps those that nobody has looked at yet.
 #[derive(Default)]
 pub struct DamageLog {
     told: Mutex<HashSet<(SegmentId, u8)>>,
+    suspects: Mutex<BTreeSet<Suspect>>,
+    /// Rung when there is something to heal.
+    pub bell: Notify,
+}
+
+impl DamageLog {
+    /// The suspects since this was last asked.
+    pub fn take(&self) -> BTreeSet<Suspect> {
+        std::mem::take(&mut *self.suspects.lock())
+    }
+
+    /// The shard was made good: what is found there from now on is news.
+    pub fn forget(&self, segment: SegmentId, shard: u8) {
+        self.told.lock().remove(&(segment, shard));
+    }
 }
 
 impl DamageSink for DamageLog {
     fn damaged(&self, damage: Damage) {
+        let suspect = Suspect {
+            segment: damage.segment,
+            shard: damage.shard,
+            drive: damage.drive,
+        };
+        {
+            let mut suspects = self.suspects.lock();
+            if suspects.len() < PLACES_MAX && suspects.insert(suspect) {
+                self.bell.notify_one();
+            }
+        }
         let mut told = self.told.lock();
         if told.len() >= PLACES_MAX {
             told.clear();

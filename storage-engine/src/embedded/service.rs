@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
+use super::damage_log::DamageLog;
+use super::heal::HealBoard;
 use crate::backend::{Key, ServiceState};
 use crate::embedded::erasure::Codec;
 
@@ -33,11 +35,26 @@ pub struct Service {
     refused: AtomicBool,
     /// Log metadata bytes since the newest checkpoint.
     metadata_bytes: AtomicU64,
+    /// Something in the newest checkpoint is bad: another is to be made.
+    checkpoint_wanted: AtomicBool,
+    /// A drive came in that may hold what nothing names.
+    sweep_wanted: AtomicBool,
+    /// Epoch of the log segment that the start opened; 0 if it opened none.
+    start_epoch: AtomicU64,
+    /// What reads found damaged.
+    pub damage: Arc<DamageLog>,
+    /// How healing stands.
+    pub heal: HealBoard,
 }
 
 impl Service {
-    pub fn new(state: ServiceState) -> Self {
+    pub fn new(state: ServiceState, damage: Arc<DamageLog>) -> Self {
         Self {
+            damage,
+            heal: HealBoard::default(),
+            checkpoint_wanted: AtomicBool::new(false),
+            sweep_wanted: AtomicBool::new(false),
+            start_epoch: AtomicU64::new(0),
             state: RwLock::new(state),
             unknown: RwLock::new(BTreeSet::new()),
             any_unknown: AtomicBool::new(false),
@@ -136,6 +153,39 @@ impl Service {
     /// A checkpoint now includes this much of it.
     pub fn metadata_checkpointed(&self, bytes: u64) {
         self.metadata_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// A checkpoint is to be made soon, whatever else speaks for one.
+    pub fn want_checkpoint(&self) {
+        self.checkpoint_wanted.store(true, Ordering::Release);
+    }
+
+    pub fn checkpoint_wanted(&self) -> bool {
+        self.checkpoint_wanted.load(Ordering::Acquire)
+    }
+
+    pub fn checkpoint_made(&self) {
+        self.checkpoint_wanted.store(false, Ordering::Release);
+    }
+
+    /// Orphans are to be looked for once more.
+    pub fn want_sweep(&self) {
+        self.sweep_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether that was asked for since this was last called.
+    pub fn take_sweep_wanted(&self) -> bool {
+        self.sweep_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// The start opened a log segment; every file it finds from before has an older epoch.
+    pub fn set_start_epoch(&self, epoch: u64) {
+        self.start_epoch.store(epoch, Ordering::Release);
+    }
+
+    /// `None` if the start could not write.
+    pub fn start_epoch(&self) -> Option<u64> {
+        Some(self.start_epoch.load(Ordering::Acquire)).filter(|epoch| *epoch > 0)
     }
 
     /// Below the reserve only what frees space is taken.

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::RwLock;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::checkpoint::Position;
+use super::comeback::{Absent, wait_for_drives};
 use super::core::Shared;
 use super::drive::try_out;
+use super::heal::{Census, CensusDepth, HealStatus, heal, take_census};
 use super::housekeeping::tend;
 use super::id::DriveId;
 use super::index::Marker;
@@ -29,7 +31,9 @@ pub(super) struct Running {
     pub shared: Arc<Shared>,
     pub committer: Option<Committer>,
     /// Given paths that are not in use, and why.
-    pub absent: Vec<(PathBuf, String)>,
+    pub absent: Absent,
+    /// Says that the run ends; dropped with it.
+    stop: watch::Sender<bool>,
 }
 
 impl Running {
@@ -51,12 +55,14 @@ impl Running {
         Ok(Self {
             shared,
             committer,
-            absent,
+            absent: Arc::new(parking_lot::Mutex::new(absent)),
+            stop: watch::Sender::new(false),
         })
     }
 
     /// Ends the run and leaves the index clean if all of the log is applied to it.
     async fn end(&self, state: ServiceState) {
+        self.stop.send_replace(true);
         let end = match &self.committer {
             Some(committer) => committer.close().await,
             None => None,
@@ -104,7 +110,7 @@ pub(super) enum Phase {
 /// the index.
 pub struct Embedded {
     options: OpenOptions,
-    patience: Patience,
+    patience: Arc<Patience>,
     phase: RwLock<Arc<Phase>>,
     /// Held while a start or the close is under way.
     turn: Mutex<()>,
@@ -114,9 +120,9 @@ impl Embedded {
     /// Opens the store, or formats one where the paths hold nothing and know of none. An error is a matter for the
     /// operator; drives that are merely missing are not.
     pub async fn open(options: OpenOptions) -> Result<Arc<Self>, OpenError> {
-        let patience = Patience::default();
+        let patience = Arc::new(Patience::default());
         let phase = match start(&options, &patience).await.and_then(Running::new) {
-            Ok(running) => Phase::Running(tend(Arc::new(running))),
+            Ok(running) => Phase::Running(look_after(running, &options, &patience)),
             Err(error) if error.may_pass() => {
                 tracing::error!(%error, "the store is not ready");
                 Phase::NotReady(error.to_string())
@@ -140,6 +146,40 @@ impl Embedded {
             Phase::NotReady(reason) => Err(reason.clone()),
             Phase::Closed => Err("the store is closed".into()),
         }
+    }
+
+    /// How healing stands; with a store that is not running, nothing is known.
+    pub fn heal_status(&self) -> HealStatus {
+        let Ok(running) = self.running() else {
+            return HealStatus::default();
+        };
+        let root = running.shared.keeper.lock().root().clone();
+        let path_of = |id| root.member(id).map(|member| member.path.clone());
+        running.shared.service.heal.status(path_of)
+    }
+
+    /// Has the store looked through now, and healed, instead of when it is time.
+    pub fn heal_now(&self) {
+        if let Ok(running) = self.running() {
+            running.shared.service.damage.bell.notify_one();
+        }
+    }
+
+    /// Has all files of all drives verified now, as fast as healing may go.
+    pub fn scrub_now(&self) {
+        if let Ok(running) = self.running() {
+            running.shared.service.heal.want_scrub();
+            running.shared.service.damage.bell.notify_one();
+        }
+    }
+
+    /// Counts what the store needs and what of it is there.
+    ///
+    /// # Errors
+    /// The store is not running, or read-only; the text says why.
+    pub async fn census(&self, depth: CensusDepth) -> Result<Census, String> {
+        let running = self.running()?;
+        take_census(&running.shared, depth, self.options.heal).await
     }
 
     pub(super) fn paths(&self) -> &[PathBuf] {
@@ -188,7 +228,7 @@ impl Embedded {
         match start(&self.options, &self.patience).await.and_then(Running::new) {
             Ok(new) => {
                 let writes = new.committer.is_some();
-                self.set_phase(Phase::Running(tend(Arc::new(new))));
+                self.set_phase(Phase::Running(look_after(new, &self.options, &self.patience)));
                 if writes { Outlook::Writes } else { Outlook::Vain }
             }
             Err(error) => {
@@ -225,6 +265,18 @@ impl Embedded {
             .root()
             .is_writable_with(|id| well.contains(&id))
     }
+}
+
+/// Starts what a run does by itself.
+fn look_after(running: Running, options: &OpenOptions, patience: &Arc<Patience>) -> Arc<Running> {
+    if let Some(committer) = &running.committer {
+        let stop = || running.stop.subscribe();
+        let shared = || Arc::clone(&running.shared);
+        heal(shared(), committer.clone(), options.heal, stop());
+        let told = (Arc::clone(&running.absent), stop());
+        wait_for_drives(shared(), committer.clone(), options.clone(), Arc::clone(patience), told);
+    }
+    tend(Arc::new(running))
 }
 
 /// What a look at a store that cannot write came to.

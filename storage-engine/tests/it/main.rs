@@ -10,6 +10,7 @@ mod degraded;
 mod faults;
 mod first_format;
 mod fixture;
+mod heal;
 mod identity;
 mod inspect;
 mod mount_points;

@@ -51,7 +51,7 @@ impl Scene {
     }
 
     /// The threads of a store that was killed let go of its drives a moment later; a dead process does so at once.
-    async fn wait_for_locks(&self) {
+    pub(crate) async fn wait_for_locks(&self) {
         for path in (1..=self.drives).map(|n| self.drive(n).join(".drystone/lock")) {
             let Ok(lock) = std::fs::File::open(path) else { continue };
             for _ in 0..500 {

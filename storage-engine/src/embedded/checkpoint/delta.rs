@@ -42,7 +42,7 @@ impl LogDelta {
             .iter()
             .filter(|segment| segment.kind == SegmentKind::Pack)
         {
-            // The record that declares a pack names all that is in it.
+            // The record that first declares a pack names all that is in it; a later one, after healing, none of it.
             let bodies = record.ops.iter().filter_map(|op| match op {
                 RowOp::Put { row, .. } => row.body.as_ref(),
                 RowOp::Delete { .. } => None,
@@ -50,7 +50,7 @@ impl LogDelta {
             let live = bodies
                 .flat_map(|body| body.live_bytes())
                 .filter(|live| live.segment == pack.id);
-            self.body_bytes.insert(pack.id, live.map(|live| live.bytes).sum());
+            *self.body_bytes.entry(pack.id).or_default() += live.map(|live| live.bytes).sum::<u64>();
         }
         for segment in record.segments {
             self.declare(segment);

@@ -23,7 +23,7 @@ pub struct DueFacts {
     /// How long the first of them has been waiting, or has waited since the newest checkpoint.
     pub waiting_for: Option<Duration>,
     pub capacity_bytes: u64,
-    /// The newest checkpoint bears fewer losses of drives than one made now would.
+    /// The newest checkpoint bears fewer losses of drives than one made now would, or is damaged.
     pub thin: bool,
     /// Space is below the reserve on some drive.
     pub pressure: bool,

@@ -264,6 +264,13 @@ impl Seam {
         }
     }
 
+    /// Notes that a file has another name now; `replaced`: there was one of that name before.
+    pub(super) fn renamed(&self, from: &Path, to: &Path, replaced: bool) {
+        if let Some(unsynced) = self.unsynced() {
+            unsynced.lock().renamed(from, to, replaced);
+        }
+    }
+
     /// Does an operation whose success carries nothing.
     pub(super) fn run(
         &self,

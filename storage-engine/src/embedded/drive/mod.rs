@@ -32,8 +32,8 @@ pub use mounts::{MountFacts, Space};
 pub use onlooker::user_of;
 pub use probe::{DirectoryId, Probe, directory_id, holds_anything, mount_facts_at, probe, space_at, try_out};
 pub use shard_file::ShardFile;
-pub use shards::ShardListing;
 use shards::Shards;
+pub use shards::{Replacement, ShardListing};
 
 use super::frame::ShardHeader;
 use super::id::{DriveId, SegmentId};
@@ -47,6 +47,9 @@ const LOG_DIR: &str = "log";
 const EXTENT_DIR: &str = "extent";
 const CHECKPOINT_DIR: &str = "checkpoint";
 const INDEX_DIR: &str = "index";
+const SCRUB_FILE: &str = "scrub";
+/// More than a scrub file ever holds.
+const SCRUB_BYTES_MAX: u64 = 4096;
 
 /// How a drive is opened.
 #[derive(Clone, Debug)]
@@ -281,9 +284,56 @@ impl Drive {
             .enqueue(Lane::Bulk, move || drive.remove_shard(kind, segment, shard));
     }
 
+    /// Begins a shard file beside its place, with its header; see [`Self::install`]. Blocks.
+    pub fn begin_replacement(&self, header: &ShardHeader) -> io::Result<Replacement> {
+        self.shards.begin_replacement(header)
+    }
+
+    /// Puts a replacement in its place, over what stands there. It must have been synced and read back; it is durable
+    /// when this returns. Blocks.
+    pub fn install(&self, new: &Replacement, header: &ShardHeader) -> io::Result<()> {
+        self.shards.install(new)?;
+        self.sync_shard_dir(header.kind, header.segment)
+    }
+
+    /// Removes a replacement that will not be finished, in the background.
+    pub fn discard_later(self: &Arc<Self>, new: Replacement) {
+        let drive = self.clone();
+        self.lanes.enqueue(Lane::Bulk, move || drive.shards.discard(&new));
+    }
+
+    /// Removes replacements that were never finished; says how many. To be called before the first is begun. Blocks.
+    pub fn discard_unfinished(&self) -> io::Result<usize> {
+        self.shards.discard_unfinished()
+    }
+
+    /// Opens a shard file past the handle that is kept. `None` if this drive does not have it. Blocks.
+    pub fn open_afresh(&self, kind: SegmentKind, segment: SegmentId, shard: u8) -> io::Result<Option<ShardFile>> {
+        self.shards.open_afresh(kind, segment, shard)
+    }
+
     /// All shard files of this drive, ordered by segment and shard. Blocks: it asks for each file's length.
     pub fn list_shards(&self) -> io::Result<Vec<ShardListing>> {
         self.shards.list()
+    }
+
+    /// What [`Self::write_scrub`] kept. Blocks.
+    pub fn read_scrub(&self) -> io::Result<Option<Vec<u8>>> {
+        let path = self.folder.join(SCRUB_FILE);
+        let seam = &self.seam;
+        seam.get(Operation::Read, &path, || index_dir::read_small(&path, SCRUB_BYTES_MAX))
+    }
+
+    /// Keeps how far this drive's files are verified. Blocks.
+    pub fn write_scrub(&self, bytes: &[u8]) -> io::Result<()> {
+        let path = self.folder.join(SCRUB_FILE);
+        let seam = &self.seam;
+        seam.run(Operation::Write, &path, || index_dir::write_durably(&path, bytes))
+    }
+
+    /// All shard files of this drive with the hint of their kind, as in [`ShardListing`]; never touches the drive.
+    pub fn known_shards(&self) -> Vec<(SegmentId, u8, SegmentKind)> {
+        self.shards.known()
     }
 
     fn shard_dir(&self, kind: SegmentKind, segment: SegmentId) -> io::Result<PathBuf> {

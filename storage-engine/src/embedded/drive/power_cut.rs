@@ -42,6 +42,17 @@ impl Unsynced {
         self.files.remove(path);
     }
 
+    /// What was not synced under the old name is not under the new one. A name that is new is lost with its directory;
+    /// where a file was replaced the new one stays, which is what a file system may do.
+    pub(super) fn renamed(&mut self, from: &Path, to: &Path, replaced: bool) {
+        let writes = self.files.remove(from);
+        self.files.remove(to);
+        self.files.extend(writes.map(|writes| (to.to_owned(), writes)));
+        if self.entries.remove(from) && !replaced {
+            self.entries.insert(to.to_owned());
+        }
+    }
+
     /// Takes what a sync that begins now will put on media; to be given back if it fails.
     pub(super) fn begin_sync(&mut self, path: &Path) -> Option<Writes> {
         self.files.remove(path)

@@ -24,7 +24,7 @@ use super::core::Shared;
 use super::id::SegmentId;
 use super::log::Committer;
 use super::supervise::Running;
-use super::table::{TableSnapshot, spare};
+use super::table::{Lease, TableSnapshot, spare};
 
 /// How often the store is looked after.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -122,7 +122,7 @@ impl Housekeeper {
             waiting_bytes,
             waiting_for: self.waiting_since.map(|since| since.elapsed()),
             capacity_bytes: judged.capacity,
-            thin: is_thin(shared),
+            thin: is_thin(shared) || shared.service.checkpoint_wanted(),
             pressure,
             made_under_pressure: self.made_under_pressure,
         };
@@ -132,6 +132,7 @@ impl Housekeeper {
             self.made_under_pressure += u32::from(pressure);
         }
         self.free_dead(shared, committer).await?;
+        self.swept &= !shared.service.take_sweep_wanted();
         self.left_waiting = waiting(shared);
         self.sweep_orphans(shared).await?;
         if pressure || self.compacted.is_none_or(|last| last.elapsed() >= COMPACT_PERIOD) {
@@ -170,7 +171,10 @@ impl Housekeeper {
             stored,
         };
         let candidates: Vec<Candidate> = shared.table.stored().into_iter().map(candidate).collect();
-        let victims: BTreeSet<SegmentId> = pick(&candidates, pressure).into_iter().collect();
+        // A segment that another job works on waits for the next round.
+        let lease = |id: SegmentId| Some((id, shared.table.lease(id)?.1));
+        let leased: Vec<(SegmentId, Lease)> = pick(&candidates, pressure).into_iter().filter_map(lease).collect();
+        let victims: BTreeSet<SegmentId> = leased.iter().map(|(id, _)| *id).collect();
         if victims.is_empty() {
             return Ok(());
         }
@@ -179,6 +183,7 @@ impl Housekeeper {
             committer: committer.clone(),
         });
         let moved = compact(&ground, victims).await.map_err(|e| e.to_string())?;
+        drop(leased);
         tracing::debug!(moved, "live bodies were moved into packs");
         Ok(())
     }
@@ -206,7 +211,8 @@ fn is_thin(shared: &Shared) -> bool {
     let (parity, _, drives) = shared.extent_candidates();
     let parity = usize::from(parity);
     let drives = present(drives);
-    newest.is_some_and(|newest| drives.len() > parity && spare(&newest.segment, &drives) < parity)
+    let bad = |segment, shard, drive| shared.service.heal.is_bad(segment, shard, drive);
+    newest.is_some_and(|newest| drives.len() > parity && spare(&newest.segment, &drives, bad) < parity)
 }
 
 /// Bytes of bodies in the open log segment that nothing leads into any more.

@@ -59,6 +59,9 @@ impl Housekeeper {
             .iter()
             .for_each(|segment| super::freeing::remove_files(shared, segment));
         shared.service.metadata_checkpointed(metadata_bytes);
+        shared.service.checkpoint_made();
+        // What healing had to leave to it is done.
+        shared.service.damage.bell.notify_one();
         self.waiting_since = None;
         let written = made.written;
         compare(shared, &written.table, &report.table);

@@ -116,7 +116,7 @@ pub struct Found {
 }
 
 /// What one path holds.
-enum Look {
+pub(super) enum Look {
     Member(Box<FoundDrive>),
     Empty(EmptyDirectory),
     Nameless,
@@ -161,7 +161,11 @@ pub async fn find(paths: &[PathBuf], options: &DriveOptions, patience: &Patience
 }
 
 /// Looks at a path, and at which directory it is. What answers too late is let go again.
-async fn look_in_time(path: &Path, options: &DriveOptions, patience: &Patience) -> (Option<DirectoryId>, Look) {
+pub(super) async fn look_in_time(
+    path: &Path,
+    options: &DriveOptions,
+    patience: &Patience,
+) -> (Option<DirectoryId>, Look) {
     let its = options.clone();
     let looking = move |path: &Path| (directory_id(path).ok(), look(path, &its));
     let looked = patience.ask(path, options.answer_within, looking).await;

@@ -24,7 +24,7 @@ use crate::embedded::segment::{Drives, SegmentReader};
 pub const FIRST_EPOCH: u64 = 1;
 
 /// Opens an empty directory as a drive with a new id.
-fn new_drive(options: &OpenOptions, path: &Path) -> Result<(Arc<Drive>, Member), OpenError> {
+pub(super) fn new_drive(options: &OpenOptions, path: &Path) -> Result<(Arc<Drive>, Member), OpenError> {
     let failed = |e: std::io::Error| OpenError::making(path, &e);
     make_dirs(path).map_err(failed)?;
     let drive = Drive::open_with(path, true, options.drive.clone()).map_err(|error| match error {
@@ -44,6 +44,14 @@ fn new_drive(options: &OpenOptions, path: &Path) -> Result<(Arc<Drive>, Member),
         path: path.to_string_lossy().into_owned(),
     };
     Ok((Arc::new(drive), member))
+}
+
+/// A new member takes the place of one that is gone from now on.
+pub(super) fn put_in_place(root: &mut Root, old: DriveId, new: Member) {
+    if let Some(place) = root.members.iter_mut().find(|member| member.id == old) {
+        *place = new;
+    }
+    root.gone.push(old);
 }
 
 /// Takes away what a first format left here that was cut off. Looked at once more now that the drive is locked.
@@ -188,10 +196,7 @@ pub fn adopt(
         let path = replacement.new.path;
         let (drive, member) = new_drive(options, &path)?;
         tracing::warn!(path = %path.display(), old = %replacement.old, new = %member.id, "an empty drive is adopted");
-        if let Some(place) = root.members.iter_mut().find(|m| m.id == replacement.old) {
-            *place = member.clone();
-        }
-        root.gone.push(replacement.old);
+        put_in_place(&mut root, replacement.old, member.clone());
         let slot = RootSlot {
             drive: member.id,
             root: root.clone(),

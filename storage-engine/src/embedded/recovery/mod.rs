@@ -8,6 +8,7 @@ mod format;
 mod identity;
 mod index_build;
 mod patience;
+mod rejoin;
 mod replay;
 mod start;
 mod tail;
@@ -15,5 +16,6 @@ mod unfinished;
 
 pub use find::OpenError;
 pub use patience::Patience;
+pub use rejoin::rejoin;
 pub use replay::{ReplayError, Verdict, replay};
 pub use start::{OpenOptions, Started, start};

@@ -19,10 +19,11 @@ use crate::embedded::core::{Shared, nonce};
 use crate::embedded::damage_log::DamageLog;
 use crate::embedded::drive::{Drive, DriveOptions, holds_anything, leftovers};
 use crate::embedded::erasure::{Codec, Codecs, Geometry};
+use crate::embedded::heal::HealOptions;
 use crate::embedded::id::DriveId;
 use crate::embedded::log::{BatchOps, Fault, Head, NewSegment, PendingOp, RecordFacts, write_new_segment};
 use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, MemberState, Refusal, RootKeeper, elect};
-use crate::embedded::segment::{Drives, SegmentReader};
+use crate::embedded::segment::{DamageSink, Drives, SegmentReader};
 use crate::embedded::service::Service;
 
 /// How to open a store.
@@ -37,6 +38,7 @@ pub struct OpenOptions {
     /// The operator's word that missing drives are gone and empty directories replace them.
     pub adopt: bool,
     pub drive: DriveOptions,
+    pub heal: HealOptions,
 }
 
 /// How long a start waits for the file systems to tell their space.
@@ -71,11 +73,13 @@ pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started
     for found in &found.drives {
         drives.insert(found.drive.id(), Arc::clone(&found.drive));
     }
+    let damage = Arc::new(DamageLog::default());
     let reader = SegmentReader::new(
         Arc::clone(&drives),
         Arc::new(Codecs::default()),
-        Arc::new(DamageLog::default()),
+        Arc::clone(&damage) as Arc<dyn DamageSink>,
     );
+    let doubted = doubted(&found, &election);
     let slots = found
         .drives
         .iter()
@@ -93,7 +97,8 @@ pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started
     }
     let members = found.drives.iter().map(|d| Arc::clone(&d.drive)).collect();
     let built = build(options, &election.root, members, &reader).await?;
-    let service = Service::new(ServiceState::ReadWrite);
+    let service = Service::new(ServiceState::ReadWrite, damage);
+    service.heal.doubt(doubted);
     service.add_metadata(built.end.metadata_bytes);
     let shared = Shared::new(
         election.root.store,
@@ -236,6 +241,18 @@ fn replace_missing(options: &OpenOptions, found: &mut Found, election: &mut Elec
     adopt(options, found, election, plan)
 }
 
+/// Drives that failed, were late, or missed changes of the root: what they hold has to be verified.
+fn doubted(found: &Found, election: &Election) -> Vec<DriveId> {
+    let root = &election.root;
+    let is_out = |id: DriveId| root.member(id).is_some_and(|member| member.state == MemberState::Out);
+    let drives = found
+        .drives
+        .iter()
+        .map(|found| (found.slot.drive, found.slot.root.age()));
+    let doubted = drives.filter(|(id, age)| is_out(*id) || *age < root.age());
+    doubted.map(|(id, _)| id).collect()
+}
+
 /// The drives that are here and answer are in again, for new segments. Where they are now is noted.
 fn readmit(root: &mut crate::embedded::root::Root, drives: &[FoundDrive]) {
     for drive in drives {
@@ -323,6 +340,7 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
         .apply(&new.head.ops, &told.segments, told.removed.iter().copied())
         .map_err(|e| OpenError::Index(e.to_string()))?;
     shared.service.set_log_codec(new.codec.clone());
+    shared.service.set_start_epoch(epoch);
     started.next_seq = (epoch << 32) + 1;
     started.open = Some(new);
     Ok(None)

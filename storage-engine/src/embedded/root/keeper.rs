@@ -58,6 +58,17 @@ impl RootKeeper {
         }
     }
 
+    /// Takes a drive in for the changes to come, in place of an earlier opening of it: what that had on its way has
+    /// returned, or it could not have been opened again.
+    pub fn join(&mut self, drive: Arc<Drive>, next_slot: usize) {
+        self.drives.retain(|known| known.drive.id() != drive.id());
+        self.drives.push(RootDrive {
+            drive,
+            next_slot,
+            busy: Arc::new(AtomicBool::new(false)),
+        });
+    }
+
     /// The root as last changed with success.
     pub fn root(&self) -> &Root {
         &self.root

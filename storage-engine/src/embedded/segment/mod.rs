@@ -23,7 +23,7 @@ use super::erasure::Geometry;
 use super::id::{DriveId, SegmentId};
 pub use reader::{SegmentReadError, SegmentReader};
 pub use staged::StagedSegment;
-pub use writer::{NewSegment, SegmentWriter, WriteError};
+pub use writer::{NewSegment, SegmentWriter, WriteError, on_drive};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
 #[cbor(index_only)]

@@ -71,6 +71,12 @@ impl StagedSegment {
         }
     }
 
+    /// A segment that is part of the store already: a record is to say again which drives it is on. Its files stay
+    /// whatever becomes of the record.
+    pub fn known(segment: Segment) -> Self {
+        Self::new(segment, 0, Vec::new())
+    }
+
     pub fn segment(&self) -> &Segment {
         &self.segment
     }

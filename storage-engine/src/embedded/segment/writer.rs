@@ -331,8 +331,8 @@ async fn write_frame(
     on_drive(target.id, target.drive.run(Lane::Bulk, job)).await
 }
 
-/// Waits for a step of an upload, but not for ever, and names the drive in its error.
-pub(super) async fn on_drive<T>(drive: DriveId, step: impl Future<Output = io::Result<T>>) -> Result<T, WriteError> {
+/// Waits for a step of writing, but not for ever, and names the drive in its error.
+pub async fn on_drive<T>(drive: DriveId, step: impl Future<Output = io::Result<T>>) -> Result<T, WriteError> {
     let done = tokio::time::timeout(GIVE_UP_AFTER, step).await;
     let done = done.unwrap_or_else(|_| {
         let text = format!("no answer for {} s", GIVE_UP_AFTER.as_secs());

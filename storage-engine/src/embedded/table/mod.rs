@@ -7,7 +7,7 @@ mod tolerance;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use minicbor::{Decode, Encode};
 use parking_lot::RwLock;
@@ -56,6 +56,8 @@ struct Tracked {
     peak: i64,
     /// No reader may begin any more: its removal is being recorded.
     condemned: bool,
+    /// A job works on it.
+    leased: Arc<AtomicBool>,
     pins: Arc<AtomicUsize>,
 }
 
@@ -66,6 +68,17 @@ pub struct Pin(Arc<AtomicUsize>);
 impl Drop for Pin {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The right of one job to work on a segment: while it is held no other job begins and nothing condemns the segment.
+/// Dropping it gives it back.
+#[derive(Debug)]
+pub struct Lease(Arc<AtomicBool>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -148,8 +161,18 @@ impl SegmentTable {
             .map_or(0, |entry| entry.pins.load(Ordering::Acquire))
     }
 
-    /// Bars new readers from those of `ids` that have no live bytes and no reader, and gives them. Do this before the
-    /// record of their removal is queued.
+    /// The entry of a segment and the lease on it; `None` if it is not known, on its way out, or another job has it.
+    pub fn lease(&self, id: SegmentId) -> Option<(TableEntry, Lease)> {
+        let entries = self.entries.write();
+        let entry = entries.get(&id).filter(|entry| !entry.condemned)?;
+        if entry.leased.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        Some((entry.to_entry(), Lease(Arc::clone(&entry.leased))))
+    }
+
+    /// Bars new readers from those of `ids` that have no live bytes, no reader and no job at work on them, and gives
+    /// them. Do this before the record of their removal is queued.
     pub fn condemn(&self, ids: impl IntoIterator<Item = SegmentId>) -> Vec<SegmentId> {
         let mut entries = self.entries.write();
         let mut condemned = Vec::new();
@@ -162,7 +185,8 @@ impl SegmentTable {
             } else {
                 live
             };
-            if live == 0 && !entry.condemned && entry.pins.load(Ordering::Acquire) == 0 {
+            let in_use = entry.leased.load(Ordering::Acquire) || entry.pins.load(Ordering::Acquire) > 0;
+            if live == 0 && !entry.condemned && !in_use {
                 entry.condemned = true;
                 condemned.push(id);
             }
@@ -212,20 +236,24 @@ impl SegmentTable {
     /// A copy of all entries. The committer makes it between two records: then it belongs to that position of the log.
     pub fn snapshot(&self) -> TableSnapshot {
         let copy = |(id, entry): (&SegmentId, &Tracked)| {
-            let live = u64::try_from(entry.live).unwrap_or_else(|_| {
+            if entry.live < 0 {
                 tracing::error!(segment = %id, live = entry.live, "more bytes were given up than were live");
-                0
-            });
-            (
-                *id,
-                TableEntry {
-                    segment: entry.segment.clone(),
-                    live,
-                    body_bytes: entry.body_bytes,
-                },
-            )
+            }
+            (*id, entry.to_entry())
         };
         self.entries.read().iter().map(copy).collect()
+    }
+
+    /// The entry of one segment.
+    pub fn entry(&self, id: SegmentId) -> Option<TableEntry> {
+        self.entries.read().get(&id).map(Tracked::to_entry)
+    }
+
+    /// The segments that rows own bytes in, in no order.
+    pub fn live_ids(&self) -> Vec<SegmentId> {
+        let entries = self.entries.read();
+        let live = entries.iter().filter(|(_, entry)| entry.live > 0 && !entry.condemned);
+        live.map(|(id, _)| *id).collect()
     }
 }
 
@@ -237,7 +265,16 @@ impl Tracked {
             body_bytes: 0,
             peak: 0,
             condemned: false,
+            leased: Arc::default(),
             pins: Arc::default(),
+        }
+    }
+
+    fn to_entry(&self) -> TableEntry {
+        TableEntry {
+            segment: self.segment.clone(),
+            live: u64::try_from(self.live).unwrap_or(0),
+            body_bytes: self.body_bytes,
         }
     }
 }

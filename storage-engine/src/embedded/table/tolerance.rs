@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 
 use super::SegmentTable;
-use crate::embedded::id::DriveId;
+use crate::embedded::id::{DriveId, SegmentId};
 use crate::embedded::segment::{PresentDrive, Segment};
 
 /// Most drives that may be lost, whichever they are, with enough shards of the segment left. 0 also if there are not
-/// enough now.
-pub fn spare(segment: &Segment, drives: &[PresentDrive]) -> usize {
+/// enough now. Shard files that are known to be `bad` do not count.
+pub fn spare(segment: &Segment, drives: &[PresentDrive], bad: impl Fn(SegmentId, u8, DriveId) -> bool + Copy) -> usize {
     let mut held: BTreeMap<DriveId, usize> = BTreeMap::new();
     for (shard, hint) in (0u8..).zip(&segment.drives) {
-        let holds = |on: &&PresentDrive| on.drive.holds_shard(segment.kind, segment.id, shard);
+        let holds = |on: &&PresentDrive| {
+            on.drive.holds_shard(segment.kind, segment.id, shard) && !bad(segment.id, shard, on.id)
+        };
         let hinted = drives.iter().filter(|on| on.id == *hint).find(holds);
         if let Some(on) = hinted.or_else(|| drives.iter().find(holds)) {
             *held.entry(on.id).or_default() += 1;
@@ -38,15 +40,10 @@ fn spare_of(data: usize, mut held: Vec<usize>) -> usize {
 
 impl SegmentTable {
     /// The least that any segment with live bytes can spare; `None` if there is none.
-    pub fn spare(&self, drives: &[PresentDrive]) -> Option<usize> {
-        let live: Vec<_> = {
-            let entries = self.entries.read();
-            let live = entries.iter().filter(|(_, entry)| entry.live > 0);
-            live.map(|(id, _)| *id).collect()
-        };
+    pub fn spare(&self, drives: &[PresentDrive], bad: impl Fn(SegmentId, u8, DriveId) -> bool + Copy) -> Option<usize> {
         // One after the other, so that nobody who commits waits for all of them.
-        let segments = live.into_iter().filter_map(|id| self.segment(id));
-        segments.map(|segment| spare(&segment, drives)).min()
+        let segments = self.live_ids().into_iter().filter_map(|id| self.segment(id));
+        segments.map(|segment| spare(&segment, drives, bad)).min()
     }
 }
 

@@ -1,13 +1,17 @@
 //! Which shard files a drive has and in which directory each stands: names, the map built by a scan, directories that
 //! roll over, and the handles that are kept open.
 
+mod replace;
+
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, RwLock};
 use rustix::io::Errno;
+
+pub use replace::Replacement;
 
 use super::faults::{Operation, Seam};
 use super::index_dir::make_dir;
@@ -225,9 +229,21 @@ impl Shards {
     }
 
     fn create_in(&self, place: Place, key: &ShardKey, header: &ShardHeader) -> io::Result<ShardFile> {
-        let path = self.path_of(place, key);
+        self.make_file(place, self.path_of(place, key), header, |options| {
+            options.create_new(true)
+        })
+    }
+
+    /// Makes a file with this header in the directory of `place`.
+    fn make_file(
+        &self,
+        place: Place,
+        path: PathBuf,
+        header: &ShardHeader,
+        how: impl Fn(&mut OpenOptions) -> &mut OpenOptions,
+    ) -> io::Result<ShardFile> {
         let mut options = File::options();
-        options.read(true).write(true).create_new(true);
+        how(options.read(true).write(true));
         let file = self.seam.get(Operation::Create, &path, || {
             self.with_handles_to_spare(|| match options.open(&path) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -316,6 +332,15 @@ impl Shards {
         removed
     }
 
+    /// Names and kinds as [`Self::list`] gives them, without a look at the files.
+    pub(super) fn known(&self) -> Vec<(SegmentId, u8, SegmentKind)> {
+        let places = self.places.read();
+        places
+            .iter()
+            .map(|(key, place)| (key.0, key.1, place.kind_hint()))
+            .collect()
+    }
+
     pub(super) fn list(&self) -> io::Result<Vec<ShardListing>> {
         let places: Vec<(ShardKey, Place)> = self.places.read().iter().map(|(k, p)| (*k, *p)).collect();
         let mut found = Vec::with_capacity(places.len());
@@ -369,7 +394,7 @@ mod tests {
     use crate::embedded::frame::FORMAT_VERSION;
     use crate::embedded::id::StoreId;
 
-    fn header(number: u32, kind: SegmentKind) -> ShardHeader {
+    pub(super) fn header(number: u32, kind: SegmentKind) -> ShardHeader {
         let mut id = [9; 16];
         id[..4].copy_from_slice(&number.to_be_bytes());
         ShardHeader {
@@ -388,7 +413,7 @@ mod tests {
     }
 
     /// The shards of a drive's folder, which is made as a format makes it.
-    fn scan(dir: &Path) -> Shards {
+    pub(super) fn scan(dir: &Path) -> Shards {
         for made in [LOG_DIR, EXTENT_DIR, CHECKPOINT_DIR] {
             fs::create_dir_all(dir.join(made)).unwrap();
         }

@@ -1,0 +1,325 @@
+//! Healing: what the store needs is looked through, and shards that are missing or bad are made anew from the others, the
+//! segments with the fewest left first. What is to be done is found by looking, so a restart goes on where it stopped.
+//! It changes nothing that stands: new files take their places whole, and the table changes by a record of the log.
+
+mod census;
+mod check;
+mod pace;
+mod plan;
+mod rebuild;
+mod scrub;
+mod status;
+mod stream;
+mod survey;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+pub use self::pace::HealOptions;
+pub use self::status::{Census, CensusDepth, DriveHealing, DriveScrub, HealBoard, HealState, HealStatus};
+
+use self::pace::Pace;
+use self::rebuild::{Ground, Rebuild, RebuildError, rebuild};
+use self::scrub::Pass;
+use self::status::Left;
+use self::survey::{Needed, Survey};
+use self::verify::Verified;
+use super::core::Shared;
+use super::drive::Lane;
+use super::id::{DriveId, SegmentId};
+use super::log::{Committer, Fault, Queued};
+use super::segment::{PresentDrive, Segment, StagedSegment};
+use super::table::Lease;
+use crate::backend::CommitError;
+
+/// How long after a start healing begins.
+const BEGIN_AFTER: Duration = Duration::from_secs(1);
+/// How soon what could not be healed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(15);
+/// How often passes over the drives go on.
+const VERIFY_EVERY: Duration = Duration::from_secs(300);
+/// Segments whose drives one record notes.
+const MOVED_MAX: usize = 64;
+
+/// Heals one run of a store.
+pub(super) struct Healer {
+    shared: Arc<Shared>,
+    committer: Committer,
+    options: HealOptions,
+    pace: Pace,
+    /// Epoch of this start's log segment: older files belong to earlier runs.
+    start_epoch: u64,
+    /// Drives on which unfinished files of earlier runs were removed.
+    tidied: BTreeSet<DriveId>,
+    /// Segments that are on other drives than the table says, and the right to say so.
+    moved: Vec<(Segment, Lease)>,
+    asked_to_sweep: bool,
+    /// How far the files of each drive are verified.
+    passes: BTreeMap<DriveId, Pass>,
+}
+
+/// Heals until `stop` says so, or whoever has it is gone.
+pub(super) fn heal(shared: Arc<Shared>, committer: Committer, options: HealOptions, mut stop: watch::Receiver<bool>) {
+    let Some(healer) = Healer::new(shared, committer, options) else {
+        return;
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = healer.run() => {}
+        }
+    });
+}
+
+/// Counts the whole store, as often as it is asked.
+pub(super) async fn take_census(
+    shared: &Arc<Shared>,
+    depth: CensusDepth,
+    options: HealOptions,
+) -> Result<Census, String> {
+    let start_epoch = start_epoch(shared).ok_or("the store is read-only")?;
+    Ok(census::count(shared, depth, start_epoch, &Pace::new(options)).await)
+}
+
+fn start_epoch(shared: &Shared) -> Option<u64> {
+    shared.service.start_epoch()
+}
+
+impl Healer {
+    /// `None` if nothing can be changed.
+    pub(super) fn new(shared: Arc<Shared>, committer: Committer, options: HealOptions) -> Option<Self> {
+        let start_epoch = start_epoch(&shared)?;
+        Some(Self {
+            shared,
+            committer,
+            options,
+            pace: Pace::new(options),
+            start_epoch,
+            tidied: BTreeSet::new(),
+            moved: Vec::new(),
+            asked_to_sweep: false,
+            passes: BTreeMap::new(),
+        })
+    }
+
+    async fn run(mut self) {
+        tokio::time::sleep(BEGIN_AFTER).await;
+        let (mut again, mut counted) = (true, Instant::now());
+        // Nothing changes by itself while a drive is away for days.
+        let mut patience = AGAIN_AFTER;
+        loop {
+            if self.shared.service.refuses_writes().is_some() {
+                return;
+            }
+            let mut waits = false;
+            if again || counted.elapsed() >= self.options.census_every {
+                waits = !self.round().await;
+                counted = Instant::now();
+            }
+            self.pace.restart();
+            match self.verify_drives().await {
+                Verified::Found => {
+                    again = true;
+                    continue;
+                }
+                Verified::More => {
+                    again = self.shared.service.damage.bell.notified().now_or_never().is_some();
+                    continue;
+                }
+                Verified::Enough => {}
+            }
+            let pause = if waits { patience } else { VERIFY_EVERY };
+            let rung = timeout(pause, self.shared.service.damage.bell.notified()).await.is_ok();
+            patience = match waits && !rung {
+                true => (patience * 2).min(self.options.census_every.max(AGAIN_AFTER)),
+                false => AGAIN_AFTER,
+            };
+            again = rung || waits;
+        }
+    }
+
+    /// Verifies what reads found, makes anew what is missing, and counts. Says whether nothing is left to be done.
+    async fn round(&mut self) -> bool {
+        self.pace.restart();
+        self.forget_absent();
+        self.tidy().await;
+        self.look_at_suspects().await;
+        let mut work = self.plan();
+        work.sort_by_key(|(spare, id)| (*spare, *id));
+        for (_, id) in work {
+            if let Err(reason) = self.heal_segment(id).await {
+                tracing::warn!(segment = %id, %reason, "a segment could not be healed; it is tried again");
+                self.shared.service.heal.reason(format!("segment {id}: {reason}"));
+            }
+            if self.moved.len() >= MOVED_MAX {
+                self.tell_moved().await;
+            }
+        }
+        self.tell_moved().await;
+        let census = census::count(&self.shared, CensusDepth::Files, self.start_epoch, &self.pace).await;
+        let clean = census.is_clean();
+        if census.orphans > 0 && !std::mem::replace(&mut self.asked_to_sweep, true) {
+            // Only a checkpoint of this run can tell that nothing names them.
+            self.shared.service.want_checkpoint();
+        }
+        self.shared.count_losses_anew();
+        self.shared.service.heal.end(census);
+        clean
+    }
+
+    /// Removes files that an earlier run began and did not finish.
+    async fn tidy(&mut self) {
+        for on in self.shared.drives.present() {
+            if !self.tidied.insert(on.id) {
+                continue;
+            }
+            let drive = Arc::clone(&on.drive);
+            match on.drive.run(Lane::Bulk, move || drive.discard_unfinished()).await {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(path = %on.drive.path().display(), files, "unfinished shard files removed"),
+                Err(error) => {
+                    self.tidied.remove(&on.id);
+                    tracing::warn!(path = %on.drive.path().display(), %error, "unfinished shard files are left");
+                }
+            }
+        }
+    }
+
+    /// The segments about which something can be done, with what they can spare.
+    fn plan(&self) -> Vec<(i32, SegmentId)> {
+        let survey = Survey::of(&self.shared);
+        let mut left: BTreeMap<DriveId, Left> = BTreeMap::new();
+        let (mut work, mut reasons) = (Vec::new(), BTreeSet::new());
+        for id in survey.needed_ids(&self.shared) {
+            let entry = self.shared.table.entry(id);
+            let Some(needed) = entry.and_then(|entry| survey.needed(entry)) else {
+                continue;
+            };
+            let finding = survey.judge(&self.shared, needed.segment());
+            for (_, drive) in &finding.targets {
+                let left = left.entry(*drive).or_default();
+                left.shards += 1;
+                left.bytes += needed.shard_bytes();
+            }
+            if finding.spare < 0 {
+                reasons.insert(format!("segment {id} has too few shards in reach"));
+            }
+            reasons.extend(
+                finding
+                    .awaited
+                    .iter()
+                    .map(|drive| format!("drive {drive} is waited for")),
+            );
+            if finding.homeless > 0 {
+                reasons.insert("there are fewer drives than shards".to_owned());
+            }
+            if finding.spare >= 0 && (!finding.targets.is_empty() || finding.moved.is_some()) {
+                work.push((finding.spare, id));
+            }
+        }
+        if !work.is_empty() {
+            tracing::info!(segments = work.len(), "healing");
+        }
+        self.shared.service.heal.begin(left);
+        reasons
+            .into_iter()
+            .for_each(|reason| self.shared.service.heal.reason(reason));
+        work
+    }
+
+    /// Makes anew what a segment lacks, as far as there are drives for it.
+    async fn heal_segment(&mut self, id: SegmentId) -> Result<(), String> {
+        let Some((entry, lease)) = self.shared.table.lease(id) else {
+            return Err("another job is at work on it".into());
+        };
+        // Under the lease: what was planned may have changed.
+        let survey = Survey::of(&self.shared);
+        let Some(needed) = survey.needed(entry) else {
+            return Ok(());
+        };
+        let finding = survey.judge(&self.shared, needed.segment());
+        let with_drive = |(shard, drive): &(u8, DriveId)| Some((*shard, survey.drive(*drive)?.clone()));
+        let targets: Vec<(u8, PresentDrive)> = finding.targets.iter().filter_map(with_drive).collect();
+        if !targets.is_empty() {
+            self.make(&survey, &needed, targets).await?;
+        }
+        let moved = Survey::of(&self.shared).judge(&self.shared, needed.segment()).moved;
+        if let Some(drives) = moved {
+            let segment = Segment {
+                drives,
+                ..needed.entry.segment
+            };
+            self.moved.push((segment, lease));
+        }
+        Ok(())
+    }
+
+    async fn make(&self, survey: &Survey, needed: &Needed, targets: Vec<(u8, PresentDrive)>) -> Result<(), String> {
+        let segment = needed.segment();
+        let codec = self.shared.reader.codecs().get(segment.geometry);
+        let ground = Ground {
+            store: self.shared.store,
+            epoch: self.shared.keeper.lock().root().epoch,
+            present: &survey.present,
+            codec: codec.map_err(|e| e.to_string())?,
+            pace: &self.pace,
+            lives: &|| self.shared.table.entry(segment.id).is_some(),
+        };
+        let plan = Rebuild {
+            segment,
+            ends: needed.ends,
+            targets,
+        };
+        if let Err(error) = rebuild(&plan, &ground).await {
+            if let RebuildError::Write(write) = &error
+                && let Some((drive, cause)) = write.failed_drive()
+            {
+                self.committer.leave_out(Fault::from_io(drive, cause));
+            }
+            return Err(error.to_string());
+        }
+        let board = &self.shared.service.heal;
+        for (shard, on) in &plan.targets {
+            tracing::debug!(segment = %segment.id, shard, drive = %on.id, "a shard was made anew");
+            board.set_good(segment.id, *shard, on.id);
+            self.shared.service.damage.forget(segment.id, *shard);
+            board.healed(on.id, needed.shard_bytes());
+        }
+        Ok(())
+    }
+
+    /// Notes in one record of the log on which drives segments are now. Not noted they are found all the same, only
+    /// not at the first look: it is tried again.
+    async fn tell_moved(&mut self) {
+        let (segments, leases): (Vec<Segment>, Vec<Lease>) = std::mem::take(&mut self.moved).into_iter().unzip();
+        if segments.is_empty() {
+            return;
+        }
+        let (reply, answer) = oneshot::channel();
+        let locks = self.shared.locks.lock(&[], &[]).await;
+        self.committer.queue(Queued {
+            ops: Vec::new(),
+            staged: segments.into_iter().map(StagedSegment::known).collect(),
+            pins: Vec::new(),
+            removed: Vec::new(),
+            locks,
+            reply,
+        });
+        let ended = |_| Err(CommitError::Unknown("the committer ended".into()));
+        if let Err(error) = answer.await.unwrap_or_else(ended) {
+            tracing::warn!(%error, "where healed segments are could not be noted");
+            self.shared.service.heal.reason(error.to_string());
+        }
+        drop(leases);
+    }
+}
