@@ -62,6 +62,7 @@ actions! {
     ListMultipartUploadParts = "s3:ListMultipartUploadParts",
     PutObject = "s3:PutObject",
     AdminEverything = "admin:*",
+    AdminHeal = "admin:Heal",
     AdminServerInfo = "admin:ServerInfo",
     AdminStorageInfo = "admin:StorageInfo",
 }

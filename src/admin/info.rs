@@ -4,8 +4,9 @@
 
 use serde_json::{Value, json};
 use storage_engine::backend::{DriveHealth, DriveState, Health, ServiceState};
+use storage_engine::embedded::heal::HealStatus;
 
-use super::AdminConfig;
+use super::{AdminConfig, heal};
 
 /// What the documents are made of.
 pub struct View<'a> {
@@ -13,6 +14,8 @@ pub struct View<'a> {
     pub config: &'a AdminConfig,
     /// The name by which the caller reached the server, with the port.
     pub host: &'a str,
+    /// How healing stands, where there is something to heal.
+    pub heal: Option<&'a HealStatus>,
 }
 
 impl View<'_> {
@@ -24,7 +27,14 @@ impl View<'_> {
         self.health.drives.iter().filter(|drive| drive.state == wanted).count()
     }
 
-    fn drives(&self) -> Vec<Value> {
+    /// How many drives are healed now.
+    fn healing(&self) -> usize {
+        let drives = self.heal.map_or([].as_slice(), |status| status.drives.as_slice());
+        drives.iter().filter(|drive| drive.shards_left > 0).count()
+    }
+
+    /// Every drive, in MinIO's form.
+    pub(super) fn drives(&self) -> Vec<Value> {
         let drives = self.health.drives.iter().enumerate();
         drives.map(|(index, drive)| self.drive(index, drive)).collect()
     }
@@ -37,7 +47,8 @@ impl View<'_> {
         } else {
             used as f64 * 100.0 / drive.capacity_bytes as f64
         };
-        json!({
+        let healing = self.heal.and_then(|status| heal::drive_info(status, &drive.id, index));
+        let mut shown = json!({
             "endpoint": format!("{}://{}{}", self.scheme(), self.host, drive.path),
             "path": drive.path,
             "state": drive_state(drive.state),
@@ -50,7 +61,12 @@ impl View<'_> {
             "pool_index": 0,
             "set_index": 0,
             "disk_index": index,
-        })
+            "healing": healing.is_some(),
+        });
+        if let (Some(info), Some(fields)) = (healing, shown.as_object_mut()) {
+            fields.insert("heal_info".into(), info);
+        }
+        shown
     }
 }
 
@@ -118,7 +134,7 @@ pub fn server(view: &View<'_>) -> Value {
                 "objectsCount": 0,
                 "versionsCount": 0,
                 "deleteMarkersCount": 0,
-                "healDisks": 0,
+                "healDisks": view.healing(),
             } },
         },
     })
@@ -195,6 +211,7 @@ mod tests {
             health: &health,
             config: &config,
             host: "here:9000",
+            heal: None,
         };
         let info = server(&view);
         let sets = info["backend"]["totalSets"].as_array().unwrap().len();
@@ -229,6 +246,7 @@ mod tests {
             health: &health,
             config: &config,
             host: "",
+            heal: None,
         };
         assert_eq!(server(&view)["mode"], "initializing");
         assert_eq!(storage(&view)["Backend"]["DrivesPerSet"][0], 0);

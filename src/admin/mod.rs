@@ -6,6 +6,7 @@
 
 mod body;
 mod error;
+pub mod heal;
 mod info;
 mod routes;
 pub mod status;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use storage_engine::backend::Backend;
 
 use self::error::AdminError;
+use self::heal::{HealReport, Healing};
 pub use self::routes::UNBUILT;
 use self::routes::{Found, Verb, find};
 use crate::access::{Action, Behind, Context, Resource, decide};
@@ -47,8 +49,15 @@ pub struct AdminService {
     inner: Arc<Inner>,
 }
 
+/// What the admin API asks.
+struct Asked {
+    backend: Arc<dyn Backend>,
+    /// `None` for a backend that has nothing to heal.
+    healing: Option<Arc<dyn Healing>>,
+}
+
 struct Inner {
-    backend: Behind<Arc<dyn Backend>>,
+    asked: Behind<Asked>,
     config: AdminConfig,
 }
 
@@ -72,10 +81,11 @@ impl About {
 }
 
 impl AdminService {
-    pub fn new(backend: Arc<dyn Backend>, config: AdminConfig) -> Self {
-        let backend = Behind::new(backend);
+    /// `healing` is `None` for a backend that has nothing to heal.
+    pub fn new(backend: Arc<dyn Backend>, healing: Option<Arc<dyn Healing>>, config: AdminConfig) -> Self {
+        let asked = Behind::new(Asked { backend, healing });
         Self {
-            inner: Arc::new(Inner { backend, config }),
+            inner: Arc::new(Inner { asked, config }),
         }
     }
 
@@ -122,19 +132,42 @@ impl Inner {
         };
         // Nothing is done before the body has proved to be the one that was signed.
         let _body = body::read(request.into_body()).await?;
-        let backend = self.backend.with(&grant);
-        let health = backend.health();
+        self.tell(verb, self.asked.with(&grant), &about.host)
+    }
+
+    fn tell(&self, verb: Verb, asked: &Asked, host: &str) -> Result<Value, AdminError> {
+        let health = asked.backend.health();
+        let healing = || {
+            asked
+                .healing
+                .as_deref()
+                .ok_or(AdminError::NotBuilt("Healing of this backend"))
+        };
+        let heal = asked.healing.as_deref().map(Healing::status);
         let view = info::View {
             health: &health,
             config: &self.config,
-            host: &about.host,
+            host,
+            heal: heal.as_ref(),
         };
+        let written =
+            |document: Result<Value, serde_json::Error>| document.map_err(|e| AdminError::Internal(e.to_string()));
         match verb {
             Verb::Info => Ok(info::server(&view)),
             Verb::StorageInfo => Ok(info::storage(&view)),
             Verb::Status => {
                 let status = status::Status::of(&health, self.config.started.elapsed());
-                serde_json::to_value(status).map_err(|e| AdminError::Internal(e.to_string()))
+                written(serde_json::to_value(status))
+            }
+            Verb::BackgroundHeal => healing().map(|_| heal::background(&view)),
+            Verb::Heal => written(serde_json::to_value(HealReport::of(&healing()?.status()))),
+            Verb::HealNow => {
+                healing()?.heal_now();
+                self.tell(Verb::Heal, asked, host)
+            }
+            Verb::ScrubNow => {
+                healing()?.scrub_now();
+                self.tell(Verb::Heal, asked, host)
             }
         }
     }

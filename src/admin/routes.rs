@@ -19,6 +19,12 @@ pub enum Verb {
     StorageInfo,
     /// Our own account of store and drives.
     Status,
+    /// `mc admin heal`, without anything named.
+    BackgroundHeal,
+    /// Our own account of healing.
+    Heal,
+    HealNow,
+    ScrubNow,
 }
 
 impl Verb {
@@ -27,6 +33,7 @@ impl Verb {
         match self {
             Self::Info | Self::Status => Action::AdminServerInfo,
             Self::StorageInfo => Action::AdminStorageInfo,
+            Self::BackgroundHeal | Self::Heal | Self::HealNow | Self::ScrubNow => Action::AdminHeal,
         }
     }
 }
@@ -35,7 +42,15 @@ impl Verb {
 const BUILT: &[(Method, &str, Verb)] = &[
     (Method::GET, "/minio/admin/v3/info", Verb::Info),
     (Method::GET, "/minio/admin/v3/storageinfo", Verb::StorageInfo),
+    (
+        Method::POST,
+        "/minio/admin/v3/background-heal/status",
+        Verb::BackgroundHeal,
+    ),
     (Method::GET, "/v1/admin/info", Verb::Status),
+    (Method::GET, "/v1/admin/heal", Verb::Heal),
+    (Method::POST, "/v1/admin/heal", Verb::HealNow),
+    (Method::POST, "/v1/admin/scrub", Verb::ScrubNow),
 ];
 
 /// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.
@@ -45,7 +60,6 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("add-service-account", "Managing access keys"),
     ("add-tier", "Tiering"),
     ("add-user", "Managing users"),
-    ("background-heal/status", "The status of healing"),
     ("bandwidth", "The bandwidth report"),
     ("cancel-job", "Batch jobs"),
     ("clear-config-history-kv", "Configuration by the admin API"),

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::args::{AdminCommand, AdminVerb, DriveVerb};
+use super::args::{AdminCommand, AdminVerb, DriveVerb, HealVerb, ScrubVerb};
 use super::call::{Call, Trust, is_loopback};
+use crate::admin::heal::HealReport;
 use crate::admin::status::{Drive, Service, Standing, Status};
 use crate::auth::SecretKey;
 use crate::auth::sign::Signer;
@@ -39,9 +41,9 @@ pub fn run(command: AdminCommand) -> ExitCode {
             return ExitCode::from(exit::USAGE);
         }
     };
-    match ask(&target, &trust, command.verb) {
-        Ok(status) => {
-            print!("{}", shown(&target, &status, command.verb, command.json));
+    match answer(&target, &trust, command.verb, command.json) {
+        Ok(text) => {
+            print!("{text}");
             ExitCode::SUCCESS
         }
         Err(reason) => {
@@ -55,18 +57,44 @@ pub fn run(command: AdminCommand) -> ExitCode {
     }
 }
 
+/// What to print, or what to tell the operator.
+fn answer(target: &AdminTarget, trust: &Trust, verb: AdminVerb, json: bool) -> Result<String, String> {
+    let heal = |method| ask::<HealReport>(target, trust, method, "/v1/admin/heal");
+    let report = match verb {
+        AdminVerb::Info | AdminVerb::Drive(DriveVerb::List) => {
+            let status = ask(target, trust, Method::GET, "/v1/admin/info")?;
+            return Ok(shown(target, &status, verb, json));
+        }
+        AdminVerb::Heal(HealVerb::Status) | AdminVerb::Scrub(ScrubVerb::Status) => heal(Method::GET)?,
+        AdminVerb::Heal(HealVerb::Start) => heal(Method::POST)?,
+        AdminVerb::Scrub(ScrubVerb::Start) => ask(target, trust, Method::POST, "/v1/admin/scrub")?,
+    };
+    if json {
+        let text = serde_json::to_string(&report).map_err(|error| error.to_string())?;
+        return Ok(text + "\n");
+    }
+    let mut text = match verb {
+        AdminVerb::Heal(HealVerb::Start) => "The store is looked through now.\n".to_owned(),
+        AdminVerb::Scrub(ScrubVerb::Start) => "Every file of every drive is verified now.\n".to_owned(),
+        _ => String::new(),
+    };
+    text.push_str(&match verb {
+        AdminVerb::Scrub(_) => super::healing::scrubs(&report, SystemTime::now()),
+        _ => super::healing::report(&report),
+    });
+    Ok(text)
+}
+
 /// The answer of the server, or what to tell the operator.
-fn ask(target: &AdminTarget, trust: &Trust, verb: AdminVerb) -> Result<Status, String> {
+fn ask<T: DeserializeOwned>(target: &AdminTarget, trust: &Trust, method: Method, path: &str) -> Result<T, String> {
     let secret = SecretKey::new(target.secret_key.expose().as_bytes());
     let signer = Signer::new(&target.access_key, secret, "");
     let call = Call {
         host: &target.host,
         trust,
         signer: Some(&signer),
-        method: Method::GET,
-        target: match verb {
-            AdminVerb::Info | AdminVerb::Drive(DriveVerb::List) => "/v1/admin/info",
-        },
+        method,
+        target: path,
         user_agent: concat!("drystone-admin/", env!("CARGO_PKG_VERSION")),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -106,12 +134,12 @@ fn shown(target: &AdminTarget, status: &Status, verb: AdminVerb, json: bool) -> 
     match (verb, json) {
         (AdminVerb::Info, true) => line(serde_json::to_string(status)),
         (AdminVerb::Info, false) => info(&target.host.url(), status),
-        (AdminVerb::Drive(DriveVerb::List), true) => status
+        (AdminVerb::Drive(_) | AdminVerb::Heal(_) | AdminVerb::Scrub(_), true) => status
             .drives
             .iter()
             .map(|drive| line(serde_json::to_string(drive)))
             .collect(),
-        (AdminVerb::Drive(DriveVerb::List), false) => drives(&status.drives),
+        (AdminVerb::Drive(_) | AdminVerb::Heal(_) | AdminVerb::Scrub(_), false) => drives(&status.drives),
     }
 }
 
@@ -188,7 +216,8 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} PiB")
 }
 
-fn duration(seconds: u64) -> String {
+/// A number of seconds for a person.
+pub fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -165,6 +165,30 @@ pub enum AdminVerb {
     /// The drives
     #[command(subcommand)]
     Drive(DriveVerb),
+    /// Healing: what is missing, what is made anew
+    #[command(subcommand)]
+    Heal(HealVerb),
+    /// Verifying all that is stored
+    #[command(subcommand)]
+    Scrub(ScrubVerb),
+}
+
+/// What to ask about healing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum HealVerb {
+    /// How it stands
+    Status,
+    /// Look through the store and heal now, not when it is time
+    Start,
+}
+
+/// What to ask about verifying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ScrubVerb {
+    /// How far each drive is
+    Status,
+    /// Verify every file of every drive now
+    Start,
 }
 
 /// What to ask about drives.

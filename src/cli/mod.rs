@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod args;
 mod call;
+mod healing;
 pub mod inspect;
 pub mod mc;
 pub mod ready;

@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use storage_engine::backend::Backend;
+use storage_engine::embedded::heal::HealStatus;
 use storage_engine::embedded::{Embedded, OpenError, OpenOptions};
 
 use super::exit::EngineError;
 use super::machine;
+use crate::admin::heal::Healing;
 use crate::config::Config;
 
 /// An open engine, and how to close it so that the next start needs no recovery.
 pub struct Engine {
     pub backend: Arc<dyn Backend>,
+    /// `None` for a backend that has nothing to heal.
+    pub healing: Option<Arc<dyn Healing>>,
     pub close: CloseEngine,
 }
 
@@ -37,6 +41,7 @@ pub fn embedded() -> OpenEngine {
             let store = Embedded::open(options).await.map_err(explain)?;
             let closing = Arc::clone(&store);
             Ok(Engine {
+                healing: Some(Arc::new(OfStore(Arc::clone(&store)))),
                 backend: store,
                 close: Box::new(move || {
                     Box::pin(async move {
@@ -47,6 +52,23 @@ pub fn embedded() -> OpenEngine {
             })
         })
     })
+}
+
+/// The healing of a store on local drives.
+struct OfStore(Arc<Embedded>);
+
+impl Healing for OfStore {
+    fn status(&self) -> HealStatus {
+        self.0.heal_status()
+    }
+
+    fn heal_now(&self) {
+        self.0.heal_now();
+    }
+
+    fn scrub_now(&self) {
+        self.0.scrub_now();
+    }
 }
 
 /// The engine's reason, with what the operator can do about it.

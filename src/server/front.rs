@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
-use storage_engine::backend::Backend;
 use storage_engine::store::Store;
 
-use crate::admin::{AdminConfig, AdminService};
+use crate::admin::AdminService;
 use crate::auth::{Authenticator, RootCredentials, SecretKey};
 use crate::config::Config;
 use crate::config::credentials::Root;
@@ -23,8 +22,7 @@ pub(super) fn authenticator(config: &Config, root: &Root) -> Result<Arc<Authenti
 }
 
 /// Authentication first, then the admin API.
-pub(super) fn admin(authenticator: Arc<Authenticator>, backend: Arc<dyn Backend>, config: AdminConfig) -> Arc<Front> {
-    let service = AdminService::new(backend, config);
+pub(super) fn admin(authenticator: Arc<Authenticator>, service: AdminService) -> Arc<Front> {
     Arc::new(move |request: Request<RequestBody>| -> Answering {
         let (authenticator, service) = (Arc::clone(&authenticator), service.clone());
         Box::pin(async move {

@@ -28,7 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use self::banner::Banner;
 pub use self::engine::{CloseEngine, Engine, OpenEngine, embedded};
 pub use self::exit::{EngineError, ServerError};
-use crate::admin::AdminConfig;
+use crate::admin::{AdminConfig, AdminService};
 use crate::config::credentials::{Root, keep};
 use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
 use crate::http::connection::{Activity, Patience};
@@ -227,7 +227,8 @@ impl Server {
             started: Instant::now(),
             host_id: self.edge.host_id().to_owned(),
         };
-        let admin = front::admin(Arc::clone(&authenticator), Arc::clone(&backend), told);
+        let service = AdminService::new(Arc::clone(&backend), engine.healing, told);
+        let admin = front::admin(Arc::clone(&authenticator), service);
         let s3 = front::s3(config, authenticator, store, self.edge.host_id());
         self.edge.open(Service { backend, s3, admin });
         self.announce(config);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use compat_tests::clients::Client;
@@ -66,6 +67,9 @@ fn with_mc(stage: &mut Stage) -> Result<()> {
     }
     let printed = good(&mut mc(stage, &["admin", "info", "stone"]))?.text();
     ensure!(printed.contains("Drives: 4/4 OK"), "{printed}");
+    good(&mut mc(stage, &["admin", "heal", "stone"]))?;
+    let healing = good(&mut mc(stage, &["--json", "admin", "heal", "stone"]))?.text();
+    ensure!(healing.contains("\"sets\""), "{healing}");
     good(&mut mc(stage, &["ping", "--distributed", "--count", "1", "stone"]))?;
     // What is not built fails at once, in words, instead of being asked again for minutes.
     refused("not implemented", &mut mc(stage, &["admin", "user", "list", "stone"]))?;
@@ -93,6 +97,23 @@ fn drystone(stage: &Stage, arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// Waits until the store says that a census found nothing missing.
+fn until_whole(stage: &Stage) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        let said = good(&mut drystone(stage, &["admin", "heal", "status", "--json"])?)?.text();
+        let report: Value = serde_json::from_str(&said).with_context(|| format!("not JSON: {said}"))?;
+        if report.get("state") == Some(&"whole".into()) {
+            return Ok(());
+        }
+        ensure!(
+            start.elapsed() < Duration::from_secs(60),
+            "not whole after a minute: {said}"
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
 fn with_our_own(stage: &mut Stage) -> Result<()> {
     let server = stage.start()?;
     let text = good(&mut drystone(stage, &["admin", "info", "--json"])?)?.text();
@@ -107,6 +128,9 @@ fn with_our_own(stage: &mut Stage) -> Result<()> {
             == 4,
         "{listed}"
     );
+    good(&mut drystone(stage, &["admin", "heal", "start"])?)?;
+    good(&mut drystone(stage, &["admin", "scrub", "start"])?)?;
+    until_whole(stage)?;
     refused(
         "SignatureDoesNotMatch",
         drystone(stage, &["admin", "info"])?.env("MINIO_ROOT_PASSWORD", "not-the-password"),

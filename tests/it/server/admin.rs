@@ -66,7 +66,14 @@ async fn told(address: SocketAddr, request: &str) -> (u16, Value) {
 
 /// Every route there is, built or not, and some that no table knows.
 fn routes() -> Vec<(Method, String)> {
-    let built = ["/minio/admin/v3/info", "/minio/admin/v3/storageinfo", "/v1/admin/info"];
+    let built = [
+        "/minio/admin/v3/info",
+        "/minio/admin/v3/storageinfo",
+        "/minio/admin/v3/background-heal/status",
+        "/v1/admin/info",
+        "/v1/admin/heal",
+        "/v1/admin/scrub",
+    ];
     let unbuilt = UNBUILT.iter().map(|(name, _)| format!("/minio/admin/v3/{name}"));
     let unknown = [
         "/minio/admin/v3/",
@@ -95,7 +102,9 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
                 Caller::WrongSecret => (403, "SignatureDoesNotMatch"),
                 Caller::Unknown => (403, "InvalidAccessKeyId"),
                 Caller::Root if is_built(&method, &path) => (200, ""),
-                Caller::Root if is_built(&Method::GET, &path) => (405, "MethodNotAllowed"),
+                Caller::Root if is_built(&Method::GET, &path) || is_built(&Method::POST, &path) => {
+                    (405, "MethodNotAllowed")
+                }
                 Caller::Root => (501, "NotImplemented"),
             };
             assert_eq!((status, code), expected, "{caller:?} {method} {path}: {document}");
@@ -106,7 +115,7 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
             }
         }
     }
-    assert_eq!(served, 3);
+    assert_eq!(served, 7);
     server.stop().await.unwrap();
 }
 
@@ -135,6 +144,31 @@ async fn a_signature_holds_for_one_request_and_its_body_and_never_as_a_link() {
     // S3 takes no signature without a region, whoever made it.
     let s3 = exchange(address, &ask(Caller::Root, "GET", "/wall", "")).await;
     assert!(s3.contains("AuthorizationHeaderMalformed"), "{s3}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn healing_is_asked_for_by_post_and_told_by_get() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let shards = async |method: &str, path: &str| {
+        let (status, report) = told(address, &ask(Caller::Root, method, path, "")).await;
+        assert_eq!(status, 200, "{report}");
+        report["shards_healed"].as_u64().unwrap()
+    };
+    assert_eq!(shards("GET", "/v1/admin/heal").await, 0);
+    assert_eq!(shards("POST", "/v1/admin/heal").await, 1);
+    assert_eq!(shards("POST", "/v1/admin/scrub").await, 101);
+    assert_eq!(shards("GET", "/v1/admin/heal").await, 101);
+    let (_, minio) = told(
+        address,
+        &ask(Caller::Root, "POST", "/minio/admin/v3/background-heal/status", ""),
+    )
+    .await;
+    assert!(
+        minio["sets"][0]["disks"].is_array() && minio["sc_parity"]["STANDARD"].is_number(),
+        "{minio}"
+    );
     server.stop().await.unwrap();
 }
 

@@ -24,6 +24,7 @@ pub(super) fn opens(backend: Arc<HealthOnly>, after: Duration) -> (OpenEngine, A
                 })
             });
             Ok(Engine {
+                healing: None,
                 backend: backend as Arc<dyn Backend>,
                 close,
             })

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use drystone::admin::heal::Healing;
 use drystone::auth::SecretKey;
 use drystone::auth::sign::Signer;
 use drystone::server::{Conditions, Engine, OpenEngine, Server};
 use http::Request;
+use storage_engine::embedded::heal::HealStatus;
 use storage_engine::memory::MemoryBackend;
 use time::OffsetDateTime;
 use tokio::net::TcpStream;
@@ -20,6 +23,25 @@ use super::tls;
 pub(super) const USER: &str = "rock";
 pub(super) const PASSWORD: &str = "granite-wall";
 
+/// Healing that counts how often it was asked for, and tells the count as shards.
+#[derive(Default)]
+struct Asked(AtomicU64);
+
+impl Healing for Asked {
+    fn status(&self) -> HealStatus {
+        HealStatus {
+            shards_healed: self.0.load(Ordering::Relaxed),
+            ..HealStatus::default()
+        }
+    }
+    fn heal_now(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    fn scrub_now(&self) {
+        self.0.fetch_add(100, Ordering::Relaxed);
+    }
+}
+
 fn in_memory() -> Conditions {
     let open_engine: OpenEngine = Box::new(|_| {
         Box::pin(async {
@@ -28,6 +50,7 @@ fn in_memory() -> Conditions {
             });
             Ok(Engine {
                 backend: Arc::new(MemoryBackend::default()),
+                healing: Some(Arc::new(Asked::default())),
                 close,
             })
         })
