@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use drystone::admin::{UNBUILT, is_built};
 use drystone::auth::sign::{Signer, body_hash};
 use drystone::auth::{PayloadMode, SecretKey};
+use drystone::server::Server;
 use http::{Method, Request};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::stack::{PASSWORD, USER, exchange, presigned, start};
-use super::support::status;
+use super::stack::{PASSWORD, USER, exchange, in_memory, presigned, start};
+use super::support::{config, status};
 
 /// Everyone who can ask, and what a route says to them.
 const CALLERS: [Caller; 4] = [Caller::Anonymous, Caller::WrongSecret, Caller::Unknown, Caller::Root];
@@ -195,5 +196,46 @@ async fn the_documents_have_the_forms_that_clients_read() {
     assert_eq!(status["state"], "read-write");
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert!(status["drives"].is_array() && status["store"] == "memory", "{status}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_asks_by_tls_and_checks_the_certificate_it_was_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, other) = (folder.path().join("public.crt"), folder.path().join("other.crt"));
+    std::fs::write(folder.path().join("private.key"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    let another = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(&other, another.cert.pem()).unwrap();
+    let mut config = config(&[("MINIO_ROOT_USER", USER), ("MINIO_ROOT_PASSWORD", PASSWORD)]);
+    config.certs_dirs = vec![folder.path().to_owned()];
+    let server = Server::start(config, in_memory()).await.unwrap();
+    let endpoint = format!("https://localhost:{}", server.addresses()[0].port());
+    let run = async |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_drystone"));
+        command
+            .args(["admin", "info", "--json", "--endpoint", &endpoint])
+            .args(arguments)
+            .env_clear()
+            .env("MINIO_ROOT_USER", USER)
+            .env("MINIO_ROOT_PASSWORD", PASSWORD);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    // Of this machine any certificate is taken, unless one is named.
+    for good in [&[][..], &["--insecure"], &["--cacert", certificate.to_str().unwrap()]] {
+        let (code, said) = run(good).await;
+        assert!(
+            code == Some(0) && said.contains("read-write"),
+            "{good:?}: {code:?} {said}"
+        );
+    }
+    let (code, said) = run(&["--cacert", other.to_str().unwrap()]).await;
+    assert!(code == Some(1) && said.contains("certificate"), "{code:?} {said}");
+    let (code, said) = run(&["--cacert", "/no/such/file"]).await;
+    assert!(code == Some(1) && said.contains("/no/such/file"), "{code:?} {said}");
     server.stop().await.unwrap();
 }

@@ -42,7 +42,7 @@ impl Healing for Asked {
     }
 }
 
-fn in_memory() -> Conditions {
+pub(super) fn in_memory() -> Conditions {
     let open_engine: OpenEngine = Box::new(|_| {
         Box::pin(async {
             let close = Box::new(|| -> futures::future::BoxFuture<'static, Result<(), String>> {
