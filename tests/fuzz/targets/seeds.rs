@@ -110,7 +110,7 @@ pub(super) fn shard_headers() -> Vec<Vec<u8>> {
     let of_fixture = fixture_frames()
         .into_iter()
         .filter(|frame| frame[5] == 1)
-        .map(|frame| moded(1, &frame));
+        .flat_map(|frame| [moded(0, &frame), moded(1, &frame)]);
     with_found("shard_header", made.into_iter().chain(of_fixture))
 }
 
@@ -184,30 +184,49 @@ pub(super) fn checkpoints() -> Vec<Vec<u8>> {
         seq: 7,
         epoch: 2,
     };
-    let mut encoder = Encoder::default();
-    for (key, row) in [b"b/bucket", b"c/bucket", b"u/bucket"].iter().zip(made_rows()) {
-        encoder.row(*key, &row);
-    }
-    for number in 1..4 {
-        encoder.segment(&TableEntry {
-            segment: segment(number),
-            live: 10,
-            body_bytes: 30,
-        });
-    }
-    encoder.end(position);
-    let mut empty = Encoder::default();
-    empty.end(position);
-    with_found("checkpoint", [moded(7, &encoder.take()), moded(1, &empty.take())])
+    // Keys and segments in the order in which they are written; what is out of order must be refused.
+    let made = |keys: &[&str], segments: &[u8]| {
+        let mut encoder = Encoder::default();
+        for (key, row) in keys.iter().zip(made_rows()) {
+            encoder.row(key.as_bytes(), &row);
+        }
+        for number in segments {
+            encoder.segment(&TableEntry {
+                segment: segment(*number),
+                live: 10,
+                body_bytes: 30,
+            });
+        }
+        encoder.end(position);
+        encoder.take().to_vec()
+    };
+    let (mut late, good) = (
+        made(&["a"], &[1]),
+        made(&["b/bucket", "c/bucket", "u/bucket"], &[1, 2, 3]),
+    );
+    late.extend_from_slice(&good[16..]);
+    let bodies = [
+        made(&["a", "a"], &[]),
+        made(&["b", "a"], &[]),
+        made(&[], &[1, 1]),
+        made(&[], &[2, 1]),
+        made(&[], &[]),
+        late,
+        good,
+    ];
+    with_found("checkpoint", bodies.iter().map(|body| moded(7, body)))
 }
 
 pub(super) fn root_slots() -> Vec<Vec<u8>> {
     let slots = ["data1/.drystone/root.0", "data3/.drystone/root.1"].map(|slot| {
         let file = std::fs::read(root().join("storage-engine/tests/fixtures/v1").join(slot)).unwrap();
         let len = 24 + book::number(&file, 12, 4).unwrap() as usize;
-        moded(1, &file[..len])
+        file[..len].to_vec()
     });
-    with_found("root_slot", slots)
+    with_found(
+        "root_slot",
+        slots.iter().flat_map(|slot| [moded(0, slot), moded(1, slot)]),
+    )
 }
 
 pub(super) fn chunked() -> Vec<Vec<u8>> {
@@ -216,6 +235,8 @@ pub(super) fn chunked() -> Vec<Vec<u8>> {
         (0, 5, "5\r\nstone\r\n0\r\n\r\n".to_owned()),
         (1, 5, format!("5\r\nstone\r\n0\r\n{trailer}")),
         (1, 0, format!("0\r\n{trailer}")),
+        (0, 5, "0000000000000005\r\nstone\r\n0000000000000000\r\n\r\n".to_owned()),
+        (0, 5, "00000000000000005\r\nstone\r\n0\r\n\r\n".to_owned()),
         (
             1,
             16,
@@ -265,6 +286,7 @@ pub(super) fn xml() -> Vec<Vec<u8>> {
     let texts = [
         (0, "<Delete><Object><Key>a</Key></Object><Object><Key>d&amp;e</Key></Object></Delete>".to_owned()),
         (0, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>\n  <Object><Key><![CDATA[b/c]]></Key><VersionId>null</VersionId></Object></Delete>".to_owned()),
+        (0, "<Delete><Object><Key> f </Key></Object><Object><Key>a</Key><ETag>\"none\"</ETag></Object></Delete>".to_owned()),
         (0, "<Delete><Object><Key> f </Key><ETag>\"x\"</ETag></Object><!-- <Object><Key>a</Key></Object> --></Delete>".to_owned()),
         (1, format!("<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>\"{etag}\"</ETag></Part></CompleteMultipartUpload>")),
         (1, format!("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Part><ETag>&quot;{etag}&quot;</ETag><PartNumber>1</PartNumber><ChecksumCRC32>AAAAAA==</ChecksumCRC32></Part></CompleteMultipartUpload>")),
@@ -294,17 +316,25 @@ pub(super) fn ranges() -> Vec<Vec<u8>> {
 }
 
 pub(super) fn dates() -> Vec<Vec<u8>> {
-    plain(
-        "http_date",
-        &[
-            "@\0\u{1}\u{2}\u{3}\0",
-            "@\0\u{71}\u{54}e\0",
-            "Tue, 14 Nov 2023 22:13:20 GMT",
-            "Tuesday, 14-Nov-23 22:13:20 GMT",
-            "Tue Nov 14 22:13:20 2023",
-            "14 Nov 2023 22:13:20 +0100",
-        ],
-    )
+    const WRITTEN: u64 = 1_700_000_000;
+    let seconds = [
+        0,
+        68_169_600,
+        951_782_400,
+        WRITTEN - 1,
+        WRITTEN,
+        WRITTEN + 1,
+        253_402_300_799,
+    ];
+    let numbers = seconds.map(|second: u64| [b"@", &second.to_le_bytes()[..5]].concat());
+    let texts = [
+        "Tue, 14 Nov 2023 22:13:20 GMT",
+        "Tuesday, 14-Nov-23 22:13:20 GMT",
+        "Tue Nov 14 22:13:20 2023",
+        "14 Nov 2023 22:13:20 +0100",
+    ];
+    let texts = texts.map(|text| text.as_bytes().to_vec());
+    with_found("http_date", numbers.into_iter().chain(texts))
 }
 
 pub(super) fn tokens() -> Vec<Vec<u8>> {
