@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::steps::File;
 use crate::backend::{Backend, ServiceState};
-use crate::embedded::drive::{DriveOptions, Fault, FaultPlan, Operation};
+use crate::embedded::drive::{DriveOptions, Fault, FaultPlan, FaultRule, Operation};
 use crate::embedded::{ByHand, Embedded, OpenOptions};
 use crate::planted::{self, Bug};
 use crate::store::clock::{Clock, Timestamp};
@@ -110,6 +110,16 @@ impl Ground {
                     .arm_always(Operation::Write, &format!("/data{drive}/.drystone/log"), Fault::Pretend);
             }
         }
+    }
+
+    /// One more fault, until the next start.
+    pub(super) fn meet(&self, rule: FaultRule) -> usize {
+        self.plan.arm(rule)
+    }
+
+    /// How often it has met an operation.
+    pub(super) fn fired(&self, rule: usize) -> u64 {
+        self.plan.fired(rule)
     }
 
     async fn open(&mut self) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod ground;
 mod play;
 mod reference;
 mod steps;
+mod sweep;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Output};
