@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::steps::File;
 use crate::backend::{Backend, ServiceState};
 use crate::embedded::drive::{DriveOptions, Fault, FaultPlan, FaultRule, Operation};
+use crate::embedded::heal::{Census, CensusDepth};
 use crate::embedded::{ByHand, Embedded, OpenOptions};
 use crate::planted::{self, Bug};
 use crate::store::clock::{Clock, Timestamp};
@@ -22,6 +23,8 @@ const DRIVES: usize = 4;
 const PARITY: usize = 2;
 /// Two seconds of them.
 const EXCUSES: u32 = 100;
+/// A minute of them.
+const HEAL_LOOKS: u32 = 300;
 const DAY: u64 = 24 * 60 * 60 * 1000;
 const OPERATIONS: [Operation; 9] = [
     Operation::Create,
@@ -287,6 +290,27 @@ impl Ground {
         let Some(up) = &mut self.up else { return Ok(()) };
         let done = up.housekeeping.compact(&up.drives).await;
         done.or_else(|error| if self.away.is_some() { Ok(()) } else { Err(error) })
+    }
+
+    /// Heals until a census that reads every frame is clean; from then on every drive may be harmed anew.
+    pub(super) async fn heal(&mut self) -> Result<(), String> {
+        let Some(up) = self.up.as_ref().filter(|_| self.away.is_none()) else {
+            return Ok(());
+        };
+        up.drives.scrub_now();
+        let mut census = Err("no census".to_owned());
+        for _ in 0..HEAL_LOOKS {
+            census = up.drives.census(CensusDepth::Frames).await;
+            if census.as_ref().is_ok_and(Census::is_clean) {
+                self.harmed.clear();
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Err(format!(
+            "not whole after a minute: {census:?}, {:?}",
+            up.drives.heal_status()
+        ))
     }
 
     pub(super) fn jump(&self, back: bool) {

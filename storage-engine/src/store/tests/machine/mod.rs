@@ -64,7 +64,8 @@ fn play_all(sequences: u32, seed: u32, shrinks: u32) -> Result<u32, String> {
 fn the_store_on_drives_does_what_the_model_does_whatever_happens_to_them() {
     let sequences = environment("DRYSTONE_MODEL_SEQUENCES").unwrap_or(40);
     let seed = environment("DRYSTONE_MODEL_SEED").unwrap_or(1);
-    let workers = 2;
+    // More than there are processors: healing waits much.
+    let workers = 4;
     let runs: Vec<Result<u32, String>> = std::thread::scope(|scope| {
         let run = |worker| scope.spawn(move || play_all(sequences.div_ceil(workers), seed * 1000 + worker, 300));
         let runs: Vec<_> = (0..workers).map(run).collect();

@@ -150,6 +150,7 @@ impl Play {
             }
             Step::Checkpoint => self.ground.checkpoint().await,
             Step::Compact => self.ground.compact().await,
+            Step::Heal => self.ground.heal().await,
             Step::ClockJump { back } => {
                 self.ground.jump(*back);
                 Ok(())

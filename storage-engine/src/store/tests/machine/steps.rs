@@ -107,6 +107,8 @@ pub(super) enum Step {
     },
     Checkpoint,
     Compact,
+    /// Everything is verified and made whole again; drives that were harmed are well afterwards.
+    Heal,
     ClockJump {
         back: bool,
     },
@@ -209,15 +211,17 @@ fn events() -> impl Strategy<Value = Step> {
             bit,
         });
     prop_oneof![
-        2 => Just(Step::CleanRestart),
-        3 => prop::option::of((key(), body())).prop_map(|under_way| Step::DirtyReboot { under_way }),
-        2 => drive().prop_map(Step::FailDrive),
-        2 => Just(Step::ReturnDrive),
-        1 => drive().prop_map(Step::WipeDrive),
-        4 => flip,
-        3 => Just(Step::Checkpoint),
-        3 => Just(Step::Compact),
-        1 => any::<bool>().prop_map(|back| Step::ClockJump { back }),
+        4 => Just(Step::CleanRestart),
+        6 => prop::option::of((key(), body())).prop_map(|under_way| Step::DirtyReboot { under_way }),
+        4 => drive().prop_map(Step::FailDrive),
+        4 => Just(Step::ReturnDrive),
+        2 => drive().prop_map(Step::WipeDrive),
+        8 => flip,
+        6 => Just(Step::Checkpoint),
+        6 => Just(Step::Compact),
+        2 => any::<bool>().prop_map(|back| Step::ClockJump { back }),
+        // It takes a second: healing lets a start settle first.
+        1 => Just(Step::Heal),
     ]
 }
 
