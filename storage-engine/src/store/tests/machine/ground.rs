@@ -64,6 +64,9 @@ pub(super) struct Ground {
     /// How often large bodies may still be refused because a drive failed just now.
     excuses: u32,
     harmed: BTreeSet<usize>,
+    /// Drives with a rotten root slot: with both rotten and another drive away, half of the drives are none, and the store
+    /// is read-only as it must be.
+    rotten_roots: BTreeSet<usize>,
     pub(super) bucket: BucketName,
 }
 
@@ -80,6 +83,7 @@ impl Ground {
             away: None,
             excuses: 0,
             harmed: BTreeSet::new(),
+            rotten_roots: BTreeSet::new(),
             bucket: BucketName::parse("bucket").unwrap(),
         };
         ground.open().await?;
@@ -247,7 +251,8 @@ impl Ground {
         file: File,
         (which, at, bit): (u16, u32, u8),
     ) -> Result<(), String> {
-        if !self.bears(drive) {
+        let second_slot = matches!(file, File::Root) && self.rotten_roots.contains(&drive);
+        if !self.bears(drive) || second_slot {
             return Ok(());
         }
         let root = self.drive(drive).join(".drystone");
@@ -269,6 +274,9 @@ impl Ground {
         let at = at as usize % bytes.len().max(1);
         if let Some(byte) = bytes.get_mut(at) {
             self.harmed.insert(drive);
+            if let File::Root = file {
+                self.rotten_roots.insert(drive);
+            }
             let flipped = [*byte ^ (1 << bit)];
             let file = std::fs::File::options()
                 .write(true)
