@@ -275,56 +275,89 @@ async fn bytes_flipped_in_the_log_are_mended_once_it_is_sealed() {
     }
 }
 
+/// Healing stops at this operation, then the power goes.
+async fn dies_at(operation: Operation, after: u64) {
+    let scene = Scene::new(4);
+    let store = open(&scene).await;
+    fill(&store, 1).await;
+    kill(store).await;
+    wipe(&scene, 3);
+    let plan = Arc::new(FaultPlan::with_power_cuts());
+    let directories = operation == Operation::SyncDirectory || operation == Operation::Rename;
+    let path_part = if directories { "data3/.drystone/extent" } else { ".new" };
+    let rule = plan.arm(FaultRule {
+        operation,
+        path_part: path_part.into(),
+        after,
+        times: u64::MAX,
+        fault: Fault::Hang,
+    });
+    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
+    for _ in 0..200 {
+        if plan.fired(rule) > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(plan.fired(rule) > 0, "{operation:?} {after}");
+    check(&store, 1).await;
+    kill(store).await;
+    plan.disarm();
+    plan.release();
+    scene.wait_for_locks().await;
+    plan.power_cut(scene.root.path()).unwrap();
+    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
+    check(&store, 1).await;
+    until_whole(&store).await;
+    assert!(unfinished(&scene).is_empty(), "{operation:?}: {:?}", unfinished(&scene));
+    kill(store).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn healing_that_dies_at_any_step_is_gone_on_with_and_nothing_is_lost() {
     let steps: &[u64] = match std::env::var_os("DRYSTONE_LONG_TESTS") {
         Some(_) => &[0, 1, 2, 5, 9, 14],
         None => &[1],
     };
-    for operation in [
+    let operations = [
         Operation::Create,
         Operation::Write,
         Operation::SyncFile,
         Operation::Rename,
         Operation::SyncDirectory,
-    ] {
-        for after in steps {
-            let scene = Scene::new(4);
-            let store = open(&scene).await;
-            fill(&store, 1).await;
-            kill(store).await;
-            wipe(&scene, 3);
-            let plan = Arc::new(FaultPlan::with_power_cuts());
-            let directories = operation == Operation::SyncDirectory || operation == Operation::Rename;
-            let path_part = if directories { "data3/.drystone/extent" } else { ".new" };
-            let rule = plan.arm(FaultRule {
-                operation,
-                path_part: path_part.into(),
-                after: *after,
-                times: u64::MAX,
-                fault: Fault::Hang,
-            });
-            let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
-            for _ in 0..200 {
-                if plan.fired(rule) > 0 {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            assert!(plan.fired(rule) > 0, "{operation:?} {after}");
-            check(&store, 1).await;
-            kill(store).await;
-            plan.disarm();
-            plan.release();
-            scene.wait_for_locks().await;
-            plan.power_cut(scene.root.path()).unwrap();
-            let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
-            check(&store, 1).await;
-            until_whole(&store).await;
-            assert!(unfinished(&scene).is_empty(), "{operation:?}: {:?}", unfinished(&scene));
-            kill(store).await;
-        }
+    ];
+    for after in steps {
+        futures::future::join_all(operations.map(|operation| dies_at(operation, *after))).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healing_that_does_not_sync_is_caught_by_a_power_cut_and_costs_no_byte() {
+    let scene = Scene::new(4);
+    let store = open(&scene).await;
+    fill(&store, 1).await;
+    kill(store).await;
+    wipe(&scene, 3);
+    let plan = Arc::new(FaultPlan::with_power_cuts());
+    let lie = plan.arm_always(Operation::SyncFile, ".new", Fault::Pretend);
+    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
+    until_whole(&store).await;
+    assert!(plan.fired(lie) >= 5);
+    kill(store).await;
+    plan.disarm();
+    scene.wait_for_locks().await;
+    assert!(plan.power_cut(&scene.drive(3)).unwrap() >= 5);
+    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
+    check(&store, 1).await;
+    assert!(store.census(CensusDepth::Frames).await.unwrap().bad_shards >= 5);
+    store.heal_now();
+    for _ in 0..100 {
+        if store.census(CensusDepth::Files).await.unwrap().is_clean() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    until_whole(&store).await;
 }
 
 fn unfinished(scene: &Scene) -> Vec<PathBuf> {
@@ -362,6 +395,7 @@ async fn a_new_shard_file_that_reads_back_wrong_never_takes_its_place() {
     }
     let status = store.heal_status();
     assert_eq!(plan.fired(lie), 1);
+    assert_eq!(status.state, HealState::Waiting, "it is not whole");
     assert!(status.reasons.iter().any(|r| r.contains("give back")), "{status:?}");
     assert!(std::fs::read(&file).unwrap() == damaged, "what stood there was touched");
     store.heal_now();

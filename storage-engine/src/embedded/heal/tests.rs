@@ -6,6 +6,8 @@ use futures::{StreamExt, stream};
 
 use super::*;
 use crate::backend::{Backend, Batch, BlobClass, BodySource, Key, NewBody, Op, Put};
+use crate::embedded::housekeeping::Housekeeper;
+use crate::embedded::segment::SegmentKind;
 use crate::embedded::table::SegmentTable;
 use crate::embedded::table::tests::segment;
 use crate::embedded::{Embedded, OpenOptions};
@@ -198,4 +200,74 @@ async fn a_pass_over_the_drives_is_kept_on_them_and_finds_what_nobody_reads() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("{:?} was {before:?}", passed(&store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healing_beside_checkpoints_deletion_and_compaction_loses_nothing_and_mends_packs() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    for n in 0..30 {
+        put(&store, &format!("key/{n}"), if n % 5 == 0 { 600_000 } else { 4000 }).await;
+    }
+    store.close().await;
+    drop(store);
+    let wiped = dir.path().join("d2");
+    std::fs::remove_dir_all(&wiped).unwrap();
+    std::fs::create_dir(&wiped).unwrap();
+    let store = open(&dir).await;
+    let running = store.running().unwrap();
+    let (shared, committer) = (&running.shared, running.committer.as_ref().unwrap());
+    let mut keeper = Housekeeper::new(shared).unwrap();
+    for n in 0..24 {
+        let ops = vec![Op::Delete(Key::new(format!("key/{n}")))];
+        store.commit(Batch { require: vec![], ops }).await.unwrap();
+        if n % 6 == 5 {
+            keeper.make_checkpoint(shared, committer).await.unwrap();
+            keeper.free_dead(shared, committer).await.unwrap();
+            keeper.compact(shared, committer, true).await.unwrap();
+            store.heal_now();
+        }
+    }
+    let packs = || -> Vec<Segment> {
+        let live = shared.table.live_ids().into_iter();
+        let all = live.filter_map(|id| shared.table.segment(id));
+        all.filter(|segment| segment.kind == SegmentKind::Pack).collect()
+    };
+    let mut patience = 100;
+    while packs().is_empty() && patience > 0 {
+        patience -= 1;
+        keeper.compact(shared, committer, true).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    until_whole(&store).await;
+    let pack = packs().pop().expect("small bodies were moved into a pack");
+    let drive = shared.drives.get(&pack.drives[0]).unwrap();
+    let file = drive.open_shard(pack.kind, pack.id, 0).unwrap().unwrap();
+    let was = std::fs::read(file.path()).unwrap();
+    std::fs::write(file.path(), &was[..was.len() / 2]).unwrap();
+    assert_eq!(store.census(CensusDepth::Frames).await.unwrap().bad_shards, 1);
+    store.heal_now();
+    for _ in 0..200 {
+        if std::fs::read(file.path()).unwrap().get(4096..) == was.get(4096..) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(std::fs::read(file.path()).unwrap()[4096..] == was[4096..]);
+    let census = store.census(CensusDepth::Frames).await.unwrap();
+    assert!(census.whole == census.segments && census.bad_shards == 0, "{census:?}");
+    for n in 24..30 {
+        let row = store
+            .get(&Key::new(format!("key/{n}")))
+            .await
+            .unwrap()
+            .expect("it lives");
+        let body = row.body.unwrap();
+        let chunks = store.get_blob(&body, 0..body.len).await.unwrap();
+        let bytes: usize = chunks
+            .map(|chunk| chunk.unwrap().len())
+            .fold(0, |sum, len| async move { sum + len })
+            .await;
+        assert_eq!(bytes as u64, body.len);
+    }
 }
