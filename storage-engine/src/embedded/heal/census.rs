@@ -44,9 +44,14 @@ pub(super) async fn count(shared: &Arc<Shared>, depth: CensusDepth, start_epoch:
         census.add(&survey.judge(shared, needed.segment()));
     }
     if let Some(newest) = &survey.checkpoint {
-        census.add(&survey.judge(shared, newest));
+        if depth == CensusDepth::Frames {
+            census.verified_bytes += verify(shared, &survey, newest, pace).await;
+        }
+        census.add(&survey.judge(shared, newest.segment()));
     }
-    let needed = |id: SegmentId| ids.contains(&id) || survey.names(id);
+    // Of the checkpoints only the newest has to be whole.
+    let newest = survey.checkpoint.as_ref().map(|newest| newest.segment().id);
+    let needed = |id: SegmentId| ids.contains(&id) || Some(id) == newest;
     census.bad_shards = shared.service.heal.keep_bad(needed);
     for on in &survey.present {
         census.orphans += orphans(shared, &survey, on, start_epoch).await;

@@ -35,8 +35,8 @@ pub(super) struct Survey {
     pub(super) fleet: Fleet,
     /// The root's log segments; `None` is the open one.
     rooted: BTreeMap<SegmentId, Option<u64>>,
-    /// The newest checkpoint.
-    pub(super) checkpoint: Option<Segment>,
+    /// The newest checkpoint. It is verified like other segments; a bad one is followed by another instead of healed.
+    pub(super) checkpoint: Option<Needed>,
     /// All checkpoints that the root names.
     checkpoints: BTreeSet<SegmentId>,
 }
@@ -61,7 +61,14 @@ impl Survey {
         Self {
             fleet,
             rooted: rooted.collect(),
-            checkpoint: root.checkpoints.last().map(|newest| newest.segment.clone()),
+            checkpoint: root.checkpoints.last().map(|newest| Needed {
+                entry: TableEntry {
+                    segment: newest.segment.clone(),
+                    live: newest.piece.len,
+                    body_bytes: 0,
+                },
+                ends: Ends::After(newest.piece.len),
+            }),
             checkpoints: root.checkpoints.iter().map(|kept| kept.segment.id).collect(),
             present,
         }

@@ -50,10 +50,17 @@ impl Healer {
         let survey = Survey::of(&self.shared);
         for suspect in suspects {
             let id = suspect.segment;
+            let newest = survey
+                .checkpoint
+                .as_ref()
+                .is_some_and(|newest| newest.segment().id == id);
+            match survey.drive(suspect.drive) {
+                Some(on) if newest => self.verify_checkpoint_on(&survey, on).await,
+                Some(on) => self.verify_segment_on(&survey, on, id).await,
+                None => {}
+            }
             if survey.is_checkpoint(id) {
                 self.shared.service.want_checkpoint();
-            } else if let Some(on) = survey.drive(suspect.drive) {
-                self.verify_segment_on(&survey, on, id).await;
             }
             self.shared.service.damage.forget(id, suspect.shard);
         }
@@ -69,6 +76,16 @@ impl Healer {
         for (shard, holders) in (0u8..).zip(survey.held(&self.shared, needed.segment())) {
             if holders.contains(&on.id) {
                 verify_shard(&self.shared, on, &needed, shard, &self.pace).await;
+            }
+        }
+    }
+
+    /// Verifies a drive's part of the newest checkpoint.
+    async fn verify_checkpoint_on(&self, survey: &Survey, on: &PresentDrive) {
+        let Some(newest) = &survey.checkpoint else { return };
+        for (shard, holders) in (0u8..).zip(survey.held(&self.shared, newest.segment())) {
+            if holders.contains(&on.id) {
+                verify_shard(&self.shared, on, newest, shard, &self.pace).await;
             }
         }
     }
@@ -139,6 +156,7 @@ impl Healer {
             if pass.in_doubt {
                 outcome = Verified::Found;
             }
+            self.verify_checkpoint_on(&survey, on).await;
             pass = Pass::ended(now());
             self.shared.service.heal.trust(on.id);
         }
