@@ -300,7 +300,6 @@ async fn rotten_checkpoints_are_made_good_and_beyond_parity_refused() {
     let (refused, healed) = play_all(Place::Checkpoint).await;
     // Stale, the older one is what it was, and serves.
     assert_eq!(refused, rots().count() - 1, "both checkpoints rot here");
-    // A census sees that a checkpoint's file is missing; it does not read its frames.
     assert!(healed >= 2, "only {healed} cases were healed");
 }
 
