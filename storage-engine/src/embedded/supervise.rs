@@ -2,6 +2,7 @@
 //! and closed with a marker that spares the next start a rebuild. It handles no request itself.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::housekeeping::tend;
 use super::id::DriveId;
 use super::index::Marker;
 use super::log::Committer;
-use super::recovery::{OpenError, OpenOptions, Patience, Started, start};
+use super::recovery::{Occasion, OpenError, OpenOptions, Patience, Started, start};
 use super::root::decode_slot;
 use crate::backend::ServiceState;
 
@@ -111,6 +112,8 @@ pub(super) enum Phase {
 pub struct Embedded {
     options: OpenOptions,
     patience: Arc<Patience>,
+    /// A start succeeded: the operator's word about lost drives has been used.
+    ran: AtomicBool,
     phase: RwLock<Arc<Phase>>,
     /// Held while a start or the close is under way.
     turn: Mutex<()>,
@@ -121,7 +124,8 @@ impl Embedded {
     /// operator; drives that are merely missing are not.
     pub async fn open(options: OpenOptions) -> Result<Arc<Self>, OpenError> {
         let patience = Arc::new(Patience::default());
-        let phase = match start(&options, &patience).await.and_then(Running::new) {
+        let first = start(&options, &patience, Occasion::First).await;
+        let phase = match first.and_then(Running::new) {
             Ok(running) => Phase::Running(look_after(running, &options, &patience)),
             Err(error) if error.may_pass() => {
                 tracing::error!(%error, "the store is not ready");
@@ -130,6 +134,7 @@ impl Embedded {
             Err(error) => return Err(error),
         };
         let store = Arc::new(Self {
+            ran: AtomicBool::new(matches!(phase, Phase::Running(_))),
             options,
             patience,
             phase: RwLock::new(Arc::new(phase)),
@@ -225,8 +230,14 @@ impl Embedded {
                 running.end(ServiceState::NotReady("starting anew".into())).await;
             }
         }
-        match start(&self.options, &self.patience).await.and_then(Running::new) {
+        let options = OpenOptions {
+            adopt: self.options.adopt && !self.ran.load(Ordering::Acquire),
+            ..self.options.clone()
+        };
+        let again = start(&options, &self.patience, Occasion::Again).await;
+        match again.and_then(Running::new) {
             Ok(new) => {
+                self.ran.store(true, Ordering::Release);
                 let writes = new.committer.is_some();
                 self.set_phase(Phase::Running(look_after(new, &self.options, &self.patience)));
                 if writes { Outlook::Writes } else { Outlook::Vain }

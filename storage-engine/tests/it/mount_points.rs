@@ -2,8 +2,9 @@
 //! Only the last is adopted; the others stay as empty as they are.
 
 use std::path::Path;
+use std::time::Duration;
 
-use storage_engine::backend::{Backend, DriveState};
+use storage_engine::backend::{Backend, DriveState, ServiceState};
 use storage_engine::embedded::{Embedded, OpenOptions};
 
 use crate::mounts::{Mounted, skip_or_fail};
@@ -168,4 +169,43 @@ async fn a_store_whose_first_drive_is_read_only_keeps_its_index_on_another() {
     if let Err(reason) = first_drive_read_only(&scene).await {
         skip_or_fail("a read-only drive", &reason);
     }
+}
+
+/// The operator unmounts the last drive of a store that waits for the others, to look at a cable.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_store_does_not_format_over_the_empty_places_of_drives_it_has_seen() {
+    let scene = Scene::new(4);
+    let store = scene.open().await;
+    put(&store, "small", &body(1, 3000)).await;
+    kill(store).await;
+    let unmount = |n: usize| {
+        scene.remove(n);
+        std::fs::create_dir(scene.drive(n)).unwrap();
+    };
+    (2..=4).for_each(unmount);
+    let store = scene.open().await;
+    assert!(is_not_ready(&store));
+    unmount(1);
+    let looked = |store: &Embedded| match store.health().state {
+        ServiceState::NotReady(reason) => reason.contains("is the drive mounted?"),
+        ServiceState::ReadOnly(_) | ServiceState::ReadWrite => panic!("another store was made"),
+    };
+    let waiting = async {
+        while !looked(&store) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
+    for n in 1..=4 {
+        assert_eq!(entries(&scene.drive(n)), 0, "drive {n}");
+        std::fs::remove_dir(scene.drive(n)).unwrap();
+        scene.bring_back(n);
+    }
+    let back = async {
+        while is_not_ready(&store) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), back).await.unwrap();
+    expect(&store, "small", &body(1, 3000)).await;
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use minicbor::{Decode, Encode};
 
@@ -12,9 +12,10 @@ use minicbor::{Decode, Encode};
 pub struct MountFacts {
     #[n(0)]
     pub fs_type: String,
-    /// The directory of the file system that is mounted there: `/` for a whole file system, else a bind mount.
+    /// The place of the directory inside its file system: `/` where a whole file system is mounted. The same path has
+    /// another place once nothing is mounted there.
     #[n(1)]
-    pub root_in_fs: String,
+    pub place_in_fs: String,
     /// Device number of the file system; drives that share it share space and fate.
     #[n(2)]
     pub device: u64,
@@ -32,11 +33,11 @@ pub(super) fn facts_of(path: &Path) -> io::Result<MountFacts> {
     let absolute = std::fs::canonicalize(path)?;
     let device = std::fs::metadata(&absolute)?.dev();
     let table = std::fs::read("/proc/self/mountinfo")?;
-    let (fs_type, root_in_fs) =
+    let (fs_type, place_in_fs) =
         mount_of(&table, &absolute).ok_or_else(|| io::Error::other("no mount holds this path"))?;
     Ok(MountFacts {
         fs_type,
-        root_in_fs,
+        place_in_fs,
         device,
     })
 }
@@ -49,7 +50,8 @@ pub(super) fn space_of(path: &Path) -> io::Result<Space> {
     })
 }
 
-/// File-system type and root of the mount that holds `path`: the longest mount point above it, the last of equals.
+/// File-system type of the mount that holds `path`, and the path's place in that file system: the longest mount point
+/// above it, the last of equals.
 fn mount_of(mountinfo: &[u8], path: &Path) -> Option<(String, String)> {
     let mut best: Option<(usize, String, String)> = None;
     for line in mountinfo.split(|b| *b == b'\n') {
@@ -58,12 +60,17 @@ fn mount_of(mountinfo: &[u8], path: &Path) -> Option<(String, String)> {
         };
         let point_path = Path::new(std::ffi::OsStr::from_bytes(&point));
         let depth = point_path.components().count();
-        if path.starts_with(point_path) && best.as_ref().is_none_or(|(so_far, _, _)| depth >= *so_far) {
-            let root = String::from_utf8_lossy(&root).into_owned();
-            best = Some((depth, String::from_utf8_lossy(&fs_type).into_owned(), root));
+        let Ok(below) = path.strip_prefix(point_path) else {
+            continue;
+        };
+        if best.as_ref().is_none_or(|(so_far, _, _)| depth >= *so_far) {
+            let mut place = PathBuf::from(std::ffi::OsStr::from_bytes(&root));
+            place.extend(below);
+            let place = place.to_string_lossy().into_owned();
+            best = Some((depth, String::from_utf8_lossy(&fs_type).into_owned(), place));
         }
     }
-    best.map(|(_, fs_type, root)| (fs_type, root))
+    best.map(|(_, fs_type, place)| (fs_type, place))
 }
 
 /// Root, mount point and file-system type of one line of mountinfo.
@@ -121,18 +128,18 @@ garbage
     #[test]
     fn the_deepest_mount_above_a_path_counts() {
         assert_eq!(mount("/data1"), pair("xfs", "/"));
-        assert_eq!(mount("/data1/deep/er"), pair("xfs", "/"));
-        assert_eq!(mount("/data1/tmp/x"), pair("tmpfs", "/"));
+        assert_eq!(mount("/data1/deep/er"), pair("xfs", "/deep/er"));
+        assert_eq!(mount("/data1/tmp/x"), pair("tmpfs", "/x"));
         assert_eq!(
             mount("/data10"),
-            pair("ext4", "/"),
+            pair("ext4", "/data10"),
             "a common beginning of a name is no mount"
         );
     }
 
     #[test]
     fn escaped_names_are_read() {
-        assert_eq!(mount("/data 2/x"), pair("btrfs", "/"));
+        assert_eq!(mount("/data 2/x"), pair("btrfs", "/x"));
         let bound = fields_of(TABLE.split(|b| *b == b'\n').nth(3).unwrap()).unwrap();
         assert_eq!(bound.0, b"/srv/host\\dir");
     }
@@ -143,9 +150,24 @@ garbage
     }
 
     #[test]
+    fn an_unmounted_mount_point_has_another_place_than_the_drive_on_a_host_with_the_same_kind_of_file_system() {
+        let mounted = b"22 1 254:0 / / rw - ext4 /dev/vda rw\n40 22 8:17 / /data4 rw - ext4 /dev/sdb1 rw\n";
+        let unmounted = b"22 1 254:0 / / rw - ext4 /dev/vda rw\n";
+        for (path, on_drive, on_host) in [("/data4", "/", "/data4"), ("/data4/store", "/store", "/data4/store")] {
+            let path = Path::new(path);
+            assert_eq!(mount_of(mounted, path).unwrap(), pair("ext4", on_drive));
+            assert_eq!(mount_of(unmounted, path).unwrap(), pair("ext4", on_host));
+        }
+    }
+
+    #[test]
     fn a_bind_mount_shows_its_root() {
         let table = b"42 22 254:0 /srv/dir /data3 rw - ext4 /dev/vda rw\n";
         assert_eq!(mount_of(table, Path::new("/data3")).unwrap(), pair("ext4", "/srv/dir"));
+        assert_eq!(
+            mount_of(table, Path::new("/data3/x")).unwrap(),
+            pair("ext4", "/srv/dir/x")
+        );
         assert_eq!(mount_of(table, Path::new("/elsewhere")), None);
     }
 
@@ -154,7 +176,7 @@ garbage
         let dir = tempfile::tempdir().unwrap();
         let facts = facts_of(dir.path()).unwrap();
         assert!(
-            !facts.fs_type.is_empty() && facts.root_in_fs.starts_with('/'),
+            !facts.fs_type.is_empty() && facts.place_in_fs.starts_with('/'),
             "{facts:?}"
         );
         let space = space_of(dir.path()).unwrap();

@@ -226,7 +226,7 @@ async fn fill(rebuild: &Rebuild<'_>, ground: &Ground<'_>, new: &mut [NewShard]) 
                     try_join_all(writes).await?;
                     bytes
                 }
-                Err(RebuildError::Away(_) | RebuildError::Lost(_)) if walk.may_end_here() => return Ok(written),
+                Err(RebuildError::Lost(_)) if walk.may_end_here() => return Ok(written),
                 Err(error) => return Err(error),
             },
             Step::Stripe { offset, data_len } => match sources.stripe(segment, offset, data_len).await {
@@ -234,7 +234,10 @@ async fn fill(rebuild: &Rebuild<'_>, ground: &Ground<'_>, new: &mut [NewShard]) 
                     walk.pass_stripe(data_len)?;
                     write_stripe(ground, new, offset, (data_len, found)).await?
                 }
-                Err(RebuildError::Away(_) | RebuildError::Lost(_)) if walk.may_end_here() => return Ok(written),
+                // What a table counts may be less than what stands: only where every file ends, all has been seen.
+                Err(RebuildError::Lost(_)) if walk.may_end_here() && sources.end_at(offset).await => {
+                    return Ok(written);
+                }
                 Err(error) => return Err(error),
             },
         };
@@ -284,6 +287,12 @@ impl Sources {
         let mut shards = join_all(opening).await;
         shards.retain(|shard| !shard.is_empty() || shard.is_away());
         Self { shards }
+    }
+
+    /// Whether no file has anything at `offset` or behind.
+    async fn end_at(&mut self, offset: u64) -> bool {
+        let asked = self.shards.iter_mut().map(|shard| shard.ends_at(offset));
+        join_all(asked).await.into_iter().all(|ends| ends)
     }
 
     /// A record's metadata: every shard file has the same.

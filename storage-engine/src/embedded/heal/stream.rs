@@ -105,6 +105,11 @@ impl FileStream {
         Ok(read)
     }
 
+    /// Whether the file has nothing at `offset` or behind; `false` if that cannot be known now.
+    pub(super) async fn ends_at(&mut self, offset: u64) -> bool {
+        self.bytes(offset, 1).await.is_ok_and(|bytes| bytes.is_empty())
+    }
+
     /// The frame at `offset`, if it is of this kind.
     pub(super) async fn frame(
         &mut self,
@@ -193,6 +198,15 @@ impl ShardStream {
     /// A drive that has it does not answer now.
     pub(super) fn is_away(&self) -> bool {
         self.away.is_some()
+    }
+
+    /// Whether all its files end at or before `offset`.
+    pub(super) async fn ends_at(&mut self, offset: u64) -> bool {
+        let mut ends = self.away.is_none();
+        for file in &mut self.files {
+            ends &= file.ends_at(offset).await;
+        }
+        ends
     }
 
     /// The frame at `offset` from the first file that has a good one.

@@ -69,7 +69,7 @@ fn looks_like(root: &Root, present: &[(DriveId, MountFacts)], member: &Member, d
         (other.mount.device == member.mount.device) == (now.device == directory.mount.device)
     });
     directory.mount.fs_type == member.mount.fs_type
-        && directory.mount.root_in_fs == member.mount.root_in_fs
+        && directory.mount.place_in_fs == member.mount.place_in_fs
         && shares_as_recorded
 }
 
@@ -78,10 +78,10 @@ mod tests {
     use super::*;
     use crate::embedded::root::tests_support::root;
 
-    fn facts(fs_type: &str, root_in_fs: &str, device: u64) -> MountFacts {
+    fn facts(fs_type: &str, place_in_fs: &str, device: u64) -> MountFacts {
         MountFacts {
             fs_type: fs_type.into(),
-            root_in_fs: root_in_fs.into(),
+            place_in_fs: place_in_fs.into(),
             device,
         }
     }

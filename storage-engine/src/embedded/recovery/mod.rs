@@ -18,4 +18,4 @@ pub use find::OpenError;
 pub use patience::Patience;
 pub use rejoin::rejoin;
 pub use replay::{ReplayError, Verdict, replay};
-pub use start::{OpenOptions, Started, start};
+pub use start::{Occasion, OpenOptions, Started, start};

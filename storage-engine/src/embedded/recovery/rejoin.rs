@@ -110,13 +110,26 @@ async fn readmit(shared: &Arc<Shared>, found: FoundDrive) -> Result<(), String> 
             member.path.clone_from(&path);
         }
     });
-    if failed.await?.contains(&id) {
-        change(shared, move |root| root.put_out(&[id])).await?;
+    let failed = let_go_unless(failed.await, shared, id, &found.drive)?;
+    if failed.contains(&id) {
+        let put_out = change(shared, move |root| root.put_out(&[id])).await;
+        let_go(shared, id, &found.drive);
+        put_out?;
         return Err("it did not take a change of the root".into());
     }
     tracing::info!(path = %found.path.display(), drive = %id, "a drive is back and taken in again");
     take_in(shared, id, found.drive);
     Ok(())
+}
+
+/// A drive that could not be taken in is let go, or its lock would keep it from ever being looked at again.
+fn let_go(shared: &Shared, id: DriveId, drive: &Drive) {
+    shared.keeper.lock().leave(id);
+    drive.shut();
+}
+
+fn let_go_unless<T>(changed: Result<T, String>, shared: &Shared, id: DriveId, drive: &Drive) -> Result<T, String> {
+    changed.inspect_err(|_| let_go(shared, id, drive))
 }
 
 /// An empty directory takes the place of a missing member, if it looks like the drive that was there.
@@ -149,14 +162,19 @@ async fn replace(options: &OpenOptions, shared: &Arc<Shared>, directory: EmptyDi
         root.old_members = Some(root.members.clone());
         put_in_place(root, old, member);
     });
-    let failed = failed.await?;
-    change(shared, move |root| {
+    let failed = let_go_unless(failed.await, shared, id, &drive)?;
+    let refused = failed.contains(&id);
+    let settled = change(shared, move |root| {
         root.old_members = None;
-        if failed.contains(&id) {
+        if refused {
             root.put_out(&[id]);
         }
-    })
-    .await?;
+    });
+    let_go_unless(settled.await, shared, id, &drive)?;
+    if refused {
+        let_go(shared, id, &drive);
+        return Err("it did not take a change of the root".into());
+    }
     take_in(shared, id, drive);
     Ok(())
 }

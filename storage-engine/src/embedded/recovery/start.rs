@@ -44,6 +44,15 @@ pub struct OpenOptions {
 /// How long a start waits for the file systems to tell their space.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 
+/// Which start of this process it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// The only one that may format.
+    First,
+    /// This process has seen the store: paths that are all empty now are drives that are not mounted.
+    Again,
+}
+
 /// A store ready to serve.
 pub struct Started {
     pub shared: Arc<Shared>,
@@ -55,7 +64,7 @@ pub struct Started {
 }
 
 /// Opens the store at the given paths, or formats one where nothing knows a store.
-pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started, OpenError> {
+pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasion) -> Result<Started, OpenError> {
     if options.drives.is_empty() {
         return Err(OpenError::NoDrives);
     }
@@ -63,7 +72,7 @@ pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started
         return Err(OpenError::TooMany(options.drives.len()));
     }
     crate::embedded::erasure::cpu_supported().map_err(OpenError::Cpu)?;
-    let mut found = find_or_format(options, patience).await?;
+    let mut found = find_or_format(options, patience, occasion).await?;
     let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
     let mut election = elect(&slots).map_err(|refusal| with_paths(refusal, &found.drives))?;
     refuse_gone(&mut found, &election);
@@ -127,11 +136,11 @@ pub async fn start(options: &OpenOptions, patience: &Patience) -> Result<Started
     Ok(started)
 }
 
-/// The drives of a store, or of a new one where neither a path nor an index directory knows of any.
-async fn find_or_format(options: &OpenOptions, patience: &Patience) -> Result<Found, OpenError> {
+/// The drives of a store, or of a new one where neither a path nor an index directory nor this process knows of any.
+async fn find_or_format(options: &OpenOptions, patience: &Patience, occasion: Occasion) -> Result<Found, OpenError> {
     let mut found = find(&options.drives, &options.drive, patience).await?;
     let nothing = found.drives.is_empty() && found.absent.is_empty();
-    if nothing && !index_knows_a_store(options) {
+    if nothing && occasion == Occasion::First && !index_knows_a_store(options) {
         match unfinished(&found.nameless, options, patience).await {
             Ok(()) => found = format(options).await?,
             Err(reasons) => {
@@ -143,6 +152,10 @@ async fn find_or_format(options: &OpenOptions, patience: &Patience) -> Result<Fo
     let missing = |path| (path, "there is no such directory".to_owned());
     found.absent.extend(found.unborn.drain(..).map(missing));
     if found.drives.is_empty() {
+        let emptied = |path: PathBuf| (path, "it is empty; is the drive mounted?".to_owned());
+        found
+            .absent
+            .extend(found.empty.drain(..).map(|directory| emptied(directory.path)));
         found.absent.extend(identity::leave_nameless(&mut found.nameless));
         let reason = |(path, why): &(PathBuf, String)| format!("{}: {why}", path.display());
         return Err(OpenError::Unusable(found.absent.iter().map(reason).collect()));

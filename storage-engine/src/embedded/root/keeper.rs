@@ -69,6 +69,11 @@ impl RootKeeper {
         });
     }
 
+    /// Lets go of a drive that could not be taken in: it can be opened again.
+    pub fn leave(&mut self, id: DriveId) {
+        self.drives.retain(|known| known.drive.id() != id);
+    }
+
     /// The root as last changed with success.
     pub fn root(&self) -> &Root {
         &self.root

@@ -208,7 +208,7 @@ pub mod tests {
     pub fn member(n: u8) -> Member {
         let mount = MountFacts {
             fs_type: "xfs".into(),
-            root_in_fs: "/".into(),
+            place_in_fs: "/".into(),
             device: u64::from(n),
         };
         Member {
