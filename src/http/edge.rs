@@ -23,7 +23,7 @@ use super::cors::Cors;
 use super::error::Refusal;
 use super::health::Probe;
 use super::host::{Hosts, Style};
-use super::pace::{Pace, Paced, SlowFlag};
+use super::pace::{Outcome, Pace, Paced};
 use super::request_id::{RequestId, RequestIds};
 use super::tracked::{Tracked, UntilAnswered};
 use crate::config::{Config, Limits};
@@ -207,26 +207,28 @@ impl Edge {
     /// Lets a front answer, with its body paced.
     async fn serve(&self, front: &Front, head: Parts, incoming: Incoming) -> Response<Body> {
         let (path, id) = (head.uri.path().to_owned(), head.extensions.get::<RequestId>().copied());
-        let slow = SlowFlag::default();
-        let waits_for_continue = head.headers.contains_key(header::EXPECT);
+        let outcome = Outcome::default();
+        let waits_for_continue = head.version < Version::HTTP_2 && head.headers.contains_key(header::EXPECT);
         // A body known to be empty is never asked for by a 100. botocore then misreads the next answer that is preceded by
         // one, and waits until its time-out: it gets no next answer on this connection.
-        let hang_up = waits_for_continue && head.version < Version::HTTP_2 && incoming.is_end_stream();
+        let empty = incoming.is_end_stream();
         let body = Paced::new(
             incoming,
             self.pace,
-            slow.clone(),
+            outcome.clone(),
             waits_for_continue,
             self.metrics.received_counter(),
         );
         let mut response = front(Request::from_parts(head, body.boxed())).await;
-        if hang_up {
+        // The connection ends where a body was not invited: nobody can tell whether the client still sends it. Said so, or the
+        // next request meets the end of the connection, which botocore takes for the answer before, once more.
+        if waits_for_continue && (empty || !outcome.read.is_raised()) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
         // Whatever the front made of the cut body, the client is told why it was cut.
         match id {
-            Some(id) if slow.is_raised() && !response.status().is_success() => {
+            Some(id) if outcome.slow.is_raised() && !response.status().is_success() => {
                 self.refuse(Refusal::BodyTooSlow, &path, id)
             }
             Some(_) | None => response,

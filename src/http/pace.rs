@@ -38,14 +38,27 @@ impl Default for Pace {
 #[error("the request body arrived too slowly")]
 pub struct BodyTooSlow;
 
-/// Tells the edge, after the front has answered, that the body was cut for its pace.
+/// Tells the edge, after the front has answered, what became of the body.
 #[derive(Clone, Debug, Default)]
-pub struct SlowFlag(Arc<AtomicBool>);
+pub struct Flag(Arc<AtomicBool>);
 
-impl SlowFlag {
+impl Flag {
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
+
+    fn raise(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// What the edge asks about a body once the front has answered.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The front asked for a first piece. Only then does a client that waits for `100 Continue` send anything.
+    pub read: Flag,
+    /// The body was cut for its pace.
+    pub slow: Flag,
 }
 
 /// Most bytes and time spent on reading away what a front did not want, so that the client sees the answer
@@ -58,7 +71,7 @@ pub struct Paced {
     inner: Option<Incoming>,
     received: Counter,
     pace: Pace,
-    slow: SlowFlag,
+    outcome: Outcome,
     /// A client that waits for `100 Continue` sends nothing unless asked: its body must not be polled needlessly.
     waits_for_continue: bool,
     window_bytes: u64,
@@ -68,12 +81,12 @@ pub struct Paced {
 }
 
 impl Paced {
-    pub fn new(inner: Incoming, pace: Pace, slow: SlowFlag, waits_for_continue: bool, received: Counter) -> Self {
+    pub fn new(inner: Incoming, pace: Pace, outcome: Outcome, waits_for_continue: bool, received: Counter) -> Self {
         Self {
             inner: Some(inner),
             received,
             pace,
-            slow,
+            outcome,
             waits_for_continue,
             window_bytes: 0,
             waited: Duration::ZERO,
@@ -119,7 +132,9 @@ impl HttpBody for Paced {
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
-        this.waits_for_continue = false;
+        if !this.outcome.read.is_raised() {
+            this.outcome.read.raise();
+        }
         match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.arrived(frame.data_ref().map_or(0, |data| data.len() as u64));
@@ -136,7 +151,7 @@ impl HttpBody for Paced {
             Poll::Pending => {
                 ready!(this.poll_floor(cx));
                 this.inner = None;
-                this.slow.0.store(true, Ordering::Release);
+                this.outcome.slow.raise();
                 Poll::Ready(Some(Err(BodyTooSlow.into())))
             }
         }
@@ -157,7 +172,8 @@ impl Drop for Paced {
     fn drop(&mut self) {
         let Some(rest) = self.inner.take() else { return };
         let known_large = rest.size_hint().lower() > DRAIN_BYTES_MAX;
-        if self.waits_for_continue || rest.is_end_stream() || known_large {
+        let never_invited = self.waits_for_continue && !self.outcome.read.is_raised();
+        if never_invited || rest.is_end_stream() || known_large {
             return;
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

@@ -326,6 +326,30 @@ async fn a_body_is_invited_only_when_somebody_reads_it() {
     assert!(raw.read_answer().await.ends_with("/taken 4"));
     let answer = rig.exchange(&put("/refused")).await;
     assert_eq!(status(&answer), 403, "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+}
+
+/// The connection was closed behind the answer without a word. botocore sent its next request on it, met the end, and
+/// reported the answer before, without its body, as that of the next request.
+#[tokio::test]
+async fn the_end_of_a_connection_is_announced_with_the_answer_to_an_upload_that_was_not_invited() {
+    let front = |request: http::Request<_>| async move {
+        if request.uri().path() == "/refused" {
+            return Response::builder().status(403).body(full("no")).unwrap();
+        }
+        count_body(request).await
+    };
+    let rig = Rig::with(RigSettings::default(), front).await;
+    let mut raw = rig.connect().await;
+    raw.send(&format!(
+        "PUT /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n{GOOD}"
+    ))
+    .await;
+    let answers = raw.read_to_close().await;
+    assert_eq!(status(&answers), 403, "{answers}");
+    assert!(answers.to_ascii_lowercase().contains("connection: close"), "{answers}");
+    // Nor is the start of what follows taken for the body, and the rest of it for a request.
+    assert_eq!(answers.matches("HTTP/1.1").count(), 1, "{answers}");
 }
 
 #[tokio::test]
