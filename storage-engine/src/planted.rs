@@ -1,4 +1,5 @@
-//! Bugs planted in the engine in its own tests only, one per process, to prove that the model sees such bugs.
+//! Bugs planted in the engine in its own tests only, one per process, to prove that the model, the power cuts and the
+//! crash states see such bugs.
 //!
 //! The places are marked `planted::is`; none of them exists in a build that is not a test's.
 
@@ -29,9 +30,39 @@ pub(crate) enum Bug {
     StaleRow,
     /// A write that is older by the clock than what stands is dropped.
     ClockOrder,
+    /// Directories are never synced (armed by the test's fault plan).
+    NoDirectorySync,
+    /// A batch is answered before its sync, which follows a moment later.
+    EarlyAnswer,
+    /// A start takes the index that is there for good, whatever its marker says.
+    IndexTrusted,
+    /// A checkpoint holds the rows that the index has, not those of the log.
+    CheckpointFromIndex,
+    /// A frame verifies in the file of another shard of its segment.
+    ShardNotBound,
+    /// A start serves the last batch from where it found it and does not write it again.
+    TailNotRewritten,
+    /// Healing writes over the file that stands.
+    RepairInPlace,
+    /// A replay takes records behind the valid length of a sealed segment.
+    SealIgnored,
 }
 
 impl Bug {
+    /// Bugs that only a crash, or what it leaves behind, brings to light.
+    pub(crate) const OF_CRASHES: [Self; 9] = [
+        Self::SkippedSync,
+        Self::NoDirectorySync,
+        Self::EarlyAnswer,
+        Self::IndexTrusted,
+        Self::CheckpointFromIndex,
+        Self::ShardNotBound,
+        Self::TailNotRewritten,
+        Self::RepairInPlace,
+        Self::SealIgnored,
+    ];
+
+    /// Bugs that sequences of the model find.
     pub(crate) const ALL: [Self; 10] = [
         Self::SkippedSync,
         Self::AckedAtKMinusOne,
@@ -55,7 +86,8 @@ pub(crate) fn selected() -> Option<Bug> {
     static SELECTED: OnceLock<Option<Bug>> = OnceLock::new();
     *SELECTED.get_or_init(|| {
         let name = std::env::var(VARIABLE).ok()?;
-        Bug::ALL.into_iter().find(|bug| bug.name() == name)
+        let mut all = Bug::ALL.into_iter().chain(Bug::OF_CRASHES);
+        all.find(|bug| bug.name() == name)
     })
 }
 

@@ -97,6 +97,21 @@ impl LogDelta {
         self.declared.insert(segment.id, segment);
     }
 
+    /// Every key it knows a row of.
+    #[cfg(test)]
+    pub fn rows(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.changes
+            .iter()
+            .filter(|(_, change)| change.row.is_some())
+            .map(|(key, _)| key)
+    }
+
+    /// Takes a key out whatever the log said of it.
+    #[cfg(test)]
+    pub fn lose(&mut self, key: Vec<u8>) {
+        self.changes.insert(key, Change { row: None, ended: true });
+    }
+
     /// Number of keys it has a word on.
     pub fn keys(&self) -> usize {
         self.changes.len()

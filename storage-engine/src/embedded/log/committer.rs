@@ -23,6 +23,8 @@ use crate::embedded::id::{DriveId, SegmentId};
 use crate::embedded::root::{LogSegment, RootError};
 use crate::embedded::segment::{Segment, StagedSegment};
 use crate::embedded::table::{Pin, TableSnapshot};
+#[cfg(test)]
+use crate::planted;
 
 /// Most bytes per shard file one record takes before the rest waits for the next.
 const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -368,6 +370,14 @@ impl Writer {
             let (file, bytes, offset) = (file.clone(), bytes.clone(), open.end);
             let job: DriveJob<()> = Box::new(move || {
                 file.write_vectored_at(offset, &[bytes])?;
+                #[cfg(test)]
+                if planted::is(planted::Bug::EarlyAnswer) {
+                    std::thread::spawn(move || {
+                        std::thread::sleep(std::time::Duration::from_millis(300));
+                        file.sync_data()
+                    });
+                    return Ok(());
+                }
                 file.sync_data()
             });
             (Arc::clone(drive), job)

@@ -25,6 +25,8 @@ use crate::embedded::log::{BatchOps, Fault, Head, NewSegment, PendingOp, RecordF
 use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, MemberState, Refusal, RootKeeper, elect};
 use crate::embedded::segment::{DamageSink, Drives, SegmentReader};
 use crate::embedded::service::Service;
+#[cfg(test)]
+use crate::planted;
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -320,6 +322,17 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
     facts.seq = epoch << 32;
     let told = facts.clone();
     let sealed = end.committed.map(|position| (position.segment, position.offset));
+    #[cfg(test)]
+    let sealed = match &end.tail {
+        Some(tail) if tail.verdict == Verdict::Keep && planted::is(planted::Bug::TailNotRewritten) => {
+            ops.clear();
+            shared
+                .apply(&tail.record.record.ops, &told.segments, std::iter::empty())
+                .map_err(|e| OpenError::Index(e.to_string()))?;
+            sealed.map(|(segment, _)| (segment, tail.record.offset + tail.record.record.len))
+        }
+        _ => sealed,
+    };
     let writer = Arc::clone(&shared);
     let before = faults.clone();
     let made =

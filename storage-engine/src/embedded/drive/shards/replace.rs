@@ -9,6 +9,8 @@ use super::{Operation, Place, SegmentKind, ShardFile, ShardKey, Shards, names_in
 use crate::embedded::drive::EXTENT_DIR;
 use crate::embedded::frame::ShardHeader;
 use crate::embedded::id::SegmentId;
+#[cfg(test)]
+use crate::planted;
 
 /// What the name of an unfinished replacement ends with: nobody's shard file.
 const UNFINISHED: &str = ".new";
@@ -30,6 +32,10 @@ impl Replacement {
 
 impl Shards {
     fn unfinished_path(&self, place: Place, key: &ShardKey) -> PathBuf {
+        #[cfg(test)]
+        if planted::is(planted::Bug::RepairInPlace) {
+            return self.path_of(place, key);
+        }
         let name = format!("{}{UNFINISHED}", shard_name(key.0, key.1));
         place.dir(&self.folder).join(name)
     }
