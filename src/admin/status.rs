@@ -29,7 +29,7 @@ pub struct Drive {
     pub id: String,
     pub path: String,
     pub state: Standing,
-    /// Why it is not in; empty if it is.
+    /// Why it is not in, or is suspect though it is in; empty if it is in and well.
     pub reason: String,
     /// Of its file system; 0 if the drive is not there.
     pub capacity_bytes: u64,

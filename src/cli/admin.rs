@@ -187,7 +187,13 @@ fn drives(drives: &[Drive]) -> String {
     let mut text = String::new();
     for drive in drives {
         let about = match drive.state {
-            Standing::In => format!("{} free of {}", bytes(drive.free_bytes), bytes(drive.capacity_bytes)),
+            Standing::In => {
+                let space = format!("{} free of {}", bytes(drive.free_bytes), bytes(drive.capacity_bytes));
+                match drive.reason.as_str() {
+                    "" => space,
+                    reason => format!("{space}; SUSPECT: {reason}"),
+                }
+            }
             Standing::Out | Standing::Missing => drive.reason.clone(),
         };
         let state = match drive.state {
@@ -252,6 +258,7 @@ mod tests {
             drives: vec![
                 drive(1, Standing::In, ""),
                 drive(2, Standing::Missing, "there is no such directory"),
+                drive(3, Standing::In, "slow: a read was late"),
             ],
         }
     }
@@ -268,8 +275,9 @@ mod tests {
             "Drystone 0.1.0 at http://localhost:9000, up 2 h 3 min",
             "State    reads and writes\n",
             "EC:2, 1 more drives may be lost",
-            "1 of 2 in",
-            "in       /data1  1.0 GiB free of 10.0 GiB",
+            "2 of 3 in",
+            "in       /data1  1.0 GiB free of 10.0 GiB\n",
+            "in       /data3  3.0 GiB free of 10.0 GiB; SUSPECT: slow: a read was late",
             "MISSING  /data2  there is no such directory",
         ] {
             assert!(text.contains(part), "'{part}' is not in\n{text}");
@@ -293,7 +301,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status());
         let text = shown(&target(), &status(), AdminVerb::Drive(DriveVerb::List), true);
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.len(), 3);
         assert_eq!(lines[1]["state"], "missing");
     }
 

@@ -20,6 +20,7 @@ struct NoSink;
 
 impl DamageSink for NoSink {
     fn damaged(&self, _: Damage) {}
+    fn late(&self, _: DriveId) {}
 }
 
 struct Wall {

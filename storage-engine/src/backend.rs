@@ -266,7 +266,7 @@ pub struct DriveHealth {
     pub id: String,
     pub path: String,
     pub state: DriveState,
-    /// Why the drive is out or missing; empty if it is in.
+    /// Why the drive is out or missing, or suspect though it is in; empty if it is in and well.
     pub reason: String,
     pub capacity_bytes: u64,
     pub free_bytes: u64,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -158,6 +159,7 @@ impl Backend for Embedded {
         };
         let shared = &running.shared;
         let root = shared.keeper.lock().root().clone();
+        let (suspicions, now) = (&shared.service.damage.suspicions, Instant::now());
         let drives: Vec<DriveHealth> = root
             .members
             .iter()
@@ -170,12 +172,20 @@ impl Backend for Embedded {
                         (DriveState::Missing, why.unwrap_or_else(unseen))
                     }
                     (_, MemberState::Out) => {
-                        let why = running.why_absent(&member.path);
-                        let unsaid =
-                            || "it failed or was late; it is taken in again once it does what it is asked".to_owned();
-                        (DriveState::Out, why.unwrap_or_else(unsaid))
+                        let left_out = suspicions.why_left_out(member.id);
+                        let why: Vec<String> = left_out.into_iter().chain(running.why_absent(&member.path)).collect();
+                        let unsaid = "it failed or was late; it is taken in again once it does what it is asked";
+                        let why = if why.is_empty() {
+                            unsaid.to_owned()
+                        } else {
+                            why.join("; ")
+                        };
+                        (DriveState::Out, why)
                     }
-                    (Some(_), MemberState::In | MemberState::Draining) => (DriveState::In, String::new()),
+                    (Some(_), MemberState::In | MemberState::Draining) => {
+                        let why = suspicions.why_suspect(member.id, now);
+                        (DriveState::In, why.unwrap_or_default())
+                    }
                 };
                 let space = drive.map(|drive| drive.space_seen()).unwrap_or_default();
                 DriveHealth {

@@ -2,12 +2,14 @@
 //! looks at the whole shard file.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::id::{DriveId, SegmentId};
-use super::segment::{Damage, DamageSink};
+use super::segment::{Damage, DamageSink, Why};
+use super::suspicion::{Cause, Suspicions};
 
 /// Places remembered before they are told again, and suspects kept before more are left to the next read.
 const PLACES_MAX: usize = 10_000;
@@ -25,6 +27,8 @@ pub struct Suspect {
 pub struct DamageLog {
     told: Mutex<HashSet<(SegmentId, u8)>>,
     suspects: Mutex<BTreeSet<Suspect>>,
+    /// Drives that reads and others had trouble with.
+    pub suspicions: Suspicions,
     /// Rung when there is something to heal.
     pub bell: Notify,
 }
@@ -42,7 +46,15 @@ impl DamageLog {
 }
 
 impl DamageSink for DamageLog {
+    fn late(&self, drive: DriveId) {
+        self.suspicions.note(drive, &Cause::Late, Instant::now());
+    }
+
     fn damaged(&self, damage: Damage) {
+        if let Why::Unreadable(error) = &damage.why {
+            let cause = Cause::Error(error.clone());
+            self.suspicions.note(damage.drive, &cause, Instant::now());
+        }
         let suspect = Suspect {
             segment: damage.segment,
             shard: damage.shard,

@@ -27,7 +27,9 @@ mod log;
 mod recovery;
 mod request;
 mod service;
+mod stuck;
 mod supervise;
+mod suspicion;
 
 #[cfg(test)]
 pub(crate) use housekeeping::ByHand;

@@ -21,6 +21,7 @@ use super::index::Marker;
 use super::log::Committer;
 use super::recovery::{Occasion, OpenError, OpenOptions, Patience, Started, start};
 use super::root::decode_slot;
+use super::stuck::watch_lanes;
 use crate::backend::ServiceState;
 
 /// How often a store that cannot write tries its drives; doubled after each vain start up to the maximum.
@@ -285,6 +286,7 @@ fn look_after(running: Running, options: &OpenOptions, patience: &Arc<Patience>)
         let shared = || Arc::clone(&running.shared);
         heal(shared(), committer.clone(), options.heal, stop());
         let told = (Arc::clone(&running.absent), stop());
+        watch_lanes(shared(), committer.clone(), stop());
         wait_for_drives(shared(), committer.clone(), options.clone(), Arc::clone(patience), told);
     }
     tend(Arc::new(running))

@@ -19,4 +19,5 @@ mod power_cut;
 mod red;
 mod restart;
 mod scene;
+mod slow;
 mod space;

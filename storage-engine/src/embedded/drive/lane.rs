@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 /// Which threads of the drive do a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
     /// Appends to the log and their syncs.
     Log,
@@ -44,13 +45,21 @@ struct Queue {
     filled: Condvar,
     room: Arc<Semaphore>,
     threads: AtomicUsize,
+    /// When each thread began what it is at, in microseconds after `made`; [`IDLE`] if it is at nothing.
+    begun: Vec<AtomicU64>,
+    made: Instant,
     /// The lock of the drive, which a job keeps while it runs.
     lock: Weak<File>,
 }
 
+/// A thread that is at no job.
+const IDLE: u64 = u64::MAX;
+
 impl Queue {
-    fn new(lock: Weak<File>) -> Arc<Self> {
+    fn new(lock: Weak<File>, threads: usize) -> Arc<Self> {
         Arc::new(Self {
+            begun: std::iter::repeat_with(|| AtomicU64::new(IDLE)).take(threads).collect(),
+            made: Instant::now(),
             lock,
             waiting: Mutex::default(),
             filled: Condvar::new(),
@@ -59,12 +68,12 @@ impl Queue {
         })
     }
 
-    fn start(self: &Arc<Self>, name: &str, threads: usize) -> io::Result<()> {
-        for _ in 0..threads {
+    fn start(self: &Arc<Self>, name: &str) -> io::Result<()> {
+        for thread in 0..self.begun.len() {
             let queue = self.clone();
             queue.threads.fetch_add(1, Ordering::AcqRel);
             let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-                queue.work();
+                queue.work(thread);
                 queue.threads.fetch_sub(1, Ordering::AcqRel);
             });
             if let Err(e) = spawned {
@@ -75,7 +84,12 @@ impl Queue {
         Ok(())
     }
 
-    fn work(&self) {
+    fn work(&self, thread: usize) {
+        let note = |begun| {
+            if let Some(slot) = self.begun.get(thread) {
+                slot.store(begun, Ordering::Release);
+            }
+        };
         loop {
             let mut waiting = self.waiting.lock();
             self.filled.wait_while(&mut waiting, |w| w.tasks.is_empty() && !w.shut);
@@ -85,9 +99,18 @@ impl Queue {
             // Before anybody can shut the queue: the lock outlives every job that began.
             let kept = self.lock.upgrade();
             drop(waiting);
+            note(u64::try_from(self.made.elapsed().as_micros()).unwrap_or(IDLE));
             task(Fate::Run);
+            note(IDLE);
             drop(kept);
         }
+    }
+
+    /// When the oldest job that has not returned was begun.
+    fn oldest(&self) -> Option<Instant> {
+        let begun = self.begun.iter().map(|slot| slot.load(Ordering::Acquire));
+        let oldest = begun.min().filter(|begun| *begun != IDLE)?;
+        self.made.checked_add(Duration::from_micros(oldest))
     }
 
     fn push(&self, task: Task) {
@@ -118,22 +141,29 @@ fn shut_error() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the drive was put out of service")
 }
 
+fn perform<T>(
+    fate: Fate,
+    permit: Option<OwnedSemaphorePermit>,
+    job: impl FnOnce() -> io::Result<T>,
+    done: impl FnOnce(io::Result<T>),
+) {
+    let outcome = match fate {
+        Fate::Run => catch_unwind(AssertUnwindSafe(job))
+            .unwrap_or_else(|_| Err(io::Error::other("an I/O job of this drive panicked"))),
+        Fate::Refuse(e) => Err(e),
+    };
+    drop(permit);
+    if catch_unwind(AssertUnwindSafe(move || done(outcome))).is_err() {
+        tracing::error!("the receiver of an I/O result panicked");
+    }
+}
+
 fn task<T: Send + 'static>(
     permit: Option<OwnedSemaphorePermit>,
     job: impl FnOnce() -> io::Result<T> + Send + 'static,
     done: impl FnOnce(io::Result<T>) + Send + 'static,
 ) -> Task {
-    Box::new(move |fate| {
-        let outcome = match fate {
-            Fate::Run => catch_unwind(AssertUnwindSafe(job))
-                .unwrap_or_else(|_| Err(io::Error::other("an I/O job of this drive panicked"))),
-            Fate::Refuse(e) => Err(e),
-        };
-        drop(permit);
-        if catch_unwind(AssertUnwindSafe(move || done(outcome))).is_err() {
-            tracing::error!("the receiver of an I/O result panicked");
-        }
-    })
+    Box::new(move |fate| perform(fate, permit, job, done))
 }
 
 pub(super) struct Lanes {
@@ -146,16 +176,16 @@ pub(super) struct Lanes {
 impl Lanes {
     /// Starts the threads; each job keeps `lock` while it runs.
     pub(super) fn start(bulk_threads: usize, read_threads: usize, lock: &Arc<File>) -> io::Result<Self> {
-        let queue = || Queue::new(Arc::downgrade(lock));
+        let queue = |threads| Queue::new(Arc::downgrade(lock), threads);
         let lanes = Self {
-            log: queue(),
-            bulk: queue(),
-            read: queue(),
+            log: queue(LOG_THREADS),
+            bulk: queue(bulk_threads.max(1)),
+            read: queue(read_threads.max(1)),
             shut: watch::Sender::new(false),
         };
-        lanes.log.start("drive-log", LOG_THREADS)?;
-        lanes.bulk.start("drive-bulk", bulk_threads.max(1))?;
-        lanes.read.start("drive-read", read_threads.max(1))?;
+        lanes.log.start("drive-log")?;
+        lanes.bulk.start("drive-bulk")?;
+        lanes.read.start("drive-read")?;
         Ok(lanes)
     }
 
@@ -204,15 +234,25 @@ impl Lanes {
         let queue = self.queue(lane);
         let permit = queue.room.clone().acquire_owned().await.map_err(|_| shut_error())?;
         let (send, receive) = oneshot::channel();
-        // A caller that went away gets nothing; what the job made is dropped with the message.
-        let done = move |outcome| drop(send.send(outcome));
-        queue.push(task(Some(permit), job, done));
+        queue.push(Box::new(move |fate| {
+            // A read that was still waiting when its caller went away is nobody's: behind a hung one there may be many.
+            if lane == Lane::Read && send.is_closed() {
+                return;
+            }
+            // A caller that went away gets nothing; what the job made is dropped with the message.
+            perform(fate, Some(permit), job, move |outcome| drop(send.send(outcome)));
+        }));
         let mut shut = self.shut.subscribe();
         tokio::select! {
             biased;
             answer = receive => answer.unwrap_or_else(|_| Err(shut_error())),
             _ = shut.wait_for(|shut| *shut) => Err(shut_error()),
         }
+    }
+
+    /// When the oldest job of a lane that has not returned was begun.
+    pub(super) fn oldest(&self, lane: Lane) -> Option<Instant> {
+        self.queue(lane).oldest()
     }
 
     pub(super) fn shut(&self) {
@@ -323,6 +363,50 @@ mod tests {
         let late = lanes.run(Lane::Read, || Ok(())).await;
         assert_eq!(late.unwrap_err().kind(), io::ErrorKind::NotConnected);
         drop(release);
+    }
+
+    #[tokio::test]
+    async fn a_lane_tells_since_when_its_oldest_job_is_on_its_way() {
+        let lanes = lanes();
+        let before = Instant::now();
+        let (release, hung) = mpsc::channel::<()>();
+        let (started, running) = mpsc::channel();
+        let job = move || {
+            started.send(()).unwrap();
+            hung.recv().map_err(io::Error::other)
+        };
+        assert_eq!(lanes.oldest(Lane::Read), None);
+        lanes.submit(Lane::Read, job, |_| ());
+        running.recv().unwrap();
+        let begun = lanes.oldest(Lane::Read).unwrap();
+        assert!(begun >= before - Duration::from_millis(1) && begun <= Instant::now());
+        assert_eq!(lanes.oldest(Lane::Bulk), None);
+        release.send(()).unwrap();
+        while lanes.oldest(Lane::Read).is_some() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_whose_caller_went_away_while_it_waited_is_not_begun_and_gives_its_place_back() {
+        let lanes = Arc::new(lanes());
+        let (release, hung) = mpsc::channel::<()>();
+        lanes.submit(Lane::Read, move || hung.recv().map_err(io::Error::other), |_| ());
+        let begun = Arc::new(AtomicUsize::new(0));
+        for _ in 0..QUEUE_MAX - 1 {
+            let (lanes, begun) = (lanes.clone(), begun.clone());
+            let waiting = tokio::spawn(async move {
+                let count = move || Ok(begun.fetch_add(1, Ordering::AcqRel));
+                lanes.run(Lane::Read, count).await
+            });
+            tokio::task::yield_now().await;
+            waiting.abort();
+            let _ = waiting.await;
+        }
+        release.send(()).unwrap();
+        lanes.run(Lane::Read, || Ok(())).await.unwrap();
+        assert_eq!(begun.load(Ordering::Acquire), 0);
+        assert_eq!(lanes.read.room.available_permits(), QUEUE_MAX);
     }
 
     #[test]

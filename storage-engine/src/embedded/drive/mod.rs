@@ -5,6 +5,7 @@ mod dir_sync;
 mod faults;
 pub mod index_dir;
 mod lane;
+mod latency;
 mod leftovers;
 mod mounts;
 mod onlooker;
@@ -18,7 +19,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -27,6 +28,7 @@ pub use faults::{Fault, FaultPlan, FaultRule, Operation};
 use faults::{Seam, named};
 pub use lane::Lane;
 use lane::Lanes;
+pub use latency::ReadLatency;
 pub use leftovers::{Leftover, leftovers};
 pub use mounts::{MountFacts, Space};
 pub use onlooker::user_of;
@@ -98,6 +100,7 @@ pub struct Drive {
     shards: Shards,
     lanes: Lanes,
     directory_syncs: DirectorySyncs,
+    read_latency: ReadLatency,
     space_seen: Mutex<Space>,
     /// Given up when the drive is shut; a job on its way holds on to it until it has returned.
     lock: Mutex<Option<Arc<File>>>,
@@ -164,6 +167,7 @@ impl Drive {
             seam,
             shards,
             directory_syncs: DirectorySyncs::default(),
+            read_latency: ReadLatency::default(),
             space_seen: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         })
@@ -230,13 +234,24 @@ impl Drive {
     }
 
     /// Does a job on a lane; waits for room in its queue. Returns with an error as soon as the drive is shut, even if the
-    /// job still hangs. A caller that stops waiting does not stop the job.
+    /// job still hangs. A caller that stops waiting does not stop the job; one of the read lane that has not begun by then
+    /// is left out.
     pub async fn run<T: Send + 'static>(
         &self,
         lane: Lane,
         job: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         self.lanes.run(lane, job).await
+    }
+
+    /// When the oldest job of a lane that has not returned was begun; never asks the drive.
+    pub fn oldest_job(&self, lane: Lane) -> Option<Instant> {
+        self.lanes.oldest(lane)
+    }
+
+    /// How long reads that clients wait for take here. Whoever reads tells it.
+    pub fn read_latency(&self) -> &ReadLatency {
+        &self.read_latency
     }
 
     /// Takes no more jobs and refuses those that wait; jobs on their way go on. Who has the drive may keep it: it is

@@ -444,6 +444,10 @@ impl Writer {
         let (made, more) = write_new_segment(self.shared.store, epoch, parity, candidates, head, writable);
         let full = faults.iter().chain(&more).any(|fault| fault.kind == FaultKind::Full);
         let out: Vec<DriveId> = Fault::failed(&faults).chain(Fault::failed(&more)).collect();
+        for fault in faults.iter().chain(&more).filter(|fault| fault.is_failure()) {
+            let suspicions = &self.shared.service.damage.suspicions;
+            suspicions.left_out(fault.drive, &fault.reason);
+        }
         match made {
             Some(new) => self.switch_to(new, &out, tried),
             None => Err(self.void(&out, full, tried)),

@@ -10,7 +10,7 @@ mod pending;
 mod reader;
 mod reseat;
 
-pub use append::Fault;
+pub use append::{Fault, FaultKind};
 pub use assemble::{BatchOps, RecordFacts};
 pub use committer::{Committer, LOG_SEGMENT_BYTES, Queued};
 pub use locks::{HeldLocks, KeyLocks};

@@ -181,6 +181,7 @@ async fn replace(options: &OpenOptions, shared: &Arc<Shared>, directory: EmptyDi
 
 fn take_in(shared: &Arc<Shared>, id: DriveId, drive: Arc<Drive>) {
     shared.service.heal.doubt([id]);
+    shared.service.damage.suspicions.forget(id);
     shared.drives.insert(id, drive);
     shared.count_losses_anew();
     shared.service.want_sweep();

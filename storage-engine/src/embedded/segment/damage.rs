@@ -27,4 +27,7 @@ pub struct Damage {
 /// Takes reports of damage. It is called on the path of reads and must not block.
 pub trait DamageSink: Send + Sync {
     fn damaged(&self, damage: Damage);
+
+    /// A read of this drive took so long that others are read in its place.
+    fn late(&self, drive: DriveId);
 }

@@ -1,6 +1,6 @@
 //! Gathering enough shards of one stripe: the wanted ones, or any k when some are damaged, away or late.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::pin::pin;
 use std::time::Duration;
@@ -14,8 +14,6 @@ use super::layout::StripePart;
 use super::shard_read::{Lost, ShardSource};
 use super::{Segment, SegmentReadError};
 
-/// A shard that takes longer is late: others are read in its place, and it is used if it comes first after all.
-const LATE_AFTER: Duration = Duration::from_millis(500);
 /// A stripe whose shards have not come after this long is out of reach.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
@@ -28,7 +26,9 @@ pub(super) struct Gathering<'a> {
     found: Vec<Option<Bytes>>,
     /// Shards not asked for yet, those of late drives last.
     unread: VecDeque<u8>,
-    pending: BTreeSet<u8>,
+    /// Shards that were asked for, and when each is late: then others are read in its place, and it is used if it comes
+    /// first after all.
+    pending: BTreeMap<u8, Instant>,
     late: BTreeSet<u8>,
     lost: Vec<Lost>,
     /// Whether some wanted shard will not come, or not soon.
@@ -54,7 +54,7 @@ impl<'a> Gathering<'a> {
             wanted,
             found,
             unread: VecDeque::new(),
-            pending: BTreeSet::new(),
+            pending: BTreeMap::new(),
             late: BTreeSet::new(),
             lost: Vec::new(),
             go_around: false,
@@ -68,25 +68,37 @@ impl<'a> Gathering<'a> {
         }
         let (source, segment, part) = (self.source, self.segment, self.part);
         let read = |shard: u8| async move { (shard, source.read(segment, part, shard).await) };
-        let mut reading: FuturesUnordered<_> = self.first_reads().into_iter().map(read).collect();
-        let mut soon = pin!(tokio::time::sleep(LATE_AFTER));
-        let mut at_last = pin!(tokio::time::sleep(GIVE_UP_AFTER));
+        let (late_after, begun) = (source.late_after(), Instant::now());
+        let give_up = begun + GIVE_UP_AFTER;
+        let first = self.first_reads(begun + late_after);
+        let mut reading: FuturesUnordered<_> = first.into_iter().map(read).collect();
+        // One timer for all of it, armed only when something is waited for.
+        let mut alarm = pin!(tokio::time::sleep_until(self.next_late().unwrap_or(give_up)));
         loop {
             if self.wanted_are_there() || self.have() >= self.need() {
                 return Ok(self);
             }
-            reading.extend(self.more_reads().into_iter().map(read));
+            if self.go_around {
+                let more = self.more_reads(Instant::now() + late_after);
+                reading.extend(more.into_iter().map(read));
+                let next = self.next_late().map_or(give_up, |late| late.min(give_up));
+                if next != alarm.deadline() {
+                    alarm.as_mut().reset(next);
+                }
+            }
             tokio::select! {
                 biased;
                 answer = reading.next() => match answer {
                     Some((shard, answer)) => self.answered(shard, answer),
                     None => return Err(self.too_few()),
                 },
-                () = &mut soon => {
-                    self.waited_long();
-                    soon.as_mut().reset(Instant::now() + LATE_AFTER);
+                () = &mut alarm => {
+                    let now = Instant::now();
+                    if now >= give_up {
+                        return Err(self.too_few());
+                    }
+                    self.waited_long(late_after, now);
                 }
-                () = &mut at_last => return Err(self.too_few()),
             }
         }
     }
@@ -114,7 +126,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// The wanted shards that are missing, but those of drives that were late a short while ago.
-    fn first_reads(&mut self) -> Vec<u8> {
+    fn first_reads(&mut self, late: Instant) -> Vec<u8> {
         let mut first = Vec::new();
         let mut avoided = Vec::new();
         for (shard, slot) in (0..).zip(&self.found) {
@@ -132,24 +144,28 @@ impl<'a> Gathering<'a> {
             }
         }
         self.unread.extend(avoided);
-        self.pending.extend(&first);
+        self.pending.extend(first.iter().map(|shard| (*shard, late)));
         first
     }
 
     /// As many others as are needed beside those that may still come soon.
-    fn more_reads(&mut self) -> Vec<u8> {
-        if !self.go_around {
-            return Vec::new();
-        }
-        let coming = self.pending.difference(&self.late).count();
+    fn more_reads(&mut self, late: Instant) -> Vec<u8> {
+        let coming = self.pending.len() - self.late.len();
         let missing = self.need().saturating_sub(self.have() + coming);
         let more: Vec<u8> = self.unread.drain(..missing.min(self.unread.len())).collect();
-        self.pending.extend(&more);
+        self.pending.extend(more.iter().map(|shard| (*shard, late)));
         more
+    }
+
+    /// When the next of those that may still come soon is late.
+    fn next_late(&self) -> Option<Instant> {
+        let soon = self.pending.iter().filter(|(shard, _)| !self.late.contains(shard));
+        soon.map(|(_, late)| *late).min()
     }
 
     fn answered(&mut self, shard: u8, answer: Result<Bytes, Lost>) {
         self.pending.remove(&shard);
+        self.late.remove(&shard);
         match (answer, self.found.get_mut(usize::from(shard))) {
             (Ok(payload), Some(slot)) => *slot = Some(payload),
             (Ok(_), None) => {}
@@ -160,11 +176,12 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    fn waited_long(&mut self) {
-        for shard in self.pending.difference(&self.late) {
-            self.source.was_late(self.segment, *shard);
+    fn waited_long(&mut self, late_after: Duration, now: Instant) {
+        for (shard, late) in &self.pending {
+            if *late <= now && self.late.insert(*shard) {
+                self.source.was_late(self.segment, *shard, late_after);
+            }
         }
-        self.late.clone_from(&self.pending);
         self.go_around = true;
     }
 

@@ -5,6 +5,7 @@ mod body;
 mod damage;
 mod drives;
 mod gather;
+mod lateness;
 mod layout;
 mod reader;
 mod shard_read;

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::damage::{Damage, DamageSink, Why};
+use super::lateness::{LATE_AFTER_MAX, avoid_for, late_after};
 use super::layout::StripePart;
 use super::{Drives, PresentDrive, Segment};
 use crate::embedded::drive::Lane;
@@ -18,8 +20,8 @@ use crate::embedded::id::DriveId;
 #[cfg(test)]
 use crate::planted;
 
-/// How long a drive that was late is read only if others cannot give the stripe.
-const AVOID_LATE_FOR: Duration = Duration::from_secs(5);
+/// Stripes that were waited for before it is asked again how fast the drives are.
+const ASK_EVERY: u64 = 32;
 
 /// A shard that could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,10 @@ pub(super) struct ShardSource {
     sink: Arc<dyn DamageSink>,
     /// Drives that were late, and until when they are avoided.
     late: Mutex<HashMap<DriveId, Instant>>,
+    /// Stripes that were waited for.
+    waited: AtomicU64,
+    /// What is late now, in microseconds.
+    late_after: AtomicU64,
 }
 
 impl ShardSource {
@@ -89,6 +95,8 @@ impl ShardSource {
             drives,
             sink,
             late: Mutex::default(),
+            waited: AtomicU64::new(0),
+            late_after: AtomicU64::new(0),
         }
     }
 
@@ -107,25 +115,47 @@ impl ShardSource {
         wanted.payload_of(bytes).ok()
     }
 
-    /// Notes that a shard's drive was late.
-    pub(super) fn was_late(&self, segment: &Segment, shard: u8) {
-        if let Some(id) = segment.drives.get(usize::from(shard)) {
-            self.late.lock().insert(*id, Instant::now() + AVOID_LATE_FOR);
+    /// After which time a shard of the stripe that is waited for now is late.
+    pub(super) fn late_after(&self) -> Duration {
+        if self.waited.fetch_add(1, Ordering::Relaxed).is_multiple_of(ASK_EVERY) {
+            let drives = self.drives.present();
+            let usual = drives.iter().filter_map(|on| on.drive.read_latency().usual());
+            let late = late_after(usual.collect());
+            let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
+            self.late_after.store(micros, Ordering::Relaxed);
+        }
+        match self.late_after.load(Ordering::Relaxed) {
+            0 => LATE_AFTER_MAX,
+            micros => Duration::from_micros(micros),
         }
     }
 
-    /// Whether a shard's drive was late a short while ago.
+    /// Notes that a shard's drive was late, and avoids it for a while.
+    pub(super) fn was_late(&self, segment: &Segment, shard: u8, late_after: Duration) {
+        if let Some(on) = self.hinted(segment, shard) {
+            let avoided = avoid_for(late_after, on.drive.read_latency().usual());
+            self.late.lock().insert(on.id, Instant::now() + avoided);
+            self.sink.late(on.id);
+        }
+    }
+
+    /// Whether a shard's drive was late a short while ago, or has not answered since it was.
     pub(super) fn is_late(&self, segment: &Segment, shard: u8) -> bool {
         let mut late = self.late.lock();
         if late.is_empty() {
             return false;
         }
         let now = Instant::now();
-        late.retain(|_, until| *until > now);
+        late.retain(|id, until| *until > now || self.is_stuck(id));
         segment
             .drives
             .get(usize::from(shard))
             .is_some_and(|id| late.contains_key(id))
+    }
+
+    fn is_stuck(&self, id: &DriveId) -> bool {
+        let oldest = self.drives.get(id).and_then(|drive| drive.oldest_job(Lane::Read));
+        oldest.is_some_and(|begun| begun.elapsed() >= LATE_AFTER_MAX)
     }
 
     /// Tries the hinted drive, then every other drive that has the shard file.
@@ -171,12 +201,13 @@ impl ShardSource {
 }
 
 async fn read_from(on: &PresentDrive, segment: &Segment, wanted: Wanted) -> Result<Bytes, Why> {
-    let (drive, kind) = (on.drive.clone(), segment.kind);
+    let (drive, kind, asked) = (on.drive.clone(), segment.kind, Instant::now());
     let job = move || {
         let opened = drive.open_shard(kind, wanted.place.segment, wanted.place.shard)?;
-        opened
-            .map(|file| file.read_at(wanted.place.offset, wanted.frame_bytes()))
-            .transpose()
+        let read = opened.map(|file| file.read_at(wanted.place.offset, wanted.frame_bytes()));
+        // Noted here, where it is known also of reads that nobody waited for to the end.
+        drive.read_latency().note(asked.elapsed());
+        read.transpose()
     };
     match on.drive.run(Lane::Read, job).await {
         Ok(Some(bytes)) => wanted.payload_of(bytes).map_err(Why::Frame),

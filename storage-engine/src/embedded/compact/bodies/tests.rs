@@ -13,6 +13,7 @@ struct Quiet;
 
 impl DamageSink for Quiet {
     fn damaged(&self, _: Damage) {}
+    fn late(&self, _: DriveId) {}
 }
 
 /// A store of three drives without a log: commits go to the index and the table at once.

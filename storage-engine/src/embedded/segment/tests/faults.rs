@@ -144,6 +144,60 @@ async fn drives_that_are_all_slow_are_waited_for() {
     assert!(plan.fired(slow) >= 2);
 }
 
+#[tokio::test]
+async fn well_drives_are_read_no_more_often_than_their_stripes_need() {
+    let (wall, plan) = watched(2, 2);
+    let body = body_of(128 * 300);
+    let (segment, piece) = wall.store(&body).await;
+    let reads = plan.arm_always(Operation::Read, "extent", Fault::Delay(Duration::ZERO));
+    assert_eq!(wall.read(&segment, piece).await.unwrap(), body);
+    // A busy machine may hold a read up for so long that another is sent after it.
+    let fired = plan.fired(reads);
+    assert!((600..630).contains(&fired), "{fired} reads for 600 shards");
+}
+
+#[tokio::test]
+async fn a_drive_that_is_always_slow_is_hardly_read() {
+    let (wall, plan) = watched(2, 2);
+    let body = body_of(128 * 300);
+    let (segment, piece) = wall.store(&body).await;
+    let slow = plan.arm_always(Operation::Read, "d01", Fault::Delay(Duration::from_millis(100)));
+    assert_eq!(wall.read(&segment, piece).await.unwrap(), body);
+    let fired = plan.fired(slow);
+    assert!(fired > 0 && fired < 100, "{fired} of 300 stripes waited for it");
+    let late = std::mem::take(&mut *wall.reported.late.lock());
+    assert!(
+        late.contains(&DriveId::from_bytes([1; 16])),
+        "nobody was told: {late:?}"
+    );
+    assert_eq!(wall.reported(), [], "slow is not damaged");
+}
+
+#[tokio::test]
+async fn m_hung_drives_hold_up_no_read_and_gather_no_jobs() {
+    let (wall, plan) = watched(2, 2);
+    let body = body_of(128 * 100);
+    let (segment, piece) = wall.store(&body).await;
+    let rules = ["d00", "d01"].map(|drive| plan.arm_always(Operation::Read, drive, Fault::Hang));
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        assert_eq!(wall.read(&segment, piece).await.unwrap(), body);
+        assert_eq!(wall.read_range(&segment, piece, 70..90).await.unwrap(), body[70..90]);
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(plan.hanging(), 2, "the only read thread of each");
+    plan.disarm();
+    plan.release();
+    // What waited behind the hung reads is nobody's any more and is not done.
+    for (drive, rule) in [0, 1].into_iter().zip(rules) {
+        let on = wall.drives.get(&segment.drives[drive]).unwrap();
+        on.run(Lane::Read, || Ok(())).await.unwrap();
+        assert_eq!(plan.fired(rule), 1);
+    }
+    assert_eq!(wall.read(&segment, piece).await.unwrap(), body);
+}
+
 /// A mounted file system, unmounted on drop.
 struct Mounted(tempfile::TempDir);
 

@@ -18,11 +18,18 @@ use crate::embedded::id::StoreId;
 
 /// Damage that reads have reported.
 #[derive(Default)]
-struct Reported(Mutex<Vec<Damage>>);
+struct Reported {
+    damage: Mutex<Vec<Damage>>,
+    late: Mutex<Vec<DriveId>>,
+}
 
 impl DamageSink for Reported {
     fn damaged(&self, damage: Damage) {
-        self.0.lock().push(damage);
+        self.damage.lock().push(damage);
+    }
+
+    fn late(&self, drive: DriveId) {
+        self.late.lock().push(drive);
     }
 }
 
@@ -100,7 +107,7 @@ impl Wall {
     }
 
     fn reported(&self) -> Vec<Damage> {
-        std::mem::take(&mut self.reported.0.lock())
+        std::mem::take(&mut self.reported.damage.lock())
     }
 
     /// All shard files below the drives, after everything in the background is done.
