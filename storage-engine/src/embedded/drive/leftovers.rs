@@ -14,6 +14,9 @@ use crate::embedded::segment::SegmentKind;
 /// A file without a byte on media other than zero is read up to this length; a longer one counts as one with content.
 const HOLLOW_BYTES_MAX: u64 = 1 << 20;
 
+/// A file that is longer is no root slot.
+const ROOT_BYTES_MAX: u64 = 1 << 20;
+
 /// One thing in a drive's folder besides its lock and its empty directories.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leftover {
@@ -24,11 +27,13 @@ pub enum Leftover {
         shard: u8,
         /// As many bytes of its beginning as a header has; fewer if it is shorter.
         head: Vec<u8>,
+        /// Length of the file.
+        len: u64,
         /// It is empty or holds nothing but zeros: made, and cut off before its first byte was on media.
         hollow: bool,
     },
-    /// The first root slot, made and cut off before its first byte was on media.
-    HollowRoot,
+    /// The first root slot, with its bytes.
+    FirstRoot(Vec<u8>),
     /// Anything else, by its name inside the folder.
     Other(String),
 }
@@ -46,8 +51,8 @@ pub fn leftovers(path: &Path) -> io::Result<Vec<Leftover>> {
             LOG_DIR if is_dir => shards_in(&entry.path(), SegmentKind::Log, &mut found)?,
             CHECKPOINT_DIR if is_dir => shards_in(&entry.path(), SegmentKind::Checkpoint, &mut found)?,
             EXTENT_DIR if is_dir => below_extents(&entry.path(), &mut found)?,
-            name if Some(&name) == ROOT_SLOTS.first() && !is_dir && is_hollow(&entry.path())? => {
-                found.push(Leftover::HollowRoot);
+            name if Some(&name) == ROOT_SLOTS.first() && !is_dir && entry.metadata()?.len() <= ROOT_BYTES_MAX => {
+                found.push(Leftover::FirstRoot(std::fs::read(entry.path())?));
             }
             name => found.push(Leftover::Other(name.to_owned())),
         }
@@ -80,12 +85,14 @@ fn shards_in(dir: &Path, kind: SegmentKind, found: &mut Vec<Leftover>) -> io::Re
         File::open(entry.path())?
             .take(SHARD_HEADER_BYTES)
             .read_to_end(&mut head)?;
+        let len = entry.metadata()?.len();
         let hollow = head.iter().all(|byte| *byte == 0) && is_hollow(&entry.path())?;
         found.push(Leftover::Shard {
             kind,
             segment,
             shard,
             head,
+            len,
             hollow,
         });
     }
@@ -138,7 +145,7 @@ mod tests {
                 } => {
                     format!("{kind:?} {shard} {} {hollow}", head.len())
                 }
-                Leftover::HollowRoot => "hollow root".to_owned(),
+                Leftover::FirstRoot(bytes) => format!("first root of {} bytes", bytes.len()),
                 Leftover::Other(name) => name,
             })
             .collect();
@@ -149,16 +156,10 @@ mod tests {
                 "Checkpoint 2 13 false",
                 "Extent 2 4096 true",
                 "Log 2 0 true",
-                "hollow root",
+                "first root of 600 bytes",
                 "index",
                 "trial"
             ]
-        );
-        fs::write(dir.path().join(FOLDER).join("root.0"), b"DSROOT01").unwrap();
-        assert!(
-            leftovers(dir.path())
-                .unwrap()
-                .contains(&Leftover::Other("root.0".into()))
         );
     }
 }

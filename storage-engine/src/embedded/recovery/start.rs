@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::adopt::plan;
 use super::find::{Found, FoundDrive, OpenError, find};
-use super::format::{adopt, format};
+use super::format::{FIRST_EPOCH, adopt, format};
 use super::identity;
 use super::index_build::build;
 use super::patience::Patience;
@@ -26,7 +26,7 @@ use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, MemberState, Refu
 use crate::embedded::segment::{DamageSink, Drives, SegmentReader};
 use crate::embedded::service::Service;
 #[cfg(test)]
-use crate::planted;
+use crate::{embedded::id::SegmentId, planted};
 
 /// How to open a store.
 #[derive(Clone, Debug, Default)]
@@ -162,10 +162,29 @@ async fn find_or_format(options: &OpenOptions, patience: &Patience, occasion: Oc
         let reason = |(path, why): &(PathBuf, String)| format!("{}: {why}", path.display());
         return Err(OpenError::Unusable(found.absent.iter().map(reason).collect()));
     }
+    finish_first_format(options, &mut found, patience).await;
     Ok(found)
 }
 
-/// Whether each of these paths holds nothing but what a first format left that was cut off before its first root.
+/// A first format that was cut off between its roots is finished: all else that it makes is on stable media before the
+/// first of them, so whoever has none yet is told by the files that it holds. Only where every member is here, and no
+/// start after that format was.
+async fn finish_first_format(options: &OpenOptions, found: &mut Found, patience: &Patience) {
+    let Some(root) = found.drives.first().map(|drive| drive.slot.root.clone()) else {
+        return;
+    };
+    let all_here = found.drives.len() + found.nameless.len() == root.members.len();
+    let all_first = root.epoch == FIRST_EPOCH && found.drives.iter().all(|drive| drive.slot.root == root);
+    if found.nameless.is_empty() || !all_here || !all_first {
+        return;
+    }
+    if unfinished(&found.nameless, options, patience).await.is_ok() {
+        let election = Election { root, majority: true };
+        identity::restore(&options.drive, found, &election, patience).await;
+    }
+}
+
+/// Whether each of these paths holds nothing but what a first format left that was cut off before its root there.
 async fn unfinished(
     nameless: &[PathBuf],
     options: &OpenOptions,
@@ -192,7 +211,7 @@ async fn unfinished(
         return Err(reasons);
     }
     if !nameless.is_empty() {
-        tracing::warn!(paths = ?nameless, "a first start was cut off before there was a store; it is done anew");
+        tracing::warn!(paths = ?nameless, "a first start was cut off before there was a store");
     }
     Ok(())
 }
@@ -299,11 +318,8 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
     }
     let (parity, candidates) = shared.log_candidates(&faults);
     let unfit: Vec<DriveId> = Fault::failed(&faults).collect();
-    if !shared.writable_without(&unfit) {
-        return Ok(Some("too few drives are present to write with full parity".to_owned()));
-    }
-    let codec = Geometry::for_log(candidates.len(), parity).and_then(|geometry| Codec::new(geometry).ok());
-    let Some(codec) = codec else {
+    let geometry = Geometry::for_log(candidates.len(), parity).filter(|_| shared.writable_without(&unfit));
+    let Some(codec) = geometry.and_then(|geometry| Codec::new(geometry).ok()) else {
         return Ok(Some("too few drives are present to write with full parity".to_owned()));
     };
     let root = shared.keeper.lock().root().clone();
@@ -323,16 +339,7 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
     let told = facts.clone();
     let sealed = end.committed.map(|position| (position.segment, position.offset));
     #[cfg(test)]
-    let sealed = match &end.tail {
-        Some(tail) if tail.verdict == Verdict::Keep && planted::is(planted::Bug::TailNotRewritten) => {
-            ops.clear();
-            shared
-                .apply(&tail.record.record.ops, &told.segments, std::iter::empty())
-                .map_err(|e| OpenError::Index(e.to_string()))?;
-            sealed.map(|(segment, _)| (segment, tail.record.offset + tail.record.record.len))
-        }
-        _ => sealed,
-    };
+    let sealed = seal_as_planted(&shared, end, &mut ops, &told)?.or(sealed);
     let writer = Arc::clone(&shared);
     let before = faults.clone();
     let made =
@@ -370,6 +377,28 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
     started.next_seq = (epoch << 32) + 1;
     started.open = Some(new);
     Ok(None)
+}
+
+/// The planted bug: the last batch is served from where it was found, and the seal is set behind it.
+#[cfg(test)]
+fn seal_as_planted(
+    shared: &Shared,
+    end: &LogEnd,
+    ops: &mut Vec<PendingOp>,
+    told: &RecordFacts,
+) -> Result<Option<(SegmentId, u64)>, OpenError> {
+    let kept = end.tail.as_ref().filter(|tail| tail.verdict == Verdict::Keep);
+    let Some((tail, position)) = kept.zip(end.committed) else {
+        return Ok(None);
+    };
+    if !planted::is(planted::Bug::TailNotRewritten) {
+        return Ok(None);
+    }
+    ops.clear();
+    shared
+        .apply(&tail.record.record.ops, &told.segments, std::iter::empty())
+        .map_err(|e| OpenError::Index(e.to_string()))?;
+    Ok(Some((position.segment, tail.record.offset + tail.record.record.len)))
 }
 
 /// A path that is in use nowhere and was nobody's before shows in no list of drives: it must not pass unnoticed.
