@@ -46,6 +46,10 @@ pub(crate) enum Bug {
     RepairInPlace,
     /// A replay takes records behind the valid length of a sealed segment.
     SealIgnored,
+    /// Root slots are never synced (armed by the test's fault plan).
+    RootNotSynced,
+    /// Healing puts a file in its place that was not synced (armed by the test's fault plan).
+    HealNotSynced,
 }
 
 impl Bug {
@@ -59,6 +63,19 @@ impl Bug {
         Self::ShardNotBound,
         Self::TailNotRewritten,
         Self::RepairInPlace,
+        Self::SealIgnored,
+    ];
+
+    /// Bugs that some state shows which a cut of the power may leave.
+    pub(crate) const OF_STATES: [Self; 9] = [
+        Self::SkippedSync,
+        Self::NoDirectorySync,
+        Self::EarlyAnswer,
+        Self::RootNotSynced,
+        Self::IndexTrusted,
+        Self::TailNotRewritten,
+        Self::RepairInPlace,
+        Self::HealNotSynced,
         Self::SealIgnored,
     ];
 
@@ -86,7 +103,7 @@ pub(crate) fn selected() -> Option<Bug> {
     static SELECTED: OnceLock<Option<Bug>> = OnceLock::new();
     *SELECTED.get_or_init(|| {
         let name = std::env::var(VARIABLE).ok()?;
-        let mut all = Bug::ALL.into_iter().chain(Bug::OF_CRASHES);
+        let mut all = Bug::ALL.into_iter().chain(Bug::OF_CRASHES).chain(Bug::OF_STATES);
         all.find(|bug| bug.name() == name)
     })
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::power_cut::Unsynced;
+use super::trace::Trace;
 
 /// What a file operation is, for fault rules and error messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +89,8 @@ pub struct FaultPlan {
     release: Condvar,
     /// What a power cut would take; `None` unless the plan was made for one.
     unsynced: Option<Mutex<Unsynced>>,
+    /// What was done; `None` unless the plan records.
+    trace: Option<Mutex<Trace>>,
 }
 
 enum Verdict {
@@ -101,6 +104,34 @@ impl FaultPlan {
         Self {
             unsynced: Some(Mutex::default()),
             ..Self::default()
+        }
+    }
+
+    /// A plan that also records everything that is done to shard files and root slots.
+    pub fn recording() -> Self {
+        Self {
+            trace: Some(Mutex::default()),
+            ..Self::with_power_cuts()
+        }
+    }
+
+    /// The moment of now in [`Self::trace`].
+    pub fn moment(&self) -> usize {
+        self.trace.as_ref().map_or(0, |trace| trace.lock().moment())
+    }
+
+    /// What was done so far, if the plan records.
+    pub fn trace(&self) -> Trace {
+        self.trace
+            .as_ref()
+            .map(|trace| trace.lock().clone())
+            .unwrap_or_default()
+    }
+
+    /// Records that the test changed or removed a file on media.
+    pub fn harmed(&self, path: &Path) {
+        if let Some(trace) = &self.trace {
+            trace.lock().harmed(path, std::fs::read(path).ok());
         }
     }
 
@@ -208,20 +239,36 @@ impl Seam {
         self.faults.as_ref()?.unsynced.as_ref()
     }
 
-    /// Does a write of `len` bytes at `offset`.
-    pub(super) fn write(
+    fn trace(&self) -> Option<&Mutex<Trace>> {
+        self.faults.as_ref()?.trace.as_ref()
+    }
+
+    /// Does a write of these buffers at `offset`.
+    pub(super) fn write<B: AsRef<[u8]>>(
         &self,
         path: &Path,
         offset: u64,
-        len: impl FnOnce() -> u64,
+        buffers: &[B],
         work: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<()> {
         self.run(Operation::Write, path, || {
             if let Some(unsynced) = self.unsynced() {
-                unsynced.lock().write(path, offset, len());
+                let len = buffers.iter().map(|bytes| bytes.as_ref().len() as u64).sum();
+                unsynced.lock().write(path, offset, len);
+            }
+            if let Some(trace) = self.trace() {
+                let bytes = buffers.iter().flat_map(|bytes| bytes.as_ref()).copied().collect();
+                trace.lock().wrote(path, offset, bytes);
             }
             work()
         })
+    }
+
+    /// Notes a file that has a new length.
+    pub(super) fn resized(&self, path: &Path, len: u64) {
+        if let Some(trace) = self.trace() {
+            trace.lock().resized(path, len);
+        }
     }
 
     /// Does the sync of a file.
@@ -231,9 +278,13 @@ impl Seam {
                 return work();
             };
             let writes = unsynced.lock().begin_sync(path);
+            let begun = self.trace().and_then(|trace| trace.lock().begin_sync(path));
             let synced = work();
             if let (Err(_), Some(writes)) = (&synced, writes) {
                 unsynced.lock().failed_sync(path, writes);
+            }
+            if let (Ok(()), Some(trace), Some(begun)) = (&synced, self.trace(), begun) {
+                trace.lock().file_synced(begun);
             }
             synced
         })
@@ -242,9 +293,13 @@ impl Seam {
     /// Does the sync of a directory's entries.
     pub(super) fn sync_directory(&self, dir: &Path, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         self.run(Operation::SyncDirectory, dir, || {
+            let begun = self.trace().map_or(0, |trace| trace.lock().moment());
             work()?;
             if let Some(unsynced) = self.unsynced() {
                 unsynced.lock().directory_synced(dir);
+            }
+            if let Some(trace) = self.trace() {
+                trace.lock().directory_synced(dir, begun);
             }
             Ok(())
         })
@@ -255,6 +310,9 @@ impl Seam {
         if let Some(unsynced) = self.unsynced() {
             unsynced.lock().created(path);
         }
+        if let Some(trace) = self.trace() {
+            trace.lock().created(path);
+        }
     }
 
     /// Notes a file that is gone.
@@ -262,12 +320,18 @@ impl Seam {
         if let Some(unsynced) = self.unsynced() {
             unsynced.lock().removed(path);
         }
+        if let Some(trace) = self.trace() {
+            trace.lock().removed(path);
+        }
     }
 
     /// Notes that a file has another name now; `replaced`: there was one of that name before.
     pub(super) fn renamed(&self, from: &Path, to: &Path, replaced: bool) {
         if let Some(unsynced) = self.unsynced() {
             unsynced.lock().renamed(from, to, replaced);
+        }
+        if let Some(trace) = self.trace() {
+            trace.lock().renamed(from, to);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Drives: the only place of the engine that touches files. A drive knows its folder, its lock, its root slots, its shard
 //! files and its threads; it never knows what a frame or a record says.
 
+pub mod cut;
 mod dir_sync;
 mod faults;
 pub mod index_dir;
@@ -14,6 +15,7 @@ mod probe;
 mod shard_file;
 mod shards;
 mod slots;
+pub mod trace;
 
 use std::fs::{File, TryLockError};
 use std::io;

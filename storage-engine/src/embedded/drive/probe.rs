@@ -47,7 +47,7 @@ pub fn try_out(path: &Path, faults: Option<Arc<FaultPlan>>) -> io::Result<[Optio
     let tried = || -> io::Result<()> {
         let file = seam.get(Operation::Create, &trial, || File::create(&trial))?;
         let bytes = [1; TRIAL_BYTES];
-        seam.write(&trial, 0, || TRIAL_BYTES as u64, || file.write_all_at(&bytes, 0))?;
+        seam.write(&trial, 0, &[bytes], || file.write_all_at(&bytes, 0))?;
         seam.sync_file(&trial, || file.sync_data())?;
         seam.run(Operation::Remove, &trial, || std::fs::remove_file(&trial))
     };

@@ -47,9 +47,8 @@ impl ShardFile {
     /// Writes all buffers one after the other from `offset` on. Nothing is synced.
     pub fn write_vectored_at(&self, offset: u64, buffers: &[Bytes]) -> io::Result<()> {
         let inner = &self.inner;
-        let len = || buffers.iter().map(|b| b.len() as u64).sum();
         let work = || write_all(&inner.file, offset, buffers);
-        inner.seam.write(&inner.path, offset, len, work)
+        inner.seam.write(&inner.path, offset, buffers, work)
     }
 
     /// Puts all that was written, and the file's length, on stable media. After a failure the file is lost: a second

@@ -30,11 +30,12 @@ pub(super) fn write(folder: &Path, seam: &Seam, slot: usize, bytes: &[u8]) -> io
     if is_new {
         seam.created(&path);
     }
-    let len = || bytes.len() as u64;
-    seam.write(&path, 0, len, || {
+    let len = bytes.len() as u64;
+    seam.write(&path, 0, &[bytes], || {
         file.write_all_at(bytes, 0)?;
-        file.set_len(bytes.len() as u64)
+        file.set_len(len)
     })?;
+    seam.resized(&path, len);
     seam.sync_file(&path, || file.sync_data())?;
     if is_new {
         seam.sync_directory(folder, || File::open(folder)?.sync_all())?;

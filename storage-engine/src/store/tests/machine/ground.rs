@@ -3,24 +3,24 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::steps::File;
-use crate::backend::{Backend, ServiceState};
+use crate::backend::{Backend, DriveState, ServiceState};
 use crate::embedded::drive::{DriveOptions, Fault, FaultPlan, FaultRule, Operation};
-use crate::embedded::heal::{Census, CensusDepth};
+use crate::embedded::heal::{Census, CensusDepth, HealOptions};
 use crate::embedded::{ByHand, Embedded, OpenOptions};
 use crate::planted::{self, Bug};
 use crate::store::clock::{Clock, Timestamp};
 use crate::store::name::BucketName;
 use crate::store::{Epoch, Store};
 
-const DRIVES: usize = 4;
-const PARITY: usize = 2;
+pub(super) const DRIVES: usize = 4;
+pub(super) const PARITY: usize = 2;
 /// Two seconds of them.
 const EXCUSES: u32 = 100;
 /// A minute of them.
@@ -39,7 +39,13 @@ const OPERATIONS: [Operation; 9] = [
 ];
 
 /// A clock that goes on by a second whenever it is read, and can be set.
-struct HandClock(AtomicU64);
+pub(super) struct HandClock(AtomicU64);
+
+impl HandClock {
+    pub(super) fn new() -> Self {
+        Self(AtomicU64::new(1_700_000_000_000))
+    }
+}
 
 impl Clock for HandClock {
     fn now(&self) -> Timestamp {
@@ -57,6 +63,7 @@ struct Up {
 pub(super) struct Ground {
     dir: TempDir,
     plan: Arc<FaultPlan>,
+    heal: HealOptions,
     clock: Arc<HandClock>,
     up: Option<Up>,
     starts: u8,
@@ -72,12 +79,15 @@ pub(super) struct Ground {
 
 impl Ground {
     pub(super) async fn new() -> Result<Self, String> {
-        let memory = Path::new("/dev/shm");
-        let dir = TempDir::new_in(memory).or_else(|_| TempDir::new());
+        Self::with(FaultPlan::with_power_cuts(), HealOptions::default()).await
+    }
+
+    pub(super) async fn with(plan: FaultPlan, heal: HealOptions) -> Result<Self, String> {
         let mut ground = Self {
-            dir: dir.map_err(|error| error.to_string())?,
-            plan: Arc::new(FaultPlan::with_power_cuts()),
-            clock: Arc::new(HandClock(AtomicU64::new(1_700_000_000_000))),
+            dir: dir_in_memory()?,
+            plan: Arc::new(plan),
+            heal,
+            clock: Arc::new(HandClock::new()),
             up: None,
             starts: 0,
             away: None,
@@ -96,7 +106,15 @@ impl Ground {
         &self.up.as_ref().expect("the store is up between steps").store
     }
 
-    fn drive(&self, number: usize) -> PathBuf {
+    pub(super) fn plan(&self) -> &FaultPlan {
+        &self.plan
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(super) fn drive(&self, number: usize) -> PathBuf {
         self.dir.path().join(format!("data{number}"))
     }
 
@@ -108,8 +126,16 @@ impl Ground {
                 self.plan.arm_always(operation, &format!("/data{away}"), Fault::Fail(5));
             }
         }
-        if up && planted::is(Bug::SkippedSync) {
-            self.plan.arm_always(Operation::SyncFile, "/log/", Fault::Pretend);
+        let pretended = [
+            (Bug::SkippedSync, Operation::SyncFile, "/log/"),
+            (Bug::NoDirectorySync, Operation::SyncDirectory, "/.drystone/"),
+            (Bug::RootNotSynced, Operation::SyncFile, "/root."),
+            (Bug::HealNotSynced, Operation::SyncFile, ".new"),
+        ];
+        for (bug, operation, path_part) in pretended {
+            if up && planted::is(bug) {
+                self.plan.arm_always(operation, path_part, Fault::Pretend);
+            }
         }
         if up && planted::is(Bug::AckedAtKMinusOne) {
             for drive in 1..DRIVES {
@@ -134,6 +160,7 @@ impl Ground {
         self.excuses = 0;
         self.starts += 1;
         let options = OpenOptions {
+            heal: self.heal,
             drives: (0..DRIVES).map(|number| self.drive(number)).collect(),
             drive: DriveOptions {
                 faults: Some(Arc::clone(&self.plan)),
@@ -168,17 +195,14 @@ impl Ground {
         let Some(up) = self.up.take() else { return Ok(()) };
         let weak = Arc::downgrade(&up.drives);
         drop(up);
-        let paths: Vec<PathBuf> = (0..DRIVES)
-            .map(|number| self.drive(number).join(".drystone/lock"))
-            .collect();
-        let free = |path: &PathBuf| std::fs::File::open(path).is_ok_and(|lock| lock.try_lock().is_ok());
-        for _ in 0..20_000 {
-            if weak.upgrade().is_none() && paths.iter().all(|path| !path.exists() || free(path)) {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        Err("something still holds the store".to_owned())
+        let drives: Vec<PathBuf> = (0..DRIVES).map(|number| self.drive(number)).collect();
+        released(&weak, &drives).await
+    }
+
+    /// Kills the process: what it wrote stands in the page cache, and nothing is lost.
+    pub(super) async fn kill(&mut self) -> Result<(), String> {
+        self.release().await?;
+        self.open().await
     }
 
     pub(super) async fn clean_restart(&mut self) -> Result<(), String> {
@@ -186,7 +210,11 @@ impl Ground {
         self.open().await
     }
 
-    async fn close(&mut self) -> Result<(), String> {
+    pub(super) async fn open_again(&mut self) -> Result<(), String> {
+        self.open().await
+    }
+
+    pub(super) async fn close(&mut self) -> Result<(), String> {
         if let Some(up) = &self.up {
             up.drives.close().await;
         }
@@ -215,6 +243,20 @@ impl Ground {
             self.excuses = EXCUSES;
             self.arm(true);
         }
+    }
+
+    /// What failed goes on to work; the store has to see it by itself.
+    pub(super) async fn recover_drive(&mut self) -> Result<(), String> {
+        self.away = None;
+        self.arm(true);
+        for _ in 0..HEAL_LOOKS {
+            let drives = self.up.as_ref().map(|up| up.drives.health().drives).unwrap_or_default();
+            if drives.iter().all(|drive| drive.state == DriveState::In) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err("a drive that works again was not taken in".to_owned())
     }
 
     /// Whether a large body may be refused because a drive failed just now. Waits a little: being put out takes a moment.
@@ -329,7 +371,28 @@ impl Ground {
     }
 }
 
-fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
+/// An empty directory that takes no time to sync.
+pub(super) fn dir_in_memory() -> Result<TempDir, String> {
+    let dir = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new());
+    dir.map_err(|error| error.to_string())
+}
+
+/// Waits until nothing of a store that was let go holds one of these drives.
+pub(super) async fn released(store: &Weak<Embedded>, drives: &[PathBuf]) -> Result<(), String> {
+    let free = |drive: &PathBuf| match std::fs::File::open(drive.join(".drystone/lock")) {
+        Ok(lock) => lock.try_lock().is_ok(),
+        Err(_) => true,
+    };
+    for _ in 0..20_000 {
+        if store.upgrade().is_none() && drives.iter().all(free) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Err("something still holds the store".to_owned())
+}
+
+pub(super) fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(dir) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.is_dir() {
