@@ -50,6 +50,10 @@ pub(crate) enum Bug {
     RootNotSynced,
     /// Healing puts a file in its place that was not synced (armed by the test's fault plan).
     HealNotSynced,
+    /// A batch is answered before it is visible, which follows a moment later.
+    AnswerBeforeApply,
+    /// A page of a listing that is not the first leaves its first key out.
+    SkippedKey,
 }
 
 impl Bug {
@@ -79,6 +83,9 @@ impl Bug {
         Self::SealIgnored,
     ];
 
+    /// Bugs that show in what clients see at once.
+    pub(crate) const OF_HISTORIES: [Self; 3] = [Self::StaleRow, Self::AnswerBeforeApply, Self::SkippedKey];
+
     /// Bugs that sequences of the model find.
     pub(crate) const ALL: [Self; 10] = [
         Self::SkippedSync,
@@ -103,7 +110,8 @@ pub(crate) fn selected() -> Option<Bug> {
     static SELECTED: OnceLock<Option<Bug>> = OnceLock::new();
     *SELECTED.get_or_init(|| {
         let name = std::env::var(VARIABLE).ok()?;
-        let mut all = Bug::ALL.into_iter().chain(Bug::OF_CRASHES).chain(Bug::OF_STATES);
+        let crashes = Bug::OF_CRASHES.into_iter().chain(Bug::OF_STATES);
+        let mut all = Bug::ALL.into_iter().chain(crashes).chain(Bug::OF_HISTORIES);
         all.find(|bug| bug.name() == name)
     })
 }

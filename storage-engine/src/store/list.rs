@@ -130,6 +130,10 @@ impl Store {
             Listed::CommonPrefix(prefix) => prefix.clone(),
         });
         #[cfg(test)]
+        if list.after.is_some() && !items.is_empty() && planted::is(planted::Bug::SkippedKey) {
+            items.remove(0);
+        }
+        #[cfg(test)]
         let next = next.filter(|_| list.after.is_none() || !planted::is(planted::Bug::LostLastPage));
         Ok(ListPage { items, next })
     }

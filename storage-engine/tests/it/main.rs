@@ -21,4 +21,3 @@ mod restart;
 mod scene;
 mod slow;
 mod space;
-mod uploads;

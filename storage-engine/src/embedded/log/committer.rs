@@ -71,7 +71,7 @@ pub struct PositionReport {
 enum Message {
     Commit(Box<Queued>),
     Position(oneshot::Sender<Option<PositionReport>>),
-    LeaveOut(Fault, oneshot::Sender<()>),
+    LeaveOut(Fault),
     Lose(Fault),
     Roll(oneshot::Sender<()>),
     /// Writes a last mark and ends; answers with the end of the log.
@@ -115,12 +115,10 @@ impl Committer {
         answer.await.ok()?
     }
 
-    /// Says that a drive failed outside the log. It leaves at the next turn, if the store can write without it. Who wants to
-    /// know when that was tried waits for the answer; an error says that the thread has ended.
-    pub fn leave_out(&self, fault: Fault) -> oneshot::Receiver<()> {
-        let (reply, answer) = oneshot::channel();
-        let _ = self.messages.send(Message::LeaveOut(fault, reply));
-        answer
+    /// Says that a drive failed outside the log. It leaves at the next turn, if the store can write without it.
+    pub fn leave_out(&self, fault: Fault) {
+        // Refused only when the thread has ended, and then nothing is written any more.
+        let _ = self.messages.send(Message::LeaveOut(fault));
     }
 
     /// Says that a drive is not there any more. It leaves at the next turn, also if the store can then only be read:
@@ -207,10 +205,7 @@ impl Writer {
                     Message::Position(reply) => {
                         let _ = reply.send(self.position());
                     }
-                    Message::LeaveOut(fault, reply) => {
-                        self.leave_out(fault);
-                        let _ = reply.send(());
-                    }
+                    Message::LeaveOut(fault) => self.leave_out(fault),
                     Message::Lose(fault) => self.lose(fault),
                     Message::Roll(reply) => {
                         self.roll();
@@ -307,11 +302,19 @@ impl Writer {
         for batch in &mut batches {
             batch.staged.drain(..).for_each(|staged| drop(staged.keep()));
         }
-        let removed = batches.iter().flat_map(|batch| batch.removed.iter().copied());
         self.shared.service.add_metadata(assembled.metadata_len);
         if let Some(open) = &self.open {
             self.shared.table.add_body_bytes(open.segment.id, assembled.body_bytes);
         }
+        #[cfg(test)]
+        if planted::is(planted::Bug::AnswerBeforeApply) {
+            for (rev, batch) in (assembled.seq..).zip(&mut batches) {
+                let nobody = oneshot::channel().0;
+                let _ = std::mem::replace(&mut batch.reply, nobody).send(Ok(Rev(rev)));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(3));
+        }
+        let removed = batches.iter().flat_map(|batch| batch.removed.iter().copied());
         let applied = self.shared.apply(&assembled.ops, &segments, removed);
         if let Err(error) = applied {
             // Durable but not visible: only a rebuilt index may answer for these keys.

@@ -6,6 +6,7 @@
 
 mod cuts;
 mod ground;
+mod histories;
 mod play;
 mod reference;
 mod steps;

@@ -34,10 +34,14 @@ struct Sketch {
 }
 
 /// Numbers that look like chance, the same on every run.
-struct Chance(u64);
+pub(super) struct Chance(u64);
 
 impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 = mixed(self.0);
         usize::try_from(self.0 >> 33).unwrap() % bound.max(1)
     }
