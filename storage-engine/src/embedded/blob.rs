@@ -14,7 +14,9 @@ use super::erasure::Geometry;
 use super::housekeeping::NoRoom;
 use super::log::{Committer, Fault, choose_drives};
 use super::record::{Body, PartList, SegmentBytes, from_cbor, to_cbor};
-use super::segment::{self, NewSegment, Piece, PutBodyError, SegmentKind, SegmentWriter, WriteError, put_body};
+use super::segment::{
+    self, Ground, NewSegment, Piece, PutBodyError, SegmentKind, SegmentReader, SegmentWriter, WriteError, put_body,
+};
 use super::table::Pin;
 use crate::backend::{Blob, BlobClass, BodyRef, BodySource, BodyStream, PutBlobError, ReadError};
 use crate::limits::SMALL_BODY_BYTES_MAX;
@@ -61,8 +63,41 @@ pub fn body_ref(body: &Body) -> BodyRef {
     }
 }
 
+/// The drives of a running store, for one body. Without a committer no drive can leave.
+struct OnDrives<'a> {
+    shared: &'a Shared,
+    committer: Option<&'a Committer>,
+}
+
+impl Ground for OnDrives<'_> {
+    async fn next_extent(&self) -> Result<SegmentWriter, WriteError> {
+        self.shared.extent_writer().await
+    }
+
+    /// A drive that fails here leaves the store through the committer, if the store can write without it.
+    async fn without(&self, error: WriteError) -> Result<(), WriteError> {
+        let (Some(committer), WriteError::Drive { drive, .. }) = (self.committer, &error) else {
+            return Err(error);
+        };
+        if let Some((drive, cause)) = error.failed_drive() {
+            let _ = committer.leave_out(Fault::from_io(drive, cause)).await;
+        }
+        // It may have come back already when somebody else saw it leave.
+        let left = error.is_of_a_drive_that_left() || self.shared.drives.get(drive).is_none();
+        match left && self.shared.service.refuses_writes().is_none() {
+            true => Ok(()),
+            false => Err(error),
+        }
+    }
+
+    fn reader(&self) -> &SegmentReader {
+        &self.shared.reader
+    }
+}
+
 impl Shared {
-    /// A drive that fails here fails the body, and leaves the store through the committer.
+    /// A drive that fails here leaves the store, and the body goes on without it; it fails only where the store cannot
+    /// write without that drive.
     pub async fn put_blob(
         self: &Arc<Self>,
         committer: Option<&Committer>,
@@ -103,7 +138,11 @@ impl Shared {
             }
         });
         let whole: BodySource<'_> = Box::pin(stream::iter(head.into_iter().map(Ok)).chain(rest));
-        let stored = put_body(whole, || self.extent_writer()).await;
+        let ground = OnDrives {
+            shared: self,
+            committer,
+        };
+        let stored = put_body(whole, &ground).await;
         self.note_extents(&stored);
         let body = stored.map_err(|error| match error {
             PutBodyError::Source(error) => match error.downcast::<NoRoom>() {
@@ -111,12 +150,7 @@ impl Shared {
                 Err(error) => PutBlobError::Source(error),
             },
             PutBodyError::Write(error) if error.is_full() => PutBlobError::Full(error.to_string()),
-            PutBodyError::Write(error) => {
-                if let (Some(committer), Some((drive, cause))) = (committer, error.failed_drive()) {
-                    committer.leave_out(Fault::from_io(drive, cause));
-                }
-                PutBlobError::Unavailable(error.to_string())
-            }
+            PutBodyError::Write(error) => PutBlobError::Unavailable(error.to_string()),
         })?;
         Ok(blob(body.len, StagedBody::Extents(body)))
     }
@@ -146,7 +180,11 @@ impl Shared {
             return;
         }
         let tiny: BodySource<'_> = Box::pin(stream::iter([Ok(Bytes::from_static(b"?"))]));
-        let tried = put_body(tiny, || self.extent_writer());
+        let ground = OnDrives {
+            shared: self,
+            committer: None,
+        };
+        let tried = put_body(tiny, &ground);
         if let Ok(stored) = tokio::time::timeout(TRY_WITHIN, tried).await {
             self.note_extents(&stored);
         }

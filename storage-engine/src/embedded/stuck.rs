@@ -143,11 +143,12 @@ pub fn watch_lanes(shared: Arc<Shared>, committer: Committer, mut stop: watch::R
             let parity = usize::from(shared.keeper.lock().root().parity);
             for lasting in to_put_out(&lasting, parity, |out| shared.writable_without(out)) {
                 let (what, waited) = (lasting.what(), lasting.waited().as_secs());
-                committer.leave_out(Fault {
+                let fault = Fault {
                     drive: lasting.job.drive,
                     kind: FaultKind::Failed,
                     reason: format!("a {what} has not returned for {waited} s"),
-                });
+                };
+                drop(committer.leave_out(fault));
             }
         }
     };

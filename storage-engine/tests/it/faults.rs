@@ -163,28 +163,16 @@ async fn a_drive_that_takes_no_new_files_is_out_from_the_start_and_health_says_w
     expect(&store, "large", &body(3, 400_000)).await;
 }
 
-async fn until_out(store: &Embedded, drive: usize) {
-    for _ in 0..300 {
-        if states(store)[drive] == DriveState::Out {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("never out: {:?}", states(store));
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drive_that_fails_large_bodies_only_is_left_out_for_the_next_one() {
+async fn a_drive_that_fails_large_bodies_only_is_left_out_and_the_body_goes_on() {
     for errno in [EACCES, EIO, 30] {
         let rig = Rig::new(4);
         let store = rig.open().await;
         let rule = rig
             .plan
             .arm_always(Operation::Create, "data3/.drystone/extent", Fault::Fail(errno));
-        let failed = try_put(&store, "large", &body(1, 400_000)).await;
-        assert!(matches!(failed, Err(CommitError::Unavailable(_))), "{failed:?}");
-        until_out(&store, 2).await;
         put(&store, "large", &body(1, 400_000)).await;
+        assert_eq!(states(&store)[2], DriveState::Out);
         assert_eq!(rig.plan.fired(rule), 1);
         expect(&store, "large", &body(1, 400_000)).await;
     }
@@ -354,20 +342,6 @@ async fn dying_at_each_step_of_a_reseat_twice_in_a_row_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drive_lost_in_the_middle_of_an_upload_fails_that_upload_and_nothing_else() {
-    let rig = Rig::new(4);
-    let store = rig.open().await;
-    put(&store, "large", &body(1, 900_000)).await;
-    let rule = rig.next(Operation::Write, "data2/.drystone/extent", 1, Fault::Fail(EIO));
-    let refused = try_put(&store, "large", &body(2, 900_000)).await;
-    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
-    assert_eq!(rig.plan.fired(rule), 1);
-    expect(&store, "large", &body(1, 900_000)).await;
-    put(&store, "large", &body(3, 900_000)).await;
-    expect(&store, "large", &body(3, 900_000)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_drive_that_hangs_does_not_hold_up_a_start_and_counts_as_missing() {
     for (operation, path) in [
         (Operation::Read, "data2/.drystone/log"),
@@ -444,16 +418,10 @@ async fn a_drive_folder_that_went_away_is_left_out_and_none_is_made_in_its_place
     let store = rig.open().await;
     put(&store, "large", &body(1, 900_000)).await;
     rig.scene.remove(2);
-    let refused = try_put(&store, "large", &body(2, 900_000)).await;
-    assert!(matches!(refused, Err(CommitError::Unavailable(_))), "{refused:?}");
-    for _ in 0..100 {
-        if states(&store)[1] == DriveState::Out {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
     expect(&store, "large", &body(1, 900_000)).await;
     put(&store, "large", &body(3, 900_000)).await;
+    assert_eq!(states(&store)[1], DriveState::Out);
+    expect(&store, "large", &body(3, 900_000)).await;
     assert!(
         !rig.scene.drive(2).exists(),
         "a folder was made where the drive had been"

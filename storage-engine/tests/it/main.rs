@@ -21,3 +21,4 @@ mod restart;
 mod scene;
 mod slow;
 mod space;
+mod uploads;

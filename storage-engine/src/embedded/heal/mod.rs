@@ -284,7 +284,7 @@ impl Healer {
             if let RebuildError::Write(write) = &error
                 && let Some((drive, cause)) = write.failed_drive()
             {
-                self.committer.leave_out(Fault::from_io(drive, cause));
+                drop(self.committer.leave_out(Fault::from_io(drive, cause)));
             }
             return Err(error.to_string());
         }

@@ -71,7 +71,7 @@ pub struct PositionReport {
 enum Message {
     Commit(Box<Queued>),
     Position(oneshot::Sender<Option<PositionReport>>),
-    LeaveOut(Fault),
+    LeaveOut(Fault, oneshot::Sender<()>),
     Lose(Fault),
     Roll(oneshot::Sender<()>),
     /// Writes a last mark and ends; answers with the end of the log.
@@ -115,10 +115,12 @@ impl Committer {
         answer.await.ok()?
     }
 
-    /// Says that a drive failed outside the log. It leaves at the next turn, if the store can write without it.
-    pub fn leave_out(&self, fault: Fault) {
-        // Refused only when the thread has ended, and then nothing is written any more.
-        let _ = self.messages.send(Message::LeaveOut(fault));
+    /// Says that a drive failed outside the log. It leaves at the next turn, if the store can write without it. Who wants to
+    /// know when that was tried waits for the answer; an error says that the thread has ended.
+    pub fn leave_out(&self, fault: Fault) -> oneshot::Receiver<()> {
+        let (reply, answer) = oneshot::channel();
+        let _ = self.messages.send(Message::LeaveOut(fault, reply));
+        answer
     }
 
     /// Says that a drive is not there any more. It leaves at the next turn, also if the store can then only be read:
@@ -205,7 +207,10 @@ impl Writer {
                     Message::Position(reply) => {
                         let _ = reply.send(self.position());
                     }
-                    Message::LeaveOut(fault) => self.leave_out(fault),
+                    Message::LeaveOut(fault, reply) => {
+                        self.leave_out(fault);
+                        let _ = reply.send(());
+                    }
                     Message::Lose(fault) => self.lose(fault),
                     Message::Roll(reply) => {
                         self.roll();

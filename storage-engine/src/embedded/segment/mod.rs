@@ -14,7 +14,7 @@ mod staged;
 mod tests;
 mod writer;
 
-pub use body::{PutBodyError, StagedBody, put_body};
+pub use body::{Ground, PutBodyError, StagedBody, put_body};
 pub use damage::{Damage, DamageSink, Why};
 pub use drives::{Drives, PresentDrive};
 pub use layout::{StripePart, piece_file_bytes, stripe_file_bytes, stripes_of};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use tokio::task::JoinHandle;
 
 use super::layout::stripe_file_bytes;
@@ -57,6 +57,14 @@ impl WriteError {
         }
     }
 
+    /// Whether the drive was put out by somebody else meanwhile.
+    pub fn is_of_a_drive_that_left(&self) -> bool {
+        match self {
+            Self::Drive { error, .. } => error.kind() == io::ErrorKind::NotConnected,
+            Self::Internal(_) => false,
+        }
+    }
+
     /// The drive that failed, and its error: none where it is full, slow, already out, or not to blame.
     pub fn failed_drive(&self) -> Option<(DriveId, &io::Error)> {
         let Self::Drive { drive, error } = self else {
@@ -86,7 +94,7 @@ struct Body {
     len: u64,
 }
 
-/// Writes one segment. After an error it must be dropped.
+/// Writes one segment. After an error it must be dropped, or [`SegmentWriter::into_remains`] called.
 pub struct SegmentWriter {
     segment: Segment,
     codec: Codec,
@@ -100,6 +108,35 @@ pub struct SegmentWriter {
     writeback_from: u64,
     body: Option<Body>,
     in_flight: VecDeque<JoinHandle<Result<(), WriteError>>>,
+    /// Where the last body began, and how many of its bytes went on their way.
+    sent: (u64, u64),
+    /// What was given and not sent because of an error.
+    unsent: Vec<Bytes>,
+}
+
+/// What a writer leaves that failed after one body, or in the midst of it: the bytes it sent can be read back as long as
+/// this is kept, if enough of its drives have them.
+pub struct Remains {
+    segment: Arc<Segment>,
+    piece: Piece,
+    unsent: Vec<Bytes>,
+    _shards: Vec<StagedShard>,
+}
+
+impl Remains {
+    pub fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// The bytes that were sent.
+    pub fn piece(&self) -> Piece {
+        self.piece
+    }
+
+    /// Those that follow and were not.
+    pub fn unsent(&self) -> &[Bytes] {
+        &self.unsent
+    }
 }
 
 impl std::fmt::Debug for SegmentWriter {
@@ -151,6 +188,8 @@ impl SegmentWriter {
             writeback_from: SHARD_HEADER_BYTES,
             body: None,
             in_flight: VecDeque::new(),
+            sent: (SHARD_HEADER_BYTES, 0),
+            unsent: Vec::new(),
         })
     }
 
@@ -168,6 +207,7 @@ impl SegmentWriter {
         if self.body.is_some() {
             return Err(WriteError::Internal("a body is open".into()));
         }
+        self.sent = (self.offset, 0);
         self.body = Some(Body {
             offset: self.offset,
             len: 0,
@@ -185,7 +225,7 @@ impl SegmentWriter {
         while !data.is_empty() {
             if self.buffer.is_empty() && data.len() >= full {
                 let stripe = data.split_to(full);
-                self.write_stripe(stripe).await?;
+                self.write_stripe(stripe, &data).await?;
                 continue;
             }
             let taken = data.split_to(data.len().min(full - self.buffer.len()));
@@ -195,7 +235,7 @@ impl SegmentWriter {
             self.buffer.extend_from_slice(&taken);
             if self.buffer.len() == full {
                 let stripe = self.buffer.split().freeze();
-                self.write_stripe(stripe).await?;
+                self.write_stripe(stripe, &data).await?;
             }
         }
         Ok(())
@@ -205,7 +245,7 @@ impl SegmentWriter {
     pub async fn end_body(&mut self) -> Result<Piece, WriteError> {
         if !self.buffer.is_empty() {
             let stripe = self.buffer.split().freeze();
-            self.write_stripe(stripe).await?;
+            self.write_stripe(stripe, &Bytes::new()).await?;
         }
         let Some(body) = self.body.take() else {
             return Err(WriteError::Internal("no body is open".into()));
@@ -219,6 +259,12 @@ impl SegmentWriter {
 
     /// Puts everything on stable media: the data, the lengths and the directory entries of all shard files.
     pub async fn finish(mut self) -> Result<StagedSegment, WriteError> {
+        self.sync().await?;
+        Ok(self.into_staged())
+    }
+
+    /// As [`Self::finish`], but for the end: what was written is still this writer's.
+    pub(super) async fn sync(&mut self) -> Result<(), WriteError> {
         if self.body.is_some() {
             return Err(WriteError::Internal("a body is open".into()));
         }
@@ -226,7 +272,34 @@ impl SegmentWriter {
             self.await_oldest().await?;
         }
         try_join_all(self.shards.iter().map(StagedShard::sync)).await?;
-        Ok(StagedSegment::new(self.segment, self.offset, self.shards))
+        Ok(())
+    }
+
+    /// To be called after [`Self::sync`] only.
+    pub(super) fn into_staged(self) -> StagedSegment {
+        StagedSegment::new(self.segment, self.offset, self.shards)
+    }
+
+    /// After an error: waits for what is on its way, and keeps what was written so that it can be read back.
+    pub(super) async fn into_remains(mut self) -> Remains {
+        while let Some(stripe) = self.in_flight.pop_front() {
+            // Whether it can be read back will be seen.
+            drop(stripe.await);
+        }
+        if !self.buffer.is_empty() {
+            self.unsent.push(self.buffer.split().freeze());
+        }
+        let (offset, len) = self.sent;
+        Remains {
+            piece: Piece {
+                segment: self.segment.id,
+                offset,
+                len,
+            },
+            segment: Arc::new(self.segment),
+            unsent: self.unsent,
+            _shards: self.shards,
+        }
     }
 
     async fn await_oldest(&mut self) -> Result<(), WriteError> {
@@ -238,11 +311,16 @@ impl SegmentWriter {
         outcome.unwrap_or_else(|e| Err(WriteError::Internal(e.to_string())))
     }
 
-    async fn write_stripe(&mut self, data: Bytes) -> Result<(), WriteError> {
+    /// Sends a stripe on its way; on an error it and the `rest` that was given with it are kept.
+    async fn write_stripe(&mut self, data: Bytes, rest: &Bytes) -> Result<(), WriteError> {
         while self.in_flight.len() >= STRIPES_IN_FLIGHT {
-            self.await_oldest().await?;
+            if let Err(error) = self.await_oldest().await {
+                self.unsent = vec![data, rest.clone()];
+                return Err(error);
+            }
         }
         let offset = self.offset;
+        self.sent.1 += data.len() as u64;
         self.offset += stripe_file_bytes(self.segment.geometry, data.len());
         let mut writeback = None;
         if self.offset - self.writeback_from >= WRITEBACK_BYTES {
@@ -294,8 +372,8 @@ impl Stripe {
                 };
                 write_frame(target, place, encoded, data_len, self.writeback)
             });
-        try_join_all(writes).await?;
-        Ok(())
+        // All of them also where one fails: the others are what the stripe can be read back from.
+        join_all(writes).await.into_iter().collect()
     }
 
     async fn encode(&self) -> Result<Vec<EncodedShard>, WriteError> {

@@ -3,6 +3,7 @@
 mod damage;
 mod faults;
 mod round_trips;
+mod uploads;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -119,6 +120,21 @@ impl Wall {
         let listed = self.drives.present().into_iter();
         let files = listed.map(|on| count_files(&on.drive.path().join(".drystone/extent")));
         files.sum()
+    }
+}
+
+/// Drives that never leave.
+impl Ground for Wall {
+    async fn next_extent(&self) -> Result<SegmentWriter, WriteError> {
+        self.writer(SegmentKind::Extent).await
+    }
+
+    async fn without(&self, error: WriteError) -> Result<(), WriteError> {
+        Err(error)
+    }
+
+    fn reader(&self) -> &SegmentReader {
+        &self.reader
     }
 }
 

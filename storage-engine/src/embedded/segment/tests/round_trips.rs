@@ -81,7 +81,7 @@ async fn a_streamed_body_is_stored_whole_and_an_empty_one_takes_no_extent() {
     let chunks: Vec<Result<Bytes, crate::backend::SourceError>> =
         body.chunks(777).map(|c| Ok(Bytes::copy_from_slice(c))).collect();
     let source = Box::pin(stream::iter(chunks));
-    let staged = put_body(source, || wall.writer(SegmentKind::Extent)).await.unwrap();
+    let staged = put_body(source, &wall).await.unwrap();
     assert_eq!(
         (staged.len, staged.pieces.len(), staged.segments.len()),
         (100_000, 1, 1)
@@ -89,9 +89,7 @@ async fn a_streamed_body_is_stored_whole_and_an_empty_one_takes_no_extent() {
     let segment = Arc::new(staged.segments.into_iter().next().unwrap().keep());
     assert_eq!(wall.read(&segment, staged.pieces[0]).await.unwrap(), body);
 
-    let empty = put_body(Box::pin(stream::empty()), || wall.writer(SegmentKind::Extent))
-        .await
-        .unwrap();
+    let empty = put_body(Box::pin(stream::empty()), &wall).await.unwrap();
     assert_eq!((empty.len, empty.pieces.len(), empty.segments.len()), (0, 0, 0));
 }
 
@@ -102,7 +100,7 @@ async fn a_failing_source_leaves_nothing() {
         Ok(Bytes::from(body_of(1000))),
         Err("client went away".into()),
     ]));
-    let failed = put_body(source, || wall.writer(SegmentKind::Extent)).await.unwrap_err();
+    let failed = put_body(source, &wall).await.unwrap_err();
     assert!(matches!(failed, PutBodyError::Source(e) if e.to_string() == "client went away"));
     assert_eq!(wall.files_left().await, 0);
 }

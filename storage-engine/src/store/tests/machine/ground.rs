@@ -21,8 +21,6 @@ use crate::store::{Epoch, Store};
 
 pub(super) const DRIVES: usize = 4;
 pub(super) const PARITY: usize = 2;
-/// Two seconds of them.
-const EXCUSES: u32 = 100;
 /// A minute of them.
 const HEAL_LOOKS: u32 = 300;
 const DAY: u64 = 24 * 60 * 60 * 1000;
@@ -68,8 +66,6 @@ pub(super) struct Ground {
     up: Option<Up>,
     starts: u8,
     away: Option<usize>,
-    /// How often large bodies may still be refused because a drive failed just now.
-    excuses: u32,
     harmed: BTreeSet<usize>,
     /// Drives with a rotten root slot: with both rotten and another drive away, half of the drives are none, and the store
     /// is read-only as it must be.
@@ -91,7 +87,6 @@ impl Ground {
             up: None,
             starts: 0,
             away: None,
-            excuses: 0,
             harmed: BTreeSet::new(),
             rotten_roots: BTreeSet::new(),
             bucket: BucketName::parse("bucket").unwrap(),
@@ -157,7 +152,6 @@ impl Ground {
 
     async fn open(&mut self) -> Result<(), String> {
         self.arm(false);
-        self.excuses = 0;
         self.starts += 1;
         let options = OpenOptions {
             heal: self.heal,
@@ -240,7 +234,6 @@ impl Ground {
     pub(super) fn fail_drive(&mut self, drive: usize) {
         if self.away.is_none() && self.bears(drive) {
             self.away = Some(drive);
-            self.excuses = EXCUSES;
             self.arm(true);
         }
     }
@@ -257,16 +250,6 @@ impl Ground {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Err("a drive that works again was not taken in".to_owned())
-    }
-
-    /// Whether a large body may be refused because a drive failed just now. Waits a little: being put out takes a moment.
-    pub(super) async fn take_excuse(&mut self) -> bool {
-        let excused = self.excuses > 0;
-        self.excuses = self.excuses.saturating_sub(1);
-        if excused {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        excused
     }
 
     pub(super) async fn return_drive(&mut self) -> Result<(), String> {

@@ -190,14 +190,9 @@ impl Play {
 
     async fn put(&mut self, key: &str, body: Body, typed: bool, condition: &Condition) -> Result<(), String> {
         self.keys.insert(key.to_owned());
-        let got = loop {
-            let put = self.put_of(key, body, typed, condition);
-            let stored = self.ground.store().put_object(put).await;
-            let got = stored.map(|stored| stored.etag.to_string()).map_err(of_put);
-            if !self.once_more(&got).await {
-                break got;
-            }
-        };
+        let put = self.put_of(key, body, typed, condition);
+        let stored = self.ground.store().put_object(put).await;
+        let got = stored.map(|stored| stored.etag.to_string()).map_err(of_put);
         let content_type = typed.then(|| TYPE.to_owned());
         same(got, self.model.put(key, body.bytes(), content_type, condition))
     }
@@ -250,13 +245,6 @@ impl Play {
         same(got, self.model.delete(key, condition))
     }
 
-    /// Whether a request may be sent again: a large body that loses a drive midway is answered 503, until a moment later
-    /// the drive is out.
-    async fn once_more<T>(&mut self, got: &Outcome<T>) -> bool {
-        let unavailable = matches!(got, Err(Failed::Fault(why)) if why.contains("Unavailable"));
-        unavailable && self.ground.take_excuse().await
-    }
-
     fn copy_of(&self, from: &str, to: &str, typed: bool) -> CopyObject {
         CopyObject {
             source: CopySource {
@@ -276,20 +264,15 @@ impl Play {
 
     async fn copy(&mut self, from: &str, to: &str, typed: bool) -> Result<(), String> {
         self.keys.insert(to.to_owned());
-        let got = loop {
-            let copied = self.ground.store().copy_object(self.copy_of(from, to, typed)).await;
-            let got = copied
-                .map(|stored| stored.etag.to_string())
-                .map_err(|error| match error {
-                    CopyObjectError::Source(CopySourceError::NoSuchKey) => Failed::Refused(Refusal::NoSuchKey),
-                    CopyObjectError::NothingChanges => Failed::Refused(Refusal::NothingChanges),
-                    CopyObjectError::Put(error) => of_put(error),
-                    CopyObjectError::Source(other) => fault(other),
-                });
-            if !self.once_more(&got).await {
-                break got;
-            }
-        };
+        let copied = self.ground.store().copy_object(self.copy_of(from, to, typed)).await;
+        let got = copied
+            .map(|stored| stored.etag.to_string())
+            .map_err(|error| match error {
+                CopyObjectError::Source(CopySourceError::NoSuchKey) => Failed::Refused(Refusal::NoSuchKey),
+                CopyObjectError::NothingChanges => Failed::Refused(Refusal::NothingChanges),
+                CopyObjectError::Put(error) => of_put(error),
+                CopyObjectError::Source(other) => fault(other),
+            });
         same(got, self.model.copy(from, to, typed.then(|| TYPE.to_owned())))
     }
 
@@ -472,17 +455,12 @@ impl Play {
             upload: id,
             number: PartNumber::new(number).unwrap(),
         };
-        let got = loop {
-            let body = NewBody::from_bytes(body.bytes());
-            let stored = self.ground.store().upload_part(&place, body).await;
-            let got = stored.map(|part| part.etag.to_string()).map_err(|error| match error {
-                UploadPartError::NoSuchUpload => Failed::Refused(Refusal::NoSuchUpload),
-                other => fault(other),
-            });
-            if !self.once_more(&got).await {
-                break got;
-            }
-        };
+        let new = NewBody::from_bytes(body.bytes());
+        let stored = self.ground.store().upload_part(&place, new).await;
+        let got = stored.map(|part| part.etag.to_string()).map_err(|error| match error {
+            UploadPartError::NoSuchUpload => Failed::Refused(Refusal::NoSuchUpload),
+            other => fault(other),
+        });
         same(got, self.model.part(upload, number, body.bytes()))
     }
 
