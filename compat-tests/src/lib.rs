@@ -10,5 +10,6 @@ pub mod process;
 pub mod s3;
 pub mod server;
 pub mod sign;
+pub mod strace;
 pub mod tree;
 pub mod upload;

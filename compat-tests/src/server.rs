@@ -6,6 +6,7 @@ use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -24,6 +25,7 @@ pub const SECRET_KEY: &str = "compat-secret-key";
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+const KILL_LIMIT: Duration = Duration::from_secs(1);
 
 /// The server binary: `DRYSTONE_BIN`, else the release binary of this workspace, built by the first who asks.
 ///
@@ -229,6 +231,15 @@ impl Server {
     /// When the process cannot be asked.
     pub fn runs(&mut self) -> Result<bool> {
         Ok(self.child.try_wait().context("asking the server process")?.is_none())
+    }
+
+    /// Waits a moment for the end by a SIGKILL that was not ours; false if it still runs or ended otherwise.
+    ///
+    /// # Errors
+    /// When the process cannot be asked.
+    pub fn was_killed(&mut self) -> Result<bool> {
+        let ended = wait(&mut self.child, KILL_LIMIT)?;
+        Ok(ended.is_some_and(|status| status.signal() == Some(9)))
     }
 
     fn terminate(&mut self) -> Result<ExitStatus> {

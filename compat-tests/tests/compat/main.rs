@@ -17,6 +17,7 @@ mod restic;
 mod s3cmd;
 mod scripts;
 mod stage;
+mod strikes;
 mod survive;
 mod tls;
 mod uploads;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use compat_tests::clients::{Client, in_ci};
-use compat_tests::mounts;
+use compat_tests::{mounts, strace};
 use libtest_mimic::{Arguments, Failed, Trial};
 use stage::{Needs, Test};
 
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
     let tests: Vec<Test> = all().into_iter().filter(|test| wanted(&arguments, test.name)).collect();
     let clients = if arguments.list { HashMap::new() } else { fetch(&tests) };
     let mounts_needed = !arguments.list && tests.iter().any(|test| matches!(test.needs, Needs::Mounts));
+    let strace_needed = !arguments.list && tests.iter().any(|test| matches!(test.needs, Needs::Strace));
+    let no_strace = if strace_needed { strace::missing() } else { None };
     let no_mounts = if mounts_needed { mounts::missing() } else { None };
     let mut skipped = Vec::new();
     let trials = tests
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
             let program = match test.needs {
                 Needs::Nothing => Ok(PathBuf::new()),
                 Needs::Mounts => no_mounts.clone().map_or(Ok(PathBuf::new()), Err),
+                Needs::Strace => no_strace.clone().map_or(Ok(PathBuf::new()), Err),
                 Needs::Client(client) => clients
                     .get(client.name())
                     .cloned()
@@ -85,6 +89,7 @@ fn all() -> Vec<Test> {
         s3cmd::tests(),
         mc::tests(),
         survive::tests(),
+        strikes::tests(),
         drives::tests(),
         inspect::tests(),
         uploads::tests(),

@@ -23,6 +23,8 @@ pub(crate) enum Needs {
     Client(Client),
     /// Loop-mounted images for drives.
     Mounts,
+    /// strace, and that it may trace.
+    Strace,
 }
 
 /// One test: a name, what it needs, and what it does on its stage.

@@ -15,7 +15,6 @@ mod identity;
 mod inspect;
 mod mount_points;
 mod mounts;
-mod power_cut;
 mod red;
 mod restart;
 mod scene;

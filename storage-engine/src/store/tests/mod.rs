@@ -33,6 +33,7 @@ mod machine;
 mod model;
 mod multipart;
 mod object;
+mod power;
 mod race;
 
 const MIB: usize = 1024 * 1024;
