@@ -61,8 +61,10 @@ actions! {
     ListBucketVersions = "s3:ListBucketVersions",
     ListMultipartUploadParts = "s3:ListMultipartUploadParts",
     PutObject = "s3:PutObject",
+    AdminDecommission = "admin:Decommission",
     AdminEverything = "admin:*",
     AdminHeal = "admin:Heal",
+    AdminRebalance = "admin:Rebalance",
     AdminServerInfo = "admin:ServerInfo",
     AdminStorageInfo = "admin:StorageInfo",
 }

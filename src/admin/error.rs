@@ -30,6 +30,17 @@ pub enum AdminError {
     BodyTooLarge,
     #[error("The body ended before it was whole.")]
     BodyCutOff,
+    /// The body is not the document that the verb takes.
+    #[error("The body is not understood: {0}")]
+    Unreadable(String),
+    #[error("{0}")]
+    NoSuchDrive(String),
+    /// It does not fit how the store stands; nothing was changed unless the words say so.
+    #[error("{0}")]
+    Refused(String),
+    /// The store cannot be changed now.
+    #[error("{0}")]
+    Unavailable(String),
     #[error("The specified method is not allowed against this resource.")]
     MethodNotAllowed,
     /// Not 503: MinIO's clients would ask again for minutes.
@@ -57,6 +68,10 @@ impl AdminError {
             Self::BodyTooLarge => "EntityTooLarge",
             Self::BodyCutOff => "IncompleteBody",
             Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::Unreadable(_) => "InvalidRequest",
+            Self::NoSuchDrive(_) => "NoSuchDrive",
+            Self::Refused(_) => "Conflict",
+            Self::Unavailable(_) => "ServiceUnavailable",
             Self::NotBuilt(_) => "NotImplemented",
             Self::Internal(_) => "InternalError",
         }
@@ -68,6 +83,10 @@ impl AdminError {
             Self::Auth { status, .. } | Self::Body { status, .. } => *status,
             Self::BodyTooLarge | Self::BodyCutOff => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::NoSuchDrive(_) => StatusCode::NOT_FOUND,
+            Self::Refused(_) => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -7,6 +7,7 @@ use storage_engine::backend::{DriveHealth, DriveState, Health, ServiceState};
 use storage_engine::embedded::heal::HealStatus;
 
 use super::{AdminConfig, heal};
+use crate::http::health::drives_in;
 
 /// What the documents are made of.
 pub struct View<'a> {
@@ -23,8 +24,8 @@ impl View<'_> {
         if self.config.tls { "https" } else { "http" }
     }
 
-    fn in_state(&self, wanted: DriveState) -> usize {
-        self.health.drives.iter().filter(|drive| drive.state == wanted).count()
+    fn online(&self) -> usize {
+        drives_in(self.health)
     }
 
     /// How many drives are healed now.
@@ -73,7 +74,7 @@ impl View<'_> {
 /// MinIO's word for where a drive stands.
 fn drive_state(state: DriveState) -> &'static str {
     match state {
-        DriveState::In => "ok",
+        DriveState::In | DriveState::Draining => "ok",
         DriveState::Out => "faulty",
         DriveState::Missing => "offline",
     }
@@ -82,7 +83,7 @@ fn drive_state(state: DriveState) -> &'static str {
 /// `GET info`: a server, its drives, and the pool they are.
 pub fn server(view: &View<'_>) -> Value {
     let health = view.health;
-    let online = view.in_state(DriveState::In);
+    let online = view.online();
     let serving = match health.state {
         ServiceState::ReadWrite | ServiceState::ReadOnly(_) => "online",
         ServiceState::NotReady(_) => "initializing",
@@ -142,7 +143,7 @@ pub fn server(view: &View<'_>) -> Value {
 
 /// `GET storageinfo`: the drives and the pool they are.
 pub fn storage(view: &View<'_>) -> Value {
-    let (all, online) = (view.health.drives.len(), view.in_state(DriveState::In));
+    let (all, online) = (view.health.drives.len(), view.online());
     let parity = view.health.parity;
     let data = all.saturating_sub(parity);
     json!({

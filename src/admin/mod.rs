@@ -5,6 +5,7 @@
 //! answers 501 in the form MinIO's clients print.
 
 mod body;
+pub mod drives;
 mod error;
 pub mod heal;
 mod info;
@@ -19,6 +20,7 @@ use http::{HeaderValue, Method, Request, Response, header};
 use serde_json::Value;
 use storage_engine::backend::Backend;
 
+use self::drives::{Fleet, MovingReport, Order};
 use self::error::AdminError;
 use self::heal::{HealReport, Healing};
 pub use self::routes::UNBUILT;
@@ -54,6 +56,15 @@ struct Asked {
     backend: Arc<dyn Backend>,
     /// `None` for a backend that has nothing to heal.
     healing: Option<Arc<dyn Healing>>,
+    /// `None` for a backend without drives of its own.
+    fleet: Option<Arc<dyn Fleet>>,
+}
+
+impl Asked {
+    fn fleet(&self) -> Result<&dyn Fleet, AdminError> {
+        let fleet = self.fleet.as_deref();
+        fleet.ok_or(AdminError::NotBuilt("Changing the drives of this backend"))
+    }
 }
 
 struct Inner {
@@ -81,9 +92,18 @@ impl About {
 }
 
 impl AdminService {
-    /// `healing` is `None` for a backend that has nothing to heal.
-    pub fn new(backend: Arc<dyn Backend>, healing: Option<Arc<dyn Healing>>, config: AdminConfig) -> Self {
-        let asked = Behind::new(Asked { backend, healing });
+    /// `healing` is `None` for a backend that has nothing to heal, `fleet` for one without drives of its own.
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        healing: Option<Arc<dyn Healing>>,
+        fleet: Option<Arc<dyn Fleet>>,
+        config: AdminConfig,
+    ) -> Self {
+        let asked = Behind::new(Asked {
+            backend,
+            healing,
+            fleet,
+        });
         Self {
             inner: Arc::new(Inner { asked, config }),
         }
@@ -131,8 +151,13 @@ impl Inner {
             Found::NotBuilt(feature) => return Err(AdminError::NotBuilt(feature)),
         };
         // Nothing is done before the body has proved to be the one that was signed.
-        let _body = body::read(request.into_body()).await?;
-        self.tell(verb, self.asked.with(&grant), &about.host)
+        let body = body::read(request.into_body()).await?;
+        let asked = self.asked.with(&grant);
+        let Some(order) = Order::read(verb, &body)? else {
+            return self.tell(verb, asked, &about.host);
+        };
+        let changed = asked.fleet()?.order(order).await?;
+        moving(MovingReport::of(&asked.fleet()?.status(), changed))
     }
 
     fn tell(&self, verb: Verb, asked: &Asked, host: &str) -> Result<Value, AdminError> {
@@ -169,8 +194,23 @@ impl Inner {
                 healing()?.scrub_now();
                 self.tell(Verb::Heal, asked, host)
             }
+            // Orders were carried out before; what is told is how it stands.
+            Verb::Drives
+            | Verb::DriveAdd
+            | Verb::DriveDrain
+            | Verb::DriveKeep
+            | Verb::DriveRemove
+            | Verb::DriveReplace
+            | Verb::Rebalance
+            | Verb::RebalanceStart
+            | Verb::RebalanceStop
+            | Verb::ParitySet => moving(MovingReport::of(&asked.fleet()?.status(), Vec::new())),
         }
     }
+}
+
+fn moving(report: MovingReport) -> Result<Value, AdminError> {
+    serde_json::to_value(report).map_err(|e| AdminError::Internal(e.to_string()))
 }
 
 fn json(document: &Value) -> Response<Body> {

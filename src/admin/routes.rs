@@ -25,6 +25,17 @@ pub enum Verb {
     Heal,
     HealNow,
     ScrubNow,
+    /// What moves between drives.
+    Drives,
+    DriveAdd,
+    DriveDrain,
+    DriveKeep,
+    DriveRemove,
+    DriveReplace,
+    Rebalance,
+    RebalanceStart,
+    RebalanceStop,
+    ParitySet,
 }
 
 impl Verb {
@@ -34,6 +45,15 @@ impl Verb {
             Self::Info | Self::Status => Action::AdminServerInfo,
             Self::StorageInfo => Action::AdminStorageInfo,
             Self::BackgroundHeal | Self::Heal | Self::HealNow | Self::ScrubNow => Action::AdminHeal,
+            Self::Drives => Action::AdminServerInfo,
+            // As MinIO calls the right to take drives in and out.
+            Self::DriveAdd
+            | Self::DriveDrain
+            | Self::DriveKeep
+            | Self::DriveRemove
+            | Self::DriveReplace
+            | Self::ParitySet => Action::AdminDecommission,
+            Self::Rebalance | Self::RebalanceStart | Self::RebalanceStop => Action::AdminRebalance,
         }
     }
 }
@@ -51,6 +71,16 @@ const BUILT: &[(Method, &str, Verb)] = &[
     (Method::GET, "/v1/admin/heal", Verb::Heal),
     (Method::POST, "/v1/admin/heal", Verb::HealNow),
     (Method::POST, "/v1/admin/scrub", Verb::ScrubNow),
+    (Method::GET, "/v1/admin/drives", Verb::Drives),
+    (Method::POST, "/v1/admin/drives/add", Verb::DriveAdd),
+    (Method::POST, "/v1/admin/drives/drain", Verb::DriveDrain),
+    (Method::POST, "/v1/admin/drives/keep", Verb::DriveKeep),
+    (Method::POST, "/v1/admin/drives/remove", Verb::DriveRemove),
+    (Method::POST, "/v1/admin/drives/replace", Verb::DriveReplace),
+    (Method::GET, "/v1/admin/rebalance", Verb::Rebalance),
+    (Method::POST, "/v1/admin/rebalance", Verb::RebalanceStart),
+    (Method::DELETE, "/v1/admin/rebalance", Verb::RebalanceStop),
+    (Method::POST, "/v1/admin/parity", Verb::ParitySet),
 ];
 
 /// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.

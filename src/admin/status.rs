@@ -21,6 +21,8 @@ pub enum Standing {
     In,
     Out,
     Missing,
+    /// Serves what it has and takes nothing new: what it holds is moved to others.
+    Draining,
 }
 
 /// One drive of the store.
@@ -87,6 +89,7 @@ impl Drive {
                 DriveState::In => Standing::In,
                 DriveState::Out => Standing::Out,
                 DriveState::Missing => Standing::Missing,
+                DriveState::Draining => Standing::Draining,
             },
             reason: health.reason.clone(),
             capacity_bytes: health.capacity_bytes,

@@ -8,8 +8,9 @@ use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::args::{AdminCommand, AdminVerb, DriveVerb, HealVerb, ScrubVerb};
+use super::args::{AdminCommand, AdminVerb, HealVerb, ScrubVerb};
 use super::call::{Call, Trust, is_loopback};
+use super::drives::Asking;
 use crate::admin::heal::HealReport;
 use crate::admin::status::{Drive, Service, Standing, Status};
 use crate::auth::SecretKey;
@@ -41,7 +42,7 @@ pub fn run(command: AdminCommand) -> ExitCode {
             return ExitCode::from(exit::USAGE);
         }
     };
-    match answer(&target, &trust, command.verb, command.json) {
+    match answer(&target, &trust, &command.verb, command.json) {
         Ok(text) => {
             print!("{text}");
             ExitCode::SUCCESS
@@ -58,10 +59,14 @@ pub fn run(command: AdminCommand) -> ExitCode {
 }
 
 /// What to print, or what to tell the operator.
-fn answer(target: &AdminTarget, trust: &Trust, verb: AdminVerb, json: bool) -> Result<String, String> {
+fn answer(target: &AdminTarget, trust: &Trust, verb: &AdminVerb, json: bool) -> Result<String, String> {
+    let moving = |asking: Asking| send(target, trust, asking);
+    if let Some(text) = super::drives::answer(verb, json, &moving)? {
+        return Ok(text);
+    }
     let heal = |method| ask::<HealReport>(target, trust, method, "/v1/admin/heal");
     let report = match verb {
-        AdminVerb::Info | AdminVerb::Drive(DriveVerb::List) => {
+        AdminVerb::Info | AdminVerb::Drive(_) | AdminVerb::Rebalance(_) | AdminVerb::Parity(_) => {
             let status = ask(target, trust, Method::GET, "/v1/admin/info")?;
             return Ok(shown(target, &status, verb, json));
         }
@@ -86,15 +91,26 @@ fn answer(target: &AdminTarget, trust: &Trust, verb: AdminVerb, json: bool) -> R
 }
 
 /// The answer of the server, or what to tell the operator.
-fn ask<T: DeserializeOwned>(target: &AdminTarget, trust: &Trust, method: Method, path: &str) -> Result<T, String> {
+fn ask<T: DeserializeOwned>(
+    target: &AdminTarget,
+    trust: &Trust,
+    method: Method,
+    path: &'static str,
+) -> Result<T, String> {
+    let body = Vec::new();
+    send(target, trust, Asking { method, path, body })
+}
+
+fn send<T: DeserializeOwned>(target: &AdminTarget, trust: &Trust, asking: Asking) -> Result<T, String> {
     let secret = SecretKey::new(target.secret_key.expose().as_bytes());
     let signer = Signer::new(&target.access_key, secret, "");
     let call = Call {
         host: &target.host,
         trust,
         signer: Some(&signer),
-        method,
-        target: path,
+        method: asking.method,
+        target: asking.path,
+        body: asking.body.into(),
         user_agent: concat!("drystone-admin/", env!("CARGO_PKG_VERSION")),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -129,17 +145,17 @@ fn refusal(url: &str, status: StatusCode, body: &[u8]) -> String {
     format!("{url}: {code}: {message}{hint}")
 }
 
-fn shown(target: &AdminTarget, status: &Status, verb: AdminVerb, json: bool) -> String {
+fn shown(target: &AdminTarget, status: &Status, verb: &AdminVerb, json: bool) -> String {
     let line = |document: serde_json::Result<String>| document.map(|text| text + "\n").unwrap_or_default();
     match (verb, json) {
         (AdminVerb::Info, true) => line(serde_json::to_string(status)),
         (AdminVerb::Info, false) => info(&target.host.url(), status),
-        (AdminVerb::Drive(_) | AdminVerb::Heal(_) | AdminVerb::Scrub(_), true) => status
+        (_, true) => status
             .drives
             .iter()
             .map(|drive| line(serde_json::to_string(drive)))
             .collect(),
-        (AdminVerb::Drive(_) | AdminVerb::Heal(_) | AdminVerb::Scrub(_), false) => drives(&status.drives),
+        (_, false) => drives(&status.drives),
     }
 }
 
@@ -194,12 +210,17 @@ fn drives(drives: &[Drive]) -> String {
                     reason => format!("{space}; SUSPECT: {reason}"),
                 }
             }
+            Standing::Draining => {
+                let space = format!("{} free of {}", bytes(drive.free_bytes), bytes(drive.capacity_bytes));
+                format!("{space}; {}", drive.reason)
+            }
             Standing::Out | Standing::Missing => drive.reason.clone(),
         };
         let state = match drive.state {
             Standing::In => "in",
             Standing::Out => "OUT",
             Standing::Missing => "MISSING",
+            Standing::Draining => "draining",
         };
         text.push_str(&format!("  {state:<8} {:<wide$}  {about}\n", drive.path));
     }
@@ -235,6 +256,7 @@ pub fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::DriveVerb;
     use super::*;
 
     fn status() -> Status {
@@ -270,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_person_reads_state_safety_and_each_drive() {
-        let text = shown(&target(), &status(), AdminVerb::Info, false);
+        let text = shown(&target(), &status(), &AdminVerb::Info, false);
         for part in [
             "Drystone 0.1.0 at http://localhost:9000, up 2 h 3 min",
             "State    reads and writes\n",
@@ -288,7 +310,7 @@ mod tests {
             large_objects_fail: "drive /data1: no".into(),
             ..status()
         };
-        let text = shown(&target(), &trouble, AdminVerb::Info, false);
+        let text = shown(&target(), &trouble, &AdminVerb::Info, false);
         assert!(
             text.contains("READ-ONLY: too few drives") && text.contains("cannot be written: drive /data1"),
             "{text}"
@@ -297,9 +319,9 @@ mod tests {
 
     #[test]
     fn a_program_reads_one_object_a_line() {
-        let text = shown(&target(), &status(), AdminVerb::Info, true);
+        let text = shown(&target(), &status(), &AdminVerb::Info, true);
         assert_eq!(serde_json::from_str::<Status>(&text).unwrap(), status());
-        let text = shown(&target(), &status(), AdminVerb::Drive(DriveVerb::List), true);
+        let text = shown(&target(), &status(), &AdminVerb::Drive(DriveVerb::List), true);
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1]["state"], "missing");

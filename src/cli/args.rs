@@ -158,7 +158,7 @@ struct Admin {
 }
 
 /// What to ask of a running server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum AdminVerb {
     /// The store, its drives, and what is wrong with them
     Info,
@@ -171,6 +171,40 @@ pub enum AdminVerb {
     /// Verifying all that is stored
     #[command(subcommand)]
     Scrub(ScrubVerb),
+    /// Moving data from fuller to emptier drives
+    #[command(subcommand)]
+    Rebalance(RebalanceVerb),
+    /// How many drives new data can lose
+    #[command(subcommand)]
+    Parity(ParityVerb),
+}
+
+/// What to ask about the rebalance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum RebalanceVerb {
+    /// Begin; it ends by itself
+    Start {
+        /// How much drives may differ in the end, of how full they are on average
+        #[arg(long, value_name = "PERCENT", default_value_t = 10)]
+        percent: u8,
+        /// Show how far it is until it has ended
+        #[arg(long)]
+        wait: bool,
+    },
+    /// How it stands
+    Status,
+    /// End it where it is
+    Stop,
+}
+
+/// What to ask about parity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ParityVerb {
+    /// Parity of what is written from now on; what is stored keeps its own
+    Set {
+        #[arg(value_name = "SHARDS")]
+        parity: u8,
+    },
 }
 
 /// What to ask about healing.
@@ -192,11 +226,64 @@ pub enum ScrubVerb {
 }
 
 /// What to ask about drives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum DriveVerb {
     /// Every drive: state, path, space, and why it is not in
     #[command(visible_alias = "ls")]
     List,
+    /// What is moved between drives, and how far it is
+    Status,
+    /// Take empty directories of the server's machine in as new drives
+    Add {
+        /// Whole paths; /data{9...12} names four
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<String>,
+        /// Also if they look like mount points whose drives are not mounted
+        #[arg(long)]
+        force: bool,
+    },
+    /// Move all that a drive holds to the others; it gets nothing new
+    Drain {
+        /// Id or path
+        #[arg(value_name = "DRIVE")]
+        drive: String,
+        /// Show how far it is until the drive holds nothing
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Take a drain back; what was moved stays moved
+    #[command(visible_alias = "undrain")]
+    Keep {
+        /// Id or path
+        #[arg(value_name = "DRIVE")]
+        drive: String,
+    },
+    /// Take a drive out of the store for good, once it holds nothing
+    Remove {
+        /// Id or path
+        #[arg(value_name = "DRIVE")]
+        drive: String,
+        /// It is away and never comes back: what it held is made anew from the others
+        #[arg(long)]
+        lost: bool,
+    },
+    /// Put a new, empty drive at another path in the place of one
+    Replace {
+        /// Id or path
+        #[arg(value_name = "DRIVE")]
+        drive: String,
+        #[arg(value_name = "PATH")]
+        path: String,
+        /// The old one is away and never comes back
+        #[arg(long)]
+        lost: bool,
+        /// Also if the new one looks like a mount point whose drive is not mounted
+        #[arg(long)]
+        force: bool,
+        /// Show how far it is until the old drive holds nothing
+        #[arg(long)]
+        wait: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -216,6 +303,9 @@ struct Server {
     /// Take an empty drive as the replacement of one that is gone for good
     #[arg(long)]
     adopt: bool,
+    /// Take empty directories at paths where the store never had a drive in as new drives
+    #[arg(long)]
+    add_drives: bool,
 }
 
 #[derive(Debug, Parser)]
@@ -286,6 +376,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             certs_dir: root.shared.certs_dir,
             index_dir: server.index_dir,
             adopt: server.adopt,
+            add_drives: server.add_drives,
             json: root.shared.json,
             quiet: root.shared.quiet,
         }),
@@ -436,9 +527,28 @@ mod tests {
         assert_eq!(asked.trust, Some(Trust::File("/c".into())));
         assert!(!format!("{asked:?}").contains("\"b\""), "a secret in {asked:?}");
         assert_eq!(admin("drystone admin drive ls --insecure").trust, Some(Trust::Any));
+        let drive = |line: &str| match admin(line).verb {
+            AdminVerb::Drive(verb) => verb,
+            other => panic!("{other:?}"),
+        };
+        let added = drive("drystone admin drive add /data{9...10} --force");
+        assert!(matches!(added, DriveVerb::Add { paths, force: true } if paths == ["/data{9...10}"]));
+        let (one, other) = ("drystone admin drive undrain /d1", "drystone admin drive keep /d1");
+        assert_eq!(drive(one), drive(other));
+        let removed = drive("drystone admin drive remove /d1");
+        assert!(matches!(removed, DriveVerb::Remove { lost: false, .. }));
+        let started = admin("drystone admin rebalance start").verb;
+        let expected = RebalanceVerb::Start {
+            percent: 10,
+            wait: false,
+        };
+        assert_eq!(started, AdminVerb::Rebalance(expected));
         for line in [
             "drystone admin",
             "drystone admin nothing",
+            "drystone admin drive add",
+            "drystone admin drive replace /d1",
+            "drystone admin parity set two",
             "drystone admin drive list --insecure --cacert x",
         ] {
             assert!(command(line).unwrap_err().use_stderr(), "{line}");

@@ -59,6 +59,7 @@ pub struct Call<'a> {
     pub method: Method,
     /// Path and query.
     pub target: &'a str,
+    pub body: Bytes,
     pub user_agent: &'static str,
 }
 
@@ -105,14 +106,14 @@ impl Call<'_> {
         let (mut parts, ()) = builder.body(()).map_err(unfit)?.into_parts();
         if let Some(signer) = self.signer {
             // MinIO's clients name no region, and the admin API compares none.
-            let mode = PayloadMode::SignedBody(body_hash(b""));
+            let mode = PayloadMode::SignedBody(body_hash(&self.body));
             let signed = signer.sign(&mut parts, &mode, OffsetDateTime::now_utc());
             signed.map_err(|e: AuthError| CallError::Request(e.to_string()))?;
         }
         parts
             .headers
             .insert(header::USER_AGENT, HeaderValue::from_static(self.user_agent));
-        Ok(Request::from_parts(parts, Full::new(Bytes::new())))
+        Ok(Request::from_parts(parts, Full::new(self.body.clone())))
     }
 }
 

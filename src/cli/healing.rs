@@ -86,7 +86,8 @@ pub fn scrubs(report: &HealReport, now: SystemTime) -> String {
     lines
 }
 
-fn bar(done: u64, of: u64) -> String {
+/// How much of something is done.
+pub fn bar(done: u64, of: u64) -> String {
     let filled = usize::try_from(u128::from(done) * BAR as u128 / u128::from(of.max(1)))
         .unwrap_or(BAR)
         .min(BAR);

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod args;
 mod call;
+mod drives;
 mod healing;
 pub mod inspect;
 pub mod mc;

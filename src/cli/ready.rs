@@ -73,6 +73,7 @@ async fn ask(host: &ServerHost, args: &ReadyArgs) -> Result<StatusCode, CallErro
         signer: None,
         method: Method::GET,
         target: path(args),
+        body: bytes::Bytes::new(),
         user_agent: concat!("drystone-mc/", env!("CARGO_PKG_VERSION")),
     };
     Ok(call.ask().await?.0)

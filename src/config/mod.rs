@@ -40,6 +40,7 @@ pub struct ServerArgs {
     pub certs_dir: Option<PathBuf>,
     pub index_dir: Option<PathBuf>,
     pub adopt: bool,
+    pub add_drives: bool,
     pub json: bool,
     pub quiet: bool,
 }
@@ -57,6 +58,8 @@ pub struct Config {
     pub index_dir: Option<PathBuf>,
     /// The operator's word that a drive which is gone may be replaced by the empty one in its place.
     pub adopt: bool,
+    /// The operator's word that empty directories at given paths where no drive of the store ever was are new drives.
+    pub add_drives: bool,
     pub root: RootSource,
     /// Host suffixes under which a bucket name is the first label; lower case.
     pub domains: Vec<String>,
@@ -155,6 +158,7 @@ impl Config {
             },
             index_dir: args.index_dir.or(setting("INDEX_DIR")?.map(PathBuf::from)),
             adopt: args.adopt,
+            add_drives: args.add_drives,
             root,
             domains: setting("DOMAIN")?
                 .map(|text| values::domains(&text))

@@ -102,13 +102,18 @@ pub fn read_quorum(health: &Health) -> usize {
     health.drives.len().saturating_sub(health.parity).max(1)
 }
 
+/// Whether a drive serves what it holds.
+pub fn is_in_service(state: DriveState) -> bool {
+    match state {
+        DriveState::In | DriveState::Draining => true,
+        DriveState::Out | DriveState::Missing => false,
+    }
+}
+
 /// How many drives are in service.
 pub fn drives_in(health: &Health) -> usize {
-    health
-        .drives
-        .iter()
-        .filter(|drive| drive.state == DriveState::In)
-        .count()
+    let serving = health.drives.iter().filter(|drive| is_in_service(drive.state));
+    serving.count()
 }
 
 #[cfg(test)]

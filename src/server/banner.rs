@@ -51,7 +51,7 @@ impl Banner<'_> {
         }
         for drive in &self.health.drives {
             match drive.state {
-                DriveState::In => {}
+                DriveState::In | DriveState::Draining => {}
                 DriveState::Out => troubles.push(format!("drive {} is out: {}", drive.path, drive.reason)),
                 DriveState::Missing => troubles.push(format!("drive {} is missing: {}", drive.path, drive.reason)),
             }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use storage_engine::backend::Backend;
-use storage_engine::embedded::heal::HealStatus;
+use storage_engine::embedded::fleet::{DriveChange, FleetError};
+use storage_engine::embedded::heal::{HealStatus, MovingStatus};
 use storage_engine::embedded::{Embedded, OpenError, OpenOptions};
 
 use super::exit::EngineError;
 use super::machine;
+use crate::admin::drives::{Fleet, Order};
 use crate::admin::heal::Healing;
 use crate::config::Config;
 
@@ -18,6 +20,8 @@ pub struct Engine {
     pub backend: Arc<dyn Backend>,
     /// `None` for a backend that has nothing to heal.
     pub healing: Option<Arc<dyn Healing>>,
+    /// `None` for a backend without drives of its own.
+    pub fleet: Option<Arc<dyn Fleet>>,
     pub close: CloseEngine,
 }
 
@@ -35,6 +39,7 @@ pub fn embedded() -> OpenEngine {
             parity: config.parity,
             index_dir: config.index_dir.clone(),
             adopt: config.adopt,
+            add: config.add_drives,
             ..OpenOptions::default()
         };
         Box::pin(async move {
@@ -42,6 +47,7 @@ pub fn embedded() -> OpenEngine {
             let closing = Arc::clone(&store);
             Ok(Engine {
                 healing: Some(Arc::new(OfStore(Arc::clone(&store)))),
+                fleet: Some(Arc::new(OfStore(Arc::clone(&store)))),
                 backend: store,
                 close: Box::new(move || {
                     Box::pin(async move {
@@ -54,7 +60,7 @@ pub fn embedded() -> OpenEngine {
     })
 }
 
-/// The healing of a store on local drives.
+/// The healing and the drives of a store on local drives.
 struct OfStore(Arc<Embedded>);
 
 impl Healing for OfStore {
@@ -68,6 +74,36 @@ impl Healing for OfStore {
 
     fn scrub_now(&self) {
         self.0.scrub_now();
+    }
+}
+
+impl Fleet for OfStore {
+    fn status(&self) -> MovingStatus {
+        self.0.moving_status()
+    }
+
+    fn order(&self, order: Order) -> BoxFuture<'static, Result<Vec<DriveChange>, FleetError>> {
+        let store = Arc::clone(&self.0);
+        // A task of its own: an order that was begun does not end with whoever gave it.
+        let carried_out = tokio::spawn(async move { carry_out(&store, order).await });
+        let ended = |error: tokio::task::JoinError| Err(FleetError::Unavailable(error.to_string()));
+        Box::pin(async move { carried_out.await.unwrap_or_else(ended) })
+    }
+}
+
+async fn carry_out(store: &Embedded, order: Order) -> Result<Vec<DriveChange>, FleetError> {
+    match order {
+        Order::Add(add) => store.add_drives(&add.paths, add.force).await,
+        Order::Drain(named) => Ok(vec![store.drain_drive(&named.drive).await?]),
+        Order::Keep(named) => Ok(vec![store.keep_drive(&named.drive).await?]),
+        Order::Remove(remove) => Ok(vec![store.remove_drive(&remove.drive, remove.lost).await?]),
+        Order::Replace(replace) => {
+            let replaced = store.replace_drive(&replace.drive, &replace.path, replace.lost, replace.force);
+            let (old, new) = replaced.await?;
+            Ok(vec![old, new])
+        }
+        Order::Rebalance(percent) => store.rebalance(percent).await.map(|()| Vec::new()),
+        Order::Parity(parity) => store.set_parity(parity.parity).await.map(|()| Vec::new()),
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulShutdown;
-use storage_engine::backend::{Backend, DriveState, ServiceState};
+use storage_engine::backend::{Backend, ServiceState};
 use storage_engine::store::clock::SystemClock;
 use storage_engine::store::{Epoch, Store};
 use tokio::net::TcpListener;
@@ -34,6 +34,7 @@ use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
 use crate::http::connection::{Activity, Patience};
 use crate::http::console;
 use crate::http::edge::{Edge, Service};
+use crate::http::health::is_in_service;
 use crate::http::listener::{Connections, bind};
 use crate::http::pace::Pace;
 use crate::http::tls::{Certificates, RELOAD_INTERVAL};
@@ -227,7 +228,7 @@ impl Server {
             started: Instant::now(),
             host_id: self.edge.host_id().to_owned(),
         };
-        let service = AdminService::new(Arc::clone(&backend), engine.healing, told);
+        let service = AdminService::new(Arc::clone(&backend), engine.healing, engine.fleet, told);
         let admin = front::admin(Arc::clone(&authenticator), service);
         let s3 = front::s3(config, authenticator, store, self.edge.host_id());
         self.edge.open(Service { backend, s3, admin });
@@ -352,7 +353,7 @@ async fn root(config: &Config, backend: &dyn Backend) -> Result<Root, ServerErro
                 .health()
                 .drives
                 .into_iter()
-                .filter(|drive| drive.state == DriveState::In)
+                .filter(|drive| is_in_service(drive.state))
                 .map(|drive| PathBuf::from(drive.path))
                 .collect();
             let kept = tokio::task::spawn_blocking(move || keep(&drives))

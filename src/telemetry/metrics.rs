@@ -12,9 +12,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use storage_engine::backend::{DriveState, Health, ServiceState};
+use storage_engine::backend::{Health, ServiceState};
 
-use crate::http::health::{drives_in, read_quorum, write_quorum};
+use crate::http::health::{drives_in, is_in_service, read_quorum, write_quorum};
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCY_BOUNDS: [f64; 12] = [
@@ -144,7 +144,7 @@ impl StoreGauges {
         self.drives_out.set(signed((health.drives.len() - online) as u64));
         self.write_quorum.set(signed(write_quorum(health) as u64));
         self.read_quorum.set(signed(read_quorum(health) as u64));
-        let in_service = || health.drives.iter().filter(|drive| drive.state == DriveState::In);
+        let in_service = || health.drives.iter().filter(|drive| is_in_service(drive.state));
         self.capacity_bytes
             .set(signed(in_service().map(|drive| drive.capacity_bytes).sum()));
         self.free_bytes
@@ -159,7 +159,7 @@ impl StoreGauges {
             };
             self.drive_up
                 .get_or_create(&labels)
-                .set(i64::from(drive.state == DriveState::In));
+                .set(i64::from(is_in_service(drive.state)));
             self.drive_capacity_bytes
                 .get_or_create(&labels)
                 .set(signed(drive.capacity_bytes));

@@ -259,6 +259,8 @@ pub enum DriveState {
     In,
     Out,
     Missing,
+    /// Serves what it has and takes nothing new: what it holds is moved to others.
+    Draining,
 }
 
 #[derive(Clone, Debug)]

@@ -171,7 +171,7 @@ impl Backend for Embedded {
                         let unseen = || "it was not found at the given paths".to_owned();
                         (DriveState::Missing, why.unwrap_or_else(unseen))
                     }
-                    (_, MemberState::Out) => {
+                    (_, MemberState::Out | MemberState::DrainingOut) => {
                         let left_out = suspicions.why_left_out(member.id);
                         let why: Vec<String> = left_out.into_iter().chain(running.why_absent(&member.path)).collect();
                         let unsaid = "it failed or was late; it is taken in again once it does what it is asked";
@@ -182,9 +182,16 @@ impl Backend for Embedded {
                         };
                         (DriveState::Out, why)
                     }
-                    (Some(_), MemberState::In | MemberState::Draining) => {
+                    (Some(_), MemberState::In) => {
                         let why = suspicions.why_suspect(member.id, now);
                         (DriveState::In, why.unwrap_or_default())
+                    }
+                    (Some(_), MemberState::Draining) => {
+                        let suspect = suspicions.why_suspect(member.id, now);
+                        let why: Vec<String> = std::iter::once("what it holds is moved to others".to_owned())
+                            .chain(suspect)
+                            .collect();
+                        (DriveState::Draining, why.join("; "))
                     }
                 };
                 let space = drive.map(|drive| drive.space_seen()).unwrap_or_default();

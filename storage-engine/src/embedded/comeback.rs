@@ -98,8 +98,9 @@ pub fn wait_for_drives(
                 continue;
             }
             let used: Vec<PathBuf> = shared.present_drives().map(|drive| drive.path().to_owned()).collect();
-            let away = options.drives.iter().filter(|path| !used.contains(path)).cloned();
-            let due = turns.due(away.collect(), Instant::now());
+            let mut away = shared.known_paths(&options.drives);
+            away.retain(|path| !used.contains(path));
+            let due = turns.due(away, Instant::now());
             if due.is_empty() {
                 continue;
             }

@@ -1,6 +1,8 @@
 //! What every part of a running store shares: index, segment table, drives, root and service state, and the few
 //! operations that need several of them. It starts nothing and decides nothing about records.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +13,11 @@ use super::id::{DriveId, SegmentId, StoreId};
 use super::index::{Index, IndexError, Marker};
 use super::log::{Fault, HeldLocks, KeyLocks};
 use super::record::RowOp;
-use super::root::{MemberState, Root, RootError, RootKeeper};
+use super::root::{Root, RootError, RootKeeper};
 use super::segment::{Drives, Segment, SegmentReader};
 use super::service::Service;
 use super::table::{SegmentTable, live_delta, spare};
+use crate::backend::ServiceState;
 #[cfg(test)]
 use crate::planted;
 
@@ -27,6 +30,10 @@ pub struct Shared {
     pub reader: SegmentReader,
     pub keeper: Mutex<RootKeeper>,
     pub locks: Arc<KeyLocks>,
+    /// Held by whoever changes who is a member, or what a member is to do: one at a time.
+    pub membership: tokio::sync::Mutex<()>,
+    /// Paths of all drives that were in use in this run.
+    used_paths: Mutex<BTreeSet<PathBuf>>,
     tolerated: Mutex<Option<Tolerated>>,
     /// Locks of batches with an unknown outcome: never released, the next start begins without them.
     held: Mutex<Vec<HeldLocks>>,
@@ -84,6 +91,7 @@ impl Shared {
     ) -> Self {
         let (keeper, held) = (Mutex::new(keeper), Mutex::new(Vec::new()));
         let tolerated = Mutex::new(None);
+        let used_paths = drives.present().iter().map(|on| on.drive.path().to_owned()).collect();
         Self {
             store,
             service,
@@ -93,6 +101,8 @@ impl Shared {
             reader,
             keeper,
             locks: KeyLocks::new(),
+            membership: tokio::sync::Mutex::new(()),
+            used_paths: Mutex::new(used_paths),
             tolerated,
             held,
         }
@@ -117,7 +127,7 @@ impl Shared {
     pub fn writable_without(&self, out: &[DriveId]) -> bool {
         let keeper = self.keeper.lock();
         let root = keeper.root();
-        root.is_writable_with(|id| !out.contains(&id) && self.is_in(root, id))
+        root.is_writable_with(|id| !out.contains(&id) && self.serves(root, id))
     }
 
     /// Most drives that may be lost with every acknowledged write still readable: what the segment with the fewest
@@ -131,7 +141,7 @@ impl Shared {
         {
             return known.losses;
         }
-        let out = |id: DriveId| root.member(id).is_none_or(|member| member.state == MemberState::Out);
+        let out = |id: DriveId| root.member(id).is_none_or(|member| !member.state.serves());
         let mut drives = self.drives.present();
         drives.retain(|on| !out(on.id));
         let half = root.members.len().div_ceil(2);
@@ -163,8 +173,26 @@ impl Shared {
         self.drives.present().into_iter().map(|present| present.drive)
     }
 
+    /// The given paths, and those of drives that were in use in this run though nobody gave them.
+    pub fn known_paths(&self, given: &[PathBuf]) -> Vec<PathBuf> {
+        let keeper = self.keeper.lock();
+        let members = keeper.root().members.iter().map(|member| PathBuf::from(&member.path));
+        let used = self.used_paths.lock();
+        let others = members.filter(|path| !given.contains(path) && used.contains(path));
+        given.iter().cloned().chain(others).collect()
+    }
+
+    /// A drive is in use from now on.
+    pub fn note_used(&self, drive: &Drive) {
+        self.used_paths.lock().insert(drive.path().to_owned());
+    }
+
     fn is_in(&self, root: &Root, id: DriveId) -> bool {
-        root.member(id).is_some_and(|m| m.state == MemberState::In) && self.drives.get(&id).is_some()
+        root.member(id).is_some_and(|m| m.state.takes_new()) && self.drives.get(&id).is_some()
+    }
+
+    fn serves(&self, root: &Root, id: DriveId) -> bool {
+        root.member(id).is_some_and(|m| m.state.serves()) && self.drives.get(&id).is_some()
     }
 
     /// Parity and the drives a new log segment may use after these faults.
@@ -191,6 +219,24 @@ impl Shared {
             tracing::warn!(%drive, "a drive did not take a change of the root");
         }
         Ok(())
+    }
+
+    /// Changes the root on a thread that may wait. Gives the drives that did not take it. Where it is not known whether
+    /// it counts, the store stops taking writes and a start decides.
+    pub async fn change_root_beside(
+        self: &Arc<Self>,
+        edit: impl FnOnce(&mut Root) + Send + 'static,
+    ) -> Result<Vec<DriveId>, String> {
+        let in_change = Arc::clone(self);
+        let changed = tokio::task::spawn_blocking(move || in_change.keeper.lock().change(nonce(), edit));
+        match changed.await.map_err(|e| e.to_string())? {
+            Ok(failed) => Ok(failed),
+            Err(error @ RootError::NoMajority { .. }) => Err(error.to_string()),
+            Err(error @ RootError::Unknown(_)) => {
+                self.service.fall_back(ServiceState::ReadOnly(error.to_string()));
+                Err(error.to_string())
+            }
+        }
     }
 
     /// Drives that were put out serve nothing any more until a start finds them well.

@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod compact;
 pub mod drive;
 pub mod erasure;
+pub mod fleet;
 pub mod frame;
 pub mod heal;
 pub mod id;

@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard};
 
 use super::damage_log::DamageLog;
-use super::heal::HealBoard;
+use super::heal::{HealBoard, MovingBoard};
 use crate::backend::{Key, ServiceState};
 use crate::embedded::erasure::Codec;
 
@@ -45,6 +45,10 @@ pub struct Service {
     pub damage: Arc<DamageLog>,
     /// How healing stands.
     pub heal: HealBoard,
+    /// How far drains and the rebalance are.
+    pub moving: MovingBoard,
+    /// Rung when housekeeping should look at once.
+    pub tend_now: Arc<Notify>,
 }
 
 impl Service {
@@ -52,6 +56,8 @@ impl Service {
         Self {
             damage,
             heal: HealBoard::default(),
+            moving: MovingBoard::default(),
+            tend_now: Arc::default(),
             checkpoint_wanted: AtomicBool::new(false),
             sweep_wanted: AtomicBool::new(false),
             start_epoch: AtomicU64::new(0),

@@ -14,7 +14,7 @@ use super::checkpoint::Position;
 use super::comeback::{Absent, wait_for_drives};
 use super::core::Shared;
 use super::drive::try_out;
-use super::heal::{Census, CensusDepth, HealStatus, heal, take_census};
+use super::heal::{Census, CensusDepth, HealStatus, heal, moving, take_census};
 use super::housekeeping::tend;
 use super::id::DriveId;
 use super::index::Marker;
@@ -141,6 +141,9 @@ impl Embedded {
             phase: RwLock::new(Arc::new(phase)),
             turn: Mutex::new(()),
         });
+        if store.options.add {
+            store.add_given().await;
+        }
         tokio::spawn(supervise(Arc::downgrade(&store)));
         Ok(store)
     }
@@ -186,6 +189,14 @@ impl Embedded {
     pub async fn census(&self, depth: CensusDepth) -> Result<Census, String> {
         let running = self.running()?;
         take_census(&running.shared, depth, self.options.heal).await
+    }
+
+    pub(super) fn options(&self) -> &OpenOptions {
+        &self.options
+    }
+
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     pub(super) fn paths(&self) -> &[PathBuf] {
@@ -255,7 +266,8 @@ impl Embedded {
     /// start could write.
     async fn could_write(&self, running: &Running) -> bool {
         let options = &self.options;
-        let tried = options.drives.iter().map(|path| {
+        let paths = running.shared.known_paths(&options.drives);
+        let tried = paths.iter().map(|path| {
             let faults = options.drive.faults.clone();
             let question = |path: &Path| try_out(path, faults);
             self.patience.ask(path, options.drive.answer_within, question)
@@ -285,6 +297,7 @@ fn look_after(running: Running, options: &OpenOptions, patience: &Arc<Patience>)
         let stop = || running.stop.subscribe();
         let shared = || Arc::clone(&running.shared);
         heal(shared(), committer.clone(), options.heal, stop());
+        moving::tend(shared(), committer.clone(), options.heal, stop());
         let told = (Arc::clone(&running.absent), stop());
         watch_lanes(shared(), committer.clone(), stop());
         wait_for_drives(shared(), committer.clone(), options.clone(), Arc::clone(patience), told);

@@ -7,6 +7,7 @@
 )]
 
 mod degraded;
+mod drives;
 mod faults;
 mod first_format;
 mod fixture;

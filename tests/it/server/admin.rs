@@ -74,6 +74,14 @@ fn routes() -> Vec<(Method, String)> {
         "/v1/admin/info",
         "/v1/admin/heal",
         "/v1/admin/scrub",
+        "/v1/admin/drives",
+        "/v1/admin/drives/add",
+        "/v1/admin/drives/drain",
+        "/v1/admin/drives/keep",
+        "/v1/admin/drives/remove",
+        "/v1/admin/drives/replace",
+        "/v1/admin/rebalance",
+        "/v1/admin/parity",
     ];
     let unbuilt = UNBUILT.iter().map(|(name, _)| format!("/minio/admin/v3/{name}"));
     let unknown = [
@@ -102,6 +110,7 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
                 Caller::Anonymous => (403, "AccessDenied"),
                 Caller::WrongSecret => (403, "SignatureDoesNotMatch"),
                 Caller::Unknown => (403, "InvalidAccessKeyId"),
+                Caller::Root if wants_a_body(&method, &path) => (400, "InvalidRequest"),
                 Caller::Root if is_built(&method, &path) => (200, ""),
                 Caller::Root if is_built(&Method::GET, &path) || is_built(&Method::POST, &path) => {
                     (405, "MethodNotAllowed")
@@ -116,7 +125,49 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
             }
         }
     }
-    assert_eq!(served, 7);
+    assert_eq!(served, 10);
+    server.stop().await.unwrap();
+}
+
+/// Orders that say in their body what they are about.
+fn wants_a_body(method: &Method, path: &str) -> bool {
+    let orders = path.starts_with("/v1/admin/drives/") || path == "/v1/admin/rebalance" || path == "/v1/admin/parity";
+    orders && *method == Method::POST
+}
+
+#[tokio::test]
+async fn orders_about_drives_are_carried_out_for_who_may_and_refused_in_the_stores_words() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let order = |caller, path: &str, body: &str| ask(caller, "POST", &format!("/v1/admin/{path}"), body);
+    for caller in [Caller::Anonymous, Caller::WrongSecret, Caller::Unknown] {
+        let refused = told(address, &order(caller, "drives/drain", r#"{"drive":"/data1"}"#)).await;
+        assert_eq!(refused.0, 403, "{caller:?}");
+    }
+    let before = told(address, &ask(Caller::Root, "GET", "/v1/admin/drives", "")).await.1;
+    assert_eq!(before["shards_moved"], 0, "nothing was ordered");
+    let (status, drained) = told(address, &order(Caller::Root, "drives/drain", r#"{"drive":"/data1"}"#)).await;
+    assert_eq!((status, &drained["changed"][0]["path"]), (200, &Value::from("/data1")));
+    for (path, body, status, code) in [
+        ("drives/drain", r#"{"drive":"/away"}"#, 404, "NoSuchDrive"),
+        ("drives/remove", r#"{"drive":"/data1"}"#, 409, "Conflict"),
+        (
+            "drives/remove",
+            r#"{"drive":"/data1","also":"/data2"}"#,
+            400,
+            "InvalidRequest",
+        ),
+        ("parity", r#"{"parity":2}"#, 503, "ServiceUnavailable"),
+        ("rebalance", r#"{"percent":5}"#, 200, ""),
+        ("drives/add", r#"{"paths":["/data9"]}"#, 200, ""),
+    ] {
+        let (found, document) = told(address, &order(Caller::Root, path, body)).await;
+        assert_eq!(
+            (found, document["Code"].as_str().unwrap_or_default()),
+            (status, code),
+            "{path} {body}"
+        );
+    }
     server.stop().await.unwrap();
 }
 

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use drystone::admin::drives::{Fleet, Order};
 use drystone::admin::heal::Healing;
 use drystone::auth::SecretKey;
 use drystone::auth::sign::Signer;
 use drystone::server::{Conditions, Engine, OpenEngine, Server};
 use http::Request;
-use storage_engine::embedded::heal::HealStatus;
+use storage_engine::embedded::fleet::{DriveChange, FleetError};
+use storage_engine::embedded::heal::{HealStatus, MovingStatus};
 use storage_engine::memory::MemoryBackend;
 use time::OffsetDateTime;
 use tokio::net::TcpStream;
@@ -42,6 +44,28 @@ impl Healing for Asked {
     }
 }
 
+impl Fleet for Asked {
+    fn status(&self) -> MovingStatus {
+        MovingStatus {
+            shards_moved: self.0.load(Ordering::Relaxed),
+            ..MovingStatus::default()
+        }
+    }
+    fn order(&self, order: Order) -> futures::future::BoxFuture<'static, Result<Vec<DriveChange>, FleetError>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::ready(match order {
+            Order::Drain(named) if named.drive == "/away" => Err(FleetError::Unknown(named.drive)),
+            Order::Drain(named) => Ok(vec![DriveChange {
+                id: "1d".into(),
+                path: named.drive,
+            }]),
+            Order::Remove(_) => Err(FleetError::Refused("drain it first".into())),
+            Order::Parity(_) => Err(FleetError::Unavailable("read-only".into())),
+            _ => Ok(Vec::new()),
+        }))
+    }
+}
+
 pub(super) fn in_memory() -> Conditions {
     let open_engine: OpenEngine = Box::new(|_| {
         Box::pin(async {
@@ -51,6 +75,7 @@ pub(super) fn in_memory() -> Conditions {
             Ok(Engine {
                 backend: Arc::new(MemoryBackend::default()),
                 healing: Some(Arc::new(Asked::default())),
+                fleet: Some(Arc::new(Asked::default())),
                 close,
             })
         })

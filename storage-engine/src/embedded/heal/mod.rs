@@ -4,6 +4,7 @@
 
 mod census;
 mod check;
+pub(in crate::embedded) mod moving;
 mod pace;
 mod plan;
 mod rebuild;
@@ -24,6 +25,7 @@ use futures::FutureExt;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+pub use self::moving::{Drain, MovingBoard, MovingStatus, Rebalance};
 pub use self::pace::HealOptions;
 pub use self::status::{Census, CensusDepth, DriveHealing, DriveScrub, HealBoard, HealState, HealStatus};
 
@@ -223,7 +225,14 @@ impl Healer {
             if finding.homeless > 0 {
                 reasons.insert("there are fewer drives than shards".to_owned());
             }
-            if finding.spare >= 0 && (!finding.targets.is_empty() || finding.moved.is_some()) {
+            // What left a drained drive is noted by who moved it.
+            let gone = needed
+                .segment()
+                .drives
+                .iter()
+                .any(|drive| !survey.fleet.members.contains(drive));
+            let moved = gone && finding.moved.is_some();
+            if finding.spare >= 0 && (!finding.targets.is_empty() || moved) {
                 work.push((finding.spare, id));
             }
         }
@@ -265,61 +274,97 @@ impl Healer {
     }
 
     async fn make(&self, survey: &Survey, needed: &Needed, targets: Vec<(u8, PresentDrive)>) -> Result<(), String> {
-        let segment = needed.segment();
-        let codec = self.shared.reader.codecs().get(segment.geometry);
-        let ground = Ground {
-            store: self.shared.store,
-            epoch: self.shared.keeper.lock().root().epoch,
-            present: &survey.present,
-            codec: codec.map_err(|e| e.to_string())?,
-            pace: &self.pace,
-            lives: &|| self.shared.table.entry(segment.id).is_some(),
-        };
-        let plan = Rebuild {
-            segment,
-            ends: needed.ends,
-            targets,
-        };
-        if let Err(error) = rebuild(&plan, &ground).await {
-            if let RebuildError::Write(write) = &error
-                && let Some((drive, cause)) = write.failed_drive()
-            {
-                drop(self.committer.leave_out(Fault::from_io(drive, cause)));
-            }
-            return Err(error.to_string());
-        }
-        let board = &self.shared.service.heal;
-        for (shard, on) in &plan.targets {
-            tracing::debug!(segment = %segment.id, shard, drive = %on.id, "a shard was made anew");
-            board.set_good(segment.id, *shard, on.id);
-            self.shared.service.damage.forget(segment.id, *shard);
-            board.healed(on.id, needed.shard_bytes());
+        let ids: Vec<DriveId> = targets.iter().map(|(_, on)| on.id).collect();
+        let work = (&self.shared, &self.committer, &self.pace);
+        make_shards(work, survey, needed, targets).await?;
+        for drive in ids {
+            self.shared.service.heal.healed(drive, needed.shard_bytes());
         }
         Ok(())
     }
 
-    /// Notes in one record of the log on which drives segments are now. Not noted they are found all the same, only
-    /// not at the first look: it is tried again.
+    /// Notes on which drives segments are now. Not noted they are found all the same, only not at the first look: it is
+    /// tried again.
     async fn tell_moved(&mut self) {
         let (segments, leases): (Vec<Segment>, Vec<Lease>) = std::mem::take(&mut self.moved).into_iter().unzip();
         if segments.is_empty() {
             return;
         }
-        let (reply, answer) = oneshot::channel();
-        let locks = self.shared.locks.lock(&[], &[]).await;
-        self.committer.queue(Queued {
-            ops: Vec::new(),
-            staged: segments.into_iter().map(StagedSegment::known).collect(),
-            pins: Vec::new(),
-            removed: Vec::new(),
-            locks,
-            reply,
-        });
-        let ended = |_| Err(CommitError::Unknown("the committer ended".into()));
-        if let Err(error) = answer.await.unwrap_or_else(ended) {
+        if let Err(error) = note_places(&self.shared, &self.committer, segments).await {
             tracing::warn!(%error, "where healed segments are could not be noted");
-            self.shared.service.heal.reason(error.to_string());
+            self.shared.service.heal.reason(error);
         }
         drop(leases);
     }
+}
+
+/// Makes shard files of a segment and puts them in their places. A drive that fails is left out.
+async fn make_shards(
+    (shared, committer, pace): (&Arc<Shared>, &Committer, &Pace),
+    survey: &Survey,
+    needed: &Needed,
+    targets: Vec<(u8, PresentDrive)>,
+) -> Result<(), String> {
+    let segment = needed.segment();
+    let codec = shared.reader.codecs().get(segment.geometry);
+    let ground = Ground {
+        store: shared.store,
+        epoch: shared.keeper.lock().root().epoch,
+        present: &survey.present,
+        codec: codec.map_err(|e| e.to_string())?,
+        pace,
+        lives: &|| shared.table.entry(segment.id).is_some(),
+    };
+    let plan = Rebuild {
+        segment,
+        ends: needed.ends,
+        targets,
+    };
+    if let Err(error) = rebuild(&plan, &ground).await {
+        if let RebuildError::Write(write) = &error
+            && let Some((drive, cause)) = write.failed_drive()
+        {
+            drop(committer.leave_out(Fault::from_io(drive, cause)));
+        }
+        return Err(error.to_string());
+    }
+    for (shard, on) in &plan.targets {
+        tracing::debug!(segment = %segment.id, shard, drive = %on.id, "a shard was made anew");
+        shared.service.heal.set_good(segment.id, *shard, on.id);
+        shared.service.damage.forget(segment.id, *shard);
+    }
+    Ok(())
+}
+
+/// Notes in one record of the log on which drives segments are now, and in the root for those that it names. Durable when
+/// it returns; what stands where they were before may go then.
+async fn note_places(shared: &Arc<Shared>, committer: &Committer, segments: Vec<Segment>) -> Result<(), String> {
+    let (reply, answer) = oneshot::channel();
+    let locks = shared.locks.lock(&[], &[]).await;
+    committer.queue(Queued {
+        ops: Vec::new(),
+        staged: segments.iter().cloned().map(StagedSegment::known).collect(),
+        pins: Vec::new(),
+        removed: Vec::new(),
+        locks,
+        reply,
+    });
+    let ended = |_| Err(CommitError::Unknown("the committer ended".into()));
+    answer.await.unwrap_or_else(ended).map_err(|error| error.to_string())?;
+    let rooted: Vec<Segment> = {
+        let keeper = shared.keeper.lock();
+        let named = |segment: &&Segment| keeper.root().log.iter().any(|log| log.segment.id == segment.id);
+        segments.iter().filter(named).cloned().collect()
+    };
+    if rooted.is_empty() {
+        return Ok(());
+    }
+    let changed = shared.change_root_beside(move |root| {
+        for log in &mut root.log {
+            if let Some(known) = rooted.iter().find(|known| known.id == log.segment.id) {
+                log.segment.drives.clone_from(&known.drives);
+            }
+        }
+    });
+    changed.await.map(drop)
 }

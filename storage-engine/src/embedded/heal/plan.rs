@@ -12,6 +12,17 @@ pub(super) struct Fleet {
     pub(super) members: BTreeSet<DriveId>,
     /// The drives that are here and take new segments, the one with most free space first.
     pub(super) usable: Vec<DriveId>,
+    /// Members that are drained: what they have counts as long as they have it, and they get nothing.
+    pub(super) leaving: BTreeSet<DriveId>,
+}
+
+/// A shard on a drive that is drained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leave {
+    pub(super) shard: u8,
+    pub(super) from: DriveId,
+    /// The drive that shall have it; `None`: there is none now.
+    pub(super) to: Option<DriveId>,
 }
 
 /// How a segment stands, and what would make it whole.
@@ -27,6 +38,8 @@ pub(super) struct Finding {
     pub(super) homeless: usize,
     /// The drives it is on, as far as they are known better than its own list says.
     pub(super) moved: Option<Vec<DriveId>>,
+    /// Good shards whose drives are drained.
+    pub(super) leaves: Vec<Leave>,
 }
 
 impl Finding {
@@ -36,17 +49,31 @@ impl Finding {
     }
 }
 
+/// Which drive each shard is counted on: its own, else another that stays, else one that is drained. No drive counts for
+/// two.
+fn homes(segment: &Segment, held: &[Vec<DriveId>], fleet: &Fleet) -> (Vec<Option<DriveId>>, BTreeSet<DriveId>) {
+    let mut taken: BTreeSet<DriveId> = BTreeSet::new();
+    let mut homes: Vec<Option<DriveId>> = vec![None; held.len()];
+    let stays = |id: DriveId| !fleet.leaving.contains(&id);
+    let fits: [&dyn Fn(DriveId, DriveId) -> bool; 3] =
+        [&|id, hint| id == hint && stays(id), &|id, _| stays(id), &|_, _| true];
+    for fits in fits {
+        let open = homes.iter_mut().zip(segment.drives.iter().zip(held));
+        for (home, (hint, holders)) in open.filter(|(home, _)| home.is_none()) {
+            *home = holders
+                .iter()
+                .copied()
+                .find(|id| fits(*id, *hint) && !taken.contains(id));
+            taken.extend(*home);
+        }
+    }
+    (homes, taken)
+}
+
 /// Judges a segment by who has good shard files of it: `held[i]` are the drives with shard i.
 pub(super) fn judge(segment: &Segment, held: &[Vec<DriveId>], fleet: &Fleet) -> Finding {
-    let mut taken: BTreeSet<DriveId> = BTreeSet::new();
-    let mut homes: Vec<Option<DriveId>> = Vec::with_capacity(held.len());
-    for (hint, holders) in segment.drives.iter().zip(held) {
-        let free = |id: &&DriveId| !taken.contains(*id);
-        let home = holders.iter().find(|id| *id == hint).filter(free);
-        let home = home.or_else(|| holders.iter().find(free)).copied();
-        taken.extend(home);
-        homes.push(home);
-    }
+    let (homes, mut taken) = homes(segment, held, fleet);
+    let leaving = |id: &DriveId| fleet.leaving.contains(id);
     let good = taken.len();
     let missing = || {
         (0u8..)
@@ -54,10 +81,10 @@ pub(super) fn judge(segment: &Segment, held: &[Vec<DriveId>], fleet: &Fleet) -> 
             .zip(&homes)
             .filter(|(_, home)| home.is_none())
     };
-    // A member's own place is kept for it, whether it is here or not.
+    // A member's own place is kept for it, whether it is here or not, unless it is to have none.
     let reserved: BTreeSet<DriveId> = missing()
         .map(|((_, hint), _)| *hint)
-        .filter(|hint| fleet.members.contains(hint) && !taken.contains(hint))
+        .filter(|hint| fleet.members.contains(hint) && !taken.contains(hint) && !leaving(hint))
         .collect();
     let mut finding = Finding {
         spare: i32::try_from(good).unwrap_or(i32::MAX) - i32::from(segment.geometry.data),
@@ -65,6 +92,7 @@ pub(super) fn judge(segment: &Segment, held: &[Vec<DriveId>], fleet: &Fleet) -> 
         awaited: Vec::new(),
         homeless: 0,
         moved: None,
+        leaves: Vec::new(),
     };
     for ((shard, hint), _) in missing() {
         if reserved.contains(hint) {
@@ -83,14 +111,22 @@ pub(super) fn judge(segment: &Segment, held: &[Vec<DriveId>], fleet: &Fleet) -> 
             None => finding.homeless += 1,
         }
     }
+    // What is missing comes first.
+    for (shard, home) in (0u8..).zip(&homes) {
+        let Some(from) = home.filter(leaving) else { continue };
+        let free = |id: &&DriveId| !taken.contains(*id) && !reserved.contains(*id);
+        let to = fleet.usable.iter().find(free).copied();
+        taken.extend(to);
+        finding.leaves.push(Leave { shard, from, to });
+    }
     finding.moved = moved(segment, &homes, fleet);
     finding
 }
 
-/// The list as it should be, if a drive on it is no member any more and another has its shard.
+/// The list as it should be, if a drive on it is no member any more, or drained, and another has its shard.
 fn moved(segment: &Segment, homes: &[Option<DriveId>], fleet: &Fleet) -> Option<Vec<DriveId>> {
     let better = |(hint, home): (&DriveId, &Option<DriveId>)| match home {
-        Some(home) if !fleet.members.contains(hint) => *home,
+        Some(home) if !fleet.members.contains(hint) || fleet.leaving.contains(hint) => *home,
         Some(_) | None => *hint,
     };
     let list: Vec<DriveId> = segment.drives.iter().zip(homes).map(better).collect();
@@ -110,6 +146,16 @@ mod tests {
         Fleet {
             members: members.iter().map(|n| id(*n)).collect(),
             usable: usable.iter().map(|n| id(*n)).collect(),
+            leaving: BTreeSet::new(),
+        }
+    }
+
+    /// The same, with drive 1 drained.
+    fn without_one(members: &[u8], usable: &[u8]) -> Fleet {
+        let leaving = BTreeSet::from([id(1)]);
+        Fleet {
+            leaving,
+            ..fleet(members, usable)
         }
     }
 
@@ -180,5 +226,49 @@ mod tests {
         let finding = judged([&[1], &[1], &[3], &[4]], &fleet(&[1, 3, 4, 5], &[1, 3, 4, 5]));
         assert_eq!(finding.spare, 1);
         assert_eq!(finding.targets, [(1, id(5))]);
+    }
+
+    #[test]
+    fn a_shard_on_a_drained_drive_counts_and_is_to_move_to_one_that_has_none() {
+        let five = without_one(&[1, 2, 3, 4, 5], &[2, 3, 4, 5]);
+        let finding = judged([&[1], &[2], &[3], &[4]], &five);
+        assert!(finding.is_whole() && finding.moved.is_none());
+        assert_eq!(finding.spare, 2);
+        let leave = |to: Option<u8>| Leave {
+            shard: 0,
+            from: id(1),
+            to: to.map(id),
+        };
+        assert_eq!(finding.leaves, [leave(Some(5))]);
+        let four = without_one(&[1, 2, 3, 4], &[2, 3, 4]);
+        assert_eq!(judged([&[1], &[2], &[3], &[4]], &four).leaves, [leave(None)]);
+    }
+
+    #[test]
+    fn a_shard_that_was_moved_off_a_drained_drive_is_told_and_counts_there() {
+        let five = without_one(&[1, 2, 3, 4, 5], &[2, 3, 4, 5]);
+        for held in [[1, 5].as_slice(), &[5]] {
+            let finding = judged([held, &[2], &[3], &[4]], &five);
+            assert!(finding.is_whole() && finding.leaves.is_empty(), "{held:?}");
+            assert_eq!(finding.moved, Some(vec![id(5), id(2), id(3), id(4)]));
+        }
+    }
+
+    #[test]
+    fn what_a_drained_drive_lost_is_made_on_another_and_a_missing_shard_has_the_only_free_drive() {
+        let five = without_one(&[1, 2, 3, 4, 5], &[2, 3, 4, 5]);
+        let lost = judged([&[], &[2], &[3], &[4]], &five);
+        assert_eq!((lost.targets, lost.awaited.len()), (vec![(0, id(5))], 0));
+        // Drive 2 is gone, and only one drive is free.
+        let both = judged([&[1], &[], &[3], &[4]], &without_one(&[1, 3, 4, 5], &[3, 4, 5]));
+        assert_eq!(both.targets, [(1, id(5))]);
+        assert_eq!(both.leaves.first().map(|leave| leave.to), Some(None));
+    }
+
+    #[test]
+    fn a_stray_copy_takes_no_drive_from_the_shard_that_belongs_there() {
+        let five = without_one(&[1, 2, 3, 4, 5], &[2, 3, 4, 5]);
+        let finding = judged([&[1, 2], &[2], &[3], &[4]], &five);
+        assert!(finding.is_whole() && finding.spare == 2, "{finding:?}");
     }
 }

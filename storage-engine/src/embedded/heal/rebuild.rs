@@ -229,7 +229,7 @@ async fn fill(rebuild: &Rebuild<'_>, ground: &Ground<'_>, new: &mut [NewShard]) 
                 Err(RebuildError::Lost(_)) if walk.may_end_here() => return Ok(written),
                 Err(error) => return Err(error),
             },
-            Step::Stripe { offset, data_len } => match sources.stripe(segment, offset, data_len).await {
+            Step::Stripe { offset, data_len } => match sources.shards_of(rebuild, offset, data_len).await {
                 Ok((data_len, found)) => {
                     walk.pass_stripe(data_len)?;
                     write_stripe(ground, new, offset, (data_len, found)).await?
@@ -247,20 +247,25 @@ async fn fill(rebuild: &Rebuild<'_>, ground: &Ground<'_>, new: &mut [NewShard]) 
     }
 }
 
-/// Rebuilds a stripe and writes the new files' shards of it; gives the bytes of one.
+/// Rebuilds a stripe as far as its shards were not found as they are, and writes the new files' shards of it; gives the
+/// bytes of one.
 async fn write_stripe(
     ground: &Ground<'_>,
     new: &mut [NewShard],
     offset: u64,
-    (data_len, found): (usize, Vec<Option<Bytes>>),
+    (data_len, mut found): (usize, Vec<Option<Bytes>>),
 ) -> Result<usize, RebuildError> {
-    let codec = ground.codec.clone();
-    let all = tokio::task::spawn_blocking(move || codec.rebuild_shards(data_len, found));
-    let all = all.await.map_err(|e| WriteError::Internal(e.to_string()))?;
-    let all = all.map_err(|e| RebuildError::Lost(e.to_string()))?;
+    let there = |shard: &NewShard| found.get(usize::from(shard.header.shard)).is_some_and(Option::is_some);
+    if !new.iter().all(there) {
+        let codec = ground.codec.clone();
+        let all = tokio::task::spawn_blocking(move || codec.rebuild_shards(data_len, found));
+        let all = all.await.map_err(|e| WriteError::Internal(e.to_string()))?;
+        let all = all.map_err(|e| RebuildError::Lost(e.to_string()))?;
+        found = all.into_iter().map(Some).collect();
+    }
     let told = u32::try_from(data_len).map_err(|e| WriteError::Internal(e.to_string()))?;
     let writes = new.iter_mut().map(|shard| {
-        let payload = all.get(usize::from(shard.header.shard)).cloned();
+        let payload = found.get(usize::from(shard.header.shard)).cloned().flatten();
         async move {
             let none = || WriteError::Internal("the code gives no such shard".into());
             let payload = payload.ok_or_else(none)?;
@@ -268,7 +273,7 @@ async fn write_stripe(
         }
     });
     try_join_all(writes).await?;
-    Ok(all.first().map_or(0, Bytes::len))
+    Ok(found.iter().flatten().next().map_or(0, Bytes::len))
 }
 
 /// The shards that are read from, those that are made anew last: of a damaged file the good frames still count.
@@ -308,6 +313,38 @@ impl Sources {
             }
         }
         Err(reasons.error(offset))
+    }
+
+    /// What a stripe's targets need, by index, and how much data it holds: the very shards if files of them are here and
+    /// good, as when a shard moves, else any k.
+    async fn shards_of(
+        &mut self,
+        rebuild: &Rebuild<'_>,
+        offset: u64,
+        told: Option<usize>,
+    ) -> Result<(usize, Vec<Option<Bytes>>), RebuildError> {
+        match self.own(rebuild, offset, told).await {
+            Some(found) => Ok(found),
+            None => self.stripe(rebuild.segment, offset, told).await,
+        }
+    }
+
+    /// The targets' own shards of a stripe, if each can be read.
+    async fn own(
+        &mut self,
+        rebuild: &Rebuild<'_>,
+        offset: u64,
+        mut told: Option<usize>,
+    ) -> Option<(usize, Vec<Option<Bytes>>)> {
+        let segment = rebuild.segment;
+        let mut found: Vec<Option<Bytes>> = vec![None; segment.geometry.shards()];
+        for (target, _) in &rebuild.targets {
+            let source = self.shards.iter_mut().find(|source| source.shard == *target)?;
+            let frame = source.frame(segment, offset, FrameKind::Stripe).await.ok()?;
+            let payload = as_told(segment, &mut told, offset, frame).ok()?;
+            *found.get_mut(usize::from(*target))? = Some(payload);
+        }
+        Some((told?, found))
     }
 
     /// Any k shards of a stripe, by index, and how much data it holds.

@@ -7,7 +7,6 @@ use super::plan::{Finding, Fleet, judge};
 use super::walk::Ends;
 use crate::embedded::core::Shared;
 use crate::embedded::id::{DriveId, SegmentId};
-use crate::embedded::root::MemberState;
 use crate::embedded::segment::{PresentDrive, Segment, SegmentKind};
 use crate::embedded::table::TableEntry;
 
@@ -46,7 +45,7 @@ impl Survey {
         let present = shared.drives.present();
         let keeper = shared.keeper.lock();
         let root = keeper.root();
-        let is_in = |id: DriveId| root.member(id).is_some_and(|member| member.state == MemberState::In);
+        let is_in = |id: DriveId| root.member(id).is_some_and(|member| member.state.takes_new());
         let mut usable: Vec<(u64, DriveId)> = present
             .iter()
             .filter(|on| is_in(on.id))
@@ -56,6 +55,12 @@ impl Survey {
         let fleet = Fleet {
             members: root.members.iter().map(|member| member.id).collect(),
             usable: usable.into_iter().map(|(_, id)| id).collect(),
+            leaving: root
+                .members
+                .iter()
+                .filter(|member| member.state.is_draining())
+                .map(|member| member.id)
+                .collect(),
         };
         let rooted = root.log.iter().map(|log| (log.segment.id, log.valid_len));
         Self {

@@ -6,7 +6,7 @@ mod absence;
 #[cfg(test)]
 mod by_hand;
 mod freeing;
-mod packs;
+pub(in crate::embedded) mod packs;
 mod record_checkpoint;
 mod room;
 
@@ -67,8 +67,12 @@ pub(super) fn tend(running: Arc<Running>) -> Arc<Running> {
 }
 
 async fn look_after(mut keeper: Housekeeper, running: Weak<Running>) {
+    let bell = running
+        .upgrade()
+        .map(|running| Arc::clone(&running.shared.service.tend_now));
+    let Some(bell) = bell else { return };
     loop {
-        tokio::time::sleep(PERIOD).await;
+        let _ = tokio::time::timeout(PERIOD, bell.notified()).await;
         // Held only while there is work, so that an ended run lets its drives go.
         let Some(running) = running.upgrade() else { return };
         if running.shared.service.refuses_writes().is_some() {

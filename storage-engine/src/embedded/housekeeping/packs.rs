@@ -16,9 +16,9 @@ use crate::embedded::log::{Committer, PendingBody, PendingOp, PendingPut, Queued
 use crate::embedded::segment::{NewSegment, Segment, SegmentKind, SegmentReader, SegmentWriter, StagedSegment};
 use crate::embedded::table::Pin;
 
-pub(super) struct PackGround {
-    pub(super) shared: Arc<Shared>,
-    pub(super) committer: Committer,
+pub(in crate::embedded) struct PackGround {
+    pub(in crate::embedded) shared: Arc<Shared>,
+    pub(in crate::embedded) committer: Committer,
 }
 
 #[async_trait::async_trait]

@@ -70,7 +70,7 @@ impl Index {
         store.flush().map_err(|e| self.fail(e))?;
         drop(store);
         let write = move || -> io::Result<()> {
-            let dir = self.dir.join(&name);
+            let dir = self.dir().join(&name);
             index_dir::sync_tree(&dir)?;
             let files = index_dir::inventory(&dir)?;
             let file = MarkerFile {
@@ -80,9 +80,9 @@ impl Index {
                 files,
                 table: table.into_values().collect(),
             };
-            index_dir::write_durably(&self.dir.join(MARKER_NAME), &marker::encode(&file))
+            index_dir::write_durably(&self.dir().join(MARKER_NAME), &marker::encode(&file))
         };
-        write().map_err(|e| IndexError::Failed(format!("{}: {e}", self.dir.display())))
+        write().map_err(|e| IndexError::Failed(format!("{}: {e}", self.dir().display())))
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use self::database::{StoreError, Stored};
 use self::tree::{Change, Tree};
@@ -74,7 +74,8 @@ pub struct IndexStats {
 
 /// All rows in key order. Every method blocks: call it where blocking is allowed.
 pub struct Index {
-    dir: PathBuf,
+    /// Where it is now: it may move.
+    dir: Mutex<PathBuf>,
     options: IndexOptions,
     state: RwLock<State>,
     /// Why the index must not be used any more.
@@ -105,7 +106,7 @@ impl Index {
             rebuild: None,
         });
         Self {
-            dir: dir.to_owned(),
+            dir: Mutex::new(dir.to_owned()),
             options,
             state,
             failed: OnceLock::new(),
@@ -173,7 +174,16 @@ impl Index {
 
     /// Bytes the index takes on disk.
     pub fn disk_bytes(&self) -> Result<u64, IndexError> {
-        self.read(|tree| index_dir::disk_bytes(&self.dir.join(&tree.name)).map_err(|e| StoreError(e.to_string())))
+        self.read(|tree| index_dir::disk_bytes(&self.dir().join(&tree.name)).map_err(|e| StoreError(e.to_string())))
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.dir.lock().clone()
+    }
+
+    /// Whether its files are below this path.
+    pub fn lies_under(&self, path: &Path) -> bool {
+        self.dir.lock().starts_with(path)
     }
 
     /// Whether it takes so much more than its rows that [`Self::rebuild`] is worth it.

@@ -1,10 +1,12 @@
 //! Moving the index into a fresh database while it is in use, since sled's files only grow. Rows are copied page by
 //! page; changes to what is copied already go to both. It never blocks readers longer than one small page.
 
+use std::path::Path;
+
 use super::database::StoreError;
 use super::page;
 use super::tree::{Change, Tree};
-use super::{Index, IndexError, TREE_PREFIX};
+use super::{Index, IndexError, TREE_PREFIX, clean_stop};
 use crate::backend::Key;
 use crate::embedded::drive::index_dir;
 use crate::embedded::record::RowRecord;
@@ -29,10 +31,24 @@ impl Rebuild {
 }
 
 impl Index {
-    /// Moves the rows into a fresh directory and removes the old one. Blocks until it is done; readers and writers go
-    /// on meanwhile. Does nothing if one is under way already; if the fresh one fails, the old one stays in use.
+    /// Moves the rows into a fresh database in the same directory and removes the old one: see [`Self::move_to`].
     pub fn rebuild(&self) -> Result<(), IndexError> {
-        let next = match Tree::create(&self.dir, TREE_PREFIX, &self.options) {
+        self.move_to(&self.dir())
+    }
+
+    /// Moves the rows into a fresh database in `dir` and removes the old one. Blocks until it is done; readers and writers
+    /// go on meanwhile. Does nothing if a move is under way already; if the fresh one fails, the old one stays in use.
+    pub fn move_to(&self, dir: &Path) -> Result<(), IndexError> {
+        let from = self.dir();
+        let elsewhere = dir != from.as_path();
+        let make = || {
+            if elsewhere {
+                let cleared = index_dir::make_dirs(dir).and_then(|()| clean_stop::discard(dir));
+                cleared.map_err(|e| StoreError(e.to_string()))?;
+            }
+            Tree::create(dir, TREE_PREFIX, &self.options)
+        };
+        let next = match make() {
             Ok(next) => next,
             Err(error) => {
                 tracing::warn!(%error, "cannot make a fresh index");
@@ -53,11 +69,14 @@ impl Index {
         while self.copy_page()? {}
         let old = self.write(|state| {
             let next = state.rebuild.take().map(|rebuild| rebuild.next);
+            if next.is_some() {
+                dir.clone_into(&mut self.dir.lock());
+            }
             Ok(next.and_then(|next| state.tree.replace(next)))
         })?;
         if let Some(Tree { store, name, .. }) = old {
             drop(store);
-            index_dir::remove_trees_in_background(vec![self.dir.join(name)]);
+            index_dir::remove_trees_in_background(vec![if elsewhere { from } else { from.join(name) }]);
         }
         Ok(())
     }

@@ -217,5 +217,6 @@ fn state_name(state: MemberState) -> &'static str {
         MemberState::In => "in",
         MemberState::Out => "out",
         MemberState::Draining => "draining",
+        MemberState::DrainingOut => "draining, out",
     }
 }

@@ -128,6 +128,7 @@ pub async fn format(options: &OpenOptions) -> Result<Found, OpenError> {
             epoch: FIRST_EPOCH,
         }],
         checkpoints: vec![checkpoint.reference],
+        rebalance: None,
     };
     let mut found = Found::default();
     for (drive, member) in made {

@@ -3,6 +3,7 @@
 //! of the root only reads. It serves no request.
 
 mod adopt;
+mod enlist;
 mod find;
 mod format;
 mod identity;
@@ -14,6 +15,7 @@ mod start;
 mod tail;
 mod unfinished;
 
+pub use enlist::{EnlistError, enlist};
 pub use find::OpenError;
 pub use patience::Patience;
 pub use rejoin::rejoin;

@@ -11,11 +11,9 @@ use super::find::{FoundDrive, Look, look_in_time};
 use super::format::{new_drive, put_in_place};
 use super::patience::Patience;
 use super::start::OpenOptions;
-use crate::backend::ServiceState;
-use crate::embedded::core::{Shared, nonce};
+use crate::embedded::core::Shared;
 use crate::embedded::drive::{Drive, try_out};
 use crate::embedded::id::DriveId;
-use crate::embedded::root::{MemberState, Root, RootError};
 
 /// What became of the paths that were looked at.
 #[derive(Default)]
@@ -65,20 +63,6 @@ async fn tried_out(options: &OpenOptions, patience: &Patience, found: FoundDrive
     }
 }
 
-/// Changes the root on a thread that may wait.
-async fn change(shared: &Arc<Shared>, edit: impl FnOnce(&mut Root) + Send + 'static) -> Result<Vec<DriveId>, String> {
-    let in_change = Arc::clone(shared);
-    let changed = tokio::task::spawn_blocking(move || in_change.keeper.lock().change(nonce(), edit));
-    match changed.await.map_err(|e| e.to_string())? {
-        Ok(failed) => Ok(failed),
-        Err(error @ RootError::NoMajority { .. }) => Err(error.to_string()),
-        Err(error @ RootError::Unknown(_)) => {
-            shared.service.fall_back(ServiceState::ReadOnly(error.to_string()));
-            Err(error.to_string())
-        }
-    }
-}
-
 /// A member is in again, for what is written from now on. What it holds is verified by healing.
 async fn readmit(shared: &Arc<Shared>, found: FoundDrive) -> Result<(), String> {
     let id = found.slot.drive;
@@ -102,17 +86,15 @@ async fn readmit(shared: &Arc<Shared>, found: FoundDrive) -> Result<(), String> 
         keeper.join(Arc::clone(&found.drive), found.next_slot);
     }
     let path = found.path.to_string_lossy().into_owned();
-    let failed = change(shared, move |root| {
+    let failed = shared.change_root_beside(move |root| {
         for member in root.members.iter_mut().filter(|member| member.id == id) {
-            if member.state == MemberState::Out {
-                member.state = MemberState::In;
-            }
+            member.state = member.state.taken_back();
             member.path.clone_from(&path);
         }
     });
     let failed = let_go_unless(failed.await, shared, id, &found.drive)?;
     if failed.contains(&id) {
-        let put_out = change(shared, move |root| root.put_out(&[id])).await;
+        let put_out = shared.change_root_beside(move |root| root.put_out(&[id])).await;
         let_go(shared, id, &found.drive);
         put_out?;
         return Err("it did not take a change of the root".into());
@@ -123,7 +105,7 @@ async fn readmit(shared: &Arc<Shared>, found: FoundDrive) -> Result<(), String> 
 }
 
 /// A drive that could not be taken in is let go, or its lock would keep it from ever being looked at again.
-fn let_go(shared: &Shared, id: DriveId, drive: &Drive) {
+pub(super) fn let_go(shared: &Shared, id: DriveId, drive: &Drive) {
     shared.keeper.lock().leave(id);
     drive.shut();
 }
@@ -136,6 +118,7 @@ fn let_go_unless<T>(changed: Result<T, String>, shared: &Shared, id: DriveId, dr
 async fn replace(options: &OpenOptions, shared: &Arc<Shared>, directory: EmptyDirectory) -> Result<(), String> {
     let unlike = "it is empty and does not look like the drive that was there; mount the drive, or start with --adopt \
                   if it is gone for good";
+    let _one_at_a_time = shared.membership.lock().await;
     let root = shared.keeper.lock().root().clone();
     if root.old_members.is_some() {
         return Err("another change of the drives is not settled yet".into());
@@ -158,13 +141,13 @@ async fn replace(options: &OpenOptions, shared: &Arc<Shared>, directory: EmptyDi
     let id = member.id;
     tracing::warn!(path = %drive.path().display(), %old, new = %id, "an empty drive is adopted");
     shared.keeper.lock().join(Arc::clone(&drive), 0);
-    let failed = change(shared, move |root| {
+    let failed = shared.change_root_beside(move |root| {
         root.old_members = Some(root.members.clone());
         put_in_place(root, old, member);
     });
     let failed = let_go_unless(failed.await, shared, id, &drive)?;
     let refused = failed.contains(&id);
-    let settled = change(shared, move |root| {
+    let settled = shared.change_root_beside(move |root| {
         root.old_members = None;
         if refused {
             root.put_out(&[id]);
@@ -179,9 +162,10 @@ async fn replace(options: &OpenOptions, shared: &Arc<Shared>, directory: EmptyDi
     Ok(())
 }
 
-fn take_in(shared: &Arc<Shared>, id: DriveId, drive: Arc<Drive>) {
+pub(super) fn take_in(shared: &Arc<Shared>, id: DriveId, drive: Arc<Drive>) {
     shared.service.heal.doubt([id]);
     shared.service.damage.suspicions.forget(id);
+    shared.note_used(&drive);
     shared.drives.insert(id, drive);
     shared.count_losses_anew();
     shared.service.want_sweep();

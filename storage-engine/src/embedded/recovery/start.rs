@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+
 use super::adopt::plan;
-use super::find::{Found, FoundDrive, OpenError, find};
+use super::find::{Found, FoundDrive, Look, OpenError, find, look_in_time};
 use super::format::{FIRST_EPOCH, adopt, format};
 use super::identity;
 use super::index_build::build;
@@ -22,7 +24,7 @@ use crate::embedded::erasure::{Codec, Codecs, Geometry};
 use crate::embedded::heal::HealOptions;
 use crate::embedded::id::DriveId;
 use crate::embedded::log::{BatchOps, Fault, Head, NewSegment, PendingOp, RecordFacts, write_new_segment};
-use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, MemberState, Refusal, RootKeeper, elect};
+use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, Member, Refusal, RootKeeper, elect};
 use crate::embedded::segment::{DamageSink, Drives, SegmentReader};
 use crate::embedded::service::Service;
 #[cfg(test)]
@@ -39,6 +41,9 @@ pub struct OpenOptions {
     pub index_dir: Option<PathBuf>,
     /// The operator's word that missing drives are gone and empty directories replace them.
     pub adopt: bool,
+    /// The operator's word that empty directories at given paths where no drive of the store was ever seen are new
+    /// drives for it.
+    pub add: bool,
     pub drive: DriveOptions,
     pub heal: HealOptions,
 }
@@ -106,8 +111,7 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
     } else {
         read_only = Some("exactly half of the drives are present".to_owned());
     }
-    let members = found.drives.iter().map(|d| Arc::clone(&d.drive)).collect();
-    let built = build(options, &election.root, members, &reader).await?;
+    let built = build(options, &election.root, for_index(&found, &election), &reader).await?;
     let service = Service::new(ServiceState::ReadWrite, damage);
     service.heal.doubt(doubted);
     service.add_metadata(built.end.metadata_bytes);
@@ -151,6 +155,7 @@ async fn find_or_format(options: &OpenOptions, patience: &Patience, occasion: Oc
             }
         }
     }
+    look_where_members_were(&mut found, options, patience).await;
     let missing = |path| (path, "there is no such directory".to_owned());
     found.absent.extend(found.unborn.drain(..).map(missing));
     if found.drives.is_empty() {
@@ -185,6 +190,47 @@ async fn finish_first_format(options: &OpenOptions, found: &mut Found, patience:
 }
 
 /// Whether each of these paths holds nothing but what a first format left that was cut off before its root there.
+/// A drive that was added while the store ran is found again where it was last seen, whatever the command line says by
+/// now. Copies of drives must not be mixed with the drives: nobody looks elsewhere unless every drive that was found is
+/// where the root says, and only the drive that the root names is taken, with the very root that the others have.
+async fn look_where_members_were(found: &mut Found, options: &OpenOptions, patience: &Patience) {
+    let newest = found
+        .drives
+        .iter()
+        .map(|known| &known.slot.root)
+        .max_by_key(|root| root.age());
+    let Some(root) = newest.cloned() else { return };
+    let in_place = |known: &FoundDrive| {
+        let member = root.member(known.slot.drive);
+        member.is_none_or(|member| Path::new(&member.path) == known.path)
+    };
+    if !found.drives.iter().all(in_place) {
+        return;
+    }
+    let is_found = |member: &Member| found.drives.iter().any(|known| known.slot.drive == member.id);
+    let unseen = root.members.iter().filter(|member| !is_found(member));
+    let elsewhere: Vec<(DriveId, PathBuf)> = unseen
+        .map(|member| (member.id, PathBuf::from(&member.path)))
+        .filter(|(_, path)| !options.drives.contains(path))
+        .collect();
+    let looks = join_all(
+        elsewhere
+            .iter()
+            .map(|(_, path)| look_in_time(path, &options.drive, patience)),
+    )
+    .await;
+    for ((id, path), (_, look)) in elsewhere.into_iter().zip(looks) {
+        match look {
+            Look::Member(drive) if drive.slot.drive == id && drive.slot.root == root => {
+                tracing::info!(path = %path.display(), drive = %id, "a drive that was added is found where it was last seen");
+                found.drives.push(*drive);
+            }
+            Look::Member(_) | Look::Empty(_) | Look::Nameless | Look::Unborn | Look::Foreign(_) | Look::Absent(_) => {}
+        }
+    }
+}
+
+/// Whether each of these paths holds nothing but what a first format left that was cut off before its first root.
 async fn unfinished(
     nameless: &[PathBuf],
     options: &OpenOptions,
@@ -275,10 +321,23 @@ fn replace_missing(options: &OpenOptions, found: &mut Found, election: &mut Elec
     adopt(options, found, election, plan)
 }
 
+/// The drives in the order in which the index may live on them: one that is drained comes last.
+fn for_index(found: &Found, election: &Election) -> Vec<Arc<Drive>> {
+    let drained = |id: DriveId| {
+        election
+            .root
+            .member(id)
+            .is_some_and(|member| member.state.is_draining())
+    };
+    let mut drives: Vec<Arc<Drive>> = found.drives.iter().map(|d| Arc::clone(&d.drive)).collect();
+    drives.sort_by_key(|drive| drained(drive.id()));
+    drives
+}
+
 /// Drives that failed, were late, or missed changes of the root: what they hold has to be verified.
 fn doubted(found: &Found, election: &Election) -> Vec<DriveId> {
     let root = &election.root;
-    let is_out = |id: DriveId| root.member(id).is_some_and(|member| member.state == MemberState::Out);
+    let is_out = |id: DriveId| root.member(id).is_some_and(|member| !member.state.serves());
     let drives = found
         .drives
         .iter()
@@ -293,9 +352,7 @@ fn readmit(root: &mut crate::embedded::root::Root, drives: &[FoundDrive]) {
         let Some(member) = root.members.iter_mut().find(|m| m.id == drive.slot.drive) else {
             continue;
         };
-        if member.state == MemberState::Out {
-            member.state = MemberState::In;
-        }
+        member.state = member.state.taken_back();
         member.path = drive.path.to_string_lossy().into_owned();
     }
 }

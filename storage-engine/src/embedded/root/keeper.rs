@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::state::{MemberState, Root, RootSlot, encode_slot};
+use super::state::{Root, RootSlot, encode_slot};
 use crate::embedded::drive::{Drive, Lane};
 use crate::embedded::id::DriveId;
 
@@ -88,7 +88,7 @@ impl RootKeeper {
         self.drives
             .iter()
             .any(|d| d.drive.id() == id && !d.busy.load(Ordering::Acquire))
-            && self.root.member(id).is_some_and(|m| m.state != MemberState::Out)
+            && self.root.member(id).is_some_and(|m| m.state.serves())
     }
 
     /// Makes a change count, or says that it did not (`NoMajority`) or may not have (`Unknown`).
@@ -99,7 +99,7 @@ impl RootKeeper {
         self.epoch_floor += 1;
         next.epoch = self.epoch_floor;
         next.nonce = nonce;
-        let takes = |id: DriveId| next.member(id).is_some_and(|m| m.state != MemberState::Out);
+        let takes = |id: DriveId| next.member(id).is_some_and(|m| m.state.serves());
         let targets: Vec<usize> = (0..self.drives.len())
             .filter(|i| {
                 self.drives

@@ -26,9 +26,70 @@ pub enum MemberState {
     /// Failed or was late; takes nothing until a start finds it well.
     #[n(1)]
     Out,
-    /// Serves what it has, takes nothing new.
+    /// Serves what it has, takes nothing new; what it holds is moved to others.
     #[n(2)]
     Draining,
+    /// Was being drained when it failed or was late: what it held is made anew on others.
+    #[n(3)]
+    DrainingOut,
+}
+
+impl MemberState {
+    /// Segments that are made now may use it.
+    pub fn takes_new(self) -> bool {
+        match self {
+            Self::In => true,
+            Self::Out | Self::Draining | Self::DrainingOut => false,
+        }
+    }
+
+    /// It takes part: roots are written to it and shards read from it.
+    pub fn serves(self) -> bool {
+        match self {
+            Self::In | Self::Draining => true,
+            Self::Out | Self::DrainingOut => false,
+        }
+    }
+
+    /// The operator wants it empty.
+    pub fn is_draining(self) -> bool {
+        match self {
+            Self::Draining | Self::DrainingOut => true,
+            Self::In | Self::Out => false,
+        }
+    }
+
+    /// As it is once the drive failed or was late.
+    pub fn put_out(self) -> Self {
+        match self {
+            Self::In | Self::Out => Self::Out,
+            Self::Draining | Self::DrainingOut => Self::DrainingOut,
+        }
+    }
+
+    /// As it is once the drive answers again.
+    pub fn taken_back(self) -> Self {
+        match self {
+            Self::In | Self::Out => Self::In,
+            Self::Draining | Self::DrainingOut => Self::Draining,
+        }
+    }
+
+    /// As it is once the operator wants the drive empty.
+    pub fn drained(self) -> Self {
+        match self {
+            Self::In | Self::Draining => Self::Draining,
+            Self::Out | Self::DrainingOut => Self::DrainingOut,
+        }
+    }
+
+    /// As it is once the operator wants to keep the drive.
+    pub fn kept(self) -> Self {
+        match self {
+            Self::In | Self::Draining => Self::In,
+            Self::Out | Self::DrainingOut => Self::Out,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -85,6 +146,9 @@ pub struct Root {
     /// The last two checkpoints, oldest first.
     #[n(8)]
     pub checkpoints: Vec<CheckpointRef>,
+    /// Shards are moved from fuller to emptier drives until they differ by at most so many percent.
+    #[n(9)]
+    pub rebalance: Option<u8>,
 }
 
 impl Root {
@@ -106,7 +170,7 @@ impl Root {
     /// Drives that get nothing new until a start finds them well.
     pub fn put_out(&mut self, out: &[DriveId]) {
         for member in self.members.iter_mut().filter(|member| out.contains(&member.id)) {
-            member.state = MemberState::Out;
+            member.state = member.state.put_out();
         }
     }
 
@@ -127,11 +191,13 @@ impl Root {
             .all(|table| table.iter().filter(|m| present(m.id)).count() * 2 >= table.len())
     }
 
-    /// Whether the store could write with full parity if these members took part.
+    /// Whether the store could write with full parity if these members took part. One that is drained takes nothing
+    /// new, and is lost only when it is not there.
     pub fn is_writable_with(&self, well: impl Fn(DriveId) -> bool) -> bool {
-        let count = self.members.iter().filter(|member| well(member.id)).count();
         let parity = usize::from(self.parity);
-        self.has_majority(well) && count > parity && self.members.len() - count <= parity
+        let (well_ones, lost): (Vec<&Member>, Vec<&Member>) = self.members.iter().partition(|member| well(member.id));
+        let take_new = well_ones.iter().filter(|member| !member.state.is_draining()).count();
+        self.has_majority(well) && take_new > parity && lost.len() <= parity
     }
 
     fn tables(&self) -> impl Iterator<Item = &[Member]> {
@@ -230,6 +296,7 @@ pub mod tests {
             gone: vec![],
             log: vec![],
             checkpoints: vec![],
+            rebalance: None,
         }
     }
 

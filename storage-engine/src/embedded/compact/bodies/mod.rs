@@ -43,6 +43,8 @@ pub trait CompactStore: Send + Sync + 'static {
     fn index(&self) -> &Index;
     fn reader(&self) -> &SegmentReader;
     fn pin(&self, id: SegmentId) -> Option<(Segment, Pin)>;
+    /// Bytes were copied; one who must not take all of the drives waits here now and then.
+    async fn copied(&self, _bytes: u64) {}
     /// Begins a pack on drives that take extents.
     async fn new_pack(&self) -> Result<SegmentWriter, CompactError>;
     /// Commits those of `moves` whose row is unchanged, in one record with the declaration of the pack. The others are
@@ -242,7 +244,11 @@ impl Pack {
             let mut whole = true;
             while let Some(chunk) = chunks.next().await {
                 match chunk {
-                    Ok(chunk) => self.writer.write(chunk).await?,
+                    Ok(chunk) => {
+                        let bytes = chunk.len() as u64;
+                        self.writer.write(chunk).await?;
+                        store.copied(bytes).await;
+                    }
                     Err(_) => whole = false,
                 }
             }

@@ -1,0 +1,332 @@
+//! Moving shards off drives that are drained, and from fuller to emptier ones: segment by segment, under its lease, each
+//! shard made anew beside its new neighbours, synced and read back, then noted by a record of the log, and only then
+//! removed where it was. What is to be done is found by looking at the root and at the drives, so a restart goes on where
+//! it stopped. It never makes a segment poorer by a shard, not for a moment, and decides nothing about members.
+
+mod board;
+mod narrow;
+mod sight;
+mod spread;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub use self::board::{Drain, MovingBoard, MovingStatus, Rebalance};
+pub(in crate::embedded) use self::sight::{held_bytes, holds_nothing, status, unreadable};
+
+use self::sight::{Sight, Work};
+use super::census::verify_shard;
+use super::pace::{HealOptions, Pace};
+use super::survey::{Needed, Survey};
+use super::{make_shards, note_places};
+use crate::embedded::core::Shared;
+use crate::embedded::drive::Lane;
+use crate::embedded::fleet::settle;
+use crate::embedded::id::DriveId;
+use crate::embedded::log::Committer;
+use crate::embedded::segment::{PresentDrive, Segment};
+use crate::embedded::table::Lease;
+
+/// How often it is looked whether something is to be moved.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long shards are moved before it is looked again what is most needed.
+const TURN: Duration = Duration::from_secs(10);
+/// Segments whose places one record notes.
+const NOTED_MAX: usize = 64;
+/// Longest time between two checkpoints that are asked for because a drained drive waits for them.
+const CHECKPOINT_EVERY_MAX: Duration = Duration::from_secs(600);
+
+/// Moves shards in one run of a store.
+struct Mover {
+    shared: Arc<Shared>,
+    committer: Committer,
+    pace: Arc<Pace>,
+    /// What an earlier run left twice was looked for.
+    tidied: bool,
+    /// When a checkpoint was last asked for, and how long to wait before the next.
+    asked: Option<(Instant, Duration)>,
+}
+
+/// Moves shards until `stop` says so, or whoever has it is gone.
+pub(in crate::embedded) fn tend(
+    shared: Arc<Shared>,
+    committer: Committer,
+    options: HealOptions,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mover = Mover {
+        shared,
+        committer,
+        pace: Arc::new(Pace::new(options)),
+        tidied: false,
+        asked: None,
+    };
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = mover.run() => {}
+        }
+    });
+}
+
+/// What a turn came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Nothing can be done now.
+    Idle,
+    /// There is more.
+    More,
+}
+
+/// A segment whose shards are in their new places, and what is to be noted of it.
+struct Moved {
+    /// With the new list of drives.
+    segment: Segment,
+    /// Shards that are left where they were, and the drives.
+    left: Vec<(u8, PresentDrive)>,
+    _lease: Lease,
+}
+
+impl Mover {
+    async fn run(mut self) {
+        loop {
+            if self.shared.service.refuses_writes().is_some() {
+                return;
+            }
+            self.pace.restart();
+            let turn = match self.turn().await {
+                Ok(turn) => turn,
+                Err(reason) => {
+                    tracing::warn!(%reason, "shards could not be moved; it is tried again");
+                    self.shared.service.moving.reason(reason);
+                    Turn::Idle
+                }
+            };
+            if turn == Turn::Idle {
+                let _ = timeout(LOOK_EVERY, self.shared.service.moving.bell.notified()).await;
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<Turn, String> {
+        if self.shared.keeper.lock().root().old_members.is_some() {
+            let shared = Arc::clone(&self.shared);
+            let _one_at_a_time = shared.membership.lock().await;
+            settle(&shared).await?;
+        }
+        let sight = Sight::of(&self.shared);
+        if sight.open_log_leaves(&self.shared) {
+            self.committer.roll().await;
+        }
+        self.move_index().await?;
+        sight.tell(&self.shared);
+        let mut work = if sight.is_quiet() && self.tidied {
+            Vec::new()
+        } else {
+            sight.work(&self.shared)
+        };
+        self.tidied = true;
+        if work.is_empty() && !sight.is_draining() {
+            work = self.shifts(&sight).await?;
+        }
+        if self.do_all(work).await? == Turn::More {
+            return Ok(Turn::More);
+        }
+        if self.narrow(&sight).await? {
+            return Ok(Turn::More);
+        }
+        if sight.waits_for_checkpoint(&self.shared) {
+            self.ask_for_checkpoint();
+        } else {
+            self.asked = None;
+        }
+        Ok(Turn::Idle)
+    }
+
+    /// What the rebalance would move now; none left, it is over.
+    async fn shifts(&self, sight: &Sight) -> Result<Vec<Work>, String> {
+        let Some(percent) = sight.rebalance else {
+            return Ok(Vec::new());
+        };
+        let work = sight.shifts(&self.shared, percent);
+        if work.is_empty() {
+            let shared = Arc::clone(&self.shared);
+            let _one_at_a_time = shared.membership.lock().await;
+            let done = move |root: &mut crate::embedded::root::Root| {
+                if root.rebalance == Some(percent) {
+                    root.rebalance = None;
+                }
+            };
+            shared.service.moving.rebalanced();
+            shared.change_root_beside(done).await?;
+            tracing::info!(percent, "the drives are balanced");
+        }
+        Ok(work)
+    }
+
+    /// Does the work in turn for a while. What was moved is noted in any case.
+    async fn do_all(&self, work: Vec<Work>) -> Result<Turn, String> {
+        let until = Instant::now() + TURN;
+        let (mut moved, mut failed, mut done) = (Vec::new(), None, 0_usize);
+        for work in work {
+            match self.do_one(&work).await {
+                Ok(Some(one)) => {
+                    moved.push(one);
+                    done += 1;
+                }
+                Ok(None) => {}
+                Err(reason) => failed = Some(format!("segment {}: {reason}", work.segment)),
+            }
+            if moved.len() >= NOTED_MAX {
+                self.note(std::mem::take(&mut moved)).await?;
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        self.note(moved).await?;
+        match (failed, done) {
+            (Some(reason), 0) => Err(reason),
+            (Some(reason), _) => {
+                self.shared.service.moving.reason(reason);
+                Ok(Turn::More)
+            }
+            (None, 0) => Ok(Turn::Idle),
+            (None, _) => Ok(Turn::More),
+        }
+    }
+
+    /// Makes the shards of one segment where they shall be. `None`: nothing was to be done after all.
+    async fn do_one(&self, work: &Work) -> Result<Option<Moved>, String> {
+        let Some((entry, lease)) = self.shared.table.lease(work.segment) else {
+            return Ok(None);
+        };
+        // Under the lease: what was planned may have changed.
+        let survey = Survey::of(&self.shared);
+        let Some(needed) = survey.needed(entry) else {
+            return Ok(None);
+        };
+        let targets = sight::targets(&self.shared, &survey, &needed, work);
+        let made: BTreeSet<u8> = targets.iter().map(|(shard, _)| *shard).collect();
+        if !targets.is_empty() {
+            let bytes = needed.shard_bytes() * targets.len() as u64;
+            let shards = targets.len() as u64;
+            let ways = (&self.shared, &self.committer, &*self.pace);
+            make_shards(ways, &survey, &needed, targets).await?;
+            self.shared.service.moving.moved(shards, bytes);
+        }
+        let drives = sight::places(&self.shared, &survey, &needed, work);
+        let segment = Segment {
+            drives,
+            ..needed.entry.segment.clone()
+        };
+        let left = self.left_twice(&survey, &needed, &segment, &made).await;
+        if left.is_empty() && segment.drives == needed.segment().drives {
+            return Ok(None);
+        }
+        Ok(Some(Moved {
+            segment,
+            left,
+            _lease: lease,
+        }))
+    }
+
+    /// Files of shards that stand where the new list says, too. What this turn did not make is verified there first.
+    async fn left_twice(
+        &self,
+        survey: &Survey,
+        needed: &Needed,
+        segment: &Segment,
+        made: &BTreeSet<u8>,
+    ) -> Vec<(u8, PresentDrive)> {
+        let mut left = Vec::new();
+        for (shard, holders) in (0u8..).zip(survey.held(&self.shared, needed.segment())) {
+            let Some(home) = segment.drives.get(usize::from(shard)) else {
+                continue;
+            };
+            let others: Vec<DriveId> = holders.iter().copied().filter(|id| id != home).collect();
+            let Some(on) = survey
+                .drive(*home)
+                .filter(|_| holders.contains(home) && !others.is_empty())
+            else {
+                continue;
+            };
+            if !made.contains(&shard) {
+                verify_shard(&self.shared, on, needed, shard, &self.pace).await;
+                if self.shared.service.heal.is_bad(segment.id, shard, *home) {
+                    self.shared.service.damage.bell.notify_one();
+                    continue;
+                }
+            }
+            left.extend(
+                others
+                    .into_iter()
+                    .filter_map(|id| Some((shard, survey.drive(id)?.clone()))),
+            );
+        }
+        left
+    }
+
+    /// Notes where segments are now, and then lets go what stands where they were.
+    async fn note(&self, moved: Vec<Moved>) -> Result<(), String> {
+        let segments: Vec<Segment> = moved.iter().map(|moved| moved.segment.clone()).collect();
+        if segments.is_empty() {
+            return Ok(());
+        }
+        note_places(&self.shared, &self.committer, segments).await?;
+        for moved in &moved {
+            for (shard, on) in &moved.left {
+                let (drive, kind, id, shard) = (Arc::clone(&on.drive), moved.segment.kind, moved.segment.id, *shard);
+                let removed = on.drive.run(Lane::Bulk, move || drive.remove_shard(kind, id, shard));
+                if let Err(error) = removed.await {
+                    tracing::warn!(segment = %id, shard, %error, "a shard file that was moved is left");
+                }
+            }
+        }
+        self.shared.count_losses_anew();
+        Ok(())
+    }
+
+    /// The index leaves a drive that is drained while it is in use.
+    async fn move_index(&self) -> Result<(), String> {
+        let from_to = {
+            let present = self.shared.drives.present();
+            let keeper = self.shared.keeper.lock();
+            let members = &keeper.root().members;
+            let drained = members.iter().filter(|member| member.state.is_draining());
+            let on = |id: DriveId| present.iter().find(|on| on.id == id);
+            let from = drained
+                .filter_map(|member| on(member.id))
+                .find(|on| self.shared.index.lies_under(&on.drive.index_dir()));
+            let stays = members.iter().filter(|member| member.state.takes_new());
+            let to = stays.filter_map(|member| on(member.id)).next();
+            from.zip(to).map(|(from, to)| (from.clone(), to.clone()))
+        };
+        let Some((from, to)) = from_to else { return Ok(()) };
+        let shared = Arc::clone(&self.shared);
+        let dir = to.drive.index_dir();
+        let moving = tokio::task::spawn_blocking(move || shared.index.move_to(&dir));
+        moving.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        tracing::info!(from = %from.drive.path().display(), to = %to.drive.path().display(), "the index left a drained drive");
+        Ok(())
+    }
+
+    /// Dead segments and old checkpoints go with newer checkpoints: one is made soon, the next after a longer while.
+    fn ask_for_checkpoint(&mut self) {
+        let now = Instant::now();
+        let pause = match self.asked {
+            Some((at, pause)) if now < at + pause => return,
+            Some((_, pause)) => (pause * 2).min(CHECKPOINT_EVERY_MAX),
+            None => Duration::from_secs(1),
+        };
+        self.asked = Some((now, pause));
+        self.shared.service.want_checkpoint();
+        self.shared.service.want_sweep();
+        self.shared.service.tend_now.notify_one();
+    }
+}
