@@ -32,32 +32,20 @@ enum Story {
 
 const ALL: [usize; DRIVES] = [0, 1, 2, 3];
 
-impl Story {
-    fn of(bug: Bug) -> Self {
-        match bug {
-            Bug::IndexTrusted => Self::AfterACleanStop,
-            Bug::TailNotRewritten => Self::TailThenCut,
-            Bug::SealIgnored => Self::VoidedThenCut,
-            Bug::CheckpointFromIndex => Self::RowLostFromTheIndex,
-            Bug::ShardNotBound => Self::ShardsSwapped,
-            Bug::RepairInPlace => Self::HealingCut,
-            Bug::NoDirectorySync => Self::HealedThenCut,
-            Bug::SkippedSync
-            | Bug::EarlyAnswer
-            | Bug::AckedAtKMinusOne
-            | Bug::UncheckedRange
-            | Bug::LostLastPage
-            | Bug::OldETag
-            | Bug::ForgottenPart
-            | Bug::DeadWhileLive
-            | Bug::ResurrectedDelete
-            | Bug::StaleRow
-            | Bug::ClockOrder
-            | Bug::RootNotSynced
-            | Bug::HealNotSynced => Self::RightAfterAnAnswer,
-        }
-    }
+/// Which story brings which bug to light.
+const STORIES: [(Bug, Story); 9] = [
+    (Bug::SkippedSync, Story::RightAfterAnAnswer),
+    (Bug::EarlyAnswer, Story::RightAfterAnAnswer),
+    (Bug::NoDirectorySync, Story::HealedThenCut),
+    (Bug::IndexTrusted, Story::AfterACleanStop),
+    (Bug::CheckpointFromIndex, Story::RowLostFromTheIndex),
+    (Bug::ShardNotBound, Story::ShardsSwapped),
+    (Bug::TailNotRewritten, Story::TailThenCut),
+    (Bug::RepairInPlace, Story::HealingCut),
+    (Bug::SealIgnored, Story::VoidedThenCut),
+];
 
+impl Story {
     /// What was violated.
     fn tell(self, kind: Kind, bug: Option<Bug>) -> Result<Vec<String>, String> {
         let layout = match self {
@@ -195,7 +183,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 #[test]
 fn stories_that_bring_planted_bugs_to_light_are_green_without_them() {
-    let mut stories: Vec<Story> = Bug::OF_CRASHES.into_iter().map(Story::of).collect();
+    let mut stories: Vec<Story> = STORIES.into_iter().map(|(_, story)| story).collect();
     stories.dedup();
     for story in stories {
         for kind in [Kind::Xfs, Kind::Ext4] {
@@ -210,9 +198,9 @@ fn stories_that_bring_planted_bugs_to_light_are_green_without_them() {
 #[test]
 fn every_bug_planted_for_crashes_is_caught_by_a_power_cut() {
     let mut survivors = Vec::new();
-    for bug in Bug::OF_CRASHES {
+    for (bug, story) in STORIES {
         for kind in [Kind::Xfs, Kind::Ext4] {
-            match Story::of(bug).tell(kind, Some(bug)) {
+            match story.tell(kind, Some(bug)) {
                 Err(reason) => return skip_or_fail(&reason),
                 Ok(violations) => match violations.first() {
                     Some(first) => println!("{bug:?} on {kind:?} caught: {first}"),
@@ -222,4 +210,9 @@ fn every_bug_planted_for_crashes_is_caught_by_a_power_cut() {
         }
     }
     assert!(survivors.is_empty(), "not caught: {survivors:?}");
+    assert!(
+        Bug::OF_CRASHES
+            .iter()
+            .all(|bug| STORIES.iter().any(|(told, _)| told == bug))
+    );
 }
