@@ -470,6 +470,37 @@ async fn an_addition_that_dies_at_any_step_leaves_a_store_that_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_addition_counts_only_on_a_majority_of_the_drives_from_before_too() {
+    let scene = Scene::new(4);
+    let plan = Arc::new(FaultPlan::default());
+    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
+    fill(&store, 1).await;
+    // Three of five have the new root, and only two of the four from before.
+    let rules = ["data3/.drystone/root", "data4/.drystone/root"].map(|part| {
+        plan.arm(FaultRule {
+            operation: Operation::Write,
+            path_part: part.into(),
+            after: 0,
+            times: 1,
+            fault: Fault::Fail(5),
+        })
+    });
+    let answer = store.add_drives(&[new_drive(&scene, 5)], false).await;
+    assert!(rules.iter().all(|rule| plan.fired(*rule) == 1));
+    assert!(matches!(answer, Err(FleetError::Unavailable(_))), "{answer:?}");
+    assert!(
+        try_put(&store, "early", &body(9, 3000)).await.is_err(),
+        "nobody knows yet who the members are"
+    );
+    plan.disarm();
+    kill(store).await;
+    let store = open(&scene).await;
+    check(&store, 1).await;
+    fill(&store, 2).await;
+    check(&store, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_is_refused_with_the_reason() {
     let scene = Scene::new(3);
     let store = open(&scene).await;

@@ -91,9 +91,9 @@ fn mc_ready_tells_a_ready_server_from_an_unknown_alias() {
 }
 
 /// A server on drives of its own; killed when the test ends without having stopped it.
-struct Running {
+pub(super) struct Running {
     child: Child,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     log: PathBuf,
 }
 
@@ -107,7 +107,7 @@ impl Drop for Running {
 const CANARY: &str = "canary-7f3a-granite";
 
 impl Running {
-    fn start(folder: &Path, variables: &[(&str, &str)], flags: &[&str]) -> Self {
+    pub(super) fn start(folder: &Path, variables: &[(&str, &str)], flags: &[&str]) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -141,7 +141,7 @@ impl Running {
     }
 
     /// SIGTERM, and the exit code.
-    fn stop(mut self) -> Option<i32> {
+    pub(super) fn stop(mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap().code()

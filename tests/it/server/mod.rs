@@ -12,6 +12,7 @@ mod binary;
 mod broken_uploads;
 mod cors;
 mod docker;
+mod fleet;
 mod lifecycle;
 mod paths;
 mod rights;

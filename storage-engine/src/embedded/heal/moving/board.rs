@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::Moved;
+use super::sight::Held;
 use crate::embedded::id::DriveId;
 
 /// Reasons that are kept for who asks.
@@ -54,6 +56,8 @@ pub struct MovingStatus {
 struct Way {
     began: Instant,
     total: u64,
+    left: Held,
+    holds_nothing: bool,
 }
 
 #[derive(Default)]
@@ -62,6 +66,7 @@ struct Told {
     shards_moved: u64,
     bytes_moved: u64,
     rebalanced: bool,
+    rung: bool,
     reasons: Vec<String>,
 }
 
@@ -76,20 +81,47 @@ pub struct MovingBoard {
 impl MovingBoard {
     /// There is an order to look at.
     pub fn ring(&self) {
-        self.told.lock().reasons.clear();
+        {
+            let mut told = self.told.lock();
+            told.reasons.clear();
+            told.rung = true;
+            // What was drained before and was kept since begins anew.
+            told.ways.values_mut().for_each(|way| way.holds_nothing = false);
+        }
         self.bell.notify_one();
     }
 
-    pub(super) fn set_left(&self, left: Vec<(DriveId, u64, u64)>, balancing: bool) {
+    /// Whether an order was given since this was last asked.
+    pub(super) fn take_rung(&self) -> bool {
+        std::mem::take(&mut self.told.lock().rung)
+    }
+
+    pub(super) fn set_left(&self, left: Vec<(DriveId, Held, bool)>, balancing: bool) {
         let mut told = self.told.lock();
         told.ways.retain(|id, _| left.iter().any(|(known, ..)| known == id));
         told.rebalanced &= !balancing;
-        for (id, _, bytes) in left {
+        for (id, left, holds_nothing) in left {
             let way = told.ways.entry(id).or_insert_with(|| Way {
                 began: Instant::now(),
-                total: bytes,
+                total: left.bytes,
+                left,
+                holds_nothing,
             });
-            way.total = way.total.max(bytes);
+            way.total = way.total.max(left.bytes);
+            (way.left, way.holds_nothing) = (left, holds_nothing);
+        }
+    }
+
+    /// These left the drives where they were.
+    pub(super) fn noted(&self, moved: &[Moved]) {
+        let mut told = self.told.lock();
+        for moved in moved {
+            for (_, on) in &moved.left {
+                if let Some(way) = told.ways.get_mut(&on.id) {
+                    way.left.segments = way.left.segments.saturating_sub(1);
+                    way.left.bytes = way.left.bytes.saturating_sub(moved.bytes);
+                }
+            }
         }
     }
 
@@ -114,21 +146,23 @@ impl MovingBoard {
         told.reasons.push(reason);
     }
 
-    /// A drive's drain with so much left; the caller names it.
-    pub(super) fn drain(&self, id: DriveId, segments_left: u64, bytes_left: u64) -> Drain {
+    /// A drive's drain; the caller names it. One that was not looked at yet holds something.
+    pub(super) fn drain(&self, id: DriveId) -> Drain {
         let told = self.told.lock();
-        let way = told.ways.get(&id);
-        let total_bytes = way.map_or(bytes_left, |way| way.total.max(bytes_left));
-        let seconds = way.map_or(0.0, |way| way.began.elapsed().as_secs_f64());
-        let done = total_bytes.saturating_sub(bytes_left) as f64;
+        let Some(way) = told.ways.get(&id) else {
+            return Drain::default();
+        };
+        let seconds = way.began.elapsed().as_secs_f64();
+        let done = way.total.saturating_sub(way.left.bytes) as f64;
         let rate = if seconds > 0.0 { done / seconds } else { 0.0 };
-        let eta = bytes_left as f64 / rate;
+        let eta = Duration::try_from_secs_f64(way.left.bytes as f64 / rate).ok();
         Drain {
-            segments_left,
-            bytes_left,
-            total_bytes,
+            holds_nothing: way.holds_nothing,
+            segments_left: way.left.segments,
+            bytes_left: way.left.bytes,
+            total_bytes: way.total,
             bytes_per_second: rate as u64,
-            eta: Duration::try_from_secs_f64(eta).ok().filter(|_| bytes_left > 0),
+            eta: eta.filter(|_| way.left.bytes > 0),
             ..Drain::default()
         }
     }

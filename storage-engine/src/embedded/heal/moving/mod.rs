@@ -32,9 +32,11 @@ use crate::embedded::segment::{PresentDrive, Segment};
 use crate::embedded::table::Lease;
 
 /// How often it is looked whether something is to be moved.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How soon what failed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(15);
 /// How long shards are moved before it is looked again what is most needed.
-const TURN: Duration = Duration::from_secs(10);
+const TURN: Duration = Duration::from_secs(60);
 /// Segments whose places one record notes.
 const NOTED_MAX: usize = 64;
 /// Longest time between two checkpoints that are asked for because a drained drive waits for them.
@@ -45,8 +47,10 @@ struct Mover {
     shared: Arc<Shared>,
     committer: Committer,
     pace: Arc<Pace>,
-    /// What an earlier run left twice was looked for.
-    tidied: bool,
+    /// Without an order there is nothing to do: what earlier ones left was looked for.
+    settled: bool,
+    /// When bodies were last to be written anew and none could be: each try looks through the whole index.
+    in_vain: Option<Instant>,
     /// When a checkpoint was last asked for, and how long to wait before the next.
     asked: Option<(Instant, Duration)>,
 }
@@ -62,7 +66,8 @@ pub(in crate::embedded) fn tend(
         shared,
         committer,
         pace: Arc::new(Pace::new(options)),
-        tidied: false,
+        settled: false,
+        in_vain: None,
         asked: None,
     };
     tokio::spawn(async move {
@@ -89,6 +94,8 @@ struct Moved {
     segment: Segment,
     /// Shards that are left where they were, and the drives.
     left: Vec<(u8, PresentDrive)>,
+    /// About the bytes of one shard.
+    bytes: u64,
     _lease: Lease,
 }
 
@@ -99,17 +106,16 @@ impl Mover {
                 return;
             }
             self.pace.restart();
-            let turn = match self.turn().await {
-                Ok(turn) => turn,
+            let pause = match self.turn().await {
+                Ok(Turn::More) => continue,
+                Ok(Turn::Idle) => LOOK_EVERY,
                 Err(reason) => {
                     tracing::warn!(%reason, "shards could not be moved; it is tried again");
                     self.shared.service.moving.reason(reason);
-                    Turn::Idle
+                    AGAIN_AFTER
                 }
             };
-            if turn == Turn::Idle {
-                let _ = timeout(LOOK_EVERY, self.shared.service.moving.bell.notified()).await;
-            }
+            let _ = timeout(pause, self.shared.service.moving.bell.notified()).await;
         }
     }
 
@@ -119,28 +125,42 @@ impl Mover {
             let _one_at_a_time = shared.membership.lock().await;
             settle(&shared).await?;
         }
-        let sight = Sight::of(&self.shared);
+        if self.shared.service.moving.take_rung() {
+            self.settled = false;
+        }
+        if self.settled && !sight::is_ordered(&self.shared) {
+            return Ok(Turn::Idle);
+        }
+        // Many segments: beside the requests.
+        let shared = Arc::clone(&self.shared);
+        let looking = tokio::task::spawn_blocking(move || {
+            let sight = Sight::of(&shared);
+            let left = sight.tell(&shared);
+            let work = sight.work(&shared);
+            (sight, left, work)
+        });
+        let (sight, left, mut work) = looking.await.map_err(|e| e.to_string())?;
         if sight.open_log_leaves(&self.shared) {
             self.committer.roll().await;
         }
         self.move_index().await?;
-        sight.tell(&self.shared);
-        let mut work = if sight.is_quiet() && self.tidied {
-            Vec::new()
-        } else {
-            sight.work(&self.shared)
-        };
-        self.tidied = true;
-        if work.is_empty() && !sight.is_draining() {
+        let nothing_to_move = work.is_empty();
+        if nothing_to_move && !sight.is_draining() {
             work = self.shifts(&sight).await?;
         }
         if self.do_all(work).await? == Turn::More {
             return Ok(Turn::More);
         }
-        if self.narrow(&sight).await? {
-            return Ok(Turn::More);
+        let wide = sight.too_wide(&self.shared);
+        self.settled = nothing_to_move && wide.is_empty();
+        let rested = self.in_vain.is_none_or(|at| at.elapsed() >= AGAIN_AFTER);
+        if !wide.is_empty() && rested {
+            if self.narrow(wide).await? {
+                return Ok(Turn::More);
+            }
+            self.in_vain = Some(Instant::now());
         }
-        if sight.waits_for_checkpoint(&self.shared) {
+        if left.unneeded > 0 || sight.log_waits_for_checkpoint(&self.shared) {
             self.ask_for_checkpoint();
         } else {
             self.asked = None;
@@ -232,6 +252,7 @@ impl Mover {
         Ok(Some(Moved {
             segment,
             left,
+            bytes: needed.shard_bytes(),
             _lease: lease,
         }))
     }
@@ -288,6 +309,7 @@ impl Mover {
                 }
             }
         }
+        self.shared.service.moving.noted(&moved);
         self.shared.count_losses_anew();
         Ok(())
     }

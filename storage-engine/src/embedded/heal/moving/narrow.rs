@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::sight::Sight;
 use super::{Mover, Pace};
 use crate::embedded::compact::{CompactError, CompactStore, Repoint, compact};
 use crate::embedded::housekeeping::packs::PackGround;
@@ -51,8 +50,7 @@ impl CompactStore for Paced {
 
 impl Mover {
     /// Writes bodies anew whose segments are too wide. Says whether any was.
-    pub(super) async fn narrow(&self, sight: &Sight) -> Result<bool, String> {
-        let wide = sight.too_wide(&self.shared);
+    pub(super) async fn narrow(&self, wide: BTreeSet<SegmentId>) -> Result<bool, String> {
         let mut bytes = 0;
         let mut leased: Vec<(SegmentId, Lease)> = Vec::new();
         for id in wide {

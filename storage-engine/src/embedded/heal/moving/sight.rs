@@ -32,12 +32,12 @@ pub(super) struct Sight {
 
 /// What a drained drive still has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Held {
-    segments: u64,
-    bytes: u64,
+pub(super) struct Held {
+    pub(super) segments: u64,
+    pub(super) bytes: u64,
     /// Of the segments, those that no live row and no start needs, checkpoints, and what nothing names: they go with newer
     /// checkpoints.
-    unneeded: u64,
+    pub(super) unneeded: u64,
 }
 
 impl Sight {
@@ -57,11 +57,6 @@ impl Sight {
 
     pub(super) fn is_draining(&self) -> bool {
         self.leaving().next().is_some()
-    }
-
-    /// Nothing is ordered.
-    pub(super) fn is_quiet(&self) -> bool {
-        !self.is_draining() && self.rebalance.is_none()
     }
 
     /// The log segment that is being written is on a drive that is drained.
@@ -149,23 +144,27 @@ impl Sight {
         held
     }
 
-    /// A drained drive has nothing but what newer checkpoints let go.
-    pub(super) fn waits_for_checkpoint(&self, shared: &Shared) -> bool {
-        let waits = self.leaving().any(|member| self.held_by(member).unneeded > 0);
-        waits
-            || (self.is_draining()
-                && self.judged(shared).any(|(needed, finding)| {
-                    needed.entry.live == 0 && finding.leaves.iter().any(|leave| leave.to.is_none())
-                }))
+    /// A log segment that no drive can take from a drained one is needed by a start only: it goes with newer checkpoints.
+    pub(super) fn log_waits_for_checkpoint(&self, shared: &Shared) -> bool {
+        let stuck = |(needed, finding): (Needed, Finding)| {
+            needed.entry.live == 0 && finding.leaves.iter().any(|leave| leave.to.is_none())
+        };
+        self.is_draining() && self.judged(shared).any(stuck)
     }
 
-    /// Writes on the board how far the drains are.
-    pub(super) fn tell(&self, shared: &Shared) {
-        let left = self.leaving().map(|member| {
+    /// Writes on the board how far the drains are. Gives what all of them still hold.
+    pub(super) fn tell(&self, shared: &Shared) -> Held {
+        let mut all = Held::default();
+        let mut left = Vec::new();
+        for member in self.leaving() {
             let held = self.held_by(member);
-            (member.id, held.segments, held.bytes)
-        });
-        shared.service.moving.set_left(left.collect(), self.rebalance.is_some());
+            all.segments += held.segments;
+            all.bytes += held.bytes;
+            all.unneeded += held.unneeded;
+            left.push((member.id, held, held.segments == 0 && !lies_on(shared, member.id)));
+        }
+        shared.service.moving.set_left(left, self.rebalance.is_some());
+        all
     }
 
     /// What the rebalance would move next.
@@ -231,24 +230,27 @@ pub(super) fn places(shared: &Shared, survey: &Survey, needed: &Needed, work: &W
     drives
 }
 
-/// How far drains and the rebalance are.
+/// How far drains and the rebalance are, as it was last looked.
 pub(in crate::embedded) fn status(shared: &Shared) -> MovingStatus {
-    let sight = Sight::of(shared);
+    let root = shared.keeper.lock().root().clone();
     let mut status = shared.service.moving.status();
-    status.rebalance.percent = sight.rebalance;
-    status.drains = sight
-        .leaving()
-        .map(|member| {
-            let held = sight.held_by(member);
-            let mut drain = shared.service.moving.drain(member.id, held.segments, held.bytes);
-            drain.id = member.id.to_string();
-            drain.path.clone_from(&member.path);
-            drain.present = member.state.serves() && shared.drives.get(&member.id).is_some();
-            drain.holds_nothing = held.segments == 0 && !lies_on(shared, member.id);
-            drain
-        })
-        .collect::<Vec<Drain>>();
+    status.rebalance.percent = root.rebalance;
+    let leaving = root.members.iter().filter(|member| member.state.is_draining());
+    let drains = leaving.map(|member| Drain {
+        id: member.id.to_string(),
+        path: member.path.clone(),
+        present: member.state.serves() && shared.drives.get(&member.id).is_some(),
+        ..shared.service.moving.drain(member.id)
+    });
+    status.drains = drains.collect();
     status
+}
+
+/// Whether a drive is to be drained, or the store to be balanced.
+pub(super) fn is_ordered(shared: &Shared) -> bool {
+    let keeper = shared.keeper.lock();
+    let root = keeper.root();
+    root.rebalance.is_some() || root.members.iter().any(|member| member.state.is_draining())
 }
 
 fn lies_on(shared: &Shared, id: DriveId) -> bool {
