@@ -50,6 +50,10 @@ pub(crate) enum Bug {
     RootNotSynced,
     /// Healing puts a file in its place that was not synced (armed by the test's fault plan).
     HealNotSynced,
+    /// Healing does not look at what it wrote.
+    NoReadBack,
+    /// Healing writes the bytes of the next shard.
+    HealWrongShard,
     /// A batch is answered before it is visible, which follows a moment later.
     AnswerBeforeApply,
     /// A page of a listing that is not the first leaves its first key out.
@@ -83,6 +87,9 @@ impl Bug {
         Self::SealIgnored,
     ];
 
+    /// Bugs of healing.
+    pub(crate) const OF_HEALING: [Self; 3] = [Self::HealNotSynced, Self::NoReadBack, Self::HealWrongShard];
+
     /// Bugs that show in what clients see at once.
     pub(crate) const OF_HISTORIES: [Self; 3] = [Self::StaleRow, Self::AnswerBeforeApply, Self::SkippedKey];
 
@@ -111,7 +118,11 @@ pub(crate) fn selected() -> Option<Bug> {
     *SELECTED.get_or_init(|| {
         let name = std::env::var(VARIABLE).ok()?;
         let crashes = Bug::OF_CRASHES.into_iter().chain(Bug::OF_STATES);
-        let mut all = Bug::ALL.into_iter().chain(crashes).chain(Bug::OF_HISTORIES);
+        let mut all = Bug::ALL
+            .into_iter()
+            .chain(crashes)
+            .chain(Bug::OF_HISTORIES)
+            .chain(Bug::OF_HEALING);
         all.find(|bug| bug.name() == name)
     })
 }

@@ -151,7 +151,7 @@ impl Healer {
     }
 
     /// Verifies what reads found, makes anew what is missing, and counts. Says whether nothing is left to be done.
-    async fn round(&mut self) -> bool {
+    pub(super) async fn round(&mut self) -> bool {
         self.pace.restart();
         self.forget_absent();
         self.tidy().await;
@@ -321,6 +321,12 @@ async fn make_shards(
         targets,
     };
     if let Err(error) = rebuild(&plan, &ground).await {
+        // One that took its place, and whose name is not on stable media, is not there yet: it is made once more.
+        for (shard, on) in &plan.targets {
+            if on.drive.holds_shard(segment.kind, segment.id, *shard) {
+                shared.service.heal.set_bad(segment.id, *shard, on.id);
+            }
+        }
         if let RebuildError::Write(write) = &error
             && let Some((drive, cause)) = write.failed_drive()
         {

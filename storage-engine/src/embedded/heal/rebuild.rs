@@ -19,6 +19,8 @@ use crate::embedded::frame::{
 use crate::embedded::id::{DriveId, StoreId};
 use crate::embedded::record::{LogRecord, from_cbor};
 use crate::embedded::segment::{PresentDrive, Segment, WriteError, on_drive};
+#[cfg(test)]
+use crate::planted;
 
 /// Bytes of a new file after which its writeback is begun.
 const WRITEBACK_BYTES: u64 = 1024 * 1024;
@@ -139,6 +141,10 @@ impl NewShard {
             Ok(())
         };
         on_drive(self.on.id, self.on.drive.run(Lane::Bulk, sync)).await?;
+        #[cfg(test)]
+        if planted::is(planted::Bug::NoReadBack) {
+            return Ok(());
+        }
         let written = FileStream::new(self.on.clone(), file, self.header.shard);
         let checked = check_file(written, rebuild.segment, ground.store, rebuild.ends, ground.pace).await;
         checked.map(drop).map_err(|why| match why {
@@ -265,7 +271,13 @@ async fn write_stripe(
     }
     let told = u32::try_from(data_len).map_err(|e| WriteError::Internal(e.to_string()))?;
     let writes = new.iter_mut().map(|shard| {
-        let payload = found.get(usize::from(shard.header.shard)).cloned().flatten();
+        let index = usize::from(shard.header.shard);
+        #[cfg(test)]
+        let index = match planted::is(planted::Bug::HealWrongShard) {
+            true => (index + 1) % found.len(),
+            false => index,
+        };
+        let payload = found.get(index).cloned().flatten();
         async move {
             let none = || WriteError::Internal("the code gives no such shard".into());
             let payload = payload.ok_or_else(none)?;

@@ -1,8 +1,11 @@
-//! Housekeeping whenever a test says so, and not when it is due.
+//! Housekeeping and healing whenever a test says so, and not when they are due.
+
+use std::sync::Arc;
 
 use super::Housekeeper;
 use crate::backend::Key;
 use crate::embedded::Embedded;
+use crate::embedded::heal::{HealOptions, Healer};
 use crate::embedded::record::RowOp;
 
 /// What looks after one run of a store, by hand.
@@ -40,5 +43,19 @@ impl ByHand {
         let running = store.running()?;
         let committer = running.committer.as_ref().ok_or("the store is read-only")?;
         self.0.compact(&running.shared, committer, true).await
+    }
+
+    /// Makes anew what is known to be missing or bad, once.
+    ///
+    /// # Errors
+    /// Something is left to be done.
+    pub(crate) async fn heal(store: &Embedded) -> Result<(), String> {
+        let running = store.running()?;
+        let committer = running.committer.clone().ok_or("the store is read-only")?;
+        let healer = Healer::new(Arc::clone(&running.shared), committer, HealOptions::default());
+        match healer.ok_or("the store is read-only")?.round().await {
+            true => Ok(()),
+            false => Err("it is not whole".to_owned()),
+        }
     }
 }

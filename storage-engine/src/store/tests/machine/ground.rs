@@ -240,9 +240,18 @@ impl Ground {
 
     /// What failed goes on to work; the store has to see it by itself.
     pub(super) async fn recover_drive(&mut self) -> Result<(), String> {
+        self.drive_works();
+        self.taken_in(HEAL_LOOKS).await
+    }
+
+    pub(super) fn drive_works(&mut self) {
         self.away = None;
         self.arm(true);
-        for _ in 0..HEAL_LOOKS {
+    }
+
+    /// Waits until every drive is in, for so many tenths of a second at most.
+    pub(super) async fn taken_in(&self, looks: u32) -> Result<(), String> {
+        for _ in 0..looks {
             let drives = self.up.as_ref().map(|up| up.drives.health().drives).unwrap_or_default();
             if drives.iter().all(|drive| drive.state == DriveState::In) {
                 return Ok(());
@@ -344,6 +353,34 @@ impl Ground {
             "not whole after a minute: {census:?}, {:?}",
             up.drives.heal_status()
         ))
+    }
+
+    /// Shard files on a drive in the folder of this kind.
+    pub(super) fn shards(&self, drive: usize, kind: &str) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        files_below(&self.drive(drive).join(".drystone").join(kind), &mut files);
+        files
+    }
+
+    /// Files are gone when the store starts again.
+    pub(super) async fn lose(&mut self, files: &[PathBuf]) -> Result<(), String> {
+        self.close().await?;
+        for file in files {
+            std::fs::remove_file(file).map_err(|error| error.to_string())?;
+        }
+        self.open().await
+    }
+
+    /// Makes anew what is missing, once.
+    pub(super) async fn heal_once(&self) -> Result<(), String> {
+        ByHand::heal(&self.up.as_ref().ok_or("the store is down")?.drives).await
+    }
+
+    /// Whether every segment has all its shards, each good in every frame.
+    pub(super) async fn is_whole(&self) -> Result<bool, String> {
+        let up = self.up.as_ref().ok_or("the store is down")?;
+        let census = up.drives.census(CensusDepth::Frames).await?;
+        Ok(census.whole == census.segments && census.bad_shards == 0)
     }
 
     pub(super) fn jump(&self, back: bool) {

@@ -3,10 +3,17 @@
 //!
 //! `DRYSTONE_SWEEP_EVERY` is the distance between points (default 6, 1 for all).
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::StreamExt;
+
 use super::environment;
-use super::ground::Ground;
+use super::ground::{DRIVES, Ground, PARITY};
 use super::reference::Body;
-use crate::embedded::drive::{Fault, FaultRule, Operation};
+use crate::embedded::drive::{Fault, FaultPlan, FaultRule, Operation};
+use crate::embedded::heal::HealOptions;
+use crate::planted::{self, Bug};
 use crate::store::body::NewBody;
 use crate::store::condition::{ReadConditions, WriteCondition};
 use crate::store::list::ListObjects;
@@ -23,6 +30,10 @@ use crate::store::record::object::Metadata;
 const OLD: Body = Body { seed: 1, len: 300_000 };
 const SMALL: Body = Body { seed: 2, len: 3000 };
 const LARGE: Body = Body { seed: 3, len: 300_000 };
+/// The drive that loses a file, or is left out; the one that [`Blow::ForGood`] meets, too.
+const HARMED: usize = 1;
+/// Tenths of a second.
+const TAKEN_IN_LOOKS: u32 = 30;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 const DURABLE: [Operation; 6] = [
@@ -43,6 +54,18 @@ enum Deed {
     Complete,
     Abort,
     Checkpoint,
+    /// One shard file of these is missing.
+    HealLog,
+    HealExtent,
+    HealPack,
+    /// A drive that was left out works again.
+    Readmit,
+}
+
+impl Deed {
+    fn heals(self) -> bool {
+        matches!(self, Self::HealLog | Self::HealExtent | Self::HealPack)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +86,8 @@ struct Scene {
     deed: Deed,
     upload: Option<UploadId>,
     etag: String,
+    /// The shard file that was taken away.
+    lost: Option<PathBuf>,
 }
 
 fn key(name: &str) -> ObjectKey {
@@ -71,12 +96,17 @@ fn key(name: &str) -> ObjectKey {
 
 impl Scene {
     async fn new(deed: Deed) -> Self {
-        let ground = Ground::new().await.unwrap();
+        let heal = HealOptions {
+            drives_after: Duration::from_millis(50),
+            ..HealOptions::default()
+        };
+        let ground = Ground::with(FaultPlan::with_power_cuts(), heal).await.unwrap();
         let mut scene = Self {
             ground,
             deed,
             upload: None,
             etag: String::new(),
+            lost: None,
         };
         scene.put("stays", SMALL).await.unwrap();
         scene.put("stays/large", OLD).await.unwrap();
@@ -88,8 +118,57 @@ impl Scene {
                 scene.put("k", OLD).await.unwrap();
             }
             Deed::Complete | Deed::Abort => scene.begin().await,
+            Deed::HealLog | Deed::HealExtent | Deed::HealPack => scene.lose_a_shard().await.unwrap(),
+            Deed::Readmit => {
+                scene.ground.fail_drive(HARMED);
+                scene.put("k", OLD).await.unwrap();
+                scene.put("stays", SMALL).await.unwrap();
+                scene.ground.drive_works();
+            }
         }
         scene
+    }
+
+    /// Takes one shard file of the deed's kind from a drive.
+    async fn lose_a_shard(&mut self) -> Result<(), String> {
+        // What is overwritten gives compaction something to win.
+        self.put("k", SMALL).await?;
+        self.put("k", OLD).await?;
+        // A start seals the segment; only then is it looked after.
+        self.ground.clean_restart().await?;
+        let (kind, before) = match self.deed {
+            Deed::HealLog => ("log", Vec::new()),
+            _ => ("extent", self.ground.shards(HARMED, "extent")),
+        };
+        if self.deed == Deed::HealPack {
+            self.ground.checkpoint().await?;
+            self.ground.compact().await?;
+        }
+        let len = |path: &PathBuf| std::fs::metadata(path).map_or(0, |found| found.len());
+        let files = self.ground.shards(HARMED, kind).into_iter();
+        // A pack was not there before; the longest file of the log is the one with bodies.
+        let lost = files
+            .filter(|path| self.deed != Deed::HealPack || !before.contains(path))
+            .max_by_key(len);
+        let lost = lost.ok_or("there is no such file")?;
+        self.ground.lose(std::slice::from_ref(&lost)).await?;
+        self.lost = Some(lost);
+        Ok(())
+    }
+
+    /// Takes away the others' shard files of that segment but one: what can be read is read from the one made anew.
+    async fn lose_the_others(&mut self) -> Result<(), String> {
+        let lost = self.lost.as_ref().ok_or("nothing was taken away")?;
+        let segment = lost.file_stem().ok_or("it has no name")?.to_owned();
+        let mut others: Vec<PathBuf> = Vec::new();
+        for drive in (0..DRIVES).filter(|drive| *drive != HARMED) {
+            let files = ["log", "extent"]
+                .into_iter()
+                .flat_map(|kind| self.ground.shards(drive, kind));
+            others.extend(files.filter(|file| file.file_stem() == Some(&segment)));
+        }
+        others.truncate(PARITY);
+        self.ground.lose(&others).await
     }
 
     async fn begin(&mut self) {
@@ -170,13 +249,16 @@ impl Scene {
                 done.map_err(|error| error.to_string())
             }
             Deed::Checkpoint => self.ground.checkpoint().await,
+            Deed::HealLog | Deed::HealExtent | Deed::HealPack => self.ground.heal_once().await,
+            Deed::Readmit => self.ground.taken_in(TAKEN_IN_LOOKS).await,
         }
     }
 
     fn before(&self) -> State {
         match self.deed {
             Deed::PutSmall | Deed::PutLarge => (None, false),
-            Deed::Overwrite | Deed::Delete | Deed::Checkpoint => (Some(OLD.bytes()), false),
+            Deed::Overwrite | Deed::Delete => (Some(OLD.bytes()), false),
+            Deed::Checkpoint | Deed::HealLog | Deed::HealExtent | Deed::HealPack | Deed::Readmit => self.after(),
             Deed::Complete | Deed::Abort => (None, true),
         }
     }
@@ -186,7 +268,9 @@ impl Scene {
             Deed::PutSmall => (Some(SMALL.bytes()), false),
             Deed::PutLarge | Deed::Overwrite | Deed::Complete => (Some(LARGE.bytes()), false),
             Deed::Delete | Deed::Abort => (None, false),
-            Deed::Checkpoint => (Some(OLD.bytes()), false),
+            Deed::Checkpoint | Deed::HealLog | Deed::HealExtent | Deed::HealPack | Deed::Readmit => {
+                (Some(OLD.bytes()), false)
+            }
         }
     }
 
@@ -278,6 +362,9 @@ async fn judge(scene: &mut Scene, blow: Blow, acknowledged: bool) -> Result<(), 
         return Err("acknowledged, and not there".to_owned());
     }
     scene.ground.dirty_reboot().await?;
+    if acknowledged && scene.deed.heals() && !scene.ground.is_whole().await? {
+        return Err("what was healed is not whole after the cut".to_owned());
+    }
     let found = scene.look().await?;
     let allowed = found == scene.after() || (!acknowledged && found == scene.before());
     if !allowed {
@@ -300,21 +387,36 @@ async fn judge(scene: &mut Scene, blow: Blow, acknowledged: bool) -> Result<(), 
     }
 }
 
-async fn sweep(deed: Deed) -> usize {
-    let every = u64::from(environment("DRYSTONE_SWEEP_EVERY").unwrap_or(6).max(1));
+/// All points of one operation, and what was wrong at which.
+async fn sweep_operation(deed: Deed, blow: Blow, operation: Operation, every: u64) -> (usize, Vec<String>) {
     let (mut points, mut wrong) = (0, Vec::new());
-    for blow in [Blow::Once(EIO), Blow::Once(ENOSPC), Blow::ForGood, Blow::Death] {
-        for operation in DURABLE {
-            let mut after = 0;
-            while let Some(outcome) = strike(deed, blow, operation, after).await {
-                points += 1;
-                if let Err(why) = outcome {
-                    wrong.push(format!("{deed:?}, {blow:?} at {operation:?} {after}: {why}"));
-                }
-                after += every;
-            }
+    let mut after = 0;
+    while let Some(outcome) = strike(deed, blow, operation, after).await {
+        points += 1;
+        if let Err(why) = outcome {
+            wrong.push(format!("{deed:?}, {blow:?} at {operation:?} {after}: {why}"));
         }
+        after += every;
     }
+    (points, wrong)
+}
+
+async fn sweep(deed: Deed) -> usize {
+    let every = environment("DRYSTONE_SWEEP_EVERY").unwrap_or(6).max(1);
+    // Healing has few operations.
+    let every = u64::from(if deed.heals() { every.min(2) } else { every });
+    let blows = [Blow::Once(EIO), Blow::Once(ENOSPC), Blow::ForGood, Blow::Death];
+    let all = blows
+        .into_iter()
+        .flat_map(|blow| DURABLE.map(|operation| (blow, operation)));
+    // What takes in a drive waits much.
+    let at_once = if deed == Deed::Readmit { 24 } else { 1 };
+    let swept = futures::stream::iter(all)
+        .map(|(blow, operation)| sweep_operation(deed, blow, operation, every))
+        .buffer_unordered(at_once);
+    let swept: Vec<(usize, Vec<String>)> = swept.collect().await;
+    let points = swept.iter().map(|(points, _)| points).sum();
+    let wrong: Vec<String> = swept.into_iter().flat_map(|(_, wrong)| wrong).collect();
     println!("{deed:?}: {points} points, {} wrong", wrong.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     points
@@ -342,4 +444,78 @@ async fn uploads_that_lose_a_drive_or_the_power_at_any_operation_end_or_stay_ope
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_checkpoint_that_loses_a_drive_or_the_power_at_any_operation_changes_nothing() {
     assert!(sweep(Deed::Checkpoint).await >= 8, "too few points");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn healing_that_loses_a_drive_or_the_power_at_any_operation_costs_nothing_and_is_done_later() {
+    for deed in [Deed::HealLog, Deed::HealExtent, Deed::HealPack] {
+        assert!(sweep(deed).await >= 12, "{deed:?}: too few points");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn taking_a_drive_in_that_fails_again_or_loses_the_power_at_any_operation_changes_nothing() {
+    assert!(sweep(Deed::Readmit).await >= 8, "too few points");
+}
+
+/// Heals while a write of the new file only pretends, cuts the power, and reads from what was made.
+async fn healing_is_true(deed: Deed) -> Result<(), String> {
+    let mut scene = Scene::new(deed).await;
+    let lie = scene.ground.meet(FaultRule {
+        operation: Operation::Write,
+        path_part: ".new".to_owned(),
+        after: 1,
+        times: 1,
+        fault: Fault::Pretend,
+    });
+    let mut healed = Err("it was not tried".to_owned());
+    for _ in 0..5 {
+        healed = scene.perform().await;
+        if healed.is_ok() {
+            break;
+        }
+    }
+    healed?;
+    assert_eq!(scene.ground.fired(lie), 1, "{deed:?}: no write pretended");
+    scene.ground.dirty_reboot().await?;
+    if !scene.ground.is_whole().await? {
+        return Err("it is not whole after a cut".to_owned());
+    }
+    scene.lose_the_others().await?;
+    match scene.look().await? == scene.after() {
+        true => Ok(()),
+        false => Err("what was made anew shows something else".to_owned()),
+    }
+}
+
+const HEALING: [Deed; 3] = [Deed::HealLog, Deed::HealExtent, Deed::HealPack];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_was_healed_stands_in_for_all_that_parity_can_lose() {
+    for deed in HEALING {
+        assert_eq!(healing_is_true(deed).await, Ok(()), "{deed:?}");
+    }
+}
+
+/// Runs in a process of its own: what is planted is planted for all of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn child_heals_with_a_planted_bug() {
+    let Some(bug) = planted::selected() else { return };
+    let mut survived = Vec::new();
+    for deed in HEALING {
+        match healing_is_true(deed).await {
+            Ok(()) => survived.push(deed),
+            Err(why) => println!("{deed:?}: {why}"),
+        }
+    }
+    match survived.is_empty() {
+        true => println!("{bug:?} caught in a log segment, an extent and a pack"),
+        false => println!("{bug:?} survived in {survived:?}"),
+    }
+}
+
+#[test]
+fn every_planted_bug_of_healing_is_caught() {
+    let child = "store::tests::machine::sweep::child_heals_with_a_planted_bug";
+    super::every_bug_is_caught(&Bug::OF_HEALING, child);
 }
