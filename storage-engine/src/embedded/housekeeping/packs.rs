@@ -53,7 +53,7 @@ impl CompactStore for PackGround {
         Ok(SegmentWriter::create(codec, present(choose_drives(&drives, geometry.shards())), new).await?)
     }
 
-    async fn commit_repoint(&self, mut moves: Vec<Repoint>, pack: StagedSegment) -> Result<(), CompactError> {
+    async fn commit_repoint(&self, mut moves: Vec<Repoint>, packs: Vec<StagedSegment>) -> Result<(), CompactError> {
         let failed = |reason: String| CompactError::Commit(reason);
         let keys: Vec<Key> = moves.iter().map(|change| change.key.clone()).collect();
         let exclusive: Vec<&Key> = keys.iter().collect();
@@ -83,7 +83,7 @@ impl CompactStore for PackGround {
         let ops = unchanged.into_iter().map(put).collect();
         self.committer.queue(Queued {
             ops,
-            staged: vec![pack],
+            staged: packs,
             pins: Vec::new(),
             removed: Vec::new(),
             locks,

@@ -25,6 +25,8 @@ const PACK_BYTES: u64 = 64 << 20;
 const PACK_ROWS: usize = 1_000;
 /// Bytes of keys and values after which a pack is closed, for the same reason.
 const PACK_ROW_BYTES: usize = 2 << 20;
+/// Live bytes after which the rest of one large body goes to a further pack: a segment is moved and healed as a whole.
+const SEGMENT_BYTES: u64 = if cfg!(test) { 64 << 10 } else { 256 << 20 };
 /// Longest part list that is read.
 const PART_LIST_BYTES_MAX: u64 = 64 << 20;
 
@@ -47,9 +49,9 @@ pub trait CompactStore: Send + Sync + 'static {
     async fn copied(&self, _bytes: u64) {}
     /// Begins a pack on drives that take extents.
     async fn new_pack(&self) -> Result<SegmentWriter, CompactError>;
-    /// Commits those of `moves` whose row is unchanged, in one record with the declaration of the pack. The others are
+    /// Commits those of `moves` whose row is unchanged, in one record with the declaration of the packs. The others are
     /// left out; that is no error.
-    async fn commit_repoint(&self, moves: Vec<Repoint>, pack: StagedSegment) -> Result<(), CompactError>;
+    async fn commit_repoint(&self, moves: Vec<Repoint>, packs: Vec<StagedSegment>) -> Result<(), CompactError>;
 }
 
 /// Why a round of compaction ended early. What was re-pointed before stays so.
@@ -91,9 +93,9 @@ pub async fn compact<S: CompactStore>(store: &Arc<S>, victims: BTreeSet<SegmentI
 
 async fn close<S: CompactStore>(store: &S, pack: Option<Pack>) -> Result<(), CompactError> {
     match pack {
-        Some(pack) if !pack.moves.is_empty() => {
-            let staged = pack.writer.finish().await?;
-            store.commit_repoint(pack.moves, staged).await
+        Some(mut pack) if !pack.moves.is_empty() => {
+            pack.full.push(pack.writer.finish().await?);
+            store.commit_repoint(pack.moves, pack.full).await
         }
         // Dropped without rows, it leaves no file behind.
         Some(_) | None => Ok(()),
@@ -142,6 +144,10 @@ async fn find<S: CompactStore>(
 /// A pack that is being filled.
 struct Pack {
     writer: SegmentWriter,
+    /// Packs before it that a large body filled.
+    full: Vec<StagedSegment>,
+    /// Bytes in the present one.
+    written: u64,
     moves: Vec<Repoint>,
     bytes: u64,
     row_bytes: usize,
@@ -151,6 +157,8 @@ impl Pack {
     fn new(writer: SegmentWriter) -> Self {
         Self {
             writer,
+            full: Vec::new(),
+            written: 0,
             moves: Vec::new(),
             bytes: 0,
             row_bytes: 0,
@@ -239,6 +247,7 @@ impl Pack {
             let Some((segment, _pin)) = store.pin(piece.segment) else {
                 return Ok(None);
             };
+            self.make_room(store).await?;
             let mut chunks = std::pin::pin!(store.reader().read_piece(Arc::new(segment), *piece, 0..piece.len));
             self.writer.begin_body()?;
             let mut whole = true;
@@ -254,12 +263,24 @@ impl Pack {
             }
             let copy = self.writer.end_body().await?;
             self.bytes += copy.len;
+            self.written += copy.len;
             if !whole || copy.len != piece.len {
                 return Ok(None);
             }
             moved.push(copy);
         }
         Ok(Some(moved))
+    }
+
+    /// Goes on in a further pack if the present one is large enough.
+    async fn make_room<S: CompactStore>(&mut self, store: &S) -> Result<(), CompactError> {
+        if self.written >= SEGMENT_BYTES {
+            let next = store.new_pack().await?;
+            let full = std::mem::replace(&mut self.writer, next);
+            self.full.push(full.finish().await?);
+            self.written = 0;
+        }
+        Ok(())
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<Piece, CompactError> {

@@ -119,10 +119,10 @@ impl CompactStore for Yard {
         Ok(self.writer().await)
     }
 
-    async fn commit_repoint(&self, moves: Vec<Repoint>, pack: StagedSegment) -> Result<(), CompactError> {
+    async fn commit_repoint(&self, moves: Vec<Repoint>, packs: Vec<StagedSegment>) -> Result<(), CompactError> {
         self.commit(&std::mem::take(&mut *self.meanwhile.lock()));
         *self.commits.lock() += 1;
-        self.table.declare(pack.keep());
+        packs.into_iter().for_each(|pack| self.table.declare(pack.keep()));
         let unchanged = |m: &Repoint| self.index.get(m.key.as_bytes()).unwrap().as_ref() == Some(&m.old);
         let ops: Vec<_> = moves
             .into_iter()
@@ -256,4 +256,25 @@ async fn a_long_round_is_committed_in_portions() {
     assert_eq!(compact(&yard, BTreeSet::from([victim])).await.unwrap(), 2500);
     assert_eq!((*yard.commits.lock(), yard.table.live(victim)), (3, Some(0)));
     assert_eq!(yard.read("c/02345").await, bodies[2345]);
+}
+
+#[tokio::test]
+async fn a_large_body_is_spread_over_packs_and_re_pointed_in_one_record() {
+    let yard = Yard::new();
+    let parts = [bytes(1, 40_000), bytes(2, 40_000), bytes(3, 40_000)];
+    let (mut victims, mut pieces) = (BTreeSet::new(), Vec::new());
+    for part in &parts {
+        let (id, stored) = yard.store(std::slice::from_ref(part)).await;
+        victims.insert(id);
+        pieces.extend(stored);
+    }
+    yard.commit(&[put(b"large", row(1, direct(&pieces)))]);
+    assert_eq!(compact(&yard, victims.clone()).await.unwrap(), 1);
+    assert_eq!(*yard.commits.lock(), 1);
+    assert_eq!(yard.read("large").await, parts.concat());
+    let body = yard.index.get(b"large").unwrap().unwrap().body.unwrap();
+    let packs: BTreeSet<SegmentId> = body.live_bytes().map(|live| live.segment).collect();
+    assert_eq!(packs.len(), 2, "none is larger than it may be by more than a piece");
+    assert!(packs.is_disjoint(&victims));
+    assert!(victims.iter().all(|id| yard.table.live(*id) == Some(0)));
 }

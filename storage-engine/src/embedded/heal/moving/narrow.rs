@@ -43,8 +43,8 @@ impl CompactStore for Paced {
         self.packs.new_pack().await
     }
 
-    async fn commit_repoint(&self, moves: Vec<Repoint>, pack: StagedSegment) -> Result<(), CompactError> {
-        self.packs.commit_repoint(moves, pack).await
+    async fn commit_repoint(&self, moves: Vec<Repoint>, packs: Vec<StagedSegment>) -> Result<(), CompactError> {
+        self.packs.commit_repoint(moves, packs).await
     }
 }
 
