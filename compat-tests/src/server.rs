@@ -92,7 +92,17 @@ impl Setup {
     /// # Errors
     /// When the folders cannot be made or no port is free.
     pub fn fresh(folder: &Path) -> Result<Self> {
-        let drives: Vec<PathBuf> = (1..=4).map(|number| folder.join(format!("drive{number}"))).collect();
+        Self::with_drives(folder, 4)
+    }
+
+    /// A setup with so many fresh drive directories under `folder` and a free port.
+    ///
+    /// # Errors
+    /// When the folders cannot be made or no port is free.
+    pub fn with_drives(folder: &Path, count: usize) -> Result<Self> {
+        let drives: Vec<PathBuf> = (1..=count)
+            .map(|number| folder.join(format!("drive{number}")))
+            .collect();
         for drive in &drives {
             fs::create_dir_all(drive)?;
         }

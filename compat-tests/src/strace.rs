@@ -70,6 +70,8 @@ pub enum Blow {
     Once(&'static str, usize),
     /// So does every later one.
     ForGood(&'static str, usize),
+    /// Every call is done so much later.
+    Late(Duration),
 }
 
 /// Whose calls are meant.
@@ -102,6 +104,7 @@ impl Strike {
             Blow::Nothing => {}
             Blow::Kill(n) => drop(command.arg(inject(format!("signal=KILL:when={n}")))),
             Blow::Once(error, n) => drop(command.arg(inject(format!("error={error}:when={n}")))),
+            Blow::Late(by) => drop(command.arg(inject(format!("delay_enter={}", by.as_micros())))),
             Blow::ForGood(error, n) => drop(command.arg(inject(format!("error={error}:when={n}+")))),
         }
         // Following means all threads of the process, whichever is named.
@@ -151,13 +154,14 @@ impl Strike {
         Ok(struck)
     }
 
-    /// Lets go of the process and tells whether a call was failed.
+    /// Lets go of the process and tells whether a call was failed or delayed.
     ///
     /// # Errors
     /// When strace does not end.
     pub fn end(mut self) -> Result<bool> {
         self.stop()?;
-        Ok(fs::read_to_string(&self.log).unwrap_or_default().contains("(INJECTED)"))
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        Ok(log.contains("(INJECTED)") || log.contains("(DELAYED)"))
     }
 
     /// Lets go of the process and gives what was recorded: per thread its calls in order, each as strace prints it.

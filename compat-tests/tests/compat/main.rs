@@ -16,6 +16,7 @@ mod readme;
 mod restic;
 mod s3cmd;
 mod scripts;
+mod soak;
 mod stage;
 mod strikes;
 mod survive;
@@ -90,6 +91,7 @@ fn all() -> Vec<Test> {
         mc::tests(),
         survive::tests(),
         strikes::tests(),
+        soak::tests(),
         drives::tests(),
         inspect::tests(),
         uploads::tests(),

@@ -471,7 +471,7 @@ fn strike(scene: &mut Scene<'_>, server: &mut Option<Server>, (crew, kind, blow)
             strike.end()?;
             met
         }
-        Blow::Nothing | Blow::Once(..) | Blow::ForGood(..) => strike.end()?,
+        Blow::Nothing | Blow::Once(..) | Blow::ForGood(..) | Blow::Late(_) => strike.end()?,
     };
     if met && answer == Answer::Acknowledged {
         ensure!(
