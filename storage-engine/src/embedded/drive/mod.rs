@@ -32,7 +32,7 @@ pub use lane::Lane;
 use lane::Lanes;
 pub use latency::ReadLatency;
 pub use leftovers::{Leftover, leftovers};
-pub use mounts::{MountFacts, Space};
+pub use mounts::{MountFacts, Space, Uptime, uptime_at};
 pub use onlooker::user_of;
 pub use probe::{DirectoryId, Probe, directory_id, holds_anything, mount_facts_at, probe, space_at, try_out};
 pub use shard_file::ShardFile;

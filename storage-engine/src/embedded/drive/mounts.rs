@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use minicbor::{Decode, Encode};
+use rustix::fs::{AtFlags, StatxFlags};
 
 /// The facts by which a replaced drive is told from an unmounted mount point.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -27,6 +28,63 @@ pub struct Space {
     pub capacity: u64,
     /// What an unprivileged process may still use.
     pub free: u64,
+}
+
+/// What stays the same as long as the page cache of a directory must be there still: this boot of the machine, and the
+/// mount. Where these are the same and the cache is not (a file system that was taken away and came back under the same
+/// number, a container that is told a constant for the boot), nothing may rest on them alone.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Uptime {
+    #[n(0)]
+    boot: String,
+    #[n(1)]
+    mount: u64,
+    #[n(2)]
+    device: u64,
+}
+
+#[cfg(test)]
+impl Uptime {
+    /// The same mount after the machine was started again.
+    pub fn of_another_boot(&self) -> Self {
+        Self {
+            boot: "00000000-0000-4000-8000-000000000000".into(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The present boot, and the mount that holds `path`. Blocks.
+pub fn uptime_at(path: &Path) -> io::Result<Uptime> {
+    let absolute = std::fs::canonicalize(path)?;
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    let table = std::fs::read("/proc/self/mountinfo")?;
+    let number = mount_id_of(&table, &absolute).ok_or_else(|| io::Error::other("no mount holds this path"))?;
+    Ok(Uptime {
+        boot: boot.trim().to_owned(),
+        mount: unique_mount_id(&absolute).unwrap_or(number),
+        device: std::fs::metadata(&absolute)?.dev(),
+    })
+}
+
+/// The number of the mount that holds `path` which no other mount gets in this boot; kernels before 6.8 know none.
+fn unique_mount_id(path: &Path) -> Option<u64> {
+    const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
+    let wanted = StatxFlags::from_bits_retain(STATX_MNT_ID_UNIQUE);
+    let found = rustix::fs::statx(rustix::fs::CWD, path, AtFlags::empty(), wanted).ok()?;
+    (found.stx_mask & STATX_MNT_ID_UNIQUE != 0).then_some(found.stx_mnt_id)
+}
+
+/// Number of the mount that holds `path`; another one may get it later.
+fn mount_id_of(mountinfo: &[u8], path: &Path) -> Option<u64> {
+    let mounts = mountinfo.split(|b| *b == b'\n').filter_map(|line| {
+        let id = std::str::from_utf8(line.split(|b| *b == b' ').next()?).ok()?;
+        let (_, point, _) = fields_of(line)?;
+        let point = PathBuf::from(std::ffi::OsStr::from_bytes(&point));
+        let depth = point.components().count();
+        path.starts_with(&point).then_some((depth, id.parse().ok()?))
+    });
+    mounts.max_by_key(|(depth, _)| *depth).map(|(_, id)| id)
 }
 
 pub(super) fn facts_of(path: &Path) -> io::Result<MountFacts> {
@@ -158,6 +216,20 @@ garbage
             assert_eq!(mount_of(mounted, path).unwrap(), pair("ext4", on_drive));
             assert_eq!(mount_of(unmounted, path).unwrap(), pair("ext4", on_host));
         }
+    }
+
+    #[test]
+    fn the_number_of_the_mount_on_top_counts() {
+        let number = |path: &str| mount_id_of(TABLE, Path::new(path));
+        assert_eq!((number("/data1/x"), number("/data1/tmp/x")), (Some(40), Some(44)));
+        assert_eq!((number("/data3"), number("/elsewhere")), (Some(43), Some(22)));
+    }
+
+    #[test]
+    fn this_boot_is_the_same_as_a_moment_ago() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = uptime_at(dir.path()).unwrap();
+        assert!(!here.boot.is_empty() && here == uptime_at(dir.path()).unwrap());
     }
 
     #[test]

@@ -3,9 +3,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::mpsc;
 
-use super::database::Store;
+use super::left::{self, open_in_time};
 use super::marker::{self, MarkerFile};
 use super::tree::Tree;
 use super::{ASIDE_PREFIX, Index, IndexError, IndexOptions, MARKER_NAME, Marker, TREE_PREFIX};
@@ -32,12 +31,12 @@ impl Index {
             Ok(file) => {
                 #[cfg(test)]
                 if planted::is(planted::Bug::IndexTrusted) {
-                    return open_in_time(dir, file, &options)
+                    return open_marked(dir, file, &options)
                         .map(|(tree, table)| Some((Self::with_tree(dir, options, tree), table)))
                         .map_err(IndexError::Failed);
                 }
                 index_dir::remove_durably(&dir.join(MARKER_NAME)).map_err(failed)?;
-                open_in_time(dir, file, &options)
+                open_marked(dir, file, &options)
             }
             Err(why) => Err(why),
         };
@@ -46,6 +45,8 @@ impl Index {
                 remove_leftovers(dir, &tree.name).map_err(failed)?;
                 Ok(Some((Self::with_tree(dir, options, tree), table)))
             }
+            // Rather what a killed run left than nothing: see [`Index::open_left`].
+            Err(_) if left::is_noted(dir) => Ok(None),
             Err(why) => {
                 // Where there was none, as in a store that was made just now, nothing is amiss.
                 if holds_anything(dir) {
@@ -66,6 +67,7 @@ impl Index {
             state.rebuild = None;
             state.tree.take().ok_or(IndexError::Closed)?
         };
+        left::forget(&self.dir());
         let Tree { store, name, stats } = tree;
         store.flush().map_err(|e| self.fail(e))?;
         drop(store);
@@ -89,6 +91,7 @@ impl Index {
 /// Removes the marker, durably, and sets every tree aside.
 pub(super) fn discard(dir: &Path) -> io::Result<()> {
     index_dir::remove_durably(&dir.join(MARKER_NAME))?;
+    left::forget(dir);
     let is_tree = |name: &str| name.starts_with(TREE_PREFIX);
     index_dir::remove_trees_in_background(index_dir::set_aside(dir, is_tree, ASIDE_PREFIX)?);
     Ok(())
@@ -116,22 +119,9 @@ fn usable(dir: &Path, expected: &Marker) -> Result<MarkerFile, String> {
     }
 }
 
-/// Opens the database on a thread of its own, since sled may take arbitrarily long over what it finds.
-fn open_in_time(dir: &Path, file: MarkerFile, options: &IndexOptions) -> Result<(Tree, TableSnapshot), String> {
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let (path, cache_bytes) = (dir.join(&file.tree), options.cache_bytes);
-    let open = move || {
-        // Nobody listens any more if it took too long.
-        let _ = sender.send(Store::open(&path, cache_bytes));
-    };
-    std::thread::Builder::new()
-        .name("index-open".to_owned())
-        .spawn(open)
-        .map_err(|e| e.to_string())?;
-    let store = receiver
-        .recv_timeout(options.open_time_max)
-        .map_err(|_| format!("it did not open within {:?}", options.open_time_max))?
-        .map_err(|e| e.0)?;
+/// The tree that a marker names, with the counters that belong to it.
+fn open_marked(dir: &Path, file: MarkerFile, options: &IndexOptions) -> Result<(Tree, TableSnapshot), String> {
+    let store = open_in_time(dir, &file.tree, options)?;
     let table = file.table.into_iter().map(|entry| (entry.segment.id, entry)).collect();
     Ok((
         Tree {
@@ -144,7 +134,7 @@ fn open_in_time(dir: &Path, file: MarkerFile, options: &IndexOptions) -> Result<
 }
 
 /// Removes what earlier runs left beside the tree that is used.
-fn remove_leftovers(dir: &Path, tree: &str) -> io::Result<()> {
+pub(super) fn remove_leftovers(dir: &Path, tree: &str) -> io::Result<()> {
     let is_left = |name: &str| name.starts_with(TREE_PREFIX) && name != tree;
     index_dir::remove_trees_in_background(index_dir::set_aside(dir, is_left, ASIDE_PREFIX)?);
     Ok(())

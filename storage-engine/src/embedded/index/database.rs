@@ -1,6 +1,7 @@
 //! The only file that names sled. It owns opening, reading and changing one sled database and turns its errors and
 //! panics into [`StoreError`]; it never decides what a row means, and nobody may rely on sled for durability.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -103,6 +104,19 @@ impl Store {
                 .try_into()
                 .map_err(|_| StoreError("a count of dependents is malformed".into()))?;
             Ok(u64::from_le_bytes(bytes))
+        })
+    }
+
+    /// All counts of [`Self::dependents`] that are not 0.
+    pub(super) fn all_dependents(&self) -> Result<BTreeMap<Vec<u8>, u64>, StoreError> {
+        guarded(|| {
+            let counts = self.dependents.iter().map(|entry| {
+                let (parent, count) = entry?;
+                // One that cannot be read is no count that anybody expects.
+                let count = count.as_ref().try_into().map_or(u64::MAX, u64::from_le_bytes);
+                Ok((parent.to_vec(), count))
+            });
+            counts.collect()
         })
     }
 

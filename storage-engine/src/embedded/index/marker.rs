@@ -46,29 +46,38 @@ pub(super) struct MarkerFile {
 }
 
 pub(super) fn encode(file: &MarkerFile) -> Vec<u8> {
-    let payload = to_cbor(file);
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
-    bytes.extend_from_slice(&payload);
-    bytes
+    framed(MAGIC, &to_cbor(file))
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<MarkerFile, DecodeError> {
+    from_cbor("index marker", unframed(MAGIC, bytes)?)
+}
+
+/// A payload behind magic, version and checksum.
+pub(super) fn framed(magic: &[u8; 8], payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + payload.len());
+    bytes.extend_from_slice(magic);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// The payload, if magic, version and checksum are right.
+pub(super) fn unframed<'a>(magic: &[u8; 8], bytes: &'a [u8]) -> Result<&'a [u8], DecodeError> {
     let bad = |cause: &str| DecodeError {
         what: "index marker",
         cause: cause.to_owned(),
     };
     let (header, payload) = bytes.split_at_checked(HEADER_BYTES).ok_or_else(|| bad("too short"))?;
     let (head, crc) = header.split_at(12);
-    if head.strip_prefix(MAGIC) != Some(VERSION.to_le_bytes().as_slice()) {
+    if head.strip_prefix(magic) != Some(VERSION.to_le_bytes().as_slice()) {
         return Err(bad("other magic or version"));
     }
     if crc != crc32fast::hash(payload).to_le_bytes() {
         return Err(bad("checksum does not match"));
     }
-    from_cbor("index marker", payload)
+    Ok(payload)
 }
 
 #[cfg(test)]

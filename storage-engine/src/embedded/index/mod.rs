@@ -4,6 +4,7 @@
 
 mod clean_stop;
 mod database;
+mod left;
 mod marker;
 mod page;
 mod rebuild;
@@ -24,6 +25,7 @@ use super::drive::index_dir;
 use super::record::{RowOp, RowRecord, to_cbor};
 use crate::backend::{GroupedScan, Key, Page};
 
+pub use self::left::Matching;
 pub use self::marker::Marker;
 pub use self::page::Grouped;
 pub use self::stored_row::{BodyView, RowView, StoredRev, StoredRow};
@@ -100,7 +102,9 @@ impl Index {
         Ok(Self::with_tree(dir, options, tree))
     }
 
+    /// An index that is open from now on.
     fn with_tree(dir: &Path, options: IndexOptions, tree: Tree) -> Self {
+        left::note(dir, &tree.name);
         let state = RwLock::new(State {
             tree: Some(tree),
             rebuild: None,
@@ -228,6 +232,8 @@ impl Index {
 
     fn fail(&self, error: StoreError) -> IndexError {
         if self.failed.set(error.0.clone()).is_ok() {
+            // It is not opened again: whatever is wrong with it would be again.
+            left::forget(&self.dir());
             tracing::error!(error = %error, "the index failed and must be rebuilt");
         }
         IndexError::Failed(error.0)

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::database::StoreError;
 use super::page;
 use super::tree::{Change, Tree};
-use super::{Index, IndexError, TREE_PREFIX, clean_stop};
+use super::{Index, IndexError, TREE_PREFIX, clean_stop, left};
 use crate::backend::Key;
 use crate::embedded::drive::index_dir;
 use crate::embedded::record::RowRecord;
@@ -72,7 +72,14 @@ impl Index {
             if next.is_some() {
                 dir.clone_into(&mut self.dir.lock());
             }
-            Ok(next.and_then(|next| state.tree.replace(next)))
+            let old = next.and_then(|next| state.tree.replace(next));
+            if let (Some(_), Some(tree)) = (&old, &state.tree) {
+                left::note(dir, &tree.name);
+                if elsewhere {
+                    left::forget(&from);
+                }
+            }
+            Ok(old)
         })?;
         if let Some(Tree { store, name, .. }) = old {
             drop(store);

@@ -113,7 +113,8 @@ impl Tree {
     }
 }
 
-fn row_bytes(key: &[u8], value_len: usize) -> u64 {
+/// What a row counts for in [`IndexStats::bytes`].
+pub(super) fn row_bytes(key: &[u8], value_len: usize) -> u64 {
     (key.len() + value_len) as u64
 }
 

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::find::OpenError;
 use super::replay::{LogEnd, ReplayError, Verdict, replay};
 use super::start::OpenOptions;
@@ -14,7 +16,7 @@ use crate::embedded::core::apply;
 use crate::embedded::drive::index_dir::remove_trees_in_background;
 use crate::embedded::drive::{Drive, holds_anything, space_at};
 use crate::embedded::frame::SHARD_HEADER_BYTES;
-use crate::embedded::index::{Index, IndexError, IndexOptions, Marker};
+use crate::embedded::index::{Index, IndexError, IndexOptions, Marker, Matching};
 use crate::embedded::log::LogDrives;
 use crate::embedded::record::RowRecord;
 use crate::embedded::root::Root;
@@ -25,6 +27,10 @@ use crate::planted;
 
 /// Rows handed to the index at once.
 const ROWS_PER_LOAD: usize = 4096;
+/// Pages of a checkpoint that are read ahead of the comparison with an index.
+const PAGES_AHEAD: usize = 2;
+/// An index that a killed run left is mended up to this many rows and a quarter of all.
+const MENDED_ROWS_MIN: u64 = 10_000;
 
 /// An index that holds every committed row, with its counters, and where the log ends.
 pub struct Built {
@@ -84,8 +90,14 @@ async fn build_in(
     if let Some(built) = reuse(dir, root, drives).await? {
         return Ok(built);
     }
+    let mut left = open_left(dir).await?;
     let mut reasons = Vec::new();
     for checkpoint in root.checkpoints.iter().rev() {
+        if let Some(left) = left.take()
+            && let Some(built) = mend(dir, root, checkpoint, drives, reader, left).await?
+        {
+            return Ok(built);
+        }
         match rebuild(dir, root, checkpoint, drives, reader).await {
             Ok(built) => return Ok(built),
             Err(OpenError::Checkpoint(reason)) => {
@@ -152,6 +164,82 @@ fn clean_end(end: &LogEnd) -> Option<Position> {
     })
 }
 
+/// What a run left that was killed.
+async fn open_left(dir: &Path) -> Result<Option<Index>, OpenError> {
+    let path = dir.to_owned();
+    let opened = tokio::task::spawn_blocking(move || Index::open_left(&path, IndexOptions::default())).await;
+    let opened = opened.map_err(|e| OpenError::Index(e.to_string()))?;
+    opened.map_err(|e| index_failed(dir, &e))
+}
+
+/// Makes what a killed run left equal to a rebuilt index: each row is compared with the checkpoint's and changed where it
+/// differs, then the log is applied as ever. `None`: it is no good, or a rebuild is faster.
+async fn mend(
+    dir: &Path,
+    root: &Root,
+    checkpoint: &CheckpointRef,
+    drives: &Arc<LogDrives>,
+    reader: &SegmentReader,
+    left: Index,
+) -> Result<Option<Built>, OpenError> {
+    tracing::info!(
+        rows = checkpoint.rows,
+        "comparing the index of a killed run with the checkpoint"
+    );
+    let left = Arc::new(left);
+    let changed_max = checkpoint.rows / 4 + MENDED_ROWS_MIN;
+    let table = match match_checkpoint(dir, &left, checkpoint, reader, changed_max).await {
+        Ok(Some(table)) => table,
+        Ok(None) => {
+            tracing::info!("the index of the killed run is too different; it will be rebuilt");
+            return Ok(None);
+        }
+        Err(OpenError::Index(reason)) => {
+            tracing::warn!(%reason, "the index of the killed run is no good; it will be rebuilt");
+            return Ok(None);
+        }
+        // The rebuild will say so, too, and try the older one.
+        Err(OpenError::Checkpoint(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match apply_log(root, checkpoint, drives, left, table).await {
+        Err(OpenError::Index(reason)) => {
+            tracing::warn!(%reason, "the index of the killed run is no good; it will be rebuilt");
+            Ok(None)
+        }
+        built => built.map(Some),
+    }
+}
+
+async fn match_checkpoint(
+    dir: &Path,
+    left: &Arc<Index>,
+    checkpoint: &CheckpointRef,
+    reader: &SegmentReader,
+    changed_max: u64,
+) -> Result<Option<TableSnapshot>, OpenError> {
+    let index = Arc::clone(left);
+    let (table, matched) = hand_over(checkpoint, reader, move |mut pages| {
+        let mut matching = Matching::new(&index, changed_max);
+        while let Some(rows) = pages.blocking_recv() {
+            if !matching.meet(rows.iter().map(|(key, row)| (key.as_slice(), row)))? {
+                return Ok(None);
+            }
+        }
+        matching.end()
+    })
+    .await?;
+    // An end of the pages that is not the end of the checkpoint made no index that anybody may use.
+    let table = table?;
+    match matched.map_err(|e| index_failed(dir, &e))? {
+        Some(changed) => {
+            tracing::info!(changed, "the index of the killed run is as the checkpoint");
+            Ok(table)
+        }
+        None => Ok(None),
+    }
+}
+
 async fn rebuild(
     dir: &Path,
     root: &Root,
@@ -164,7 +252,27 @@ async fn rebuild(
         "rebuilding the index from a checkpoint and the log after it"
     );
     let index = Arc::new(Index::create(dir, IndexOptions::default()).map_err(|e| index_failed(dir, &e))?);
-    let table = load_checkpoint(dir, &index, checkpoint, reader).await?;
+    let filled = Arc::clone(&index);
+    let (table, loaded) = hand_over(checkpoint, reader, move |mut pages| {
+        while let Some(rows) = pages.blocking_recv() {
+            filled.bulk_load(rows.iter().map(|(key, row)| (key.as_slice(), row)))?;
+        }
+        Ok(())
+    })
+    .await?;
+    loaded.map_err(|e| index_failed(dir, &e))?;
+    let table = table?.ok_or_else(|| OpenError::Index("a checkpoint was loaded in part".into()))?;
+    apply_log(root, checkpoint, drives, index, table).await
+}
+
+/// Applies the log after a checkpoint to an index that is as the checkpoint.
+async fn apply_log(
+    root: &Root,
+    checkpoint: &CheckpointRef,
+    drives: &Arc<LogDrives>,
+    index: Arc<Index>,
+    table: TableSnapshot,
+) -> Result<Built, OpenError> {
     let table = Arc::new(SegmentTable::from_snapshot(table));
     root.log.iter().for_each(|log| table.declare(log.segment.clone()));
     let (in_replay, counted) = (Arc::clone(&index), Arc::clone(&table));
@@ -187,15 +295,31 @@ async fn rebuild(
     Ok(Built { index, table, end })
 }
 
-async fn load_checkpoint(
-    dir: &Path,
-    index: &Arc<Index>,
+/// Rows of a checkpoint, in ascending order.
+type Rows = Vec<(Vec<u8>, RowRecord)>;
+
+/// Hands all rows of a checkpoint to `take`, which may block, and gives its segment table beside what `take` came to.
+async fn hand_over<T: Send + 'static>(
     checkpoint: &CheckpointRef,
     reader: &SegmentReader,
-) -> Result<TableSnapshot, OpenError> {
+    take: impl FnOnce(mpsc::Receiver<Rows>) -> Result<T, IndexError> + Send + 'static,
+) -> Result<(Result<Option<TableSnapshot>, OpenError>, Result<T, IndexError>), OpenError> {
+    let (pages, to_take) = mpsc::channel(PAGES_AHEAD);
+    let taking = tokio::task::spawn_blocking(move || take(to_take));
+    let table = read_checkpoint(checkpoint, reader, pages).await;
+    let taken = taking.await.map_err(|e| OpenError::Index(e.to_string()))?;
+    Ok((table, taken))
+}
+
+/// Reads a checkpoint to its end; `None` if nobody takes the rows any more.
+async fn read_checkpoint(
+    checkpoint: &CheckpointRef,
+    reader: &SegmentReader,
+    pages: mpsc::Sender<Rows>,
+) -> Result<Option<TableSnapshot>, OpenError> {
     let mut entries = checkpoint_io::open(reader, checkpoint);
     let mut table = TableSnapshot::new();
-    let mut rows: Vec<(Vec<u8>, RowRecord)> = Vec::with_capacity(ROWS_PER_LOAD);
+    let mut rows = Rows::with_capacity(ROWS_PER_LOAD);
     while let Some(entry) = entries.next().await.map_err(|e| OpenError::Checkpoint(e.to_string()))? {
         match entry {
             CheckpointEntry::Row { key, row } => rows.push((key.into(), row)),
@@ -204,20 +328,9 @@ async fn load_checkpoint(
             }
             CheckpointEntry::End(_) => {}
         }
-        if rows.len() >= ROWS_PER_LOAD {
-            load(dir, index, std::mem::take(&mut rows)).await?;
+        if rows.len() >= ROWS_PER_LOAD && pages.send(std::mem::take(&mut rows)).await.is_err() {
+            return Ok(None);
         }
     }
-    load(dir, index, rows).await?;
-    Ok(table)
-}
-
-async fn load(dir: &Path, index: &Arc<Index>, rows: Vec<(Vec<u8>, RowRecord)>) -> Result<(), OpenError> {
-    let index = Arc::clone(index);
-    let loaded =
-        tokio::task::spawn_blocking(move || index.bulk_load(rows.iter().map(|(key, row)| (key.as_slice(), row))));
-    loaded
-        .await
-        .map_err(|e| OpenError::Index(e.to_string()))?
-        .map_err(|e| index_failed(dir, &e))
+    Ok(pages.send(rows).await.is_ok().then_some(table))
 }

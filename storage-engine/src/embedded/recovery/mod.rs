@@ -13,6 +13,8 @@ mod rejoin;
 mod replay;
 mod start;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod unfinished;
 
 pub use enlist::{EnlistError, enlist};
