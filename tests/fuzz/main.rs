@@ -38,6 +38,7 @@ fuzzed!(
     row,
     checkpoint,
     root_slot,
+    scrub_pass,
     aws_chunked,
     aws_chunked_signed,
     signature,

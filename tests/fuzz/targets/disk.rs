@@ -6,6 +6,7 @@ use std::fmt::Debug;
 
 use storage_engine::embedded::checkpoint::{CheckpointEntry, Decoder, Encoder};
 use storage_engine::embedded::frame::{FrameError, FrameKind, FramePlace, ShardHeader, parse_header, verify};
+use storage_engine::embedded::heal::Pass;
 use storage_engine::embedded::id::SegmentId;
 use storage_engine::embedded::index::{RowView, StoredRev, StoredRow};
 use storage_engine::embedded::record::{Body, DecodeError, LogRecord, RowRecord, from_cbor, to_cbor};
@@ -180,6 +181,21 @@ pub(super) fn checkpoint(data: &[u8]) {
         }
     }
     assert_eq!(entries(&encoder.take(), 4096).unwrap().0, whole.0);
+}
+
+/// What a drive keeps of how far it is verified: magic, CRC-32 of the rest, CBOR.
+pub(super) fn scrub_pass(data: &[u8]) {
+    let Some((mode, mut bytes)) = split(data) else { return };
+    if mode & SET_RIGHT != 0
+        && let Some((header, payload)) = bytes.split_at_mut_checked(12)
+    {
+        header[..8].copy_from_slice(b"DSSCRUB1");
+        header[8..].copy_from_slice(&book::crc32(payload).to_le_bytes());
+    }
+    let Some(pass) = Pass::decode(&bytes) else { return };
+    assert!(bytes.starts_with(b"DSSCRUB1"), "something else was taken");
+    assert_eq!(bytes[8..12], book::crc32(&bytes[12..]).to_le_bytes());
+    assert_eq!(Pass::decode(&pass.encode()), Some(pass));
 }
 
 pub(super) fn root_slot(data: &[u8]) {

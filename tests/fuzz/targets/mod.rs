@@ -185,13 +185,14 @@ const NAMES: &[&[u8]] = &[
 ];
 
 /// All of them.
-pub(crate) static TARGETS: [Target; 14] = [
+pub(crate) static TARGETS: [Target; 15] = [
     target("frame", disk::frame, seeds::frames, FRAMES),
     target("shard_header", disk::shard_header, seeds::shard_headers, CBOR),
     target("log_record", disk::log_record, seeds::log_records, CBOR),
     target("row", disk::row, seeds::rows, CBOR),
     target("checkpoint", disk::checkpoint, seeds::checkpoints, SLOTS),
     target("root_slot", disk::root_slot, seeds::root_slots, SLOTS),
+    target("scrub_pass", disk::scrub_pass, seeds::scrub_passes, CBOR),
     target("aws_chunked", chunked::unsigned, seeds::chunked, CHUNKS),
     target("aws_chunked_signed", chunked::signed, seeds::chunked_signed, CHUNKS),
     target("signature", signature::signature, seeds::requests, REQUESTS),

@@ -6,6 +6,7 @@ use std::path::Path;
 use storage_engine::embedded::checkpoint::{Encoder, Position};
 use storage_engine::embedded::erasure::Geometry;
 use storage_engine::embedded::frame::ShardHeader;
+use storage_engine::embedded::heal::Pass;
 use storage_engine::embedded::id::{DriveId, SegmentId, StoreId};
 use storage_engine::embedded::record::{Body, LogRecord, RowOp, RowRecord, SegmentBytes, to_cbor};
 use storage_engine::embedded::segment::{Piece, Segment, SegmentKind};
@@ -226,6 +227,24 @@ pub(super) fn root_slots() -> Vec<Vec<u8>> {
     with_found(
         "root_slot",
         slots.iter().flat_map(|slot| [moded(0, slot), moded(1, slot)]),
+    )
+}
+
+pub(super) fn scrub_passes() -> Vec<Vec<u8>> {
+    // By hand: began, the last segment, when the last pass ended, whether the drive is in doubt.
+    let forms: [&[u8]; 3] = [
+        b"\x84\x00\xf6\xf6\xf4",
+        b"\x84\x1a\x69\x20\x00\x00\x50aaaaaaaaaaaaaaaa\x1a\x69\x1f\x00\x00\xf5",
+        b"\x83\x01\xf6\x02",
+    ];
+    let whole = Pass::default().encode();
+    let behind_header = |form: &&[u8]| moded(1, &[&[0; 12], *form].concat());
+    with_found(
+        "scrub_pass",
+        forms
+            .iter()
+            .map(behind_header)
+            .chain([moded(0, &whole), moded(1, &whole)]),
     )
 }
 

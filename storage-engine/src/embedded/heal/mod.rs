@@ -27,11 +27,11 @@ use tokio::time::timeout;
 
 pub use self::moving::{Drain, MovingBoard, MovingStatus, Rebalance};
 pub use self::pace::HealOptions;
+pub use self::scrub::Pass;
 pub use self::status::{Census, CensusDepth, DriveHealing, DriveScrub, HealBoard, HealState, HealStatus};
 
 use self::pace::Pace;
 use self::rebuild::{Ground, Rebuild, RebuildError, rebuild};
-use self::scrub::Pass;
 use self::status::Left;
 use self::survey::{Needed, Survey};
 use self::verify::Verified;

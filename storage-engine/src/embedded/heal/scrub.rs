@@ -15,7 +15,7 @@ const HEADER_BYTES: usize = 12;
 
 /// Where the pass over one drive stands. Times are seconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
-pub(super) struct Pass {
+pub struct Pass {
     #[n(0)]
     pub(super) began: u64,
     /// The last segment that was verified; they are taken in the order of their ids.
@@ -63,7 +63,8 @@ impl Pass {
         (total as f64 * share) as usize
     }
 
-    pub(super) fn encode(self) -> Vec<u8> {
+    /// What is kept on the drive.
+    pub fn encode(self) -> Vec<u8> {
         let payload = to_cbor(&self);
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
@@ -72,7 +73,7 @@ impl Pass {
     }
 
     /// `None` if the bytes are not whole: the drive then counts as never verified.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (header, payload) = bytes.split_at_checked(HEADER_BYTES)?;
         let crc = header.strip_prefix(MAGIC)?;
         let whole = crc == crc32fast::hash(payload).to_le_bytes();

@@ -2,6 +2,7 @@
 
 use super::super::reference::Body;
 use super::story::{Story, Teller};
+use crate::planted;
 
 /// Names of all runs.
 pub(super) const ALL: [&str; 7] = ["small", "large", "checkpoints", "reseat", "starts", "rot", "replaced"];
@@ -65,12 +66,13 @@ async fn checkpoints(teller: &mut Teller) -> Result<(), String> {
     teller.ground.kill().await?;
     let before = teller.ground.shards(0, "extent");
     teller.ground.compact().await?;
-    if teller
+    let made = teller
         .ground
         .shards(0, "extent")
         .iter()
-        .all(|file| before.contains(file))
-    {
+        .any(|file| !before.contains(file));
+    // A planted bug may count bodies wrongly.
+    if !made && planted::selected().is_none() {
         return Err("compaction made no pack".to_owned());
     }
     teller.put("e", small(6)).await?;
