@@ -128,6 +128,12 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     parent_of(path).map_or(Ok(()), sync_dir)
 }
 
+/// Leaves an empty file, whatever stood there.
+pub fn empty_durably(path: &Path) -> io::Result<()> {
+    File::create(path)?.sync_all()?;
+    parent_of(path).map_or(Ok(()), sync_dir)
+}
+
 /// Removes a file; its absence is on stable media when this returns, also if it was absent before.
 pub fn remove_durably(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

@@ -348,6 +348,13 @@ impl Drive {
         seam.run(Operation::Write, &path, || index_dir::write_durably(&path, bytes))
     }
 
+    /// Empties what [`Self::write_scrub`] kept, which takes no space. Blocks.
+    pub fn empty_scrub(&self) -> io::Result<()> {
+        let path = self.folder.join(SCRUB_FILE);
+        let seam = &self.seam;
+        seam.run(Operation::Write, &path, || index_dir::empty_durably(&path))
+    }
+
     /// All shard files of this drive with the hint of their kind, as in [`ShardListing`]; never touches the drive.
     pub fn known_shards(&self) -> Vec<(SegmentId, u8, SegmentKind)> {
         self.shards.known()

@@ -79,27 +79,27 @@ async fn verify(shared: &Arc<Shared>, survey: &Survey, needed: &Needed, pace: &P
     let mut read = 0;
     for (shard, holders) in (0u8..).zip(survey.held(shared, segment)) {
         for on in holders.into_iter().filter_map(|id| survey.drive(id)) {
-            read += verify_shard(shared, on, needed, shard, pace).await;
+            read += verify_shard(shared, on, needed, shard, pace).await.unwrap_or(0);
         }
     }
     read
 }
 
-/// Verifies one shard file and notes what it finds. Gives the bytes read; of a drive that does not answer nothing is
-/// said.
+/// Verifies one shard file and notes what it finds. Gives the bytes read; `None`: the drive does not answer, and nothing
+/// is said of the file.
 pub(super) async fn verify_shard(
     shared: &Arc<Shared>,
     on: &PresentDrive,
     needed: &Needed,
     shard: u8,
     pace: &Pace,
-) -> u64 {
+) -> Option<u64> {
     let segment = needed.segment();
     let board = &shared.service.heal;
     match check_shard(on, segment, shard, (shared.store, needed.ends), pace).await {
         Ok(read) => {
             board.set_good(segment.id, shard, on.id);
-            return read;
+            return Some(read);
         }
         Err(NoFrame::Bad(why)) => {
             tracing::warn!(segment = %segment.id, shard, drive = %on.id, %why, "a shard file is bad and will be made anew");
@@ -111,9 +111,12 @@ pub(super) async fn verify_shard(
                 segment.id
             ));
         }
-        Err(NoFrame::Away(reason)) => board.reason(format!("drive {}: {reason}", on.drive.path().display())),
+        Err(NoFrame::Away(reason)) => {
+            board.reason(format!("drive {}: {reason}", on.drive.path().display()));
+            return None;
+        }
     }
-    0
+    Some(0)
 }
 
 /// Shard files on a drive that nothing names and that no task of this run can be making.

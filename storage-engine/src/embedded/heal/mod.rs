@@ -32,6 +32,7 @@ pub use self::status::{Census, CensusDepth, DriveHealing, DriveScrub, HealBoard,
 
 use self::pace::Pace;
 use self::rebuild::{Ground, Rebuild, RebuildError, rebuild};
+pub(in crate::embedded) use self::scrub::keep_doubt;
 use self::status::Left;
 use self::survey::{Needed, Survey};
 use self::verify::Verified;
@@ -47,6 +48,9 @@ use crate::backend::CommitError;
 const BEGIN_AFTER: Duration = Duration::from_secs(1);
 /// How soon what could not be healed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(15);
+/// Least and most time between two rounds, in which as long as the last one took: readers who meet again and again what
+/// cannot be mended ring for one each time.
+const REST: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 /// How often passes over the drives go on.
 const VERIFY_EVERY: Duration = Duration::from_secs(300);
 /// Segments whose drives one record notes.
@@ -116,7 +120,7 @@ impl Healer {
 
     async fn run(mut self) {
         tokio::time::sleep(BEGIN_AFTER).await;
-        let (mut again, mut counted) = (true, Instant::now());
+        let (mut again, mut counted, mut rest) = (true, Instant::now(), Duration::ZERO);
         // Nothing changes by itself while a drive is away for days.
         let mut patience = AGAIN_AFTER;
         loop {
@@ -125,11 +129,16 @@ impl Healer {
             }
             let mut waits = false;
             if again || counted.elapsed() >= self.options.census_every {
+                self.shared.service.heal.verifying();
+                tokio::time::sleep(rest.saturating_sub(counted.elapsed())).await;
+                let began = Instant::now();
                 waits = !self.round().await;
                 counted = Instant::now();
+                rest = began.elapsed().clamp(REST.0, REST.1);
             }
             self.pace.restart();
-            match self.verify_drives().await {
+            let verified = self.verify_drives().await;
+            match verified {
                 Verified::Found => {
                     again = true;
                     continue;
@@ -138,9 +147,13 @@ impl Healer {
                     again = self.shared.service.damage.bell.notified().now_or_never().is_some();
                     continue;
                 }
-                Verified::Enough => {}
+                Verified::Enough | Verified::Unanswered => {}
             }
-            let pause = if waits { patience } else { VERIFY_EVERY };
+            let pause = match (waits, verified) {
+                (true, _) => patience,
+                (false, Verified::Unanswered) => AGAIN_AFTER,
+                (false, _) => VERIFY_EVERY,
+            };
             let rung = timeout(pause, self.shared.service.damage.bell.notified()).await.is_ok();
             patience = match waits && !rung {
                 true => (patience * 2).min(self.options.census_every.max(AGAIN_AFTER)),

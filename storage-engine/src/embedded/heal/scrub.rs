@@ -3,15 +3,37 @@
 //! the store holds.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use minicbor::{Decode, Encode};
 
+use crate::embedded::drive::Drive;
 use crate::embedded::id::SegmentId;
 use crate::embedded::record::{from_cbor, to_cbor};
 
 const MAGIC: &[u8; 8] = b"DSSCRUB1";
 const HEADER_BYTES: usize = 12;
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// Notes on a drive that all its files have to be verified, from the first on. It must stand there before a root calls
+/// the drive in again: that root makes it look like one that never was away. Blocks.
+pub(in crate::embedded) fn keep_doubt(drive: &Drive) -> io::Result<()> {
+    let kept = drive.read_scrub().ok().flatten();
+    let pass = kept.and_then(|bytes| Pass::decode(&bytes)).unwrap_or_default();
+    match drive.write_scrub(&pass.anew(now(), true).encode()) {
+        // One that says nothing means the same.
+        Err(full) if matches!(full.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            drive.empty_scrub()
+        }
+        written => written,
+    }
+}
 
 /// Where the pass over one drive stands. Times are seconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
@@ -72,7 +94,7 @@ impl Pass {
         bytes
     }
 
-    /// `None` if the bytes are not whole: the drive then counts as never verified.
+    /// `None` if the bytes are not whole: the drive is then in doubt.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (header, payload) = bytes.split_at_checked(HEADER_BYTES)?;
         let crc = header.strip_prefix(MAGIC)?;

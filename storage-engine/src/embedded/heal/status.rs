@@ -133,19 +133,30 @@ pub struct HealBoard {
     told: Mutex<Told>,
     /// Drives that were out or behind and whose files were not verified since.
     doubted: Mutex<BTreeSet<DriveId>>,
+    /// Those of them whose verifying has to begin from the first file.
+    renewed: Mutex<BTreeSet<DriveId>>,
     /// Shard files found bad that were not made anew since.
     bad: Mutex<BTreeSet<(SegmentId, u8, DriveId)>>,
     scrub_wanted: AtomicBool,
 }
 
 impl HealBoard {
-    /// Notes drives whose files have to be verified.
+    /// Notes drives whose files have to be verified, all of them, whatever was verified before.
     pub fn doubt(&self, drives: impl IntoIterator<Item = DriveId>) {
-        self.doubted.lock().extend(drives);
+        for drive in drives {
+            self.renewed.lock().insert(drive);
+            self.doubted.lock().insert(drive);
+        }
     }
 
-    pub(super) fn is_doubted(&self, drive: DriveId) -> bool {
-        self.doubted.lock().contains(&drive)
+    /// Verifying the files of a drive in doubt goes on where it stopped.
+    pub(super) fn resume_doubt(&self, drive: DriveId) {
+        self.doubted.lock().insert(drive);
+    }
+
+    /// Whether the files of a drive were called in doubt since this was last asked.
+    pub(super) fn take_renewed(&self, drive: DriveId) -> bool {
+        self.renewed.lock().remove(&drive)
     }
 
     /// All files of all drives are to be verified now.
@@ -166,8 +177,11 @@ impl HealBoard {
         self.bad.lock().clone()
     }
 
+    /// All files of a drive are verified, unless they came in doubt meanwhile.
     pub(super) fn trust(&self, drive: DriveId) {
-        self.doubted.lock().remove(&drive);
+        if !self.renewed.lock().contains(&drive) {
+            self.doubted.lock().remove(&drive);
+        }
     }
 
     pub(super) fn set_bad(&self, segment: SegmentId, shard: u8, drive: DriveId) {

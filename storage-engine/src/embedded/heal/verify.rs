@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::Healer;
 use super::census::verify_shard;
-use super::scrub::Pass;
-use super::survey::Survey;
+use super::scrub::{Pass, now};
+use super::survey::{Needed, Survey};
 use crate::embedded::drive::Lane;
 use crate::embedded::id::{DriveId, SegmentId};
 use crate::embedded::segment::PresentDrive;
@@ -18,16 +18,13 @@ const TURN: Duration = Duration::from_secs(20);
 /// How often it is kept on the drive how far the pass is.
 const KEEP_EVERY: Duration = Duration::from_secs(10);
 
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
-}
-
 /// What a turn of verifying came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verified {
     /// Nothing more is due now.
     Enough,
+    /// A drive did not answer: what is due there is due soon again.
+    Unanswered,
     /// The turn was too short for all that is due.
     More,
     /// There is something for healing to do or to tell: bad files, or a drive that is in doubt no more.
@@ -55,8 +52,8 @@ impl Healer {
                 .as_ref()
                 .is_some_and(|newest| newest.segment().id == id);
             match survey.drive(suspect.drive) {
-                Some(on) if newest => self.verify_checkpoint_on(&survey, on).await,
-                Some(on) => self.verify_segment_on(&survey, on, id).await,
+                Some(on) if newest => drop(self.verify_checkpoint_on(&survey, on).await),
+                Some(on) => drop(self.verify_segment_on(&survey, on, id).await),
                 None => {}
             }
             if survey.is_checkpoint(id) {
@@ -66,28 +63,36 @@ impl Healer {
         }
     }
 
-    /// Verifies the files that a drive has of a segment, if it is needed.
-    async fn verify_segment_on(&self, survey: &Survey, on: &PresentDrive, id: SegmentId) {
+    /// Verifies the files that a drive has of a segment, if it is needed. Says whether the drive answered.
+    async fn verify_segment_on(&self, survey: &Survey, on: &PresentDrive, id: SegmentId) -> bool {
         let _pinned = self.shared.table.pin(id);
         let entry = self.shared.table.entry(id);
-        let Some(needed) = entry.and_then(|entry| survey.needed(entry)) else {
-            return;
-        };
-        for (shard, holders) in (0u8..).zip(survey.held(&self.shared, needed.segment())) {
-            if holders.contains(&on.id) {
-                verify_shard(&self.shared, on, &needed, shard, &self.pace).await;
-            }
+        match entry.and_then(|entry| survey.needed(entry)) {
+            Some(needed) => self.verify_on(survey, on, &needed).await,
+            None => true,
         }
     }
 
-    /// Verifies a drive's part of the newest checkpoint.
-    async fn verify_checkpoint_on(&self, survey: &Survey, on: &PresentDrive) {
-        let Some(newest) = &survey.checkpoint else { return };
-        for (shard, holders) in (0u8..).zip(survey.held(&self.shared, newest.segment())) {
-            if holders.contains(&on.id) {
-                verify_shard(&self.shared, on, newest, shard, &self.pace).await;
+    /// Verifies a drive's part of the newest checkpoint. Says whether the drive answered.
+    async fn verify_checkpoint_on(&self, survey: &Survey, on: &PresentDrive) -> bool {
+        match &survey.checkpoint {
+            Some(newest) => self.verify_on(survey, on, newest).await,
+            None => true,
+        }
+    }
+
+    async fn verify_on(&self, survey: &Survey, on: &PresentDrive, needed: &Needed) -> bool {
+        for (shard, holders) in (0u8..).zip(survey.held(&self.shared, needed.segment())) {
+            let its = holders.contains(&on.id);
+            if its
+                && verify_shard(&self.shared, on, needed, shard, &self.pace)
+                    .await
+                    .is_none()
+            {
+                return false;
             }
         }
+        true
     }
 
     /// Goes on with the passes over the drives for a while.
@@ -98,15 +103,18 @@ impl Healer {
         let needed = Survey::of(&self.shared).needed_ids(&self.shared);
         let mut outcomes = Vec::new();
         for on in self.shared.drives.present() {
-            let doubted = self.shared.service.heal.is_doubted(on.id);
+            let board = &self.shared.service.heal;
+            let renewed = board.take_renewed(on.id);
             let mut pass = self.pass_of(&on).await;
-            if asked || (doubted && !pass.in_doubt) {
+            // Begun by a clock that was ahead.
+            pass.began = pass.began.min(now());
+            if asked || renewed {
                 pass = pass.anew(now(), true);
                 self.keep_pass(&on, pass).await;
             }
-            if pass.in_doubt && !doubted {
+            if pass.in_doubt {
                 // An earlier run did not get through.
-                self.shared.service.heal.doubt([on.id]);
+                self.shared.service.heal.resume_doubt(on.id);
             }
             outcomes.push(self.go_on(&on, &needed, pass, until).await);
         }
@@ -114,7 +122,7 @@ impl Healer {
             self.shared.count_losses_anew();
             return Verified::Found;
         }
-        let worst = [Verified::Found, Verified::More]
+        let worst = [Verified::Found, Verified::More, Verified::Unanswered]
             .into_iter()
             .find(|worst| outcomes.contains(worst));
         worst.unwrap_or(Verified::Enough)
@@ -143,7 +151,10 @@ impl Healer {
                 outcome = Verified::More;
                 break;
             }
-            self.verify_segment_on(&survey, on, *id).await;
+            if !self.verify_segment_on(&survey, on, *id).await {
+                outcome = Verified::Unanswered;
+                break;
+            }
             pass.upto = Some(*id);
             verified += 1;
             if kept.elapsed() >= KEEP_EVERY {
@@ -153,12 +164,16 @@ impl Healer {
         }
         let its_time = pass.due(1, now(), self.options.scrub_within) > 0;
         if verified >= held.len() && (pass.in_doubt || its_time && !held.is_empty()) {
-            if pass.in_doubt {
-                outcome = Verified::Found;
+            match self.verify_checkpoint_on(&survey, on).await {
+                true => {
+                    if pass.in_doubt {
+                        outcome = Verified::Found;
+                    }
+                    pass = Pass::ended(now());
+                    self.shared.service.heal.trust(on.id);
+                }
+                false => outcome = Verified::Unanswered,
             }
-            self.verify_checkpoint_on(&survey, on).await;
-            pass = Pass::ended(now());
-            self.shared.service.heal.trust(on.id);
         }
         let board = &self.shared.service.heal;
         board.set_scrub(on.id, pass.passed, verified as u64, held.len() as u64);
@@ -168,19 +183,20 @@ impl Healer {
         outcome
     }
 
-    /// Where the pass over a drive stands; what cannot be read was never verified.
+    /// Where the pass over a drive stands. What is kept and cannot be read puts the drive in doubt.
     async fn pass_of(&mut self, on: &PresentDrive) -> Pass {
         if let Some(pass) = self.passes.get(&on.id) {
             return *pass;
         }
         let drive = Arc::clone(&on.drive);
         let kept = on.drive.run(Lane::Read, move || drive.read_scrub()).await;
-        if let Some(pass) = kept.ok().flatten().and_then(|bytes| Pass::decode(&bytes)) {
+        let known = kept.as_ref().ok().and_then(Option::as_ref);
+        if let Some(pass) = known.and_then(|bytes| Pass::decode(bytes)) {
             self.passes.insert(on.id, pass);
             return pass;
         }
         // Kept at once: however often the store is started, the pass began now.
-        let pass = Pass::default().anew(now(), false);
+        let pass = Pass::default().anew(now(), !matches!(kept, Ok(None)));
         self.keep_pass(on, pass).await;
         pass
     }

@@ -11,7 +11,9 @@ use tokio::time::timeout;
 
 use crate::embedded::core::Shared;
 use crate::embedded::drive::{Drive, Lane};
+use crate::embedded::id::DriveId;
 use crate::embedded::log::Fault;
+use crate::embedded::root::decode_slot;
 
 /// How long a drive may take to show its root before it is left for the next look.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -27,10 +29,15 @@ impl Shared {
     }
 }
 
+/// Another drive that was mounted over this one has a root, too. One that does not verify is no sign of that.
+fn is_of(bytes: &[u8], drive: DriveId) -> bool {
+    decode_slot(bytes).map_or(true, |slot| slot.drive == drive)
+}
+
 async fn why_absent(drive: &Arc<Drive>) -> Option<io::Error> {
     let asked = Arc::clone(drive);
     match drive.run(Lane::Bulk, move || asked.read_root_slots()).await {
-        Ok([None, None]) => Some(io::Error::new(
+        Ok(slots) if !slots.iter().flatten().any(|bytes| is_of(bytes, drive.id())) => Some(io::Error::new(
             io::ErrorKind::NotFound,
             format!("{}: the drive is not there any more", drive.path().display()),
         )),

@@ -2,19 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::{Housekeeper, rooted};
 use crate::backend::CommitError;
-use crate::embedded::compact::{Known, Shard, is_dead, is_orphan, lies_past};
+use crate::embedded::checkpoint::Position;
+use crate::embedded::compact::{Grounds, Known, Shard, is_dead, is_orphan, lies_past};
 use crate::embedded::core::Shared;
-use crate::embedded::drive::Drive;
+use crate::embedded::drive::{Drive, Lane};
 use crate::embedded::frame::{SHARD_HEADER_BYTES, ShardHeader};
 use crate::embedded::id::SegmentId;
 use crate::embedded::log::{Committer, Queued};
 use crate::embedded::segment::Segment;
+use crate::embedded::table::TableSnapshot;
 
+/// How long the sweep of a drive is waited for.
+const SWEEP_WITHIN: Duration = Duration::from_secs(120);
 /// Segments whose removal one record notes.
 const REMOVED_MAX: usize = 4096;
 
@@ -74,28 +81,21 @@ impl Housekeeper {
         if std::mem::replace(&mut self.swept, true) {
             return Ok(());
         }
-        let (shared, table, newest_position) = (Arc::clone(shared), newest.table.clone(), newest.position);
-        let sweep = move || {
-            let rooted = rooted(&shared);
-            let current: BTreeSet<SegmentId> = shared.table.snapshot().into_keys().collect();
-            let grounds = crate::embedded::compact::Grounds {
-                newest: &table,
-                rooted: &rooted,
-            };
-            let known = Known {
-                grounds,
-                newest_position,
-                current: &current,
-                start_epoch,
-                head_seq,
-            };
-            for drive in shared.present_drives() {
-                if let Err(error) = sweep_drive(&drive, &known) {
-                    tracing::warn!(path = %drive.path().display(), %error, "a drive could not be swept");
-                }
-            }
-        };
-        tokio::task::spawn_blocking(sweep).await.map_err(|e| e.to_string())
+        let current = shared.table.snapshot().into_keys().collect();
+        let moment = Arc::new(Moment {
+            newest: newest.table.clone(),
+            newest_position: newest.position,
+            rooted: rooted(shared),
+            current,
+            start_epoch,
+            head_seq,
+        });
+        let sweeps = shared
+            .present_drives()
+            .map(|drive| sweep_in_time(drive, Arc::clone(&moment)));
+        // One that could not be swept is swept with the next checkpoint.
+        self.swept = join_all(sweeps).await.into_iter().all(|swept| swept);
+        Ok(())
     }
 }
 
@@ -117,6 +117,43 @@ async fn record_removal(
     });
     let ended = |_| Err(CommitError::Unknown("the committer ended".into()));
     answer.await.unwrap_or_else(ended).map(drop)
+}
+
+/// What is known at the moment a sweep begins. It stays true of what earlier runs left.
+struct Moment {
+    newest: TableSnapshot,
+    newest_position: Position,
+    rooted: BTreeSet<SegmentId>,
+    current: BTreeSet<SegmentId>,
+    start_epoch: u64,
+    head_seq: u64,
+}
+
+impl Moment {
+    fn known(&self) -> Known<'_> {
+        Known {
+            grounds: Grounds {
+                newest: &self.newest,
+                rooted: &self.rooted,
+            },
+            newest_position: self.newest_position,
+            current: &self.current,
+            start_epoch: self.start_epoch,
+            head_seq: self.head_seq,
+        }
+    }
+}
+
+/// Sweeps a drive on a thread of its own; one that hangs holds nobody up. Says whether it was swept.
+async fn sweep_in_time(drive: Arc<Drive>, moment: Arc<Moment>) -> bool {
+    let swept = Arc::clone(&drive);
+    let sweep = drive.run(Lane::Bulk, move || sweep_drive(&swept, &moment.known()));
+    let late = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    let outcome = timeout(SWEEP_WITHIN, sweep).await.unwrap_or_else(late);
+    if let Err(error) = &outcome {
+        tracing::warn!(path = %drive.path().display(), %error, "a drive could not be swept");
+    }
+    outcome.is_ok()
 }
 
 fn sweep_drive(drive: &Arc<Drive>, known: &Known<'_>) -> std::io::Result<()> {

@@ -7,6 +7,10 @@ use crate::embedded::drive::MountFacts;
 use crate::embedded::id::DriveId;
 use crate::embedded::root::{Member, Root};
 
+/// Why an empty directory is not adopted.
+pub const UNLIKE: &str = "it is empty and does not look like the drive that was there; mount the drive, or start with \
+                          --adopt if it is gone for good";
+
 /// A given path that holds nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmptyDirectory {

@@ -9,6 +9,7 @@ use super::find::{Found, FoundDrive};
 use super::patience::Patience;
 use crate::embedded::drive::{Drive, DriveOptions, ShardListing};
 use crate::embedded::frame::{SHARD_HEADER_BYTES, ShardHeader};
+use crate::embedded::heal::keep_doubt;
 use crate::embedded::id::DriveId;
 use crate::embedded::root::{Election, Root, RootSlot, encode_slot};
 use crate::embedded::segment::Segment;
@@ -41,7 +42,12 @@ pub async fn restore(options: &DriveOptions, found: &mut Found, election: &Elect
         };
         let (bytes, drive) = (encode_slot(&slot), Arc::new(drive));
         let writer = Arc::clone(&drive);
-        let write = move |_: &Path| writer.write_root_slot(0, &bytes).map_err(|e| e.to_string());
+        let write = move |_: &Path| {
+            // Whatever took the root may have taken more.
+            keep_doubt(&writer)
+                .and_then(|()| writer.write_root_slot(0, &bytes))
+                .map_err(|e| e.to_string())
+        };
         if let Err(reason) = patience.ask(&path, options.answer_within, write).await.flatten() {
             found.absent.push((path, reason));
             continue;

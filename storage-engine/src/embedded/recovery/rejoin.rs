@@ -1,18 +1,21 @@
 //! Drives that come to a running store: one that was out or missing and answers again, and an empty one in the place of
 //! one that is gone. By the rules of a start, but without one: whatever is in doubt is left to that.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::time::timeout;
 
-use super::adopt::{EmptyDirectory, Replacement, plan};
+use super::adopt::{EmptyDirectory, Replacement, UNLIKE, plan};
 use super::find::{FoundDrive, Look, look_in_time};
 use super::format::{new_drive, put_in_place};
 use super::patience::Patience;
 use super::start::OpenOptions;
 use crate::embedded::core::Shared;
-use crate::embedded::drive::{Drive, try_out};
+use crate::embedded::drive::{Drive, Lane, MountFacts, try_out};
+use crate::embedded::heal::keep_doubt;
 use crate::embedded::id::DriveId;
 
 /// What became of the paths that were looked at.
@@ -28,17 +31,13 @@ pub struct Rejoined {
 /// run or an earlier turn of this drive had on its way has returned: until then its lock is held.
 pub async fn rejoin(options: &OpenOptions, patience: &Patience, shared: &Arc<Shared>, paths: Vec<PathBuf>) -> Rejoined {
     let mut rejoined = Rejoined::default();
-    let looks = join_all(paths.iter().map(|path| async {
-        let (_, look) = look_in_time(path, &options.drive, patience).await;
-        match look {
-            Look::Member(found) => tried_out(options, patience, *found).await,
-            other => other,
-        }
-    }));
-    for (path, look) in paths.iter().zip(looks.await) {
+    let looks = join_all(paths.iter().map(|path| look_in_time(path, &options.drive, patience)));
+    let mut looks: Vec<Look> = looks.await.into_iter().map(|(_, look)| look).collect();
+    refuse_strangers(shared, &mut looks);
+    for (path, look) in paths.iter().zip(looks) {
         let outcome = match look {
-            Look::Member(found) => readmit(shared, *found).await,
-            Look::Empty(directory) => replace(options, shared, directory).await,
+            Look::Member(found) => readmit(options, patience, shared, *found).await,
+            Look::Empty(directory) => replace(options, patience, shared, directory).await,
             Look::Nameless => Err("it holds no readable root; the next start looks whose it was".to_owned()),
             Look::Unborn => Err("there is no such directory".to_owned()),
             Look::Foreign(what) => Err(format!("it holds {what}; it is left untouched")),
@@ -52,46 +51,57 @@ pub async fn rejoin(options: &OpenOptions, patience: &Patience, shared: &Arc<Sha
     rejoined
 }
 
-/// A drive that answers may still not take what the log writes.
-async fn tried_out(options: &OpenOptions, patience: &Patience, found: FoundDrive) -> Look {
-    let faults = options.drive.faults.clone();
-    let asked = patience.ask(&found.path, options.drive.answer_within, |path| try_out(path, faults));
-    match asked.await {
-        Ok(Ok(_)) => Look::Member(Box::new(found)),
-        Ok(Err(error)) => Look::Absent(error.to_string()),
-        Err(reason) => Look::Absent(reason),
+/// Drives that are not the store's, or are at two paths, are left as they are: nothing is tried out there.
+fn refuse_strangers(shared: &Shared, looks: &mut [Look]) {
+    let drive_of = |look: &Look| match look {
+        Look::Member(found) => Some(found.slot.drive),
+        _ => None,
+    };
+    let ids: Vec<DriveId> = looks.iter().filter_map(drive_of).collect();
+    let root = shared.keeper.lock().root().clone();
+    for look in looks {
+        let Look::Member(found) = look else { continue };
+        let id = found.slot.drive;
+        let twins = ids.iter().filter(|other| **other == id).count() > 1 || shared.drives.get(&id).is_some();
+        let reason = if root.store != found.slot.root.store {
+            "it holds a drive of another store; it is left untouched".to_owned()
+        } else if root.member(id).is_none() {
+            format!("drive {id} is no member of the store any more; it is left untouched")
+        } else if twins {
+            format!("drive {id} is at another given path too")
+        } else if found.slot.root.age() > root.age() {
+            "its root is newer than the one in force; a start has to decide".to_owned()
+        } else {
+            continue;
+        };
+        *look = Look::Absent(reason);
     }
 }
 
-/// A member is in again, for what is written from now on. What it holds is verified by healing.
-async fn readmit(shared: &Arc<Shared>, found: FoundDrive) -> Result<(), String> {
-    let id = found.slot.drive;
-    {
-        let mut keeper = shared.keeper.lock();
-        let root = keeper.root();
-        if root.store != found.slot.root.store {
-            return Err("it holds a drive of another store; it is left untouched".into());
-        }
-        if root.member(id).is_none() {
-            return Err(format!(
-                "drive {id} is no member of the store any more; it is left untouched"
-            ));
-        }
-        if shared.drives.get(&id).is_some() {
-            return Err(format!("drive {id} is at another given path too"));
-        }
-        if found.slot.root.age() > root.age() {
-            return Err("its root is newer than the one in force; a start has to decide".into());
-        }
-        keeper.join(Arc::clone(&found.drive), found.next_slot);
-    }
-    let path = found.path.to_string_lossy().into_owned();
-    let failed = shared.change_root_beside(move |root| {
-        for member in root.members.iter_mut().filter(|member| member.id == id) {
-            member.state = member.state.taken_back();
-            member.path.clone_from(&path);
-        }
+/// A drive that answers may still not take what the log writes. And it has to be noted there, before it looks like one
+/// that never was away, that all it holds is to be verified.
+async fn prepare(options: &OpenOptions, patience: &Patience, found: &FoundDrive) -> Result<(), String> {
+    let faults = options.drive.faults.clone();
+    let drive = Arc::clone(&found.drive);
+    let asked = patience.ask(&found.path, options.drive.answer_within, move |path: &Path| {
+        try_out(path, faults)?;
+        keep_doubt(&drive)
     });
+    asked.await?.map_err(|e| e.to_string())
+}
+
+/// A member is in again, for what is written from now on. What it holds is verified by healing.
+async fn readmit(
+    options: &OpenOptions,
+    patience: &Patience,
+    shared: &Arc<Shared>,
+    found: FoundDrive,
+) -> Result<(), String> {
+    prepare(options, patience, &found).await?;
+    let id = found.slot.drive;
+    shared.keeper.lock().join(Arc::clone(&found.drive), found.next_slot);
+    let path = found.path.clone();
+    let failed = shared.change_root_beside(move |root| root.readmit(id, &path));
     let failed = let_go_unless(failed.await, shared, id, &found.drive)?;
     if failed.contains(&id) {
         let put_out = shared.change_root_beside(move |root| root.put_out(&[id])).await;
@@ -114,30 +124,39 @@ fn let_go_unless<T>(changed: Result<T, String>, shared: &Shared, id: DriveId, dr
     changed.inspect_err(|_| let_go(shared, id, drive))
 }
 
+/// How long the drives of the store have to say where they stand, before an empty one is compared with them.
+const FACTS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where the drives stand that say so in time: one that does not answer holds nobody up.
+async fn mounts_of_present(shared: &Shared) -> Vec<(DriveId, MountFacts)> {
+    let asked = shared.drives.present().into_iter().map(|on| async move {
+        let drive = Arc::clone(&on.drive);
+        let facts = on.drive.run(Lane::Read, move || drive.mount_facts());
+        Some((on.id, timeout(FACTS_WITHIN, facts).await.ok()?.ok()?))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
 /// An empty directory takes the place of a missing member, if it looks like the drive that was there.
-async fn replace(options: &OpenOptions, shared: &Arc<Shared>, directory: EmptyDirectory) -> Result<(), String> {
-    let unlike = "it is empty and does not look like the drive that was there; mount the drive, or start with --adopt \
-                  if it is gone for good";
+async fn replace(
+    options: &OpenOptions,
+    patience: &Patience,
+    shared: &Arc<Shared>,
+    directory: EmptyDirectory,
+) -> Result<(), String> {
     let _one_at_a_time = shared.membership.lock().await;
+    let present = mounts_of_present(shared).await;
     let root = shared.keeper.lock().root().clone();
     if root.old_members.is_some() {
         return Err("another change of the drives is not settled yet".into());
     }
-    let (options, others) = (options.clone(), shared.drives.present());
-    let making = move || {
-        let facts = others
-            .iter()
-            .filter_map(|on| Some((on.id, on.drive.mount_facts().ok()?)));
-        let present: Vec<(DriveId, _)> = facts.collect();
-        let majority = root.has_majority(|id| present.iter().any(|(here, _)| *here == id));
-        let mut replacements = plan(&root, &present, &[directory], majority, false);
-        let Some(Replacement { old, new }) = replacements.pop() else {
-            return Err(unlike.to_owned());
-        };
-        let (drive, member) = new_drive(&options, &new.path).map_err(|e| e.to_string())?;
-        Ok((old, drive, member))
+    let majority = root.has_majority(|id| present.iter().any(|(here, _)| *here == id));
+    let Some(Replacement { old, new }) = plan(&root, &present, &[directory], majority, false).pop() else {
+        return Err(UNLIKE.to_owned());
     };
-    let (old, drive, member) = tokio::task::spawn_blocking(making).await.map_err(|e| e.to_string())??;
+    let theirs = options.clone();
+    let making = move |path: &Path| new_drive(&theirs, path).map_err(|e| e.to_string());
+    let (drive, member) = patience.ask(&new.path, options.drive.answer_within, making).await??;
     let id = member.id;
     tracing::warn!(path = %drive.path().display(), %old, new = %id, "an empty drive is adopted");
     shared.keeper.lock().join(Arc::clone(&drive), 0);

@@ -1,13 +1,14 @@
 //! The order of a start. Steps up to the first change of the root only read; a start that cannot write ends in a
 //! read-only store with the tail served from the old segment, nothing sealed, cut or deleted.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::adopt::plan;
+use super::adopt::{Replacement, UNLIKE, plan};
 use super::find::{Found, FoundDrive, Look, OpenError, find, look_in_time};
 use super::format::{FIRST_EPOCH, adopt, format};
 use super::identity;
@@ -21,10 +22,10 @@ use crate::embedded::core::{Shared, nonce};
 use crate::embedded::damage_log::DamageLog;
 use crate::embedded::drive::{Drive, DriveOptions, holds_anything, leftovers};
 use crate::embedded::erasure::{Codec, Codecs, Geometry};
-use crate::embedded::heal::HealOptions;
+use crate::embedded::heal::{HealOptions, keep_doubt};
 use crate::embedded::id::DriveId;
 use crate::embedded::log::{BatchOps, Fault, Head, NewSegment, PendingOp, RecordFacts, write_new_segment};
-use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, Member, Refusal, RootKeeper, elect};
+use crate::embedded::root::{Election, LogSegment, MEMBERS_MAX, Member, Refusal, Root, RootKeeper, RootSlot, elect};
 use crate::embedded::segment::{DamageSink, Drives, SegmentReader};
 use crate::embedded::service::Service;
 #[cfg(test)]
@@ -84,7 +85,15 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
     let mut election = elect(&slots).map_err(|refusal| with_paths(refusal, &found.drives))?;
     refuse_gone(&mut found, &election);
     identity::restore(&options.drive, &mut found, &election, patience).await;
-    replace_missing(options, &mut found, &mut election)?;
+    let doubted = doubted(&found, &election, &slots);
+    let plan = replacements(options, &mut found, &election);
+    let mut faults = Vec::new();
+    if election.majority || !plan.is_empty() {
+        faults = keep_doubts(&found, &doubted);
+    }
+    if !plan.is_empty() {
+        adopt(options, &mut found, &mut election, plan)?;
+    }
     let drives = Arc::new(Drives::default());
     for found in &found.drives {
         drives.insert(found.drive.id(), Arc::clone(&found.drive));
@@ -95,17 +104,22 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
         Arc::new(Codecs::default()),
         Arc::clone(&damage) as Arc<dyn DamageSink>,
     );
-    let doubted = doubted(&found, &election);
     let slots = found
         .drives
         .iter()
         .map(|d| (Arc::clone(&d.drive), d.next_slot))
         .collect();
     let mut keeper = RootKeeper::new(election.root.clone(), slots);
-    let (mut read_only, mut unfit) = (None, Vec::new());
+    let mut read_only = None;
     if election.majority {
-        match keeper.change(nonce(), |root| readmit(root, &found.drives)) {
-            Ok(failed) => unfit = failed.into_iter().map(unchanged).collect(),
+        let unfit: Vec<DriveId> = Fault::failed(&faults).collect();
+        let edit = |root: &mut Root| {
+            let well = found.drives.iter().filter(|drive| !unfit.contains(&drive.slot.drive));
+            well.for_each(|drive| root.readmit(drive.slot.drive, &drive.path));
+            root.put_out(&unfit);
+        };
+        match keeper.change(nonce(), edit) {
+            Ok(failed) => faults.extend(failed.into_iter().map(unchanged)),
             Err(error) => read_only = Some(error.to_string()),
         }
     } else {
@@ -134,7 +148,7 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
     // For health, and for the choice of drives; one that does not answer is not waited for long.
     let _ = started.shared.look_at_space(LOOK_WITHIN, None).await;
     if read_only.is_none() {
-        read_only = begin_log(&mut started, &built.end, unfit).await?;
+        read_only = begin_log(&mut started, &built.end, faults).await?;
     }
     if let Some(reason) = read_only {
         serve_read_only(&started, &built.end, reason)?;
@@ -296,11 +310,9 @@ fn refuse_gone(found: &mut Found, election: &Election) {
     }
 }
 
-/// Adopts empty directories in place of missing members, where the rules or the operator allow it.
-fn replace_missing(options: &OpenOptions, found: &mut Found, election: &mut Election) -> Result<(), OpenError> {
-    if found.empty.is_empty() {
-        return Ok(());
-    }
+/// Which empty directories take the place of missing members, by the rules or the operator's word; the others are
+/// absent.
+fn replacements(options: &OpenOptions, found: &mut Found, election: &Election) -> Vec<Replacement> {
     let present: Vec<(DriveId, _)> = found
         .drives
         .iter()
@@ -308,17 +320,12 @@ fn replace_missing(options: &OpenOptions, found: &mut Found, election: &mut Elec
         .collect();
     let empty = std::mem::take(&mut found.empty);
     let plan = plan(&election.root, &present, &empty, election.majority, options.adopt);
-    for directory in &empty {
-        if !plan.iter().any(|replacement| replacement.new == *directory) {
-            let reason = "it is empty and does not look like the drive that was there; mount the drive, or start with \
-                          --adopt if it is gone for good";
-            found.absent.push((directory.path.clone(), reason.to_owned()));
+    for directory in empty {
+        if !plan.iter().any(|replacement| replacement.new == directory) {
+            found.absent.push((directory.path, UNLIKE.to_owned()));
         }
     }
-    if plan.is_empty() {
-        return Ok(());
-    }
-    adopt(options, found, election, plan)
+    plan
 }
 
 /// The drives in the order in which the index may live on them: one that is drained comes last.
@@ -334,32 +341,30 @@ fn for_index(found: &Found, election: &Election) -> Vec<Arc<Drive>> {
     drives
 }
 
-/// Drives that failed, were late, or missed changes of the root: what they hold has to be verified.
-fn doubted(found: &Found, election: &Election) -> Vec<DriveId> {
+/// Drives that failed, were late, missed changes of the root or lost theirs: what they hold has to be verified.
+fn doubted(found: &Found, election: &Election, knew: &[RootSlot]) -> Vec<DriveId> {
     let root = &election.root;
     let is_out = |id: DriveId| root.member(id).is_some_and(|member| !member.state.serves());
+    let restored = |id: DriveId| knew.iter().all(|slot| slot.drive != id);
     let drives = found
         .drives
         .iter()
         .map(|found| (found.slot.drive, found.slot.root.age()));
-    let doubted = drives.filter(|(id, age)| is_out(*id) || *age < root.age());
+    let doubted = drives.filter(|(id, age)| is_out(*id) || *age < root.age() || restored(*id));
     doubted.map(|(id, _)| id).collect()
 }
 
-/// The drives that are here and answer are in again, for new segments. Where they are now is noted.
-fn readmit(root: &mut crate::embedded::root::Root, drives: &[FoundDrive]) {
-    for drive in drives {
-        let Some(member) = root.members.iter_mut().find(|m| m.id == drive.slot.drive) else {
-            continue;
-        };
-        member.state = member.state.taken_back();
-        member.path = drive.path.to_string_lossy().into_owned();
-    }
+/// Notes on each of the drives that it is in doubt; one that does not take that is not taken in, either.
+fn keep_doubts(found: &Found, doubted: &[DriveId]) -> Vec<Fault> {
+    let theirs = found.drives.iter().filter(|found| doubted.contains(&found.slot.drive));
+    let kept = theirs.map(|found| (found.slot.drive, keep_doubt(&found.drive)));
+    let fault = |id, error: io::Error| Fault::from_io(id, &io::Error::other(format!("a doubt is not kept: {error}")));
+    kept.filter_map(|(id, kept)| Some(fault(id, kept.err()?))).collect()
 }
 
 /// A drive that is here and did not take a change of the root.
 fn unchanged(drive: DriveId) -> Fault {
-    let error = std::io::Error::other("it did not take a change of the root");
+    let error = io::Error::other("it did not take a change of the root");
     Fault::from_io(drive, &error)
 }
 

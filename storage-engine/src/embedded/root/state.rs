@@ -3,6 +3,8 @@
 //! A slot is: magic (8 bytes) | slot version u32 | payload length u32 | CRC-32 of the payload u32 | CRC-32 of the 20
 //! bytes before u32 | payload (CBOR of [`RootSlot`]). Integers are little-endian.
 
+use std::path::Path;
+
 use minicbor::{Decode, Encode};
 
 use crate::embedded::checkpoint::CheckpointRef;
@@ -171,6 +173,14 @@ impl Root {
     pub fn put_out(&mut self, out: &[DriveId]) {
         for member in self.members.iter_mut().filter(|member| out.contains(&member.id)) {
             member.state = member.state.put_out();
+        }
+    }
+
+    /// A drive that is here and answers is in again, for new segments. Where it is now is noted.
+    pub fn readmit(&mut self, id: DriveId, path: &Path) {
+        for member in self.members.iter_mut().filter(|member| member.id == id) {
+            member.state = member.state.taken_back();
+            member.path = path.to_string_lossy().into_owned();
         }
     }
 

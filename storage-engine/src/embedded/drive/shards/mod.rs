@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 use parking_lot::{Mutex, RwLock};
 use rustix::io::Errno;
@@ -131,6 +132,8 @@ pub(super) struct Shards {
     places: RwLock<HashMap<ShardKey, Place>>,
     current: Mutex<Current>,
     handles: Mutex<Handles>,
+    /// Shard files that were begun to be made anew, for the names of unfinished ones.
+    replacements_begun: AtomicU64,
     /// What its shard files are read into.
     buffers: Buffers,
 }
@@ -160,6 +163,7 @@ impl Shards {
             places: RwLock::new(places),
             current: Mutex::new(current),
             handles: Mutex::default(),
+            replacements_begun: AtomicU64::new(0),
             buffers: Buffers::default(),
         })
     }

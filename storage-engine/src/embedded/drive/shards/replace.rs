@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use super::{Operation, Place, SegmentKind, ShardFile, ShardKey, Shards, names_in, shard_name};
 use crate::embedded::drive::EXTENT_DIR;
@@ -19,6 +20,8 @@ const UNFINISHED: &str = ".new";
 pub struct Replacement {
     key: ShardKey,
     place: Place,
+    /// Beside the place it is meant for.
+    path: PathBuf,
     file: ShardFile,
     /// No file of this shard was here when it was begun.
     is_first: bool,
@@ -31,12 +34,15 @@ impl Replacement {
 }
 
 impl Shards {
+    /// A name of its own for each attempt: what an earlier one still has on its way to a hung drive must not land in the
+    /// file of the next.
     fn unfinished_path(&self, place: Place, key: &ShardKey) -> PathBuf {
         #[cfg(test)]
         if planted::is(planted::Bug::RepairInPlace) {
             return self.path_of(place, key);
         }
-        let name = format!("{}{UNFINISHED}", shard_name(key.0, key.1));
+        let attempt = self.replacements_begun.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}.{attempt}{UNFINISHED}", shard_name(key.0, key.1));
         place.dir(&self.folder).join(name)
     }
 
@@ -48,13 +54,16 @@ impl Shards {
             None => self.place_for_new(header.kind)?,
         };
         let path = self.unfinished_path(place, &key);
-        let begun = self.make_file(place, path, header, |options| options.create(true).truncate(true));
+        let begun = self.make_file(place, path.clone(), header, |options| {
+            options.create(true).truncate(true)
+        });
         if begun.is_err() && known.is_none() {
             self.forget_file_in(place);
         }
         Ok(Replacement {
             key,
             place,
+            path,
             file: begun?,
             is_first: known.is_none(),
         })
@@ -63,22 +72,21 @@ impl Shards {
     /// Puts it in its place, over what stands there; durable once the directory is synced. Who has the old file open
     /// keeps that.
     pub(in crate::embedded::drive) fn install(&self, new: &Replacement) -> io::Result<()> {
-        let from = self.unfinished_path(new.place, &new.key);
+        let from = &new.path;
         let to = self.path_of(new.place, &new.key);
-        self.seam.run(Operation::Rename, &to, || fs::rename(&from, &to))?;
-        self.seam.renamed(&from, &to, !new.is_first);
+        self.seam.run(Operation::Rename, &to, || fs::rename(from, &to))?;
+        self.seam.renamed(from, &to, !new.is_first);
         self.places.write().insert(new.key, new.place);
         self.handles.lock().remove(&new.key);
         Ok(())
     }
 
     pub(in crate::embedded::drive) fn discard(&self, new: &Replacement) -> io::Result<()> {
-        let path = self.unfinished_path(new.place, &new.key);
-        let removed = self
-            .seam
-            .run(Operation::Remove, &path, || absent_is_fine(fs::remove_file(&path)));
+        let removed = self.seam.run(Operation::Remove, &new.path, || {
+            absent_is_fine(fs::remove_file(&new.path))
+        });
         if removed.is_ok() {
-            self.seam.removed(&path);
+            self.seam.removed(&new.path);
             if new.is_first {
                 self.forget_file_in(new.place);
             }
@@ -94,8 +102,7 @@ impl Shards {
         let mut discarded = 0;
         for dir in dirs {
             for name in names_in(&dir, &self.seam)? {
-                let whose = name.strip_suffix(UNFINISHED).and_then(super::parse_shard_name);
-                if whose.is_none() {
+                if !is_unfinished(&name) {
                     continue;
                 }
                 let path = dir.join(name);
@@ -119,6 +126,12 @@ impl Shards {
         self.handles.lock().remove(&(segment, shard));
         self.open(kind, segment, shard)
     }
+}
+
+fn is_unfinished(name: &str) -> bool {
+    let stem = name.strip_suffix(UNFINISHED);
+    let parts = stem.and_then(|stem| stem.rsplit_once('.'));
+    parts.is_some_and(|(shard, attempt)| super::parse_shard_name(shard).is_some() && attempt.parse::<u64>().is_ok())
 }
 
 fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
@@ -169,7 +182,7 @@ mod tests {
         let again = scan(dir.path());
         assert!(again.list().unwrap().is_empty());
         shards.discard(&extent).unwrap();
-        assert_eq!(again.discard_unfinished().unwrap(), 1);
+        assert_eq!(again.discard_unfinished().unwrap(), 2);
         assert_eq!(again.discard_unfinished().unwrap(), 0);
     }
 }
