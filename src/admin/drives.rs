@@ -112,6 +112,8 @@ impl Order {
             | Verb::HealNow
             | Verb::ScrubNow
             | Verb::Drives
+            | Verb::IndexVerify
+            | Verb::IndexRebuild
             | Verb::Rebalance => return Ok(None),
         }))
     }

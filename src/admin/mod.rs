@@ -8,6 +8,7 @@ mod body;
 pub mod drives;
 mod error;
 pub mod heal;
+pub mod index;
 mod info;
 mod routes;
 pub mod status;
@@ -23,6 +24,7 @@ use storage_engine::backend::Backend;
 use self::drives::{Fleet, MovingReport, Order};
 use self::error::AdminError;
 use self::heal::{HealReport, Healing};
+use self::index::{IndexReport, Indexing, Rebuilding};
 pub use self::routes::UNBUILT;
 use self::routes::{Found, Verb, find};
 use crate::access::{Action, Behind, Context, Resource, decide};
@@ -58,9 +60,16 @@ struct Asked {
     healing: Option<Arc<dyn Healing>>,
     /// `None` for a backend without drives of its own.
     fleet: Option<Arc<dyn Fleet>>,
+    /// `None` for a backend without an index of its own.
+    index: Option<Arc<dyn Indexing>>,
 }
 
 impl Asked {
+    fn index(&self) -> Result<&dyn Indexing, AdminError> {
+        let index = self.index.as_deref();
+        index.ok_or(AdminError::NotBuilt("Looking after the index of this backend"))
+    }
+
     fn fleet(&self) -> Result<&dyn Fleet, AdminError> {
         let fleet = self.fleet.as_deref();
         fleet.ok_or(AdminError::NotBuilt("Changing the drives of this backend"))
@@ -92,17 +101,20 @@ impl About {
 }
 
 impl AdminService {
-    /// `healing` is `None` for a backend that has nothing to heal, `fleet` for one without drives of its own.
+    /// `healing` is `None` for a backend that has nothing to heal, `fleet` for one without drives of its own, `index` for
+    /// one without an index.
     pub fn new(
         backend: Arc<dyn Backend>,
         healing: Option<Arc<dyn Healing>>,
         fleet: Option<Arc<dyn Fleet>>,
+        index: Option<Arc<dyn Indexing>>,
         config: AdminConfig,
     ) -> Self {
         let asked = Behind::new(Asked {
             backend,
             healing,
             fleet,
+            index,
         });
         Self {
             inner: Arc::new(Inner { asked, config }),
@@ -153,6 +165,10 @@ impl Inner {
         // Nothing is done before the body has proved to be the one that was signed.
         let body = body::read(request.into_body()).await?;
         let asked = self.asked.with(&grant);
+        if verb == Verb::IndexVerify {
+            let check = asked.index()?.verify().await.map_err(AdminError::Unavailable)?;
+            return written(IndexReport::of(&check));
+        }
         let Some(order) = Order::read(verb, &body)? else {
             return self.tell(verb, asked, &about.host);
         };
@@ -175,17 +191,15 @@ impl Inner {
             host,
             heal: heal.as_ref(),
         };
-        let written =
-            |document: Result<Value, serde_json::Error>| document.map_err(|e| AdminError::Internal(e.to_string()));
         match verb {
             Verb::Info => Ok(info::server(&view)),
             Verb::StorageInfo => Ok(info::storage(&view)),
             Verb::Status => {
                 let status = status::Status::of(&health, self.config.started.elapsed());
-                written(serde_json::to_value(status))
+                written(status)
             }
             Verb::BackgroundHeal => healing().map(|_| heal::background(&view)),
-            Verb::Heal => written(serde_json::to_value(HealReport::of(&healing()?.status()))),
+            Verb::Heal => written(HealReport::of(&healing()?.status())),
             Verb::HealNow => {
                 healing()?.heal_now();
                 self.tell(Verb::Heal, asked, host)
@@ -193,6 +207,10 @@ impl Inner {
             Verb::ScrubNow => {
                 healing()?.scrub_now();
                 self.tell(Verb::Heal, asked, host)
+            }
+            Verb::IndexRebuild => {
+                asked.index()?.rebuild().map_err(AdminError::Unavailable)?;
+                written(Rebuilding { rebuilding: true })
             }
             // Orders were carried out before; what is told is how it stands.
             Verb::Drives
@@ -204,13 +222,18 @@ impl Inner {
             | Verb::Rebalance
             | Verb::RebalanceStart
             | Verb::RebalanceStop
+            | Verb::IndexVerify
             | Verb::ParitySet => moving(MovingReport::of(&asked.fleet()?.status(), Vec::new())),
         }
     }
 }
 
 fn moving(report: MovingReport) -> Result<Value, AdminError> {
-    serde_json::to_value(report).map_err(|e| AdminError::Internal(e.to_string()))
+    written(report)
+}
+
+fn written(document: impl serde::Serialize) -> Result<Value, AdminError> {
+    serde_json::to_value(document).map_err(|e| AdminError::Internal(e.to_string()))
 }
 
 fn json(document: &Value) -> Response<Body> {

@@ -36,6 +36,9 @@ pub enum Verb {
     RebalanceStart,
     RebalanceStop,
     ParitySet,
+    /// Comparing the index with checkpoint and log.
+    IndexVerify,
+    IndexRebuild,
 }
 
 impl Verb {
@@ -44,7 +47,12 @@ impl Verb {
         match self {
             Self::Info | Self::Status => Action::AdminServerInfo,
             Self::StorageInfo => Action::AdminStorageInfo,
-            Self::BackgroundHeal | Self::Heal | Self::HealNow | Self::ScrubNow => Action::AdminHeal,
+            Self::BackgroundHeal
+            | Self::Heal
+            | Self::HealNow
+            | Self::ScrubNow
+            | Self::IndexVerify
+            | Self::IndexRebuild => Action::AdminHeal,
             Self::Drives => Action::AdminServerInfo,
             // As MinIO calls the right to take drives in and out.
             Self::DriveAdd
@@ -81,6 +89,8 @@ const BUILT: &[(Method, &str, Verb)] = &[
     (Method::POST, "/v1/admin/rebalance", Verb::RebalanceStart),
     (Method::DELETE, "/v1/admin/rebalance", Verb::RebalanceStop),
     (Method::POST, "/v1/admin/parity", Verb::ParitySet),
+    (Method::POST, "/v1/admin/index/verify", Verb::IndexVerify),
+    (Method::POST, "/v1/admin/index/rebuild", Verb::IndexRebuild),
 ];
 
 /// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.

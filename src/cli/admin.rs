@@ -8,10 +8,11 @@ use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::args::{AdminCommand, AdminVerb, HealVerb, ScrubVerb};
+use super::args::{AdminCommand, AdminVerb, HealVerb, IndexVerb, ScrubVerb};
 use super::call::{Call, Trust, is_loopback};
 use super::drives::Asking;
 use crate::admin::heal::HealReport;
+use crate::admin::index::{IndexReport, Rebuilding};
 use crate::admin::status::{Drive, Service, Standing, Status};
 use crate::auth::SecretKey;
 use crate::auth::sign::Signer;
@@ -20,6 +21,9 @@ use crate::config::client::{self, AdminTarget};
 use crate::server::exit;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+const INDEX_VERIFY: &str = "/v1/admin/index/verify";
+/// All of the index and the newest checkpoint are read.
+const VERIFY_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Runs one command: 0 when it was done, 1 when the server refused or cannot be reached, 2 when it makes no sense.
 pub fn run(command: AdminCommand) -> ExitCode {
@@ -64,9 +68,31 @@ fn answer(target: &AdminTarget, trust: &Trust, verb: &AdminVerb, json: bool) -> 
     if let Some(text) = super::drives::answer(verb, json, &moving)? {
         return Ok(text);
     }
+    if let AdminVerb::Index(verb) = verb {
+        let asking = |path| Asking {
+            method: Method::POST,
+            path,
+            body: Vec::new(),
+        };
+        return match verb {
+            IndexVerb::Verify => compared(&send(target, trust, asking(INDEX_VERIFY))?, json),
+            IndexVerb::Rebuild => {
+                let begun: Rebuilding = send(target, trust, asking("/v1/admin/index/rebuild"))?;
+                if json {
+                    let text = serde_json::to_string(&begun).map_err(|error| error.to_string())?;
+                    return Ok(text + "\n");
+                }
+                Ok("The index is made anew; until it is done, requests are told to come again.\n".to_owned())
+            }
+        };
+    }
     let heal = |method| ask::<HealReport>(target, trust, method, "/v1/admin/heal");
     let report = match verb {
-        AdminVerb::Info | AdminVerb::Drive(_) | AdminVerb::Rebalance(_) | AdminVerb::Parity(_) => {
+        AdminVerb::Info
+        | AdminVerb::Drive(_)
+        | AdminVerb::Rebalance(_)
+        | AdminVerb::Parity(_)
+        | AdminVerb::Index(_) => {
             let status = ask(target, trust, Method::GET, "/v1/admin/info")?;
             return Ok(shown(target, &status, verb, json));
         }
@@ -88,6 +114,29 @@ fn answer(target: &AdminTarget, trust: &Trust, verb: &AdminVerb, json: bool) -> 
         _ => super::healing::report(&report),
     });
     Ok(text)
+}
+
+/// What a comparison of the index found; differences are an error, whose text tells them.
+fn compared(report: &IndexReport, json: bool) -> Result<String, String> {
+    let text = serde_json::to_string(report).map_err(|error| error.to_string())?;
+    let motion = match report.in_motion {
+        0 => String::new(),
+        rows => format!("; {rows} more were changed meanwhile"),
+    };
+    if !report.right {
+        let mut wrong = format!(
+            "the index is WRONG: {} of {} rows, {} counters{motion}",
+            report.wrong, report.rows, report.counters_wrong
+        );
+        for example in &report.examples {
+            wrong.push_str(&format!("\n  {example}"));
+        }
+        return Err(wrong + "\n`drystone admin index rebuild` makes it anew; nothing stored depends on it");
+    }
+    if json {
+        return Ok(text + "\n");
+    }
+    Ok(format!("The index is right: {} rows{motion}.\n", report.rows))
 }
 
 /// The answer of the server, or what to tell the operator.
@@ -116,11 +165,16 @@ fn send<T: DeserializeOwned>(target: &AdminTarget, trust: &Trust, asking: Asking
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let url = target.host.url();
-    let answer = runtime.block_on(async { tokio::time::timeout(PATIENCE, call.ask()).await });
+    let patience = if asking.path == INDEX_VERIFY {
+        VERIFY_PATIENCE
+    } else {
+        PATIENCE
+    };
+    let answer = runtime.block_on(async { tokio::time::timeout(patience, call.ask()).await });
     let (status, body) = match answer {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => return Err(format!("{url} cannot be reached: {error}")),
-        Err(_late) => return Err(format!("{url} did not answer within {} s", PATIENCE.as_secs())),
+        Err(_late) => return Err(format!("{url} did not answer within {} s", patience.as_secs())),
     };
     if status != StatusCode::OK {
         return Err(refusal(&url, status, &body));

@@ -177,6 +177,18 @@ pub enum AdminVerb {
     /// How many drives new data can lose
     #[command(subcommand)]
     Parity(ParityVerb),
+    /// The index, which is made from what the drives hold
+    #[command(subcommand)]
+    Index(IndexVerb),
+}
+
+/// What to ask about the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum IndexVerb {
+    /// Compare it with what checkpoint and log say, beside everything else that goes on
+    Verify,
+    /// Make it anew; meanwhile every request is told to come again
+    Rebuild,
 }
 
 /// What to ask about the rebalance.

@@ -73,7 +73,11 @@ fn asking(verb: &AdminVerb) -> Result<Option<Asking>, String> {
             ..question(REBALANCE)
         },
         AdminVerb::Parity(ParityVerb::Set { parity }) => order("/v1/admin/parity", &Parity { parity: *parity })?,
-        AdminVerb::Info | AdminVerb::Heal(_) | AdminVerb::Scrub(_) | AdminVerb::Drive(DriveVerb::List) => {
+        AdminVerb::Info
+        | AdminVerb::Heal(_)
+        | AdminVerb::Scrub(_)
+        | AdminVerb::Index(_)
+        | AdminVerb::Drive(DriveVerb::List) => {
             return Ok(None);
         }
     };

@@ -7,12 +7,13 @@ use futures::future::BoxFuture;
 use storage_engine::backend::Backend;
 use storage_engine::embedded::fleet::{DriveChange, FleetError};
 use storage_engine::embedded::heal::{HealStatus, MovingStatus};
-use storage_engine::embedded::{Embedded, OpenError, OpenOptions};
+use storage_engine::embedded::{Embedded, IndexCheck, OpenError, OpenOptions};
 
 use super::exit::EngineError;
 use super::machine;
 use crate::admin::drives::{Fleet, Order};
 use crate::admin::heal::Healing;
+use crate::admin::index::Indexing;
 use crate::config::Config;
 
 /// An open engine, and how to close it so that the next start needs no recovery.
@@ -22,6 +23,8 @@ pub struct Engine {
     pub healing: Option<Arc<dyn Healing>>,
     /// `None` for a backend without drives of its own.
     pub fleet: Option<Arc<dyn Fleet>>,
+    /// `None` for a backend without an index of its own.
+    pub index: Option<Arc<dyn Indexing>>,
     pub close: CloseEngine,
 }
 
@@ -48,6 +51,7 @@ pub fn embedded() -> OpenEngine {
             Ok(Engine {
                 healing: Some(Arc::new(OfStore(Arc::clone(&store)))),
                 fleet: Some(Arc::new(OfStore(Arc::clone(&store)))),
+                index: Some(Arc::new(OfStore(Arc::clone(&store)))),
                 backend: store,
                 close: Box::new(move || {
                     Box::pin(async move {
@@ -60,7 +64,7 @@ pub fn embedded() -> OpenEngine {
     })
 }
 
-/// The healing and the drives of a store on local drives.
+/// The healing, the drives and the index of a store on local drives.
 struct OfStore(Arc<Embedded>);
 
 impl Healing for OfStore {
@@ -74,6 +78,17 @@ impl Healing for OfStore {
 
     fn scrub_now(&self) {
         self.0.scrub_now();
+    }
+}
+
+impl Indexing for OfStore {
+    fn verify(&self) -> BoxFuture<'static, Result<IndexCheck, String>> {
+        let store = Arc::clone(&self.0);
+        Box::pin(async move { store.check_index().await })
+    }
+
+    fn rebuild(&self) -> Result<(), String> {
+        self.0.rebuild_index()
     }
 }
 

@@ -228,7 +228,7 @@ impl Server {
             started: Instant::now(),
             host_id: self.edge.host_id().to_owned(),
         };
-        let service = AdminService::new(Arc::clone(&backend), engine.healing, engine.fleet, told);
+        let service = AdminService::new(Arc::clone(&backend), engine.healing, engine.fleet, engine.index, told);
         let admin = front::admin(Arc::clone(&authenticator), service);
         let s3 = front::s3(config, authenticator, store, self.edge.host_id());
         self.edge.open(Service { backend, s3, admin });

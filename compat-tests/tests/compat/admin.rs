@@ -4,12 +4,15 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use bytes::Bytes;
 use compat_tests::clients::Client;
+use compat_tests::s3::{Payload, Target};
 use compat_tests::server::{ACCESS_KEY, SECRET_KEY, binary};
+use http::{Method, StatusCode};
 use serde_json::Value;
 
-use crate::stage::{Stage, Test, good, refused};
+use crate::stage::{Stage, Test, good, refused, runtime};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -114,6 +117,33 @@ fn until_whole(stage: &Stage) -> Result<()> {
     }
 }
 
+/// What is stored is there before and after; in between, requests are told when to come again.
+fn index_made_anew(stage: &Stage) -> Result<()> {
+    let right = |stage: &Stage| -> Result<()> {
+        let said = good(&mut drystone(stage, &["admin", "index", "verify"])?)?.text();
+        ensure!(said.starts_with("The index is right: "), "{said}");
+        Ok(())
+    };
+    let target = Target::suite(&stage.setup.endpoint())?;
+    let runtime = runtime()?;
+    runtime.block_on(target.ask(Method::PUT, "/kept", "", ""))?;
+    right(stage)?;
+    good(&mut drystone(stage, &["admin", "index", "rebuild"])?)?;
+    let (start, mut refusals) = (Instant::now(), 0);
+    loop {
+        let head = target.request(Method::HEAD, "/kept", "", Bytes::new(), Payload::Signed)?;
+        let (status, _) = runtime.block_on(async { target.connect().await?.send(head).await })?;
+        match status {
+            StatusCode::OK if refusals > 0 => return right(stage),
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => {}
+            other => bail!("while the index is made anew: {other}"),
+        }
+        refusals += u32::from(status == StatusCode::SERVICE_UNAVAILABLE);
+        ensure!(start.elapsed() < Duration::from_secs(60), "not made anew in a minute");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn with_our_own(stage: &mut Stage) -> Result<()> {
     let server = stage.start()?;
     let text = good(&mut drystone(stage, &["admin", "info", "--json"])?)?.text();
@@ -131,6 +161,7 @@ fn with_our_own(stage: &mut Stage) -> Result<()> {
     good(&mut drystone(stage, &["admin", "heal", "start"])?)?;
     good(&mut drystone(stage, &["admin", "scrub", "start"])?)?;
     until_whole(stage)?;
+    index_made_anew(stage)?;
     refused(
         "SignatureDoesNotMatch",
         drystone(stage, &["admin", "info"])?.env("MINIO_ROOT_PASSWORD", "not-the-password"),

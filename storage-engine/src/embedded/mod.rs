@@ -24,6 +24,7 @@ mod comeback;
 mod core;
 mod damage_log;
 mod housekeeping;
+mod index_check;
 mod log;
 mod recovery;
 mod request;
@@ -34,5 +35,6 @@ mod suspicion;
 
 #[cfg(test)]
 pub(crate) use housekeeping::ByHand;
+pub use index_check::IndexCheck;
 pub use recovery::{OpenError, OpenOptions};
 pub use supervise::Embedded;

@@ -18,6 +18,7 @@ use super::heal::{Census, CensusDepth, HealStatus, heal, moving, take_census};
 use super::housekeeping::tend;
 use super::id::DriveId;
 use super::index::Marker;
+use super::index_check::{IndexCheck, check_index};
 use super::log::Committer;
 use super::recovery::{Occasion, OpenError, OpenOptions, Patience, Started, start};
 use super::root::decode_slot;
@@ -180,6 +181,30 @@ impl Embedded {
             running.shared.service.heal.want_scrub();
             running.shared.service.damage.bell.notify_one();
         }
+    }
+
+    /// Compares the index with what checkpoint and log say, beside everything else that goes on.
+    ///
+    /// # Errors
+    /// The store is not running, or read-only, or checkpoint or log cannot be read; the text says why.
+    pub async fn check_index(&self) -> Result<IndexCheck, String> {
+        let running = self.running()?;
+        let committer = running.committer.as_ref().ok_or("the store is read-only")?;
+        check_index(&running.shared, committer).await
+    }
+
+    /// Gives the index up, and has another made from checkpoint and log. Until that is done, which begins within seconds,
+    /// every request is told to come again.
+    ///
+    /// # Errors
+    /// The store is not running; the text says why.
+    pub fn rebuild_index(&self) -> Result<(), String> {
+        let running = self.running()?;
+        let why = "an operator asked for another one";
+        running.shared.index.give_up(why);
+        let state = ServiceState::NotReady(format!("the index is made anew: {why}"));
+        running.shared.service.fall_back(state);
+        Ok(())
     }
 
     /// Counts what the store needs and what of it is there.

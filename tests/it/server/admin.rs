@@ -82,6 +82,8 @@ fn routes() -> Vec<(Method, String)> {
         "/v1/admin/drives/replace",
         "/v1/admin/rebalance",
         "/v1/admin/parity",
+        "/v1/admin/index/verify",
+        "/v1/admin/index/rebuild",
     ];
     let unbuilt = UNBUILT.iter().map(|(name, _)| format!("/minio/admin/v3/{name}"));
     let unknown = [
@@ -125,7 +127,7 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
             }
         }
     }
-    assert_eq!(served, 10);
+    assert_eq!(served, 12);
     server.stop().await.unwrap();
 }
 

@@ -26,6 +26,7 @@ pub(super) fn opens(backend: Arc<HealthOnly>, after: Duration) -> (OpenEngine, A
             Ok(Engine {
                 healing: None,
                 fleet: None,
+                index: None,
                 backend: backend as Arc<dyn Backend>,
                 close,
             })

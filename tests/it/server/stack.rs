@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use drystone::admin::drives::{Fleet, Order};
 use drystone::admin::heal::Healing;
+use drystone::admin::index::Indexing;
 use drystone::auth::SecretKey;
 use drystone::auth::sign::Signer;
 use drystone::server::{Conditions, Engine, OpenEngine, Server};
 use http::Request;
+use storage_engine::embedded::IndexCheck;
 use storage_engine::embedded::fleet::{DriveChange, FleetError};
 use storage_engine::embedded::heal::{HealStatus, MovingStatus};
 use storage_engine::memory::MemoryBackend;
@@ -66,6 +68,21 @@ impl Fleet for Asked {
     }
 }
 
+impl Indexing for Asked {
+    fn verify(&self) -> futures::future::BoxFuture<'static, Result<IndexCheck, String>> {
+        Box::pin(std::future::ready(Ok(IndexCheck {
+            rows: 3,
+            wrong: 1,
+            examples: vec!["differs: c/wall/stone".into()],
+            ..IndexCheck::default()
+        })))
+    }
+    fn rebuild(&self) -> Result<(), String> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 pub(super) fn in_memory() -> Conditions {
     let open_engine: OpenEngine = Box::new(|_| {
         Box::pin(async {
@@ -76,6 +93,7 @@ pub(super) fn in_memory() -> Conditions {
                 backend: Arc::new(MemoryBackend::default()),
                 healing: Some(Arc::new(Asked::default())),
                 fleet: Some(Arc::new(Asked::default())),
+                index: Some(Arc::new(Asked::default())),
                 close,
             })
         })

@@ -97,6 +97,16 @@ impl LogDelta {
         self.declared.insert(segment.id, segment);
     }
 
+    /// Whether these records changed the row of a key, or deleted one that it may have depended on.
+    pub fn touches(&self, key: &[u8]) -> bool {
+        let ended_above = || {
+            self.changes
+                .iter()
+                .any(|(above, change)| change.ended && key.starts_with(above))
+        };
+        self.changes.contains_key(key) || ended_above()
+    }
+
     /// Every key it knows a row of.
     #[cfg(test)]
     pub fn rows(&self) -> impl Iterator<Item = &Vec<u8>> {

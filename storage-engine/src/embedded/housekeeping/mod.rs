@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(test)]
 pub(crate) use self::by_hand::ByHand;
+pub(super) use self::record_checkpoint::read_delta;
 pub(super) use self::room::NoRoom;
 use super::checkpoint::Position;
 use super::checkpoint_io::present;

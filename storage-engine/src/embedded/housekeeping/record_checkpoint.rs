@@ -177,7 +177,12 @@ fn compare(shared: &Shared, recounted: &TableSnapshot, counted: &TableSnapshot) 
 }
 
 /// The log between the previous checkpoint and `to`. What is being written behind `to` is not looked at.
-async fn read_delta(shared: &Arc<Shared>, mut root: Root, from: Position, to: Position) -> Result<LogDelta, String> {
+pub(in crate::embedded) async fn read_delta(
+    shared: &Arc<Shared>,
+    mut root: Root,
+    from: Position,
+    to: Position,
+) -> Result<LogDelta, String> {
     let last = root.log.iter().position(|log| log.segment.id == to.segment);
     let last = last.ok_or("the root does not name the open log segment")?;
     root.log.truncate(last + 1);

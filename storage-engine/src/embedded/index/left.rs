@@ -458,7 +458,7 @@ mod tests {
     fn an_index_that_failed_or_was_closed_is_not_opened_as_one_that_was_left() {
         let dir = tempfile::tempdir().unwrap();
         let index = filled(dir.path(), &rows(10, |_| true, |n| n));
-        index.fail_now();
+        index.give_up("planted");
         drop(index);
         assert!(Index::open_left(dir.path(), options()).unwrap().is_none());
         assert!(!is_noted(dir.path()));

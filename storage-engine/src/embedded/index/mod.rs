@@ -218,10 +218,9 @@ impl Index {
         self.failed.get().map(String::as_str)
     }
 
-    /// Fails it as an error of the database does.
-    #[cfg(test)]
-    pub fn fail_now(&self) {
-        self.fail(StoreError("planted".into()));
+    /// Fails it as an error of the database does: nothing is read from it any more, and only a new one helps.
+    pub fn give_up(&self, why: &str) {
+        self.fail(StoreError(why.to_owned()));
     }
 
     fn check(&self) -> Result<(), IndexError> {

@@ -204,11 +204,60 @@ async fn until_writable(store: &Embedded) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_lost_a_row_or_has_one_too_many_is_told_and_made_anew_when_asked() {
+    let yard = Yard::new();
+    let store = yard.open().await;
+    for n in 0..40 {
+        put(&store, &format!("row{n}"), bytes(n, 600)).await;
+    }
+    let right = store.check_index().await.unwrap();
+    assert!(right.is_right(), "{right:?}");
+    assert_eq!(right.rows, 40);
+    let running = store.running().unwrap();
+    let row = running.shared.index.get(b"row7").unwrap().unwrap();
+    let put_away = RowOp::Put {
+        key: b"row7x".to_vec().into(),
+        row: row.clone(),
+    };
+    let lost = RowOp::Delete {
+        key: b"row7".to_vec().into(),
+    };
+    let other = RowOp::Put {
+        key: b"row9".to_vec().into(),
+        row,
+    };
+    running.shared.index.apply(&[put_away, lost, other]).unwrap();
+    let wrong = store.check_index().await.unwrap();
+    assert_eq!((wrong.rows, wrong.wrong), (40, 3), "{wrong:?}");
+    for told in [
+        "is missing in the index: row7",
+        "is in the index only: row7x",
+        "differs: row9",
+    ] {
+        assert!(
+            wrong.examples.iter().any(|example| example == told),
+            "{told}: {wrong:?}"
+        );
+    }
+    drop(running);
+    store.rebuild_index().unwrap();
+    let refused = store.get(&Key::new("row1")).await;
+    assert!(
+        matches!(refused, Err(crate::backend::ReadError::Unavailable(_))),
+        "{refused:?}"
+    );
+    until_writable(&store).await;
+    assert!(store.check_index().await.unwrap().is_right());
+    assert!(read(&store, "row7").await == bytes(7, 600));
+    assert!(store.get(&Key::new("row7x")).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_fails_is_made_anew_also_when_nobody_writes() {
     let yard = Yard::new();
     let store = yard.open().await;
     put(&store, "large", bytes(50, 600_000)).await;
-    store.running().unwrap().shared.index.fail_now();
+    store.running().unwrap().shared.index.give_up("planted");
     let unavailable = store.get(&Key::new("large")).await;
     assert!(
         matches!(unavailable, Err(crate::backend::ReadError::Unavailable(_))),
