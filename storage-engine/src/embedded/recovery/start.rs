@@ -104,27 +104,12 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
         Arc::new(Codecs::default()),
         Arc::clone(&damage) as Arc<dyn DamageSink>,
     );
-    let slots = found
-        .drives
-        .iter()
-        .map(|d| (Arc::clone(&d.drive), d.next_slot))
-        .collect();
-    let mut keeper = RootKeeper::new(election.root.clone(), slots);
-    let mut read_only = None;
-    if election.majority {
-        let unfit: Vec<DriveId> = Fault::failed(&faults).collect();
-        let edit = |root: &mut Root| {
-            let well = found.drives.iter().filter(|drive| !unfit.contains(&drive.slot.drive));
-            well.for_each(|drive| root.readmit(drive.slot.drive, &drive.path));
-            root.put_out(&unfit);
-        };
-        match keeper.change(nonce(), edit) {
-            Ok(failed) => faults.extend(failed.into_iter().map(unchanged)),
-            Err(error) => read_only = Some(error.to_string()),
-        }
-    } else {
-        read_only = Some("exactly half of the drives are present".to_owned());
-    }
+    let slots = found.drives.iter().map(|d| (Arc::clone(&d.drive), d.next_slot));
+    let mut keeper = RootKeeper::new(election.root.clone(), slots.collect());
+    let mut read_only = match election.majority {
+        true => readmit_all(&mut keeper, &found, &mut faults),
+        false => Some("exactly half of the drives are present".to_owned()),
+    };
     let built = build(options, &election.root, for_index(&found, &election), &reader).await?;
     let service = Service::new(ServiceState::ReadWrite, damage);
     service.heal.doubt(doubted);
@@ -352,6 +337,24 @@ fn doubted(found: &Found, election: &Election, knew: &[RootSlot]) -> Vec<DriveId
         .map(|found| (found.slot.drive, found.slot.root.age()));
     let doubted = drives.filter(|(id, age)| is_out(*id) || *age < root.age() || restored(*id));
     doubted.map(|(id, _)| id).collect()
+}
+
+/// The drives that are here and answer are in again, but for those in `faults`; who does not take the change is added
+/// there. Says why the store can only be read.
+fn readmit_all(keeper: &mut RootKeeper, found: &Found, faults: &mut Vec<Fault>) -> Option<String> {
+    let unfit: Vec<DriveId> = Fault::failed(faults).collect();
+    let edit = |root: &mut Root| {
+        let well = found.drives.iter().filter(|drive| !unfit.contains(&drive.slot.drive));
+        well.for_each(|drive| root.readmit(drive.slot.drive, &drive.path));
+        root.put_out(&unfit);
+    };
+    match keeper.change(nonce(), edit) {
+        Ok(failed) => {
+            faults.extend(failed.into_iter().map(unchanged));
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// Notes on each of the drives that it is in doubt; one that does not take that is not taken in, either.
