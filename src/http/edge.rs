@@ -14,6 +14,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use storage_engine::backend::{Backend, Health};
+use storage_engine::embedded::heal::HealStatus;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
@@ -42,6 +43,8 @@ pub struct Service {
     pub s3: Arc<Front>,
     /// Answers what lies below [`ADMIN_PATHS`].
     pub admin: Arc<Front>,
+    /// How healing stands; `None` for a backend that has nothing to heal.
+    pub healing: Option<Arc<dyn Fn() -> HealStatus + Send + Sync>>,
 }
 
 /// Where the admin API is: MinIO's, and our own.
@@ -270,7 +273,9 @@ impl Edge {
     }
 
     fn metrics_text(&self, path: &str, id: RequestId) -> Response<Body> {
-        let Ok(text) = self.metrics.text(self.health().as_ref()) else {
+        let service = self.service.load();
+        let healing = service.as_ref().and_then(|service| Some(service.healing.as_ref()?()));
+        let Ok(text) = self.metrics.text(self.health().as_ref(), healing.as_ref()) else {
             return self.refuse(Refusal::Internal, path, id);
         };
         let mut response = Response::new(body::full(text));

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use storage_engine::backend::{Backend, ServiceState};
+use storage_engine::embedded::heal::HealStatus;
 use storage_engine::store::clock::SystemClock;
 use storage_engine::store::{Epoch, Store};
 use tokio::net::TcpListener;
@@ -228,10 +229,18 @@ impl Server {
             started: Instant::now(),
             host_id: self.edge.host_id().to_owned(),
         };
+        let healing = engine.healing.clone();
+        let healing =
+            healing.map(|healing| Arc::new(move || healing.status()) as Arc<dyn Fn() -> HealStatus + Send + Sync>);
         let service = AdminService::new(Arc::clone(&backend), engine.healing, engine.fleet, engine.index, told);
         let admin = front::admin(Arc::clone(&authenticator), service);
         let s3 = front::s3(config, authenticator, store, self.edge.host_id());
-        self.edge.open(Service { backend, s3, admin });
+        self.edge.open(Service {
+            backend,
+            s3,
+            admin,
+            healing,
+        });
         self.announce(config);
         Ok(())
     }

@@ -13,7 +13,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use storage_engine::backend::{Health, ServiceState};
+use storage_engine::embedded::heal::HealStatus;
 
+use super::heal::HealGauges;
 use crate::http::health::{drives_in, is_in_service, read_quorum, write_quorum};
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -28,8 +30,8 @@ struct RequestLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct DriveLabels {
-    drive: String,
+pub(super) struct DriveLabels {
+    pub(super) drive: String,
 }
 
 /// Everything that is counted.
@@ -45,6 +47,7 @@ pub struct Metrics {
     connections_refused: Counter,
     panics: Counter,
     store: StoreGauges,
+    heal: HealGauges,
     process: ProcessGauges,
     started: Instant,
 }
@@ -207,7 +210,7 @@ pub fn resident_bytes() -> Option<u64> {
     Some(pages.saturating_mul(rustix::param::page_size() as u64))
 }
 
-fn signed(value: u64) -> i64 {
+pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -224,6 +227,7 @@ impl Metrics {
             connections_refused: Counter::default(),
             panics: Counter::default(),
             store: StoreGauges::default(),
+            heal: HealGauges::default(),
             process: ProcessGauges::default(),
             started: Instant::now(),
         };
@@ -265,13 +269,17 @@ impl Metrics {
         );
         registry.register("drystone_panics", "Requests that ended in a bug", self.panics.clone());
         self.store.register(registry);
+        self.heal.register(registry);
         self.process.register(registry);
         self
     }
 
-    /// All metrics as text. `health` is `None` while the engine starts.
-    pub fn text(&self, health: Option<&Health>) -> Result<String, std::fmt::Error> {
+    /// All metrics as text. `health` is `None` while the engine starts, `healing` also for a store that has nothing to heal.
+    pub fn text(&self, health: Option<&Health>, healing: Option<&HealStatus>) -> Result<String, std::fmt::Error> {
         self.store.set(health);
+        if let Some(healing) = healing {
+            self.heal.set(healing);
+        }
         self.process.set(self.started);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
@@ -380,12 +388,83 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_text_tells_how_healing_stands_and_forgets_drives_that_are_whole() {
+        use std::time::Duration;
+
+        use storage_engine::embedded::heal::{Census, CensusDepth, DriveHealing, DriveScrub, HealState};
+
+        let metrics = Metrics::new();
+        let census = Census {
+            depth: CensusDepth::Files,
+            segments: 9,
+            whole: 7,
+            thin: 2,
+            unreadable: 0,
+            bad_shards: 1,
+            orphans: 3,
+            verified_bytes: 0,
+            took: Duration::ZERO,
+        };
+        let healing = HealStatus {
+            state: HealState::Healing,
+            total_bytes: 100,
+            done_bytes: 40,
+            bytes_per_second: 20,
+            eta: Some(Duration::from_secs(3)),
+            shards_healed: 5,
+            drives: vec![DriveHealing {
+                id: "a".into(),
+                path: "/data1".into(),
+                shards_left: 2,
+                bytes_left: 60,
+                in_doubt: true,
+            }],
+            census: Some((census, Duration::from_secs(8))),
+            scrubs: vec![DriveScrub {
+                id: "a".into(),
+                path: "/data1".into(),
+                passed_at: Some(1_700_000_000),
+                verified: 4,
+                segments: 9,
+            }],
+            ..HealStatus::default()
+        };
+        let text = metrics.text(None, Some(&healing)).unwrap();
+        for line in [
+            "drystone_heal_state{state=\"healing\"} 1",
+            "drystone_heal_state{state=\"whole\"} 0",
+            "drystone_heal_total_bytes 100",
+            "drystone_heal_done_bytes 40",
+            "drystone_heal_bytes_per_second 20",
+            "drystone_heal_eta_seconds 3.0",
+            "drystone_heal_shards_made 5",
+            "drystone_census_segments{segments=\"thin\"} 2",
+            "drystone_census_bad_shards 1",
+            "drystone_census_orphans 3",
+            "drystone_census_age_seconds 8.0",
+            "drystone_drive_heal_left_bytes{drive=\"/data1\"} 60",
+            "drystone_drive_heal_left_shards{drive=\"/data1\"} 2",
+            "drystone_drive_in_doubt{drive=\"/data1\"} 1",
+            "drystone_drive_scrub_passed_timestamp_seconds{drive=\"/data1\"} 1700000000",
+            "drystone_drive_scrub_verified_segments{drive=\"/data1\"} 4",
+            "drystone_drive_scrub_segments{drive=\"/data1\"} 9",
+        ] {
+            assert!(text.lines().any(|have| have == line), "{line} is not in:\n{text}");
+        }
+        let text = metrics.text(None, Some(&HealStatus::default())).unwrap();
+        assert!(
+            !text.contains("/data1") && text.contains("drystone_heal_eta_seconds NaN"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn the_text_holds_what_was_counted() {
         let metrics = Metrics::new();
         let meter = metrics.begin(&http::Method::GET);
         meter.answered(http::StatusCode::NOT_FOUND);
         meter.sent(17);
-        let text = metrics.text(None).unwrap();
+        let text = metrics.text(None, None).unwrap();
         for line in [
             "drystone_http_requests_total{method=\"GET\",status=\"404\"} 1",
             "drystone_http_sent_bytes_total 17",
@@ -397,7 +476,7 @@ mod tests {
         drop(meter);
         assert!(
             metrics
-                .text(None)
+                .text(None, None)
                 .unwrap()
                 .contains("minio_s3_requests_inflight_total 0")
         );

@@ -1,4 +1,5 @@
 //! What the server tells its operator: logs and metrics. It never sees a secret.
 
+mod heal;
 pub mod log;
 pub mod metrics;

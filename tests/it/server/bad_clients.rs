@@ -135,7 +135,7 @@ async fn a_client_that_never_reads_is_cut() {
     let mut deaf = rig.connect().await;
     deaf.send(GOOD).await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    let text = rig.edge.metrics().text(None).unwrap();
+    let text = rig.edge.metrics().text(None, None).unwrap();
     assert!(text.contains("minio_s3_requests_inflight_total 0"), "{text}");
     assert!(text.contains("drystone_http_connections 0"), "{text}");
 }
@@ -249,7 +249,7 @@ async fn connections_beyond_the_cap_are_refused() {
     assert!(
         rig.edge
             .metrics()
-            .text(None)
+            .text(None, None)
             .unwrap()
             .contains("drystone_http_connections_refused_total 1")
     );

@@ -145,6 +145,7 @@ impl Rig {
             backend: Arc::clone(&backend) as _,
             s3,
             admin,
+            healing: None,
         });
         let connections = Connections::new(config.limits.connections_max, settings.patience, metrics);
         let listener = bind(&config.address, "--address").await.unwrap().remove(0);
