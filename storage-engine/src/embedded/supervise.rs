@@ -114,6 +114,8 @@ pub(super) enum Phase {
 pub struct Embedded {
     options: OpenOptions,
     patience: Arc<Patience>,
+    /// Where drives were last used; more than were given, if some were added.
+    known_paths: parking_lot::Mutex<Vec<PathBuf>>,
     /// A start succeeded: the operator's word about lost drives has been used.
     ran: AtomicBool,
     phase: RwLock<Arc<Phase>>,
@@ -136,6 +138,7 @@ impl Embedded {
             Err(error) => return Err(error),
         };
         let store = Arc::new(Self {
+            known_paths: parking_lot::Mutex::new(options.drives.clone()),
             ran: AtomicBool::new(matches!(phase, Phase::Running(_))),
             options,
             patience,
@@ -263,12 +266,14 @@ impl Embedded {
                     return Outlook::Waits;
                 }
                 tracing::info!("starting anew");
+                *self.known_paths.lock() = running.shared.known_paths(&self.options.drives);
                 self.set_phase(Phase::NotReady("starting anew".into()));
                 running.end(ServiceState::NotReady("starting anew".into())).await;
             }
         }
         let options = OpenOptions {
             adopt: self.options.adopt && !self.ran.load(Ordering::Acquire),
+            drives: self.known_paths.lock().clone(),
             ..self.options.clone()
         };
         let again = start(&options, &self.patience, Occasion::Again).await;

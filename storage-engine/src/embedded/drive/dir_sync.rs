@@ -34,24 +34,21 @@ impl DirectorySyncs {
         }
     }
 
-    /// Syncs until nobody waits. Whoever joined before a sync began is served by it.
-    pub(super) fn work(&self, dir: &Path, sync: impl Fn() -> io::Result<()>) {
-        loop {
-            let waiters = {
-                let mut waiting = self.waiting.lock();
-                let waiters = waiting.get_mut(dir).map(std::mem::take).unwrap_or_default();
-                if waiters.is_empty() {
-                    waiting.remove(dir);
-                    return;
-                }
-                waiters
-            };
-            let outcome = sync();
-            for waiter in waiters {
-                // One that went away does not mind.
-                drop(waiter.send(outcome.as_ref().copied().map_err(copy_of)));
-            }
+    /// One sync; whoever joined before it began is served by it. `true`: others wait by now, and the caller must see to it
+    /// that there is a next one. One at a time, in jobs of their own: a job that never ends looks like a drive that hangs.
+    pub(super) fn work(&self, dir: &Path, sync: impl Fn() -> io::Result<()>) -> bool {
+        let waiters = self.waiting.lock().get_mut(dir).map(std::mem::take);
+        let outcome = sync();
+        for waiter in waiters.unwrap_or_default() {
+            // One that went away does not mind.
+            drop(waiter.send(outcome.as_ref().copied().map_err(copy_of)));
         }
+        let mut waiting = self.waiting.lock();
+        let more = waiting.get(dir).is_some_and(|waiters| !waiters.is_empty());
+        if !more {
+            waiting.remove(dir);
+        }
+        more
     }
 
     /// Answers all who wait for `dir`: the job that was to serve them could not run.
@@ -78,14 +75,18 @@ mod tests {
         assert!(lead && !follow);
         let late = RefCell::new(None);
         let done = Cell::new(0);
-        syncs.work(dir, || {
+        let sync = || {
             done.set(done.get() + 1);
             if done.get() == 1 {
                 *late.borrow_mut() = Some(syncs.join(dir).0);
             }
             Ok(())
-        });
-        assert_eq!(done.get(), 2, "two shared the first sync, the late one had its own");
+        };
+        assert!(syncs.work(dir, sync), "the late one waits");
+        assert_eq!(done.get(), 1, "two shared the first sync");
+        assert!(!syncs.join(dir).1, "whoever works goes on");
+        assert!(!syncs.work(dir, sync), "nobody waits");
+        assert_eq!(done.get(), 2);
         first.try_recv().unwrap().unwrap();
         second.try_recv().unwrap().unwrap();
         late.take().unwrap().try_recv().unwrap().unwrap();
@@ -98,7 +99,7 @@ mod tests {
         let dir = Path::new("/d");
         let (mut first, _) = syncs.join(dir);
         let (mut second, _) = syncs.join(dir);
-        syncs.work(dir, || Err(io::Error::from_raw_os_error(28)));
+        assert!(!syncs.work(dir, || Err(io::Error::from_raw_os_error(28))));
         for receiver in [&mut first, &mut second] {
             let outcome = receiver.try_recv().unwrap();
             assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::StorageFull);

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::shards::parse_shard_name;
-use super::{CHECKPOINT_DIR, EXTENT_DIR, FOLDER, LOCK_FILE, LOG_DIR, ROOT_SLOTS};
+use super::{CHECKPOINT_DIR, EXTENT_DIR, FOLDER, LOCK_FILE, LOG_DIR, ROOT_SLOTS, SCRUB_FILE};
 use crate::embedded::frame::SHARD_HEADER_BYTES;
 use crate::embedded::id::SegmentId;
 use crate::embedded::segment::SegmentKind;
@@ -47,7 +47,8 @@ pub fn leftovers(path: &Path) -> io::Result<Vec<Leftover>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_dir = entry.file_type()?.is_dir();
         match name.as_str() {
-            LOCK_FILE if !is_dir => {}
+            // How far a drive is verified says nothing of what it holds.
+            LOCK_FILE | SCRUB_FILE | "scrub.new" if !is_dir => {}
             LOG_DIR if is_dir => shards_in(&entry.path(), SegmentKind::Log, &mut found)?,
             CHECKPOINT_DIR if is_dir => shards_in(&entry.path(), SegmentKind::Checkpoint, &mut found)?,
             EXTENT_DIR if is_dir => below_extents(&entry.path(), &mut found)?,

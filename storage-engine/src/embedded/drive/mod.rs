@@ -376,23 +376,23 @@ impl Drive {
         self.sync_dir(&self.shard_dir(kind, segment)?)
     }
 
+    /// Syncs a directory in a job of the bulk lane, and in another one as long as somebody waits.
+    fn sync_for_waiters(self: Arc<Self>, dir: PathBuf) {
+        let (worker, after, synced) = (self.clone(), self.clone(), dir.clone());
+        let job = move || Ok(worker.directory_syncs.work(&synced, || worker.sync_dir(&synced)));
+        self.submit(Lane::Bulk, job, move |more: io::Result<bool>| match more {
+            Ok(true) => after.sync_for_waiters(dir),
+            Ok(false) => {}
+            Err(e) => after.directory_syncs.abandon(&dir, &e),
+        });
+    }
+
     /// As [`Self::sync_shard_dir`], on the bulk lane, sharing one sync with all who wait for the same directory.
     pub async fn share_shard_dir_sync(self: &Arc<Self>, kind: SegmentKind, segment: SegmentId) -> io::Result<()> {
         let dir = self.shard_dir(kind, segment)?;
         let (outcome, leads) = self.directory_syncs.join(&dir);
         if leads {
-            let worker = self.clone();
-            let failed = self.clone();
-            let (work_dir, failed_dir) = (dir.clone(), dir.clone());
-            let job = move || {
-                worker.directory_syncs.work(&work_dir, || worker.sync_dir(&work_dir));
-                Ok(())
-            };
-            self.submit(Lane::Bulk, job, move |ran: io::Result<()>| {
-                if let Err(e) = ran {
-                    failed.directory_syncs.abandon(&failed_dir, &e);
-                }
-            });
+            self.clone().sync_for_waiters(dir.clone());
         }
         outcome
             .await

@@ -9,7 +9,7 @@ use crate::embedded::core::Shared;
 use crate::embedded::heal::{MovingStatus, moving};
 use crate::embedded::id::DriveId;
 use crate::embedded::log::Committer;
-use crate::embedded::recovery::{EnlistError, enlist};
+use crate::embedded::recovery::{EnlistError, enlist, mounts_of_present};
 use crate::embedded::root::{Member, Root};
 use crate::embedded::supervise::{Embedded, Running};
 
@@ -299,15 +299,11 @@ async fn set_state(
 /// The drives that stay must have room for what the drive holds. One on its own file system shares it with nobody.
 async fn room_elsewhere(shared: &Arc<Shared>, root: &Root, id: DriveId) -> Result<(), FleetError> {
     let held = moving::held_bytes(shared, id);
-    let asked = Arc::clone(shared);
-    let looked = tokio::task::spawn_blocking(move || {
-        let present = asked.drives.present();
-        let of = |on: &crate::embedded::segment::PresentDrive| {
-            Some((on.id, on.drive.mount_facts().ok()?.device, on.drive.space().ok()?.free))
-        };
-        present.iter().filter_map(of).collect::<Vec<_>>()
-    });
-    let looked = looked.await.map_err(|e| FleetError::Unavailable(e.to_string()))?;
+    let free_on = |id: DriveId| Some(shared.drives.get(&id)?.space_seen().free);
+    let mounts = mounts_of_present(shared).await.into_iter();
+    let looked: Vec<(DriveId, u64, u64)> = mounts
+        .filter_map(|(id, facts)| Some((id, facts.device, free_on(id)?)))
+        .collect();
     let own = looked
         .iter()
         .find(|(drive, ..)| *drive == id)

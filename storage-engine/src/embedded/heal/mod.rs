@@ -129,7 +129,6 @@ impl Healer {
             }
             let mut waits = false;
             if again || counted.elapsed() >= self.options.census_every {
-                self.shared.service.heal.verifying();
                 tokio::time::sleep(rest.saturating_sub(counted.elapsed())).await;
                 let began = Instant::now();
                 waits = !self.round().await;

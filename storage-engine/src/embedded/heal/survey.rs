@@ -42,9 +42,11 @@ pub(super) struct Survey {
 
 impl Survey {
     pub(super) fn of(shared: &Shared) -> Self {
-        let present = shared.drives.present();
+        let mut present = shared.drives.present();
         let keeper = shared.keeper.lock();
         let root = keeper.root();
+        // What a drive has that was removed helps nobody after the next start.
+        present.retain(|on| root.member(on.id).is_some());
         let is_in = |id: DriveId| root.member(id).is_some_and(|member| member.state.takes_new());
         let mut usable: Vec<(u64, DriveId)> = present
             .iter()

@@ -17,7 +17,7 @@ use crate::embedded::drive::{Drive, Lane};
 use crate::embedded::frame::{SHARD_HEADER_BYTES, ShardHeader};
 use crate::embedded::id::SegmentId;
 use crate::embedded::log::{Committer, Queued};
-use crate::embedded::segment::Segment;
+use crate::embedded::segment::{Segment, SegmentKind};
 use crate::embedded::table::TableSnapshot;
 
 /// How long the sweep of a drive is waited for.
@@ -93,8 +93,7 @@ impl Housekeeper {
         let sweeps = shared
             .present_drives()
             .map(|drive| sweep_in_time(drive, Arc::clone(&moment)));
-        // One that could not be swept is swept with the next checkpoint.
-        self.swept = join_all(sweeps).await.into_iter().all(|swept| swept);
+        join_all(sweeps).await;
         Ok(())
     }
 }
@@ -144,43 +143,40 @@ impl Moment {
     }
 }
 
-/// Sweeps a drive on a thread of its own; one that hangs holds nobody up. Says whether it was swept.
-async fn sweep_in_time(drive: Arc<Drive>, moment: Arc<Moment>) -> bool {
-    let swept = Arc::clone(&drive);
-    let sweep = drive.run(Lane::Bulk, move || sweep_drive(&swept, &moment.known()));
-    let late = |_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut));
-    let outcome = timeout(SWEEP_WITHIN, sweep).await.unwrap_or_else(late);
-    if let Err(error) = &outcome {
-        tracing::warn!(path = %drive.path().display(), %error, "a drive could not be swept");
+/// Sweeps a drive, for a limited time: one that hangs holds nobody up.
+async fn sweep_in_time(drive: Arc<Drive>, moment: Arc<Moment>) {
+    if timeout(SWEEP_WITHIN, sweep_drive(&drive, &moment.known()))
+        .await
+        .is_err()
+    {
+        tracing::warn!(path = %drive.path().display(), "a drive could not be swept in time; the next start does it");
     }
-    outcome.is_ok()
 }
 
-fn sweep_drive(drive: &Arc<Drive>, known: &Known<'_>) -> std::io::Result<()> {
-    for listed in drive.list_shards()? {
-        let id = listed.segment;
+/// Each header is read in a job of its own: a long one would look like a drive that hangs.
+async fn sweep_drive(drive: &Arc<Drive>, known: &Known<'_>) {
+    for (id, shard, kind_hint) in drive.known_shards() {
         if known.current.contains(&id) || known.grounds.rooted.contains(&id) || known.grounds.newest.contains_key(&id) {
             continue;
         }
-        let header = read_header(drive, &listed);
-        let kind = header.as_ref().map_or(listed.kind_hint, |header| header.kind);
-        let shard = Shard {
+        let on = Arc::clone(drive);
+        let read = drive.run(Lane::Read, move || Ok(read_header(&on, id, shard, kind_hint)));
+        let header = read.await.ok().flatten();
+        let kind = header.as_ref().map_or(kind_hint, |header| header.kind);
+        let found = Shard {
             segment: id,
             kind,
             created_epoch: header.map(|header| header.created_epoch),
         };
-        if is_orphan(&shard, known) {
-            tracing::info!(segment = %id, shard = listed.shard, path = %drive.path().display(), "an orphan is removed");
-            drive.remove_shard_later(kind, id, listed.shard);
+        if is_orphan(&found, known) {
+            tracing::info!(segment = %id, shard, path = %drive.path().display(), "an orphan is removed");
+            drive.remove_shard_later(kind, id, shard);
         }
     }
-    Ok(())
 }
 
-fn read_header(drive: &Drive, listed: &crate::embedded::drive::ShardListing) -> Option<ShardHeader> {
-    let file = drive
-        .open_shard(listed.kind_hint, listed.segment, listed.shard)
-        .ok()??;
+fn read_header(drive: &Drive, segment: SegmentId, shard: u8, kind: SegmentKind) -> Option<ShardHeader> {
+    let file = drive.open_shard(kind, segment, shard).ok()??;
     let bytes = file.read_at(0, usize::try_from(SHARD_HEADER_BYTES).ok()?).ok()?;
-    ShardHeader::decode(listed.segment, listed.shard, &bytes).ok()
+    ShardHeader::decode(segment, shard, &bytes).ok()
 }

@@ -79,7 +79,9 @@ pub async fn enlist(
         }
         new_drive(&its_options, &at).map_err(|e| e.to_string())
     };
-    let made = tokio::task::spawn_blocking(making).await;
+    // A drive that hangs must not keep the turn to change members.
+    let made = tokio::time::timeout(2 * options.drive.answer_within, tokio::task::spawn_blocking(making)).await;
+    let made = made.map_err(|_| EnlistError::Unavailable("a drive of the store does not answer".into()))?;
     let made = made.map_err(|e| EnlistError::Unavailable(e.to_string()))?;
     let (drive, member) = made.map_err(|reason| unfit(&reason))?;
     let id = member.id;

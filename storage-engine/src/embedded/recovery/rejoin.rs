@@ -109,6 +109,10 @@ async fn readmit(
         put_out?;
         return Err("it did not take a change of the root".into());
     }
+    if shared.keeper.lock().root().member(id).is_none() {
+        let_go(shared, id, &found.drive);
+        return Err(format!("drive {id} was removed meanwhile; it is left untouched"));
+    }
     tracing::info!(path = %found.path.display(), drive = %id, "a drive is back and taken in again");
     take_in(shared, id, found.drive);
     Ok(())
@@ -128,7 +132,7 @@ fn let_go_unless<T>(changed: Result<T, String>, shared: &Shared, id: DriveId, dr
 const FACTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where the drives stand that say so in time: one that does not answer holds nobody up.
-async fn mounts_of_present(shared: &Shared) -> Vec<(DriveId, MountFacts)> {
+pub async fn mounts_of_present(shared: &Shared) -> Vec<(DriveId, MountFacts)> {
     let asked = shared.drives.present().into_iter().map(|on| async move {
         let drive = Arc::clone(&on.drive);
         let facts = on.drive.run(Lane::Read, move || drive.mount_facts());

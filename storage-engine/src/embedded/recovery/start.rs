@@ -89,7 +89,7 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
     let plan = replacements(options, &mut found, &election);
     let mut faults = Vec::new();
     if election.majority || !plan.is_empty() {
-        faults = keep_doubts(&found, &doubted);
+        faults = keep_doubts(options, patience, &found, &doubted).await;
     }
     if !plan.is_empty() {
         adopt(options, &mut found, &mut election, plan)?;
@@ -188,10 +188,16 @@ async fn finish_first_format(options: &OpenOptions, found: &mut Found, patience:
     }
 }
 
+/// A root of the same store, older than this one or of the change after it.
+fn is_near(other: &Root, root: &Root) -> bool {
+    other.store == root.store && other.epoch <= root.epoch.saturating_add(1)
+}
+
 /// Whether each of these paths holds nothing but what a first format left that was cut off before its root there.
 /// A drive that was added while the store ran is found again where it was last seen, whatever the command line says by
 /// now. Copies of drives must not be mixed with the drives: nobody looks elsewhere unless every drive that was found is
-/// where the root says, and only the drive that the root names is taken, with the very root that the others have.
+/// where the root says, and only the drive that the root names is taken. Its root may be older, as that of any drive that
+/// was away, or of a change that was on its way when the store ended.
 async fn look_where_members_were(found: &mut Found, options: &OpenOptions, patience: &Patience) {
     let newest = found
         .drives
@@ -220,7 +226,7 @@ async fn look_where_members_were(found: &mut Found, options: &OpenOptions, patie
     .await;
     for ((id, path), (_, look)) in elsewhere.into_iter().zip(looks) {
         match look {
-            Look::Member(drive) if drive.slot.drive == id && drive.slot.root == root => {
+            Look::Member(drive) if drive.slot.drive == id && is_near(&drive.slot.root, &root) => {
                 tracing::info!(path = %path.display(), drive = %id, "a drive that was added is found where it was last seen");
                 found.drives.push(*drive);
             }
@@ -358,11 +364,16 @@ fn readmit_all(keeper: &mut RootKeeper, found: &Found, faults: &mut Vec<Fault>) 
 }
 
 /// Notes on each of the drives that it is in doubt; one that does not take that is not taken in, either.
-fn keep_doubts(found: &Found, doubted: &[DriveId]) -> Vec<Fault> {
+async fn keep_doubts(options: &OpenOptions, patience: &Patience, found: &Found, doubted: &[DriveId]) -> Vec<Fault> {
     let theirs = found.drives.iter().filter(|found| doubted.contains(&found.slot.drive));
-    let kept = theirs.map(|found| (found.slot.drive, keep_doubt(&found.drive)));
-    let fault = |id, error: io::Error| Fault::from_io(id, &io::Error::other(format!("a doubt is not kept: {error}")));
-    kept.filter_map(|(id, kept)| Some(fault(id, kept.err()?))).collect()
+    let kept = theirs.map(|found| async {
+        let drive = Arc::clone(&found.drive);
+        let keep = move |_: &Path| keep_doubt(&drive).map_err(|e| e.to_string());
+        let kept = patience.ask(&found.path, options.drive.answer_within, keep).await;
+        let error = io::Error::other(format!("a doubt is not kept: {}", kept.flatten().err()?));
+        Some(Fault::from_io(found.slot.drive, &error))
+    });
+    join_all(kept).await.into_iter().flatten().collect()
 }
 
 /// A drive that is here and did not take a change of the root.

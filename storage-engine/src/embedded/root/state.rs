@@ -242,6 +242,10 @@ pub fn encode_slot(slot: &RootSlot) -> Vec<u8> {
 
 /// Reads a slot. Bytes behind the payload are the rest of a longer, older slot and are ignored.
 pub fn decode_slot(bytes: &[u8]) -> Result<RootSlot, DecodeError> {
+    from_cbor("root slot", payload_of(bytes)?)
+}
+
+fn payload_of(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     let bad = |cause: &str| DecodeError {
         what: "root slot",
         cause: cause.to_owned(),
@@ -264,17 +268,22 @@ pub fn decode_slot(bytes: &[u8]) -> Result<RootSlot, DecodeError> {
     if field(16) != Some(crc32fast::hash(payload)) {
         return Err(bad("payload checksum does not match"));
     }
-    from_cbor("root slot", payload)
+    Ok(payload)
 }
 
-/// Whether this is a whole slot of a version that this program does not know. It must not be written.
+/// Whether this is a whole slot that this program does not understand: of another version, or with something in it that
+/// came later. It must not be written, and an older one beside it must not be taken for the newest.
 pub fn is_newer_slot(bytes: &[u8]) -> bool {
     let Some((header, _)) = bytes.split_at_checked(HEADER_BYTES) else {
         return false;
     };
     let field = |at: usize| -> Option<u32> { Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?)) };
     let sealed = header.get(..8) == Some(MAGIC.as_slice()) && field(20) == header.get(..20).map(crc32fast::hash);
-    sealed && field(8) != Some(VERSION)
+    sealed && (field(8) != Some(VERSION) || is_whole_and_strange(bytes))
+}
+
+fn is_whole_and_strange(bytes: &[u8]) -> bool {
+    payload_of(bytes).is_ok_and(|payload| from_cbor::<RootSlot>("root slot", payload).is_err())
 }
 
 #[cfg(test)]
@@ -335,6 +344,18 @@ pub mod tests {
         let crc = crc32fast::hash(&bytes[..20]);
         bytes[20..24].copy_from_slice(&crc.to_le_bytes());
         assert!(is_newer_slot(&bytes) && decode_slot(&bytes).is_err());
+        // A member in a state that this program does not know, say.
+        let payload = b"\x82\x01";
+        let mut strange = MAGIC.to_vec();
+        strange.extend_from_slice(&VERSION.to_le_bytes());
+        strange.extend_from_slice(&2_u32.to_le_bytes());
+        strange.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
+        let crc = crc32fast::hash(&strange);
+        strange.extend_from_slice(&crc.to_le_bytes());
+        strange.extend_from_slice(payload);
+        assert!(is_newer_slot(&strange) && decode_slot(&strange).is_err());
+        strange[24] ^= 1;
+        assert!(!is_newer_slot(&strange), "damage");
         assert!(!is_newer_slot(&bytes[..10]));
     }
 

@@ -3,7 +3,7 @@
 
 mod replace;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -134,6 +134,8 @@ pub(super) struct Shards {
     handles: Mutex<Handles>,
     /// Shard files that were begun to be made anew, for the names of unfinished ones.
     replacements_begun: AtomicU64,
+    /// Those that are being made now.
+    unfinished: Mutex<HashSet<PathBuf>>,
     /// What its shard files are read into.
     buffers: Buffers,
 }
@@ -164,6 +166,7 @@ impl Shards {
             current: Mutex::new(current),
             handles: Mutex::default(),
             replacements_begun: AtomicU64::new(0),
+            unfinished: Mutex::default(),
             buffers: Buffers::default(),
         })
     }

@@ -54,11 +54,15 @@ impl Shards {
             None => self.place_for_new(header.kind)?,
         };
         let path = self.unfinished_path(place, &key);
+        self.unfinished.lock().insert(path.clone());
         let begun = self.make_file(place, path.clone(), header, |options| {
             options.create(true).truncate(true)
         });
-        if begun.is_err() && known.is_none() {
-            self.forget_file_in(place);
+        if begun.is_err() {
+            self.unfinished.lock().remove(&path);
+            if known.is_none() {
+                self.forget_file_in(place);
+            }
         }
         Ok(Replacement {
             key,
@@ -76,6 +80,7 @@ impl Shards {
         let to = self.path_of(new.place, &new.key);
         self.seam.run(Operation::Rename, &to, || fs::rename(from, &to))?;
         self.seam.renamed(from, &to, !new.is_first);
+        self.unfinished.lock().remove(from);
         self.places.write().insert(new.key, new.place);
         self.handles.lock().remove(&new.key);
         Ok(())
@@ -86,6 +91,7 @@ impl Shards {
             absent_is_fine(fs::remove_file(&new.path))
         });
         if removed.is_ok() {
+            self.unfinished.lock().remove(&new.path);
             self.seam.removed(&new.path);
             if new.is_first {
                 self.forget_file_in(new.place);
@@ -94,7 +100,7 @@ impl Shards {
         removed
     }
 
-    /// Removes what earlier runs left unfinished; returns how many there were. Not while one is being made.
+    /// Removes what earlier runs left unfinished; returns how many there were. What is being made now stays.
     pub(in crate::embedded::drive) fn discard_unfinished(&self) -> io::Result<usize> {
         let mut dirs = vec![Place::Log.dir(&self.folder), Place::Checkpoint.dir(&self.folder)];
         let extents = self.folder.join(EXTENT_DIR);
@@ -106,6 +112,9 @@ impl Shards {
                     continue;
                 }
                 let path = dir.join(name);
+                if self.unfinished.lock().contains(&path) {
+                    continue;
+                }
                 self.seam
                     .run(Operation::Remove, &path, || absent_is_fine(fs::remove_file(&path)))?;
                 self.seam.removed(&path);
@@ -182,6 +191,7 @@ mod tests {
         let again = scan(dir.path());
         assert!(again.list().unwrap().is_empty());
         shards.discard(&extent).unwrap();
+        assert_eq!(shards.discard_unfinished().unwrap(), 0, "they are being made");
         assert_eq!(again.discard_unfinished().unwrap(), 2);
         assert_eq!(again.discard_unfinished().unwrap(), 0);
     }

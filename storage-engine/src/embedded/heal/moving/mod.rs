@@ -27,7 +27,7 @@ use crate::embedded::core::Shared;
 use crate::embedded::drive::Lane;
 use crate::embedded::fleet::settle;
 use crate::embedded::id::DriveId;
-use crate::embedded::log::Committer;
+use crate::embedded::log::{Committer, LOG_SEGMENT_BYTES};
 use crate::embedded::segment::{PresentDrive, Segment};
 use crate::embedded::table::Lease;
 
@@ -232,6 +232,12 @@ impl Mover {
             return Ok(None);
         };
         let targets = sight::targets(&self.shared, &survey, &needed, work);
+        if let Some((_, full)) = targets.iter().find(|(_, on)| !self.has_room(on, needed.shard_bytes())) {
+            let path = full.drive.path().display();
+            return Err(format!(
+                "{path} has no room above what it must keep free; delete something, or add a drive"
+            ));
+        }
         let made: BTreeSet<u8> = targets.iter().map(|(shard, _)| *shard).collect();
         if !targets.is_empty() {
             let bytes = needed.shard_bytes() * targets.len() as u64;
@@ -257,6 +263,21 @@ impl Mover {
         }))
     }
 
+    /// Whether a drive takes a shard and keeps what the log, a checkpoint and the index need.
+    fn has_room(&self, on: &PresentDrive, bytes: u64) -> bool {
+        let newest = self
+            .shared
+            .keeper
+            .lock()
+            .root()
+            .checkpoints
+            .last()
+            .map(|last| last.piece.len);
+        let index = self.shared.index.disk_bytes().unwrap_or(0);
+        let kept = 2 * LOG_SEGMENT_BYTES + newest.unwrap_or(0) + index;
+        on.drive.space_seen().free >= kept.saturating_add(bytes)
+    }
+
     /// Files of shards that stand where the new list says, too. What this turn did not make is verified there first.
     async fn left_twice(
         &self,
@@ -278,9 +299,12 @@ impl Mover {
                 continue;
             };
             if !made.contains(&shard) {
-                verify_shard(&self.shared, on, needed, shard, &self.pace).await;
+                // Of a drive that does not answer nothing is known; then both stay.
+                let read = verify_shard(&self.shared, on, needed, shard, &self.pace).await;
                 if self.shared.service.heal.is_bad(segment.id, shard, *home) {
                     self.shared.service.damage.bell.notify_one();
+                }
+                if read.is_none_or(|bytes| bytes == 0) {
                     continue;
                 }
             }
@@ -301,7 +325,7 @@ impl Mover {
         }
         note_places(&self.shared, &self.committer, segments).await?;
         for moved in &moved {
-            for (shard, on) in &moved.left {
+            for (shard, on) in moved.left.iter().filter(|(shard, _)| self.stands(moved, *shard)) {
                 let (drive, kind, id, shard) = (Arc::clone(&on.drive), moved.segment.kind, moved.segment.id, *shard);
                 let removed = on.drive.run(Lane::Bulk, move || drive.remove_shard(kind, id, shard));
                 if let Err(error) = removed.await {
@@ -312,6 +336,15 @@ impl Mover {
         self.shared.service.moving.noted(&moved);
         self.shared.count_losses_anew();
         Ok(())
+    }
+
+    /// Whether a moved shard still stands where it was made: its drive may have left since.
+    fn stands(&self, moved: &Moved, shard: u8) -> bool {
+        let home = moved.segment.drives.get(usize::from(shard)).copied();
+        home.is_some_and(|home| {
+            let here = self.shared.drives.get(&home).is_some();
+            here && !self.shared.service.heal.is_bad(moved.segment.id, shard, home)
+        })
     }
 
     /// The index leaves a drive that is drained while it is in use.
