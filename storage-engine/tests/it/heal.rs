@@ -217,6 +217,35 @@ async fn a_drive_taken_in_by_a_running_store_is_verified_even_if_that_is_killed_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drive_that_was_away_and_hangs_when_it_is_written_holds_up_no_start() {
+    let scene = Scene::new(4);
+    let store = open(&scene).await;
+    fill(&store, 1).await;
+    kill(store).await;
+    scene.remove(2);
+    let store = open(&scene).await;
+    fill(&store, 2).await;
+    kill(store).await;
+    scene.bring_back(2);
+    let plan = Arc::new(FaultPlan::default());
+    let rule = plan.arm_always(Operation::Write, "data2/.drystone/scrub", Fault::Hang);
+    let mut options = with_faults(&scene, &plan);
+    options.drive.answer_within = Duration::from_secs(2);
+    let began = tokio::time::Instant::now();
+    let store = scene.try_open(options).await.unwrap();
+    assert!(plan.fired(rule) > 0 && began.elapsed() < Duration::from_secs(60));
+    assert_ne!(state(&store, 2), DriveState::In);
+    check(&store, 1).await;
+    fill(&store, 3).await;
+    plan.disarm();
+    plan.release();
+    until(&store, 2, DriveState::In).await;
+    until_whole(&store).await;
+    check(&store, 3).await;
+    kill(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_drive_is_filled_again_by_itself() {
     let scene = Scene::new(4);
     let store = open(&scene).await;

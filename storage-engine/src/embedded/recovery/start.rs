@@ -193,7 +193,6 @@ fn is_near(other: &Root, root: &Root) -> bool {
     other.store == root.store && other.epoch <= root.epoch.saturating_add(1)
 }
 
-/// Whether each of these paths holds nothing but what a first format left that was cut off before its root there.
 /// A drive that was added while the store ran is found again where it was last seen, whatever the command line says by
 /// now. Copies of drives must not be mixed with the drives: nobody looks elsewhere unless every drive that was found is
 /// where the root says, and only the drive that the root names is taken. Its root may be older, as that of any drive that
@@ -209,7 +208,8 @@ async fn look_where_members_were(found: &mut Found, options: &OpenOptions, patie
         let member = root.member(known.slot.drive);
         member.is_none_or(|member| Path::new(&member.path) == known.path)
     };
-    if !found.drives.iter().all(in_place) {
+    let one_store = found.drives.iter().all(|known| known.slot.root.store == root.store);
+    if !one_store || !found.drives.iter().all(in_place) {
         return;
     }
     let is_found = |member: &Member| found.drives.iter().any(|known| known.slot.drive == member.id);
