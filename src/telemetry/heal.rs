@@ -102,6 +102,10 @@ impl HealGauges {
             "Segments at the last census: all, whole, thin (shards missing), unreadable",
             self.census.clone(),
         );
+        self.register_drives(registry);
+    }
+
+    fn register_drives(&self, registry: &mut Registry) {
         for (name, help, family) in [
             (
                 "drystone_drive_heal_left_bytes",
