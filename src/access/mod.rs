@@ -62,6 +62,8 @@ pub fn decide(
     match identity {
         Identity::Root => Ok(Grant { action }),
         Identity::Anonymous => Err(Denied { anonymous: true }),
+        // Nothing reads policies yet, and without a policy nothing is allowed.
+        Identity::Caller(_) => Err(Denied { anonymous: false }),
     }
 }
 

@@ -1,10 +1,83 @@
 //! The caller, as far as authentication can tell. Says who, never what they may do.
 
-/// The caller of one request. Users, access keys and session tokens become further variants.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+/// The account that every user of a store belongs to, as ARNs name it.
+pub const ACCOUNT_ID: &str = "000000000000";
+
+/// The caller of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
     /// The request carried no credentials at all.
     Anonymous,
     /// The request was signed with the root credentials.
     Root,
+    /// The request was signed with a credential of the directory.
+    Caller(Arc<Caller>),
+}
+
+/// A caller with a credential of the directory, as it stood when the request was authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The access key that signed.
+    pub access_key: String,
+    /// What this access key is.
+    pub kind: Kind,
+    /// Whose rights the caller has at most.
+    pub account: Account,
+    /// The account's canonical id, 64 hexadecimal digits; empty for an account that owns nothing under its own id.
+    pub canonical_id: String,
+    /// The enabled groups the account is a member of, sorted.
+    pub groups: Vec<String>,
+    /// What an identity provider said of the caller: names with their prefix (`jwt:…`, `ldap:…`).
+    pub claims: BTreeMap<String, Vec<String>>,
+}
+
+/// What an access key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A user's own key.
+    User,
+    /// A further key of an account (MinIO's service account).
+    AccessKey,
+    /// A credential of the token service.
+    Temporary {
+        /// When it ends.
+        expires: OffsetDateTime,
+    },
+}
+
+/// Whose rights a caller has at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// The root user: everything is allowed that the credential's own policy does not leave out.
+    Root,
+    /// A user of the directory, by name.
+    User(String),
+    /// Somebody an identity provider vouches for, by the name it gave.
+    Federated(String),
+}
+
+impl Account {
+    /// The account's name; root's is `root`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Root => "root",
+            Self::User(name) | Self::Federated(name) => name,
+        }
+    }
+}
+
+impl Caller {
+    /// The ARN that policies and `GetCallerIdentity` name the caller's account by.
+    pub fn arn(&self) -> String {
+        match &self.account {
+            Account::Root => format!("arn:aws:iam::{ACCOUNT_ID}:root"),
+            Account::User(name) => format!("arn:aws:iam::{ACCOUNT_ID}:user/{name}"),
+            Account::Federated(name) => format!("arn:aws:sts::{ACCOUNT_ID}:federated-user/{name}"),
+        }
+    }
 }

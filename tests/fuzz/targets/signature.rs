@@ -88,6 +88,7 @@ pub(super) fn signature(data: &[u8]) {
     match verdict(&parts) {
         Ok(Identity::Root) => {}
         Ok(Identity::Anonymous) => panic!("a signed request counts as anonymous"),
+        Ok(Identity::Caller(_)) => panic!("root's key counts as somebody else's"),
         // The signature is right by the second implementation. Other things may be wrong with the request.
         Err(error) => assert_ne!(error.code(), "SignatureDoesNotMatch", "{parts:?}"),
     }
