@@ -1,11 +1,11 @@
 //! Refusals of the admin API: the JSON document that MinIO's clients print.
 
-use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
+use http::{Response, StatusCode};
 
 use super::About;
 use crate::auth::AuthError;
-use crate::http::body::{self, Body};
+use crate::http::body::Body;
+use crate::http::error;
 
 /// Why an admin request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,8 @@ impl AdminError {
         match self {
             Self::AccessDenied => StatusCode::FORBIDDEN,
             Self::Auth { status, .. } | Self::Body { status, .. } => *status,
-            Self::BodyTooLarge | Self::BodyCutOff => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyCutOff => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unreadable(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchDrive(_) => StatusCode::NOT_FOUND,
@@ -97,17 +98,13 @@ impl AdminError {
         if let Self::Internal(reason) = self {
             tracing::error!(reason, path = about.path, "an admin request failed; this is a bug");
         }
-        let document = json!({
-            "Code": self.code(),
-            "Message": self.to_string(),
-            "Resource": about.path,
-            "RequestId": about.id.map(|id| id.to_string()).unwrap_or_default(),
-            "HostId": host_id,
-        });
-        let mut response = Response::new(body::full(document.to_string()));
-        *response.status_mut() = self.status();
-        let kind = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        response
+        error::json_document(
+            self.status(),
+            self.code(),
+            &self.to_string(),
+            &about.path,
+            about.id,
+            host_id,
+        )
     }
 }

@@ -34,7 +34,8 @@ const MAY_BE_UNSIGNED: [&str; 3] = ["x-amz-content-sha256", "x-amz-user-agent", 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Realm {
     S3,
-    /// The admin API: MinIO's clients sign for no region at all, so the region says nothing; links are not taken.
+    /// The admin API: MinIO's clients sign for no region at all, so the region says nothing; links are not taken, and
+    /// neither is a body that the signature does not cover as a whole.
     Admin,
 }
 
@@ -146,7 +147,9 @@ impl Authenticator {
             None => anonymous(&parts.headers)?,
             Some(claim) => {
                 self.check_realm(realm, &claim)?;
-                self.verify(parts, &path, &query, host, (&claim, now))?
+                let verdict = self.verify(parts, &path, &query, host, (&claim, now))?;
+                check_body_signed(realm, &verdict.mode)?;
+                verdict
             }
         };
         let cleaning = if verdict.presigned {
@@ -251,6 +254,24 @@ impl Authenticator {
             }),
             (Realm::S3, _, Some(_) | None) => Ok(()),
         }
+    }
+}
+
+/// What an order says stands in its body, so a signature that leaves the body out proves nothing about it. Asked once
+/// the caller is known: who is not learns nothing by it.
+fn check_body_signed(realm: Realm, mode: &PayloadMode) -> Result<(), AuthError> {
+    match (realm, mode) {
+        (Realm::S3, _) | (Realm::Admin, PayloadMode::SignedBody(_)) => Ok(()),
+        (
+            Realm::Admin,
+            PayloadMode::Unsigned
+            | PayloadMode::StreamingSigned
+            | PayloadMode::StreamingSignedTrailer
+            | PayloadMode::StreamingUnsignedTrailer,
+        ) => Err(AuthError::InvalidRequest(
+            "Requests to the admin API sign their body: x-amz-content-sha256 must be its SHA-256 in hex (that of no bytes if \
+             there is none), not UNSIGNED-PAYLOAD and not a streaming payload.",
+        )),
     }
 }
 

@@ -21,7 +21,7 @@ use tracing::Instrument;
 use super::body::{self, Body, RequestBody};
 use super::connection::Activity;
 use super::cors::Cors;
-use super::error::Refusal;
+use super::error::{Form, Refusal};
 use super::health::Probe;
 use super::host::{Hosts, Style};
 use super::pace::{Outcome, Pace, Paced};
@@ -128,7 +128,7 @@ impl Edge {
             Err(_panic) => {
                 self.metrics.panicked();
                 tracing::error!(parent: &span, %method, path, "a request ended in a panic; this is a bug, please report it");
-                (self.refuse(Refusal::Internal, &path, id), None)
+                (self.refuse(Refusal::Internal, form_of(&path), &path, id), None)
             }
         };
         self.finish(&mut response, id);
@@ -156,8 +156,8 @@ impl Edge {
         })
     }
 
-    fn refuse(&self, refusal: Refusal, path: &str, id: RequestId) -> Response<Body> {
-        refusal.response(path, id, self.ids.host_id())
+    fn refuse(&self, refusal: Refusal, form: Form, path: &str, id: RequestId) -> Response<Body> {
+        refusal.response(form, path, id, self.ids.host_id())
     }
 
     fn finish(&self, response: &mut Response<Body>, id: RequestId) {
@@ -178,12 +178,14 @@ impl Edge {
         let path = head.uri.path().to_owned();
         let alone = |response| (response, None);
         if head_bytes(&head.method, &head.uri, &head.headers) > HEAD_BYTES_MAX {
-            return alone(self.refuse(Refusal::HeadersTooLarge, &path, id));
+            return alone(self.refuse(Refusal::HeadersTooLarge, form_of(&path), &path, id));
         }
         let Ok(style) = self.hosts.settle(&head.uri, &mut head.headers) else {
-            return alone(self.refuse(Refusal::BadHost, &path, id));
+            return alone(self.refuse(Refusal::BadHost, form_of(&path), &path, id));
         };
-        let admin = style == Style::Path && ADMIN_PATHS.iter().any(|start| path.starts_with(start));
+        // On a bucket's own host these paths are keys.
+        let form = if style == Style::Path { form_of(&path) } else { Form::S3 };
+        let admin = form == Form::Admin;
         if !admin
             && style == Style::Path
             && let Some(own) = self.own_path(&head.method, &head.uri, id)
@@ -194,21 +196,21 @@ impl Edge {
             return alone(allowed);
         }
         let Some(service) = self.service.load_full() else {
-            return alone(self.refuse(Refusal::Starting, &path, id));
+            return alone(self.refuse(Refusal::Starting, form, &path, id));
         };
         head.extensions.insert(id);
         if admin {
             // Operators get through when clients have to wait for their turn.
-            return alone(owned(self.serve(service.admin.as_ref(), head, incoming).await));
+            return alone(owned(self.serve(service.admin.as_ref(), form, head, incoming).await));
         }
         match self.turn().await {
-            Ok(turn) => (self.serve(service.s3.as_ref(), head, incoming).await, turn),
-            Err(refusal) => alone(self.refuse(refusal, &path, id)),
+            Ok(turn) => (self.serve(service.s3.as_ref(), form, head, incoming).await, turn),
+            Err(refusal) => alone(self.refuse(refusal, form, &path, id)),
         }
     }
 
     /// Lets a front answer, with its body paced.
-    async fn serve(&self, front: &Front, head: Parts, incoming: Incoming) -> Response<Body> {
+    async fn serve(&self, front: &Front, form: Form, head: Parts, incoming: Incoming) -> Response<Body> {
         let (path, id) = (head.uri.path().to_owned(), head.extensions.get::<RequestId>().copied());
         let outcome = Outcome::default();
         let waits_for_continue = head.version < Version::HTTP_2 && head.headers.contains_key(header::EXPECT);
@@ -232,7 +234,7 @@ impl Edge {
         // Whatever the front made of the cut body, the client is told why it was cut.
         match id {
             Some(id) if outcome.slow.is_raised() && !response.status().is_success() => {
-                self.refuse(Refusal::BodyTooSlow, &path, id)
+                self.refuse(Refusal::BodyTooSlow, form, &path, id)
             }
             Some(_) | None => response,
         }
@@ -249,7 +251,7 @@ impl Edge {
     /// Paths that are the server's own and no bucket's.
     fn own_path(&self, method: &Method, uri: &Uri, id: RequestId) -> Option<Response<Body>> {
         let path = uri.path();
-        let refuse = |refusal| Some(self.refuse(refusal, path, id));
+        let refuse = |refusal| Some(self.refuse(refusal, Form::S3, path, id));
         if path.strip_prefix("/v1/").is_some() {
             return refuse(Refusal::NotBuilt("The Files API under /v1/ is not built yet."));
         }
@@ -276,12 +278,21 @@ impl Edge {
         let service = self.service.load();
         let healing = service.as_ref().and_then(|service| Some(service.healing.as_ref()?()));
         let Ok(text) = self.metrics.text(self.health().as_ref(), healing.as_ref()) else {
-            return self.refuse(Refusal::Internal, path, id);
+            return self.refuse(Refusal::Internal, Form::S3, path, id);
         };
         let mut response = Response::new(body::full(text));
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
+    }
+}
+
+/// The form in which a path refuses, unless a bucket's own host makes a key of it.
+fn form_of(path: &str) -> Form {
+    if ADMIN_PATHS.iter().any(|start| path.starts_with(start)) {
+        Form::Admin
+    } else {
+        Form::S3
     }
 }
 

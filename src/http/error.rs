@@ -1,9 +1,18 @@
-//! The error document that S3 clients read, for what the edge itself refuses.
+//! The error documents that clients read, for what the edge itself refuses: S3's XML, and the admin API's JSON.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::body::{self, Body};
 use super::request_id::RequestId;
+
+/// In which form a client expects to be refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// XML, as S3.
+    S3,
+    /// JSON, as the admin API.
+    Admin,
+}
 
 /// What the edge refuses before any front is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +82,12 @@ impl Refusal {
     }
 
     /// The answer to a request for `path`.
-    pub fn response(self, path: &str, id: RequestId, host_id: &str) -> Response<Body> {
+    pub fn response(self, form: Form, path: &str, id: RequestId, host_id: &str) -> Response<Body> {
         let (status, code, message) = self.parts();
-        let mut response = document(status, code, message, path, id, host_id);
+        let mut response = match form {
+            Form::S3 => document(status, code, message, path, id, host_id),
+            Form::Admin => json_document(status, code, message, path, Some(id), host_id),
+        };
         let headers = response.headers_mut();
         if matches!(self, Self::Busy | Self::Starting) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
@@ -117,6 +129,30 @@ pub fn document(
     response
 }
 
+/// The error document of the admin API, as MinIO's clients print it.
+pub fn json_document(
+    status: StatusCode,
+    code: &str,
+    message: &str,
+    resource: &str,
+    id: Option<RequestId>,
+    host_id: &str,
+) -> Response<Body> {
+    let document = serde_json::json!({
+        "Code": code,
+        "Message": message,
+        "Resource": resource,
+        "RequestId": id.map(|id| id.to_string()).unwrap_or_default(),
+        "HostId": host_id,
+    });
+    let mut response = Response::new(body::full(document.to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
@@ -127,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn the_document_escapes_what_the_client_sent() {
         let id = RequestIds::new(1).make();
-        let response = Refusal::NotFound.response("/<script>&", id, "host");
+        let response = Refusal::NotFound.response(Form::S3, "/<script>&", id, "host");
         assert_eq!(response.status(), 404);
         let text = response.into_body().collect().await.unwrap().to_bytes();
         let text = std::str::from_utf8(&text).unwrap();

@@ -38,12 +38,26 @@ impl Caller {
 
 /// A request as MinIO's clients make it: header signature, the body's real hash, no region.
 fn ask(caller: Caller, method: &str, path: &str, body: &str) -> String {
-    let builder = Request::builder().method(method).uri(path).header("host", "here:9000");
-    let (mut parts, ()) = builder.body(()).unwrap().into_parts();
-    if let Some(signer) = caller.signer("") {
-        let mode = PayloadMode::SignedBody(body_hash(body.as_bytes()));
-        signer.sign(&mut parts, &mode, OffsetDateTime::now_utc()).unwrap();
+    let mode = PayloadMode::SignedBody(body_hash(body.as_bytes()));
+    ask_as(&mode, caller, method, path, body)
+}
+
+/// A request whose signature says of its body what `mode` says.
+fn ask_as(mode: &PayloadMode, caller: Caller, method: &str, path: &str, body: &str) -> String {
+    let mut builder = Request::builder().method(method).uri(path).header("host", "here:9000");
+    if mode.is_chunked() {
+        builder = builder.header("x-amz-decoded-content-length", body.len());
     }
+    let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+    let mut sent = body.to_owned();
+    if let Some(signer) = caller.signer("") {
+        let mut writer = signer.sign(&mut parts, mode, OffsetDateTime::now_utc()).unwrap();
+        if mode.is_chunked() {
+            let chunks = (!body.is_empty()).then(|| writer.chunk(body.as_bytes()));
+            sent = String::from_utf8([chunks.unwrap_or_default(), writer.finish(&[])].concat()).unwrap();
+        }
+    }
+    let body = sent;
     let mut text = format!(
         "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
         body.len()
@@ -51,7 +65,7 @@ fn ask(caller: Caller, method: &str, path: &str, body: &str) -> String {
     for (name, value) in &parts.headers {
         text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
     }
-    text + "\r\n" + body
+    text + "\r\n" + &body
 }
 
 fn document(answer: &str) -> Value {
@@ -128,6 +142,75 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
         }
     }
     assert_eq!(served, 12);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_route_takes_a_body_that_the_signature_leaves_out() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let order = r#"{"drive":"/data1"}"#;
+    let mut asked = 0;
+    for (method, path) in routes() {
+        for mode in [
+            PayloadMode::Unsigned,
+            PayloadMode::StreamingSigned,
+            PayloadMode::StreamingSignedTrailer,
+            PayloadMode::StreamingUnsignedTrailer,
+        ] {
+            for (caller, body, expected) in [
+                (Caller::Root, "", (400, "InvalidRequest")),
+                (Caller::Root, order, (400, "InvalidRequest")),
+                (Caller::WrongSecret, order, (403, "SignatureDoesNotMatch")),
+            ] {
+                let request = ask_as(&mode, caller, method.as_str(), &path, body);
+                let (status, document) = told(address, &request).await;
+                let code = document["Code"].as_str().unwrap_or_default();
+                assert_eq!((status, code), expected, "{mode:?} {method} {path}: {document}");
+                let words = document["Message"].as_str().unwrap();
+                assert!(
+                    status == 403 || words.contains("x-amz-content-sha256 must be"),
+                    "{words}"
+                );
+            }
+        }
+        asked += u32::from(is_built(&method, &path));
+    }
+    assert!(asked >= 19, "{asked} built routes were asked");
+    let drives = told(address, &ask(Caller::Root, "GET", "/v1/admin/drives", "")).await.1;
+    assert_eq!(drives["shards_moved"], 0, "nothing was ordered");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_comes() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let gib = (1_u64 << 30).to_string();
+    for (method, path) in routes() {
+        if !is_built(&method, &path) {
+            continue;
+        }
+        // A client that waits for 100 Continue sends nothing of it.
+        let request = ask(Caller::Root, method.as_str(), &path, "");
+        let request = request.replacen(
+            "Content-Length: 0",
+            &format!("Content-Length: {gib}\r\nExpect: 100-continue"),
+            1,
+        );
+        let (status, document) = told(address, &request).await;
+        assert_eq!(
+            (status, &document["Code"]),
+            (413, &Value::from("EntityTooLarge")),
+            "{method} {path}"
+        );
+    }
+    // One that comes all the same is told, too; one that is just small enough is read.
+    let fits = "x".repeat(256 * 1024);
+    for (body, expected) in [(fits.clone() + "x", 413), (fits, 400)] {
+        let (status, document) = told(address, &ask(Caller::Root, "POST", "/v1/admin/parity", &body)).await;
+        assert_eq!(status, expected, "{document}");
+    }
     server.stop().await.unwrap();
 }
 

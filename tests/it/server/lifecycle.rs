@@ -107,6 +107,22 @@ async fn while_the_engine_opens_health_says_so_and_nothing_else_is_served() {
     );
     assert_eq!(status(&ask("/minio/health/cluster").await), 503);
     assert_eq!(status(&ask("/bucket").await), 503);
+    // Each in the form that its clients read.
+    for (path, form, code) in [
+        ("/bucket", "application/xml", "<Code>ServiceUnavailable</Code>"),
+        (
+            "/minio/admin/v3/info",
+            "application/json",
+            "\"Code\":\"ServiceUnavailable\"",
+        ),
+        ("/v1/admin/info", "application/json", "\"Code\":\"ServiceUnavailable\""),
+    ] {
+        let answer = ask(path).await;
+        assert!(
+            status(&answer) == 503 && answer.contains(form) && answer.contains(code),
+            "{answer}"
+        );
+    }
     let server = starting.await.unwrap().unwrap();
     assert_eq!(status(&ask("/minio/health/cluster").await), 200);
     server.stop().await.unwrap();
