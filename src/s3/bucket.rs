@@ -32,7 +32,10 @@ pub(crate) async fn create(
             let location = Some(format!("/{bucket}"));
             Ok(S3Response::new(CreateBucketOutput { location }))
         }
-        Err(CreateBucketError::AlreadyOwnedByYou) => Err(Code::BUCKET_ALREADY_OWNED.into()),
+        Err(CreateBucketError::Exists { .. }) => Err(Code::BUCKET_ALREADY_OWNED.into()),
+        Err(error @ CreateBucketError::SettingsTooLarge { .. }) => {
+            Err(Failure::because(Code::INVALID_REQUEST, error.to_string()))
+        }
         Err(CreateBucketError::Fault(fault)) => Err(fault.into()),
     }
 }

@@ -46,6 +46,9 @@ pub(crate) async fn object(
         .transpose()?;
     let condition = conditions::of_write(&lifted);
     let copy = CopyObject {
+        tags: None,
+        owner: None,
+        visibility: None,
         source,
         bucket,
         key,

@@ -39,6 +39,7 @@ pub(crate) async fn create(
     let checksum = upload_checksum(algorithm, kind)?;
     let metadata = convert::metadata(texts, &lifted)?;
     let begin = BeginUpload {
+        labels: Default::default(),
         bucket: bucket.clone(),
         key: key.clone(),
         metadata,

@@ -14,9 +14,9 @@ pub(super) async fn make(store: &Store, buckets: Vec<BucketName>, region: &str) 
     for bucket in buckets {
         match store.create_bucket(&bucket, region).await {
             Ok(_) => tracing::info!(bucket = bucket.as_str(), "made the default bucket"),
-            Err(CreateBucketError::AlreadyOwnedByYou) => {}
-            Err(CreateBucketError::Fault(fault)) => {
-                tracing::warn!(bucket = bucket.as_str(), %fault, "the default bucket is not made yet");
+            Err(CreateBucketError::Exists { .. }) => {}
+            Err(error) => {
+                tracing::warn!(bucket = bucket.as_str(), %error, "the default bucket is not made yet");
                 left.push(bucket);
             }
         }

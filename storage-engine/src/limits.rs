@@ -34,6 +34,25 @@ pub const LIST_ITEMS_MAX: usize = 1_000;
 /// A table of parts up to this many bytes stands in the object's row; a larger one follows the object's bytes in its body.
 pub const PART_TABLE_INLINE_BYTES_MAX: usize = 4 * 1024;
 
+/// Most tags of one object.
+pub const OBJECT_TAGS_MAX: usize = 10;
+/// Most tags of one bucket.
+pub const BUCKET_TAGS_MAX: usize = 50;
+/// Longest key of a tag, in characters.
+pub const TAG_KEY_CHARS_MAX: usize = 128;
+/// Longest value of a tag, in characters.
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+/// Most settings of one bucket together (policy, tags, CORS and their like), in bytes.
+pub const SETTINGS_BYTES_MAX: usize = 60 * 1024;
+/// Longest name of an owner, in bytes.
+pub const OWNER_BYTES_MAX: usize = 256;
+
+/// Most bytes that the owner and the tags of an object take.
+const LABELS_BYTES_MAX: usize =
+    OWNER_BYTES_MAX + OBJECT_TAGS_MAX * (4 * (TAG_KEY_CHARS_MAX + TAG_VALUE_CHARS_MAX) + 16) + 64;
+
+const _: () = assert!(SETTINGS_BYTES_MAX < VALUE_BYTES_MAX);
 const _: () = assert!(
-    USER_METADATA_BYTES_MAX + SYSTEM_METADATA_BYTES_MAX + PART_TABLE_INLINE_BYTES_MAX + 1_024 < VALUE_BYTES_MAX
+    USER_METADATA_BYTES_MAX + SYSTEM_METADATA_BYTES_MAX + PART_TABLE_INLINE_BYTES_MAX + LABELS_BYTES_MAX + 1_024
+        < VALUE_BYTES_MAX
 );

@@ -30,6 +30,7 @@ pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result
     let metadata = convert::metadata(texts, &lifted)?;
     let body = new_body(input.body, input.content_length, &req.headers, &req.extensions)?;
     let put = PutObject {
+        labels: Default::default(),
         bucket,
         key,
         metadata,

@@ -5,12 +5,14 @@
 //! scan for emptiness; the record stands until the bucket is gone, so it is never seen missing while it exists.
 
 use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
-use crate::limits::LIST_ITEMS_MAX;
+use crate::limits::{LIST_ITEMS_MAX, SETTINGS_BYTES_MAX};
 use crate::store::clock::Timestamp;
 use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::name::BucketName;
 use crate::store::record::Record;
 use crate::store::record::bucket::{BucketRecord, BucketState};
+use crate::store::record::settings::BucketSettings;
+use crate::store::settings::{SettingsTooLarge, settings_op};
 use crate::store::{Store, key};
 
 /// A bucket as it stands.
@@ -20,6 +22,8 @@ pub struct Bucket {
     pub created: Timestamp,
     /// The location constraint it was made with; empty: none.
     pub region: String,
+    /// The name of the user who made it; `None`: root.
+    pub owner: Option<String>,
 }
 
 /// A page of buckets, in the order of their names.
@@ -39,10 +43,27 @@ pub struct ListBuckets {
     pub limit: usize,
 }
 
+/// A bucket to be made.
+#[derive(Clone, Debug)]
+pub struct NewBucket {
+    pub name: BucketName,
+    /// Kept for GetBucketLocation.
+    pub region: String,
+    /// The name of the user who makes it; `None`: root.
+    pub owner: Option<String>,
+    /// What is set on it from the start.
+    pub settings: BucketSettings,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CreateBucketError {
-    #[error("the bucket exists already and is yours")]
-    AlreadyOwnedByYou,
+    #[error("the bucket exists already")]
+    Exists {
+        /// Whose it is; `None`: root's.
+        owner: Option<String>,
+    },
+    #[error("the settings of a bucket have at most {SETTINGS_BYTES_MAX} bytes together; these have {bytes}")]
+    SettingsTooLarge { bytes: usize },
     #[error(transparent)]
     Fault(#[from] Fault),
 }
@@ -82,6 +103,21 @@ pub(super) enum GateClosed {
 
 faults_from_below!(CreateBucketError, BucketError, DeleteBucketError);
 
+impl From<SettingsTooLarge> for CreateBucketError {
+    fn from(SettingsTooLarge { bytes }: SettingsTooLarge) -> Self {
+        Self::SettingsTooLarge { bytes }
+    }
+}
+
+fn described(name: BucketName, record: BucketRecord) -> Bucket {
+    Bucket {
+        name,
+        created: record.created,
+        region: record.region,
+        owner: record.owner,
+    }
+}
+
 fn row(key: Key, value: bytes::Bytes) -> Op {
     Op::Put(Put {
         key,
@@ -92,26 +128,37 @@ fn row(key: Key, value: bytes::Bytes) -> Op {
 }
 
 impl Store {
-    /// Makes a bucket. `region` is kept for GetBucketLocation.
+    /// Makes a bucket of root's, on which nothing is set. `region` is kept for GetBucketLocation.
     pub async fn create_bucket(&self, bucket: &BucketName, region: &str) -> Result<Bucket, CreateBucketError> {
-        let created = self.now();
-        let record = BucketRecord {
-            created,
+        self.make_bucket(NewBucket {
+            name: bucket.clone(),
             region: region.to_owned(),
+            owner: None,
+            settings: BucketSettings::default(),
+        })
+        .await
+    }
+
+    /// Makes a bucket with its first settings. Whatever a bucket of this name had before is not among them.
+    pub async fn make_bucket(&self, new: NewBucket) -> Result<Bucket, CreateBucketError> {
+        let record = BucketRecord {
+            created: self.now(),
+            region: new.region,
             state: BucketState::Open,
+            owner: new.owner,
         };
-        let (record_key, gate) = (key::bucket(bucket), key::gate(bucket));
+        let (record_key, gate) = (key::bucket(&new.name), key::gate(&new.name));
         let batch = Batch {
             require: vec![Require::Absent(record_key.clone())],
-            ops: vec![row(record_key, record.to_value()), row(gate, bytes::Bytes::new())],
+            ops: vec![
+                row(record_key, record.to_value()),
+                row(gate, bytes::Bytes::new()),
+                settings_op(&new.name, &new.settings)?,
+            ],
         };
         match self.commit(batch).await {
-            Ok(_) => Ok(Bucket {
-                name: bucket.clone(),
-                created,
-                region: record.region,
-            }),
-            Err(CommitRefused::Condition { .. }) => Err(CreateBucketError::AlreadyOwnedByYou),
+            Ok(_) => Ok(described(new.name, record)),
+            Err(CommitRefused::Condition { .. }) => Err(self.why_taken(&new.name).await?),
             Err(CommitRefused::Fault(fault)) => Err(fault.into()),
         }
     }
@@ -119,10 +166,15 @@ impl Store {
     /// The bucket as it stands.
     pub async fn head_bucket(&self, bucket: &BucketName) -> Result<Bucket, BucketError> {
         let (record, _) = self.bucket_record(bucket).await?.ok_or(BucketError::NoSuchBucket)?;
-        Ok(Bucket {
-            name: bucket.clone(),
-            created: record.created,
-            region: record.region,
+        Ok(described(bucket.clone(), record))
+    }
+
+    /// Says whose the bucket is that stands where one was to be made.
+    async fn why_taken(&self, bucket: &BucketName) -> Result<CreateBucketError, Fault> {
+        Ok(match self.bucket_record(bucket).await? {
+            Some((record, _)) => CreateBucketError::Exists { owner: record.owner },
+            // Deleted meanwhile: the client may ask again.
+            None => CreateBucketError::Fault(Fault::Unavailable("the bucket is being deleted".into())),
         })
     }
 
@@ -149,11 +201,7 @@ impl Store {
             let name = key::text_after(row_key, &key::buckets("")).and_then(|text| BucketName::parse(text).ok());
             let name = name.ok_or_else(|| Fault::Corrupt(format!("a bucket row with the key {row_key:?}")))?;
             let record = BucketRecord::from_value(&row.value)?;
-            buckets.push(Bucket {
-                name,
-                created: record.created,
-                region: record.region,
-            });
+            buckets.push(described(name, record));
         }
         let next = buckets
             .last()
@@ -226,6 +274,7 @@ impl Store {
             let mut ops: Vec<Op> = keys.iter().cloned().map(Op::Delete).collect();
             if last {
                 ops.push(Op::Delete(key::bucket(bucket)));
+                ops.push(Op::Delete(key::settings(bucket)));
             }
             match self
                 .commit(Batch {

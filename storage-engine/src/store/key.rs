@@ -3,6 +3,7 @@
 //! ```text
 //! b/<bucket>                                    bucket record
 //! g/<bucket>                                    gate: stands while the bucket takes new objects and uploads
+//! s/<bucket>                                    settings of the bucket: policy, tags, CORS and their like; absent: none
 //! c/<bucket> 00 <key>                           current visible version of a key: object record, owns the body
 //! v/<bucket> 00 <key> 00 <newest first>         noncurrent versions and delete markers (reserved, not written yet)
 //! u/<bucket> 00 <key> 00 <upload, 16 bytes>     multipart upload
@@ -15,6 +16,7 @@ use crate::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
 
 const BUCKET: &[u8] = b"b/";
 const GATE: &[u8] = b"g/";
+const SETTINGS: &[u8] = b"s/";
 const CURRENT: &[u8] = b"c/";
 const VERSION: &[u8] = b"v/";
 const UPLOAD: &[u8] = b"u/";
@@ -37,6 +39,10 @@ pub fn buckets(prefix: &str) -> Key {
 
 pub fn gate(bucket: &BucketName) -> Key {
     join(&[GATE, bucket.as_str().as_bytes()])
+}
+
+pub fn settings(bucket: &BucketName) -> Key {
+    join(&[SETTINGS, bucket.as_str().as_bytes()])
 }
 
 pub fn current(bucket: &BucketName, key: &ObjectKey) -> Key {

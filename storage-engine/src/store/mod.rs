@@ -25,6 +25,8 @@ pub mod multipart;
 pub mod name;
 pub mod object;
 pub mod record;
+pub mod settings;
+pub mod tags;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +47,7 @@ struct Inner {
     epoch: Epoch,
     /// Uploads that a Complete of this process is working on.
     running: Running,
+    settings: settings::Kept,
 }
 
 impl Store {
@@ -55,6 +58,7 @@ impl Store {
                 clock,
                 epoch,
                 running: Running::default(),
+                settings: settings::Kept::default(),
             }),
         }
     }

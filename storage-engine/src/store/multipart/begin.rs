@@ -5,6 +5,7 @@ use crate::store::bucket::GateClosed;
 use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::name::{BucketName, ObjectKey, UploadId};
 use crate::store::record::Record;
+use crate::store::record::labels::Labels;
 use crate::store::record::object::{Metadata, MetadataTooLarge};
 use crate::store::record::upload::{Upload, UploadChecksum, UploadState};
 use crate::store::{Store, key};
@@ -15,6 +16,7 @@ pub struct BeginUpload {
     pub key: ObjectKey,
     /// What the finished object will say.
     pub metadata: Metadata,
+    pub labels: Labels,
     /// The checksum the finished object will have.
     pub checksum: Option<UploadChecksum>,
 }
@@ -65,6 +67,7 @@ impl Store {
             metadata: begin.metadata.normalized(),
             checksum: begin.checksum,
             state: UploadState::Open,
+            labels: begin.labels,
         };
         let put = Put {
             key: row_key.clone(),

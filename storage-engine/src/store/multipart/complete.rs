@@ -252,6 +252,7 @@ impl Store {
             checksum: plan.checksum,
             parts: Some(parts),
             upload: Some(complete.upload),
+            labels: upload.labels.clone(),
         };
         for _ in 0..RACES_MAX {
             let mut require = vec![

@@ -12,7 +12,9 @@ use crate::store::object::Current;
 use crate::store::object::get::{GetObject, GetObjectError, ObjectRead, Selection};
 use crate::store::object::put::{PutObject, PutObjectError, Stored};
 use crate::store::record::Record;
+use crate::store::record::labels::{Labels, Visibility};
 use crate::store::record::object::{Metadata, Object};
+use crate::store::tags::Tags;
 use crate::store::{RACES_MAX, Store, key};
 
 /// What is copied, and the conditions it must meet; every failed one is a failed precondition.
@@ -33,6 +35,12 @@ pub struct CopyObject {
     pub metadata: Option<Metadata>,
     /// Asked for although metadata is copied; a storage class is no part of what COPY copies. `None`: STANDARD.
     pub storage_class: Option<String>,
+    /// `None`: the source's (directive COPY).
+    pub tags: Option<Tags>,
+    /// Who copies, and so owns the copy; `None`: root.
+    pub owner: Option<String>,
+    /// Never the source's. `None`: the default of the bucket; of a copy onto itself, what stands.
+    pub visibility: Option<Visibility>,
     /// `None`: the source's algorithm.
     pub checksum: Option<ChecksumAlgorithm>,
     pub condition: WriteCondition,
@@ -120,6 +128,11 @@ impl Store {
             bucket: copy.bucket,
             key: copy.key,
             metadata: copied_metadata(copy.metadata, copy.storage_class, &object),
+            labels: Labels {
+                owner: copy.owner,
+                tags: copy.tags.unwrap_or(object.labels.tags),
+                visibility: copy.visibility,
+            },
             body: NewBody {
                 source: as_source(read.body),
                 len: Some(object.size),
@@ -166,7 +179,14 @@ impl Store {
                     .checksum
                     .is_none_or(|checksum| checksum.value.algorithm() != *algorithm)
             });
-            if copy.metadata.is_none() && asked.is_none() && metadata == current.object.metadata {
+            // Whose the object is does not change by copying it onto itself.
+            let labels = Labels {
+                owner: current.object.labels.owner.clone(),
+                tags: copy.tags.clone().unwrap_or_else(|| current.object.labels.tags.clone()),
+                visibility: copy.visibility.or(current.object.labels.visibility),
+            };
+            let said = copy.metadata.is_some() || copy.tags.is_some() || copy.visibility.is_some();
+            if !said && asked.is_none() && metadata == current.object.metadata {
                 return Err(CopyObjectError::NothingChanges);
             }
             let checksum = match asked {
@@ -181,6 +201,7 @@ impl Store {
                 metadata,
                 checksum,
                 modified: self.now(),
+                labels,
                 ..current.object
             };
             let body = if current.body.is_some() {

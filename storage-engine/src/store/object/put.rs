@@ -14,6 +14,7 @@ use crate::store::etag::ETag;
 use crate::store::name::{BucketName, ObjectKey};
 use crate::store::object::guard;
 use crate::store::record::Record;
+use crate::store::record::labels::Labels;
 use crate::store::record::object::{Metadata, MetadataTooLarge, Object};
 use crate::store::{Store, key};
 
@@ -22,6 +23,7 @@ pub struct PutObject<'a> {
     pub bucket: BucketName,
     pub key: ObjectKey,
     pub metadata: Metadata,
+    pub labels: Labels,
     pub body: NewBody<'a>,
     pub condition: WriteCondition,
 }
@@ -83,6 +85,7 @@ impl Store {
             bucket,
             key: object_key,
             metadata,
+            labels,
             body,
             condition,
         } = put;
@@ -107,6 +110,7 @@ impl Store {
             }),
             parts: None,
             upload: None,
+            labels,
         };
         let mut require = vec![Require::Present(key::gate(&bucket))];
         require.extend(self.decide_write(&row_key, &condition).await?);

@@ -15,6 +15,9 @@ pub struct BucketRecord {
     pub region: String,
     #[n(2)]
     pub state: BucketState,
+    /// The name of the user who made it; `None`: root.
+    #[n(3)]
+    pub owner: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -40,9 +43,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn survives_its_value(created: u64, region: String, deleting: bool) {
+        fn survives_its_value(created: u64, region: String, deleting: bool, owner: Option<String>) {
             let state = if deleting { BucketState::Deleting } else { BucketState::Open };
-            survives(&BucketRecord { created: Timestamp::from_millis(created), region, state });
+            survives(&BucketRecord { created: Timestamp::from_millis(created), region, state, owner });
         }
     }
 
@@ -53,6 +56,20 @@ mod tests {
             created,
             region: "eu-central-1".into(),
             state: BucketState::Open,
+            owner: Some("alice".into()),
         });
+    }
+
+    #[test]
+    fn a_record_without_an_owner_is_the_first_form_and_roots() {
+        let value = b"\x01\xa3\x00\x18\x2a\x01\x62eu\x02\x00";
+        let record = BucketRecord {
+            created: Timestamp::from_millis(42),
+            region: "eu".into(),
+            state: BucketState::Open,
+            owner: None,
+        };
+        assert_eq!(BucketRecord::from_value(value).as_ref(), Ok(&record));
+        assert_eq!(record.to_value().as_ref(), value);
     }
 }

@@ -6,9 +6,11 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 pub mod bucket;
+pub mod labels;
 pub mod object;
 pub mod part;
 pub mod part_table;
+pub mod settings;
 pub mod upload;
 
 /// A row value that does not read as what its key says.

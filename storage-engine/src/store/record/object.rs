@@ -8,6 +8,7 @@ use crate::store::clock::Timestamp;
 use crate::store::etag::ETag;
 use crate::store::name::UploadId;
 use crate::store::record::Record;
+use crate::store::record::labels::Labels;
 use crate::store::record::part_table::PartTable;
 
 /// One state of an object.
@@ -31,6 +32,9 @@ pub struct Object {
     /// The multipart upload it came from: a repeated Complete is answered from it.
     #[n(6)]
     pub upload: Option<UploadId>,
+    /// Owner, tags, visibility.
+    #[cbor(n(7), skip_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// Where the table of a multipart object's parts is.
@@ -131,10 +135,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::limits::{PART_TABLE_INLINE_BYTES_MAX, VALUE_BYTES_MAX};
+    use crate::limits::{
+        OWNER_BYTES_MAX, PART_TABLE_INLINE_BYTES_MAX, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, VALUE_BYTES_MAX,
+    };
     use crate::store::checksum::{Checksum, ChecksumType};
+    use crate::store::record::labels::Visibility;
     use crate::store::record::part_table::TablePart;
     use crate::store::record::tests::{rejects_damage, survives};
+    use crate::store::tags::Tags;
 
     fn parts() -> impl Strategy<Value = Option<Parts>> {
         let part = (1..=10_000_u16, any::<u64>()).prop_map(|(number, size)| TablePart {
@@ -194,6 +202,7 @@ mod tests {
             parts in parts(),
             upload: Option<[u8; 16]>,
             crc: Option<[u8; 8]>,
+            (owner, tags, visibility) in (any::<Option<String>>(), 0..10_usize, any::<Option<usize>>()),
         ) {
             survives(&Object {
                 size,
@@ -203,8 +212,32 @@ mod tests {
                 checksum: crc.map(|crc| ObjectChecksum { value: Checksum::Crc64Nvme(crc), kind: ChecksumType::FullObject }),
                 parts,
                 upload: upload.map(UploadId::from_bytes),
+                labels: Labels {
+                    owner,
+                    tags: Tags::of_object((0..tags).map(|n| (format!("k{n}"), n.to_string())).collect()).unwrap(),
+                    visibility: visibility.map(|at| Visibility::ALL[at % 4]),
+                },
             });
         }
+    }
+
+    #[test]
+    fn a_record_without_labels_is_the_first_form() {
+        let object = Object {
+            size: 3,
+            etag: ETag::Md5([0xab; 16]),
+            modified: Timestamp::from_millis(42),
+            metadata: Metadata::default(),
+            checksum: None,
+            parts: None,
+            upload: None,
+            labels: Labels::default(),
+        };
+        let mut first = b"\x01\xa4\x00\x03\x01\x82\x00\x81\x50".to_vec();
+        first.extend_from_slice(&[0xab; 16]);
+        first.extend_from_slice(b"\x02\x18\x2a\x03\xa1\x07\x80");
+        assert_eq!(Object::from_value(&first).as_ref(), Ok(&object));
+        assert_eq!(object.to_value().as_ref(), first);
     }
 
     #[test]
@@ -215,7 +248,7 @@ mod tests {
     #[test]
     fn the_largest_record_fits_a_row() {
         let value = survives(&largest());
-        assert!(value.len() > 13_000 && value.len() < VALUE_BYTES_MAX, "{}", value.len());
+        assert!(value.len() > 28_000 && value.len() < VALUE_BYTES_MAX, "{}", value.len());
     }
 
     #[test]
@@ -268,6 +301,21 @@ mod tests {
             }),
             parts: Some(Parts::Inline(table)),
             upload: Some(UploadId::from_bytes([1; 16])),
+            labels: Labels {
+                owner: Some("o".repeat(OWNER_BYTES_MAX)),
+                tags: Tags::of_object(
+                    ('a'..'k')
+                        .map(|c| {
+                            (
+                                "𝛀".repeat(TAG_KEY_CHARS_MAX - 1) + &c.to_string(),
+                                "𝛀".repeat(TAG_VALUE_CHARS_MAX),
+                            )
+                        })
+                        .collect(),
+                )
+                .unwrap(),
+                visibility: Some(Visibility::Shared),
+            },
         }
     }
 }

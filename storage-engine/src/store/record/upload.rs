@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 use crate::store::checksum::{ChecksumAlgorithm, ChecksumType};
 use crate::store::clock::Timestamp;
 use crate::store::record::Record;
+use crate::store::record::labels::Labels;
 use crate::store::record::object::Metadata;
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -19,6 +20,9 @@ pub struct Upload {
     pub checksum: Option<UploadChecksum>,
     #[n(3)]
     pub state: UploadState,
+    /// Owner, tags and visibility of the finished object.
+    #[cbor(n(4), skip_if = "Labels::is_empty")]
+    pub labels: Labels,
 }
 
 /// The checksum the finished object will have.
@@ -63,6 +67,10 @@ mod tests {
             },
             checksum,
             state: epoch.map_or(UploadState::Open, UploadState::Completing),
+            labels: Labels {
+                owner: Some("bob".into()),
+                ..Labels::default()
+            },
         }
     }
 

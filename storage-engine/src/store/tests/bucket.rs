@@ -18,7 +18,10 @@ async fn a_bucket_is_found_with_its_region_until_it_is_deleted() {
     assert_eq!(made.region, "eu-west-3");
     assert_eq!(fixture.store.head_bucket(&name).await.unwrap(), made);
     let again = fixture.store.create_bucket(&name, "us-east-1").await;
-    assert!(matches!(again, Err(CreateBucketError::AlreadyOwnedByYou)), "{again:?}");
+    assert!(
+        matches!(again, Err(CreateBucketError::Exists { owner: None })),
+        "{again:?}"
+    );
     assert_eq!(fixture.store.head_bucket(&name).await.unwrap(), made);
     fixture.store.delete_bucket(&name).await.unwrap();
     assert!(matches!(
@@ -98,6 +101,7 @@ async fn a_bucket_with_objects_is_not_deleted_and_stays_in_use() {
 async fn unfinished_uploads_leave_with_their_bucket() {
     let fixture = fixture().await;
     let begin = BeginUpload {
+        labels: Default::default(),
         bucket: fixture.bucket.clone(),
         key: key("k"),
         metadata: Metadata::default(),
@@ -118,6 +122,7 @@ async fn nothing_is_found_or_stored_in_a_bucket_that_does_not_exist() {
     let absent = bucket("absent");
     for size in [3, 1_000_000] {
         let put = PutObject {
+            labels: Default::default(),
             bucket: absent.clone(),
             key: key("k"),
             metadata: Metadata::default(),

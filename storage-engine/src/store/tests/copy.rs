@@ -18,6 +18,9 @@ fn said(content_type: &str) -> Metadata {
 impl super::Fixture {
     fn copy_of(&self, from: &str, to: &str) -> CopyObject {
         CopyObject {
+            tags: None,
+            owner: None,
+            visibility: None,
             source: CopySource {
                 bucket: self.bucket.clone(),
                 key: key(from),

@@ -35,6 +35,7 @@ mod multipart;
 mod object;
 mod power;
 mod race;
+mod settings;
 
 const MIB: usize = 1024 * 1024;
 
@@ -78,6 +79,7 @@ async fn fixture() -> Fixture {
 impl Fixture {
     fn put_of(&self, name: &str, body: impl Into<Bytes>) -> PutObject<'static> {
         PutObject {
+            labels: Default::default(),
             bucket: self.bucket.clone(),
             key: key(name),
             metadata: Metadata::default(),

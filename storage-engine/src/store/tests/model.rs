@@ -190,6 +190,9 @@ impl Fixture {
             conditions: ReadConditions::default(),
         };
         let copy = CopyObject {
+            tags: None,
+            owner: None,
+            visibility: None,
             source,
             bucket: self.bucket.clone(),
             key: key(&to),

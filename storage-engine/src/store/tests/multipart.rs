@@ -46,6 +46,7 @@ impl Fixture {
             ..Metadata::default()
         };
         let begin = BeginUpload {
+            labels: Default::default(),
             bucket: self.bucket.clone(),
             key: key(name),
             metadata,
@@ -285,6 +286,7 @@ async fn checksums_of_parts_become_the_objects() {
             let wanted = UploadChecksum { algorithm, kind };
             if !algorithm.allows(kind) {
                 let begin = BeginUpload {
+                    labels: Default::default(),
                     bucket: fixture.bucket.clone(),
                     key: key("k"),
                     metadata: Metadata::default(),

@@ -155,6 +155,9 @@ async fn a_copy_onto_itself_never_keeps_bytes_that_were_replaced() {
         })
     });
     let copy = CopyObject {
+        tags: None,
+        owner: None,
+        visibility: None,
         source: CopySource {
             bucket: raced.bucket.clone(),
             key: key("k"),

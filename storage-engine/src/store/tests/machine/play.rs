@@ -180,6 +180,7 @@ impl Play {
 
     fn put_of(&self, key: &str, body: Body, typed: bool, condition: &Condition) -> PutObject<'static> {
         PutObject {
+            labels: Default::default(),
             bucket: self.ground.bucket.clone(),
             key: object_key(key),
             metadata: metadata(typed),
@@ -247,6 +248,9 @@ impl Play {
 
     fn copy_of(&self, from: &str, to: &str, typed: bool) -> CopyObject {
         CopyObject {
+            tags: None,
+            owner: None,
+            visibility: None,
             source: CopySource {
                 bucket: self.ground.bucket.clone(),
                 key: object_key(from),
@@ -432,6 +436,7 @@ impl Play {
     async fn begin(&mut self, key: &str) -> Result<usize, String> {
         self.keys.insert(key.to_owned());
         let begin = BeginUpload {
+            labels: Default::default(),
             bucket: self.ground.bucket.clone(),
             key: object_key(key),
             metadata: metadata(true),

@@ -174,6 +174,7 @@ impl Scene {
     async fn begin(&mut self) {
         let (bucket, object_key) = (self.ground.bucket.clone(), key("k"));
         let begin = BeginUpload {
+            labels: Default::default(),
             bucket: bucket.clone(),
             key: object_key.clone(),
             metadata: Metadata::default(),
@@ -200,6 +201,7 @@ impl Scene {
 
     async fn put(&self, name: &str, body: Body) -> Result<(), String> {
         let put = PutObject {
+            labels: Default::default(),
             bucket: self.ground.bucket.clone(),
             key: key(name),
             metadata: Metadata::default(),

@@ -350,6 +350,7 @@ impl Process {
             State::Put { .. } => {
                 say(&Line::Try(key.to_owned(), state));
                 let put = PutObject {
+                    labels: Default::default(),
                     bucket: self.bucket.clone(),
                     key: object_key,
                     metadata: metadata(state),
@@ -368,6 +369,7 @@ impl Process {
 
     async fn upload(&self, name: &str, key: ObjectKey, state: State, first: usize) -> Result<(), String> {
         let begin = BeginUpload {
+            labels: Default::default(),
             bucket: self.bucket.clone(),
             key: key.clone(),
             metadata: metadata(state),

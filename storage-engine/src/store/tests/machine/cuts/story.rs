@@ -203,6 +203,7 @@ impl Teller {
         let sent = self.moment();
         let put = |key: &str, body: Body| {
             let put = PutObject {
+                labels: Default::default(),
                 bucket: self.ground.bucket.clone(),
                 key: object_key(key),
                 metadata: Metadata::default(),
@@ -244,6 +245,7 @@ impl Teller {
     pub(super) async fn put_and_die(&mut self, key: &str, body: Body) -> Result<(), String> {
         let sent = self.moment();
         let put = PutObject {
+            labels: Default::default(),
             bucket: self.ground.bucket.clone(),
             key: object_key(key),
             metadata: Metadata::default(),
@@ -269,6 +271,7 @@ impl Teller {
     pub(super) async fn begin(&mut self, key: &str, body: Body) -> Result<String, String> {
         let sent = self.moment();
         let begin = BeginUpload {
+            labels: Default::default(),
             bucket: self.ground.bucket.clone(),
             key: object_key(key),
             metadata: Metadata::default(),

@@ -151,6 +151,7 @@ impl Round {
     async fn put(&self, store: &Store, key: &str, condition: Condition, faulty: bool) -> Result<(), String> {
         let (number, bytes) = self.body();
         let put = PutObject {
+            labels: Default::default(),
             bucket: self.bucket.clone(),
             key: object_key(key),
             metadata: Metadata::default(),
@@ -226,6 +227,9 @@ impl Round {
             .map(|(key, number)| (key.clone(), *number));
         let Some((from, number)) = source else { return Ok(()) };
         let copy = CopyObject {
+            tags: None,
+            owner: None,
+            visibility: None,
             source: CopySource {
                 bucket: self.bucket.clone(),
                 key: object_key(&from),
@@ -255,6 +259,7 @@ impl Round {
         let (number, bytes) = self.body();
         let etag = md5_hex(&bytes);
         let begin = BeginUpload {
+            labels: Default::default(),
             bucket: self.bucket.clone(),
             key: object_key(key),
             metadata: Metadata::default(),

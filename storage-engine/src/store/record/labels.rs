@@ -1,0 +1,60 @@
+//! What an object or a bucket carries for deciding who may do what: owner, tags, visibility.
+//!
+//! Owns their stored form. It never decides anything by them.
+
+use minicbor::{Decode, Encode};
+
+use crate::store::tags::Tags;
+
+/// Who may read something beside its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Visibility {
+    /// Its owner alone.
+    #[n(0)]
+    Private,
+    /// Everybody, signed in or not.
+    #[n(1)]
+    Public,
+    /// Every caller who is signed in.
+    #[n(2)]
+    Protected,
+    /// Its owner, and those it is shared with.
+    #[n(3)]
+    Shared,
+}
+
+impl Visibility {
+    pub const ALL: [Self; 4] = [Self::Private, Self::Public, Self::Protected, Self::Shared];
+
+    /// Its name, as operators and policies spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Public => "public",
+            Self::Protected => "protected",
+            Self::Shared => "shared",
+        }
+    }
+}
+
+/// Of an object, or of an upload that becomes one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Labels {
+    /// The name of the user who wrote it; `None`: root.
+    #[n(0)]
+    pub owner: Option<String>,
+    #[cbor(n(1), skip_if = "Tags::is_empty")]
+    pub tags: Tags,
+    /// `None`: the default of its bucket.
+    #[cbor(n(2), decode_with = "crate::cbor::known")]
+    pub visibility: Option<Visibility>,
+}
+
+impl Labels {
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

@@ -1,0 +1,180 @@
+//! The record of a bucket's settings: everything an operator or a client can set on a bucket as a whole.
+
+use minicbor::{Decode, Encode};
+
+use crate::store::record::Record;
+use crate::store::record::labels::Visibility;
+use crate::store::tags::Tags;
+
+/// What is set on a bucket; a bucket on which nothing was set has no such record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct BucketSettings {
+    /// The bucket policy, as its author wrote it.
+    #[n(0)]
+    pub policy: Option<String>,
+    #[n(1)]
+    pub public_access_block: Option<PublicAccessBlock>,
+    #[cbor(n(2), decode_with = "crate::cbor::known")]
+    pub ownership: Option<ObjectOwnership>,
+    /// Of objects that name none themselves; `None`: private.
+    #[cbor(n(3), decode_with = "crate::cbor::known")]
+    pub visibility: Option<Visibility>,
+    #[cbor(n(4), skip_if = "Tags::is_empty")]
+    pub tags: Tags,
+    /// Rules for pages of other origins, in the order in which they are tried; empty: none were set.
+    #[cbor(n(5), skip_if = "Vec::is_empty")]
+    pub cors: Vec<CorsRule>,
+    #[n(6)]
+    pub quota: Option<Quota>,
+}
+
+/// Switches that overrule policies and visibility which would open a bucket to everybody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct PublicAccessBlock {
+    /// Canned ACLs that make something public are refused.
+    #[n(0)]
+    pub block_public_acls: bool,
+    /// What is public by its visibility counts as private.
+    #[n(1)]
+    pub ignore_public_acls: bool,
+    /// Bucket policies that open the bucket to everybody are refused.
+    #[n(2)]
+    pub block_public_policy: bool,
+    /// A bucket policy that opens the bucket to everybody holds for the bucket's own users only.
+    #[n(3)]
+    pub restrict_public_buckets: bool,
+}
+
+/// Who owns what others write into a bucket. Kept and shown; with one account there is one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ObjectOwnership {
+    #[n(0)]
+    BucketOwnerEnforced,
+    #[n(1)]
+    BucketOwnerPreferred,
+    #[n(2)]
+    ObjectWriter,
+}
+
+/// What pages of some origins may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CorsRule {
+    /// The author's name for the rule.
+    #[n(0)]
+    pub id: Option<String>,
+    /// Each with at most one `*`.
+    #[n(1)]
+    pub origins: Vec<String>,
+    #[n(2)]
+    pub methods: Vec<String>,
+    /// Headers a page may send, each with at most one `*`.
+    #[cbor(n(3), skip_if = "Vec::is_empty")]
+    pub headers: Vec<String>,
+    /// Headers of answers a page may read.
+    #[cbor(n(4), skip_if = "Vec::is_empty")]
+    pub expose: Vec<String>,
+    /// How long a browser may remember the answer to a preflight, in seconds.
+    #[n(5)]
+    pub max_age_seconds: Option<u32>,
+}
+
+/// How much a bucket may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Quota {
+    /// The sum of its objects, in bytes, beyond which writes are refused.
+    #[n(0)]
+    pub bytes: u64,
+}
+
+impl Record for BucketSettings {
+    const KIND: &'static str = "bucket settings";
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::record::tests::{rejects_damage, survives};
+
+    fn full() -> BucketSettings {
+        BucketSettings {
+            policy: Some("{\"Version\":\"2012-10-17\"}".into()),
+            public_access_block: Some(PublicAccessBlock {
+                block_public_acls: true,
+                restrict_public_buckets: true,
+                ..Default::default()
+            }),
+            ownership: Some(ObjectOwnership::BucketOwnerPreferred),
+            visibility: Some(Visibility::Protected),
+            tags: Tags::of_bucket(vec![("k".into(), "v".into())]).unwrap(),
+            cors: vec![CorsRule {
+                id: Some("one".into()),
+                origins: vec!["https://*.example.com".into()],
+                methods: vec!["GET".into(), "PUT".into()],
+                headers: vec!["*".into()],
+                expose: vec!["ETag".into()],
+                max_age_seconds: Some(3000),
+            }],
+            quota: Some(Quota { bytes: 1 << 40 }),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn survives_its_value(policy: Option<String>, quota: Option<u64>, block: Option<[bool; 4]>, rules in 0..4_usize) {
+            survives(&BucketSettings {
+                policy,
+                quota: quota.map(|bytes| Quota { bytes }),
+                public_access_block: block.map(|[a, b, c, d]| PublicAccessBlock {
+                    block_public_acls: a,
+                    ignore_public_acls: b,
+                    block_public_policy: c,
+                    restrict_public_buckets: d,
+                }),
+                cors: vec![full().cors[0].clone(); rules],
+                ..BucketSettings::default()
+            });
+        }
+    }
+
+    #[test]
+    fn damage_is_refused() {
+        rejects_damage(&full());
+        survives(&full());
+    }
+
+    #[test]
+    fn a_setting_of_an_unknown_kind_is_refused_and_never_read_as_not_set() {
+        let value = BucketSettings {
+            visibility: Some(Visibility::Shared),
+            ..BucketSettings::default()
+        }
+        .to_value();
+        let mut newer = value.to_vec();
+        let last = newer.iter().rposition(|byte| *byte == 3).unwrap();
+        newer[last] = 9;
+        assert!(BucketSettings::from_value(&newer).is_err());
+    }
+
+    #[test]
+    fn the_first_written_form_still_reads() {
+        let value = b"\x01\xa5\x00\x62\x7b\x7d\x01\xa4\x00\xf5\x01\xf4\x02\xf4\x03\xf5\x03\x01\x04\x81\x82\x61k\x61v\x06\xa1\x00\x19\x03\xe8";
+        let read = BucketSettings::from_value(value).unwrap();
+        let expected = BucketSettings {
+            policy: Some("{}".into()),
+            visibility: Some(Visibility::Public),
+            quota: Some(Quota { bytes: 1000 }),
+            ownership: None,
+            cors: Vec::new(),
+            ..full()
+        };
+        assert_eq!(read, expected);
+        assert_eq!(expected.to_value().as_ref(), value);
+    }
+}
