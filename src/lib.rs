@@ -7,6 +7,7 @@
 //! - [`access`]: may they. One decision for every front.
 //! - [`auth`]: who is calling. It comes before every S3 route.
 //! - [`admin`]: the admin front: MinIO's verbs and our own, as JSON.
+//! - [`policy`]: the policy language. Pure: it judges questions and knows nobody.
 //! - [`s3`]: the S3 front: routes, XML, errors, and the guard that refuses what is not built.
 //! - [`telemetry`]: logs and metrics.
 
@@ -16,6 +17,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod policy;
 pub mod s3;
 pub mod server;
 pub mod telemetry;
