@@ -134,7 +134,8 @@ impl Policy {
     /// Whether it allows something to everybody, without conditions that bound who or from where.
     pub fn is_public(&self) -> bool {
         self.statements.iter().any(|statement| {
-            let everyone = |principals: &Selection<principal::Principals>| principals.negated || principals.of.everyone();
+            let everyone =
+                |principals: &Selection<principal::Principals>| principals.negated || principals.of.everyone();
             !statement.deny
                 && statement.principals.as_ref().is_some_and(everyone)
                 && !statement.conditions.iter().any(condition::Condition::bounds_callers)
