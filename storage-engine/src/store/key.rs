@@ -8,6 +8,13 @@
 //! v/<bucket> 00 <key> 00 <newest first>         noncurrent versions and delete markers (reserved, not written yet)
 //! u/<bucket> 00 <key> 00 <upload, 16 bytes>     multipart upload
 //!   … <part, 2 bytes big-endian>                its parts, children of the upload's row; 0xFFFF: the joined part table
+//! i/                                            directory head: put by every change of a row of i/, its revision is theirs
+//! i/g/<group>                                   group
+//! i/k/<access key>                              further access key of an account
+//! i/p/<policy>                                  named policy
+//! i/r/<account>                                 until when temporary credentials of an account are revoked
+//! i/s                                           sealed key of the secrets
+//! i/u/<user>                                    user, with the groups and policies that are theirs
 //! ```
 //! Bucket names and object keys hold no NUL, so rows sort as S3 sorts keys, whatever follows the key.
 
@@ -20,6 +27,7 @@ const SETTINGS: &[u8] = b"s/";
 const CURRENT: &[u8] = b"c/";
 const VERSION: &[u8] = b"v/";
 const UPLOAD: &[u8] = b"u/";
+const IDENTITY: &[u8] = b"i/";
 const END: &[u8] = b"\0";
 const UPLOAD_ID_BYTES: usize = 16;
 const PART_TABLE: u16 = u16::MAX;
@@ -95,6 +103,53 @@ pub fn all_uploads() -> Key {
     Key::new(UPLOAD)
 }
 
+/// A row of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityRow<'k> {
+    Head,
+    Group(&'k str),
+    AccessKey(&'k str),
+    Policy(&'k str),
+    Revocation(&'k str),
+    Seal,
+    User(&'k str),
+}
+
+impl IdentityRow<'_> {
+    pub fn key(self) -> Key {
+        let named = |kind: &[u8], name: &str| join(&[IDENTITY, kind, name.as_bytes()]);
+        match self {
+            Self::Head => join(&[IDENTITY]),
+            Self::Group(name) => named(b"g/", name),
+            Self::AccessKey(name) => named(b"k/", name),
+            Self::Policy(name) => named(b"p/", name),
+            Self::Revocation(account) => named(b"r/", account),
+            Self::Seal => join(&[IDENTITY, b"s"]),
+            Self::User(name) => named(b"u/", name),
+        }
+    }
+}
+
+/// Beginning of all rows of the directory.
+pub fn identities() -> Key {
+    join(&[IDENTITY])
+}
+
+/// Reads a row key of the directory; `None` for what [`IdentityRow::key`] never makes.
+pub fn parse_identity(row: &Key) -> Option<IdentityRow<'_>> {
+    let rest = std::str::from_utf8(row.as_bytes().strip_prefix(IDENTITY)?).ok()?;
+    match (rest, rest.split_once('/')) {
+        ("", _) => Some(IdentityRow::Head),
+        ("s", _) => Some(IdentityRow::Seal),
+        (_, Some(("g", name))) => Some(IdentityRow::Group(name)),
+        (_, Some(("k", name))) => Some(IdentityRow::AccessKey(name)),
+        (_, Some(("p", name))) => Some(IdentityRow::Policy(name)),
+        (_, Some(("r", account))) => Some(IdentityRow::Revocation(account)),
+        (_, Some(("u", name))) => Some(IdentityRow::User(name)),
+        (_, Some(_) | None) => None,
+    }
+}
+
 /// The text behind a beginning that this file made; `None` if the row does not start with it or is no UTF-8.
 pub fn text_after<'k>(row: &'k Key, beginning: &Key) -> Option<&'k str> {
     std::str::from_utf8(row.as_bytes().strip_prefix(beginning.as_bytes())?).ok()
@@ -166,6 +221,32 @@ mod tests {
             prop_assert_eq!(current(&bucket, &a).cmp(&current(&bucket, &b)), a.cmp(&b));
             let (id, other) = (UploadId::from_bytes(id), UploadId::from_bytes(other));
             prop_assert_eq!(upload(&bucket, &a, &id).cmp(&upload(&bucket, &b, &other)), (&a, id).cmp(&(&b, other)));
+        }
+    }
+
+    #[test]
+    fn rows_of_the_directory_read_back() {
+        for name in ["", "alice", "a/b", "g/x", "Åsa"] {
+            for row in [
+                IdentityRow::Head,
+                IdentityRow::Group(name),
+                IdentityRow::AccessKey(name),
+                IdentityRow::Policy(name),
+                IdentityRow::Revocation(name),
+                IdentityRow::Seal,
+                IdentityRow::User(name),
+            ] {
+                let key = row.key();
+                assert!(key.as_bytes().starts_with(identities().as_bytes()));
+                assert_eq!(parse_identity(&key), Some(row), "{key:?}");
+            }
+        }
+        for foreign in ["i", "i/x", "i/u", "i/x/name", "b/abc"] {
+            assert_eq!(
+                parse_identity(&Key::new(foreign.as_bytes().to_vec())),
+                None,
+                "{foreign}"
+            );
         }
     }
 

@@ -19,6 +19,7 @@ pub mod condition;
 pub mod error;
 pub mod etag;
 mod hashing;
+pub mod identity;
 pub mod key;
 pub mod list;
 pub mod multipart;

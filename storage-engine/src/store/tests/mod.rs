@@ -28,6 +28,7 @@ use crate::store::{Epoch, Store};
 mod bucket;
 mod copy;
 mod drives;
+mod identity;
 mod list;
 mod machine;
 mod model;

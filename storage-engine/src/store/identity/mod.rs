@@ -1,0 +1,209 @@
+//! The directory's rows: users, groups, policies, access keys, revocations, and the sealed key of their secrets.
+//!
+//! Owns how they are kept: read whole, changed in one batch. Every change requires the revision of the directory that it
+//! was made from and puts it anew, so two changes made from the same state never both succeed. What a change means, and
+//! whether it may be made, is decided above; secrets come and go as sealed bytes.
+
+use std::collections::BTreeMap;
+
+use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
+use crate::limits::{BATCH_OPS_MAX, LIST_ITEMS_MAX, VALUE_BYTES_MAX};
+use crate::store::error::{CommitRefused, Fault, faults_from_below};
+use crate::store::key::{self, IdentityRow};
+use crate::store::record::Record;
+use crate::store::record::identity::{
+    AccessKeyRecord, DirectoryHead, GroupRecord, PolicyRecord, RevocationRecord, SealRecord, UserRecord,
+};
+use crate::store::{RACES_MAX, Store};
+
+/// Everything in the directory at one revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryRows {
+    /// `None`: nothing was ever put.
+    pub rev: Option<Rev>,
+    pub users: BTreeMap<String, UserRecord>,
+    pub groups: BTreeMap<String, GroupRecord>,
+    pub policies: BTreeMap<String, PolicyRecord>,
+    pub access_keys: BTreeMap<String, AccessKeyRecord>,
+    /// By account.
+    pub revocations: BTreeMap<String, RevocationRecord>,
+    pub seal: Option<SealRecord>,
+}
+
+/// One row of a change: the record it is to have, or `None` to take it away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectoryChange {
+    User(String, Option<UserRecord>),
+    Group(String, Option<GroupRecord>),
+    Policy(String, Option<PolicyRecord>),
+    AccessKey(String, Option<AccessKeyRecord>),
+    Revocation(String, Option<RevocationRecord>),
+    Seal(SealRecord),
+}
+
+/// A change of the directory that was not made. Only [`Fault::Unknown`] leaves open whether it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeDirectoryError {
+    /// The directory is no longer as it was when the change was thought out. Nothing changed.
+    #[error("the directory was changed meanwhile")]
+    Stale,
+    /// More rows, or a larger row, than one batch takes. Nothing changed.
+    #[error("the change is too large: {0}")]
+    TooLarge(&'static str),
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+faults_from_below!(ChangeDirectoryError);
+
+impl DirectoryChange {
+    fn op(&self) -> Op {
+        let (key, value) = match self {
+            Self::User(name, record) => (IdentityRow::User(name).key(), record.as_ref().map(Record::to_value)),
+            Self::Group(name, record) => (IdentityRow::Group(name).key(), record.as_ref().map(Record::to_value)),
+            Self::Policy(name, record) => (IdentityRow::Policy(name).key(), record.as_ref().map(Record::to_value)),
+            Self::AccessKey(name, record) => (
+                IdentityRow::AccessKey(name).key(),
+                record.as_ref().map(Record::to_value),
+            ),
+            Self::Revocation(name, record) => (
+                IdentityRow::Revocation(name).key(),
+                record.as_ref().map(Record::to_value),
+            ),
+            Self::Seal(record) => (IdentityRow::Seal.key(), Some(record.to_value())),
+        };
+        match value {
+            Some(value) => put(key, value),
+            None => Op::Delete(key),
+        }
+    }
+}
+
+fn put(key: Key, value: bytes::Bytes) -> Op {
+    Op::Put(Put {
+        key,
+        value,
+        body: NewBody::None,
+        parent_len: None,
+    })
+}
+
+impl DirectoryRows {
+    /// Makes the same change here as a batch of these changes does in the store.
+    pub fn apply(&mut self, changes: &[DirectoryChange]) {
+        fn set<R: Clone>(rows: &mut BTreeMap<String, R>, name: &str, record: Option<&R>) {
+            match record {
+                Some(record) => drop(rows.insert(name.to_owned(), record.clone())),
+                None => drop(rows.remove(name)),
+            }
+        }
+        for change in changes {
+            match change {
+                DirectoryChange::User(name, record) => set(&mut self.users, name, record.as_ref()),
+                DirectoryChange::Group(name, record) => set(&mut self.groups, name, record.as_ref()),
+                DirectoryChange::Policy(name, record) => set(&mut self.policies, name, record.as_ref()),
+                DirectoryChange::AccessKey(name, record) => set(&mut self.access_keys, name, record.as_ref()),
+                DirectoryChange::Revocation(name, record) => set(&mut self.revocations, name, record.as_ref()),
+                DirectoryChange::Seal(record) => self.seal = Some(record.clone()),
+            }
+        }
+    }
+
+    fn take(&mut self, row_key: &Key, value: &[u8]) -> Result<(), Fault> {
+        let row = key::parse_identity(row_key)
+            .ok_or_else(|| Fault::Corrupt(format!("a row of the directory with the key {row_key:?}")))?;
+        match row {
+            IdentityRow::Head => {}
+            IdentityRow::User(name) => drop(self.users.insert(name.to_owned(), Record::from_value(value)?)),
+            IdentityRow::Group(name) => drop(self.groups.insert(name.to_owned(), Record::from_value(value)?)),
+            IdentityRow::Policy(name) => drop(self.policies.insert(name.to_owned(), Record::from_value(value)?)),
+            IdentityRow::AccessKey(name) => {
+                drop(self.access_keys.insert(name.to_owned(), Record::from_value(value)?));
+            }
+            IdentityRow::Revocation(name) => {
+                drop(self.revocations.insert(name.to_owned(), Record::from_value(value)?));
+            }
+            IdentityRow::Seal => self.seal = Some(Record::from_value(value)?),
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The whole directory at one revision.
+    pub async fn load_directory(&self) -> Result<DirectoryRows, Fault> {
+        for _ in 0..RACES_MAX {
+            let before = self.directory_rev().await?;
+            let mut rows = self.directory_pages().await?;
+            // Pages share no snapshot; an unchanged head tells that they are of one state.
+            if self.directory_rev().await? == before {
+                rows.rev = before;
+                return Ok(rows);
+            }
+        }
+        Err(Fault::Unavailable(
+            "the directory changed again and again while it was read".into(),
+        ))
+    }
+
+    /// The revision of the directory; `None` when nothing was ever put.
+    pub async fn directory_rev(&self) -> Result<Option<Rev>, Fault> {
+        let head = self.inner.backend.get(&IdentityRow::Head.key()).await?;
+        Ok(head.map(|row| row.rev))
+    }
+
+    async fn directory_pages(&self) -> Result<DirectoryRows, Fault> {
+        let beginning = key::identities();
+        let end = beginning
+            .after_prefix()
+            .ok_or_else(|| Fault::Internal("no end of the directory".into()))?;
+        let (mut start, mut rows) = (beginning, DirectoryRows::default());
+        loop {
+            let page = self
+                .inner
+                .backend
+                .scan(start.clone()..end.clone(), LIST_ITEMS_MAX)
+                .await?;
+            for (row_key, row) in &page.items {
+                rows.take(row_key, &row.value)?;
+            }
+            match page.items.last() {
+                Some((last, _)) if page.more => start = last.successor(),
+                Some(_) | None => return Ok(rows),
+            }
+        }
+    }
+
+    /// Makes all of `changes` or none, if the directory is still at `seen`; answers its new revision. Each row may be
+    /// named once.
+    pub async fn change_directory(
+        &self,
+        seen: Option<Rev>,
+        changes: &[DirectoryChange],
+    ) -> Result<Rev, ChangeDirectoryError> {
+        if changes.len() >= BATCH_OPS_MAX {
+            return Err(ChangeDirectoryError::TooLarge("too many rows change at once"));
+        }
+        let head = IdentityRow::Head.key();
+        let mut ops: Vec<Op> = changes.iter().map(DirectoryChange::op).collect();
+        let large = |op: &Op| matches!(op, Op::Put(put) if put.value.len() > VALUE_BYTES_MAX);
+        if ops.iter().any(large) {
+            return Err(ChangeDirectoryError::TooLarge("a row is larger than 64 KiB"));
+        }
+        let changed = DirectoryHead { changed: self.now() };
+        ops.push(put(head.clone(), changed.to_value()));
+        let require = match seen {
+            Some(rev) => Require::RevIs(head, rev),
+            None => Require::Absent(head),
+        };
+        let batch = Batch {
+            require: vec![require],
+            ops,
+        };
+        match self.commit(batch).await {
+            Ok(rev) => Ok(rev),
+            Err(CommitRefused::Condition { .. }) => Err(ChangeDirectoryError::Stale),
+            Err(CommitRefused::Fault(fault)) => Err(fault.into()),
+        }
+    }
+}

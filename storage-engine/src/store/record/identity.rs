@@ -1,0 +1,259 @@
+//! The records of the directory: who there is, what they may do, and what proves it.
+//!
+//! Secrets stand here as sealed bytes; what seals them, and what is in a policy's text, is not the engine's to know.
+
+use minicbor::{Decode, Encode};
+
+use crate::store::clock::Timestamp;
+use crate::store::record::Record;
+
+/// The row that every change of the directory puts anew: its revision is that of the whole directory.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct DirectoryHead {
+    #[n(0)]
+    pub changed: Timestamp,
+}
+
+/// A user; the name is the access key.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct UserRecord {
+    #[n(0)]
+    pub created: Timestamp,
+    #[n(1)]
+    pub updated: Timestamp,
+    #[n(2)]
+    pub enabled: bool,
+    /// 64 hexadecimal digits, made once and never changed.
+    #[n(3)]
+    pub canonical_id: String,
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub sealed_secret: Vec<u8>,
+    /// Names of the policies attached to this user, sorted.
+    #[n(5)]
+    pub policies: Vec<String>,
+    /// Names of the groups this user is a member of, sorted.
+    #[n(6)]
+    pub groups: Vec<String>,
+}
+
+/// A group; its members are written in their own rows.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct GroupRecord {
+    #[n(0)]
+    pub created: Timestamp,
+    #[n(1)]
+    pub updated: Timestamp,
+    #[n(2)]
+    pub enabled: bool,
+    /// Names of the policies attached to this group, sorted.
+    #[n(3)]
+    pub policies: Vec<String>,
+}
+
+/// A named policy, in its author's words.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct PolicyRecord {
+    #[n(0)]
+    pub created: Timestamp,
+    #[n(1)]
+    pub updated: Timestamp,
+    /// JSON as it was given.
+    #[n(2)]
+    pub text: String,
+}
+
+/// A further access key of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct AccessKeyRecord {
+    #[n(0)]
+    pub created: Timestamp,
+    #[n(1)]
+    pub updated: Timestamp,
+    #[n(2)]
+    pub enabled: bool,
+    /// Whose key it is.
+    #[n(3)]
+    pub parent: KeyParent,
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub sealed_secret: Vec<u8>,
+    /// JSON of the policy that narrows the parent's rights; absent: the parent's rights.
+    #[n(5)]
+    pub policy: Option<String>,
+    #[n(6)]
+    pub name: String,
+    #[n(7)]
+    pub description: String,
+    #[n(8)]
+    pub expires: Option<Timestamp>,
+}
+
+/// Whose key an access key is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum KeyParent {
+    #[n(0)]
+    Root,
+    #[n(1)]
+    User(#[n(0)] String),
+}
+
+/// Temporary credentials of an account that were made at this time or before are refused.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RevocationRecord {
+    #[n(0)]
+    pub until: Timestamp,
+}
+
+/// The key that seals the directory's secrets, itself sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SealRecord {
+    #[n(0)]
+    pub updated: Timestamp,
+    /// What opens it.
+    #[n(1)]
+    pub by: SealedBy,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub sealed_key: Vec<u8>,
+}
+
+/// What opens a [`SealRecord`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SealedBy {
+    /// A key derived by Argon2id (version 1.3) from the root password.
+    #[n(0)]
+    RootPassword {
+        #[cbor(n(0), with = "minicbor::bytes")]
+        salt: [u8; 16],
+        #[n(1)]
+        memory_kib: u32,
+        #[n(2)]
+        passes: u32,
+        #[n(3)]
+        lanes: u32,
+    },
+    /// A key that the operator keeps, by its name.
+    #[n(1)]
+    OperatorKey {
+        #[n(0)]
+        name: String,
+    },
+}
+
+impl Record for DirectoryHead {
+    const KIND: &'static str = "directory head";
+}
+
+impl Record for UserRecord {
+    const KIND: &'static str = "user";
+}
+
+impl Record for GroupRecord {
+    const KIND: &'static str = "group";
+}
+
+impl Record for PolicyRecord {
+    const KIND: &'static str = "policy";
+}
+
+impl Record for AccessKeyRecord {
+    const KIND: &'static str = "access key";
+}
+
+impl Record for RevocationRecord {
+    const KIND: &'static str = "revocation";
+}
+
+impl Record for SealRecord {
+    const KIND: &'static str = "seal";
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::record::tests::{rejects_damage, survives};
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn key(parent: KeyParent, policy: Option<String>, expires: Option<u64>) -> AccessKeyRecord {
+        AccessKeyRecord {
+            created: at(1),
+            updated: at(2),
+            enabled: true,
+            parent,
+            sealed_secret: vec![1, 2, 3],
+            policy,
+            name: "name".into(),
+            description: "what it is for".into(),
+            expires: expires.map(at),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn users_survive_their_value(
+            created: u64, enabled: bool, secret: Vec<u8>, policies: Vec<String>, groups: Vec<String>,
+        ) {
+            survives(&UserRecord {
+                created: at(created), updated: at(created), enabled, canonical_id: "ab".repeat(32),
+                sealed_secret: secret, policies, groups,
+            });
+        }
+
+        #[test]
+        fn access_keys_survive_their_value(parent: Option<String>, policy: Option<String>, expires: Option<u64>) {
+            survives(&key(parent.map_or(KeyParent::Root, KeyParent::User), policy, expires));
+        }
+    }
+
+    #[test]
+    fn damage_is_refused() {
+        rejects_damage(&DirectoryHead { changed: at(5) });
+        rejects_damage(&key(KeyParent::User("alice".into()), Some("{}".into()), Some(9)));
+        rejects_damage(&UserRecord {
+            created: at(1),
+            updated: at(2),
+            enabled: true,
+            canonical_id: "id".into(),
+            sealed_secret: vec![9; 40],
+            policies: vec!["readonly".into()],
+            groups: vec!["staff".into()],
+        });
+        rejects_damage(&GroupRecord {
+            created: at(1),
+            updated: at(2),
+            enabled: false,
+            policies: vec!["readonly".into()],
+        });
+        rejects_damage(&PolicyRecord {
+            created: at(1),
+            updated: at(2),
+            text: "{}".into(),
+        });
+        rejects_damage(&RevocationRecord { until: at(3) });
+        for by in [
+            SealedBy::RootPassword {
+                salt: [7; 16],
+                memory_kib: 19_456,
+                passes: 2,
+                lanes: 1,
+            },
+            SealedBy::OperatorKey { name: "my-key".into() },
+        ] {
+            rejects_damage(&SealRecord {
+                updated: at(1),
+                by,
+                sealed_key: vec![5; 61],
+            });
+        }
+    }
+}
