@@ -10,6 +10,7 @@
 //! - [`policy`]: the policy language. Pure: it judges questions and knows nobody.
 //! - [`s3`]: the S3 front: routes, XML, errors, and the guard that refuses what is not built.
 //! - [`telemetry`]: logs and metrics.
+//! - [`usage`]: how much each bucket holds.
 
 pub mod access;
 pub mod admin;
@@ -21,3 +22,4 @@ pub mod policy;
 pub mod s3;
 pub mod server;
 pub mod telemetry;
+pub mod usage;

@@ -61,11 +61,17 @@ actions! {
     ListBucketVersions = "s3:ListBucketVersions",
     ListMultipartUploadParts = "s3:ListMultipartUploadParts",
     PutObject = "s3:PutObject",
+    AdminConfigUpdate = "admin:ConfigUpdate",
+    AdminDataUsageInfo = "admin:DataUsageInfo",
     AdminDecommission = "admin:Decommission",
     AdminEverything = "admin:*",
     AdminHeal = "admin:Heal",
+    AdminPrometheus = "admin:Prometheus",
     AdminRebalance = "admin:Rebalance",
     AdminServerInfo = "admin:ServerInfo",
+    AdminServiceRestart = "admin:ServiceRestart",
+    AdminServiceStop = "admin:ServiceStop",
+    AdminSiteReplicationInfo = "admin:SiteReplicationInfo",
     AdminStorageInfo = "admin:StorageInfo",
 }
 

@@ -104,7 +104,23 @@ impl Order {
             }
             Verb::RebalanceStop => Self::Rebalance(None),
             Verb::ParitySet => Self::Parity(document(body)?),
+            Verb::PoolRebalanceStart => Self::Rebalance(Some(PERCENT)),
+            Verb::PoolRebalanceStop => Self::Rebalance(None),
             Verb::Info
+            | Verb::Account
+            | Verb::DataUsage
+            | Verb::ConfigRead
+            | Verb::ConfigSet
+            | Verb::ConfigReset
+            | Verb::ConfigExport
+            | Verb::ConfigHelp
+            | Verb::ConfigHistory
+            | Verb::Service
+            | Verb::PoolsList
+            | Verb::PoolStatus
+            | Verb::PoolChange
+            | Verb::PoolRebalanceStatus
+            | Verb::SiteReplication
             | Verb::StorageInfo
             | Verb::Status
             | Verb::BackgroundHeal

@@ -26,6 +26,16 @@ pub enum AdminError {
         status: StatusCode,
         message: String,
     },
+    /// A refusal by the name that MinIO's clients know it by.
+    #[error("{message}")]
+    Minio {
+        code: &'static str,
+        status: StatusCode,
+        message: String,
+    },
+    /// A parameter is missing or makes no sense.
+    #[error("{0}")]
+    Argument(String),
     #[error("The body is larger than 256 KiB.")]
     BodyTooLarge,
     #[error("The body ended before it was whole.")]
@@ -64,7 +74,8 @@ impl AdminError {
     fn code(&self) -> &'static str {
         match self {
             Self::AccessDenied => "AccessDenied",
-            Self::Auth { code, .. } | Self::Body { code, .. } => code,
+            Self::Auth { code, .. } | Self::Body { code, .. } | Self::Minio { code, .. } => code,
+            Self::Argument(_) => "XMinioAdminInvalidArgument",
             Self::BodyTooLarge => "EntityTooLarge",
             Self::BodyCutOff => "IncompleteBody",
             Self::MethodNotAllowed => "MethodNotAllowed",
@@ -80,11 +91,11 @@ impl AdminError {
     fn status(&self) -> StatusCode {
         match self {
             Self::AccessDenied => StatusCode::FORBIDDEN,
-            Self::Auth { status, .. } | Self::Body { status, .. } => *status,
+            Self::Auth { status, .. } | Self::Body { status, .. } | Self::Minio { status, .. } => *status,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyCutOff => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unreadable(_) => StatusCode::BAD_REQUEST,
+            Self::Unreadable(_) | Self::Argument(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchDrive(_) => StatusCode::NOT_FOUND,
             Self::Refused(_) => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

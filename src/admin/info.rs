@@ -1,6 +1,6 @@
 //! MinIO's documents about a server and its drives, as `mc admin info` and consoles read them. Pure.
 //!
-//! What this server does not count it does not invent: the number of objects says why it is not there.
+//! What is not counted is not invented: numbers of objects are those of the last count, or say why they are not there.
 
 use serde_json::{Value, json};
 use storage_engine::backend::{DriveHealth, DriveState, Health, ServiceState};
@@ -8,6 +8,7 @@ use storage_engine::embedded::heal::HealStatus;
 
 use super::{AdminConfig, heal};
 use crate::http::health::drives_in;
+use crate::usage::Figures;
 
 /// What the documents are made of.
 pub struct View<'a> {
@@ -17,11 +18,29 @@ pub struct View<'a> {
     pub host: &'a str,
     /// How healing stands, where there is something to heal.
     pub heal: Option<&'a HealStatus>,
+    /// What the buckets hold; `None` while it is counted for the first time.
+    pub usage: Option<&'a Figures>,
 }
 
 impl View<'_> {
     fn scheme(&self) -> &'static str {
         if self.config.tls { "https" } else { "http" }
+    }
+
+    /// Bytes of all drives, and how many of them are free.
+    pub(super) fn space(&self) -> (u64, u64) {
+        let drives = &self.health.drives;
+        let capacity = drives.iter().map(|drive| drive.capacity_bytes).sum();
+        (capacity, drives.iter().map(|drive| drive.free_bytes).sum())
+    }
+
+    /// A number that one count found, in MinIO's form.
+    fn counted(&self, number: fn(&Figures) -> u64) -> Value {
+        match self.usage {
+            Some(figures) => json!({ "count": number(figures) }),
+            // A count of 0 keeps clients from printing it; why it is 0 stands beside it.
+            None => json!({ "count": 0, "error": "it is being counted" }),
+        }
     }
 
     fn online(&self) -> usize {
@@ -88,20 +107,22 @@ pub fn server(view: &View<'_>) -> Value {
         ServiceState::ReadWrite | ServiceState::ReadOnly(_) => "online",
         ServiceState::NotReady(_) => "initializing",
     };
-    let capacity: u64 = health.drives.iter().map(|drive| drive.capacity_bytes).sum();
-    let free: u64 = health.drives.iter().map(|drive| drive.free_bytes).sum();
-    // A count of 0 keeps clients from printing it; why it is 0 stands beside it.
-    let uncounted = json!({ "count": 0, "error": "this server does not count them" });
+    let (capacity, free) = view.space();
+    let bytes = view.usage.map_or(0, Figures::bytes);
+    let objects = view.usage.map_or(0, Figures::objects);
     json!({
         "mode": serving,
         "region": view.config.region.clone().unwrap_or_default(),
         "domain": view.config.domains,
         "deploymentID": health.store,
-        "buckets": uncounted,
-        "objects": uncounted,
-        "versions": uncounted,
-        "deletemarkers": uncounted,
-        "usage": { "size": capacity.saturating_sub(free) },
+        "buckets": view.counted(|figures| figures.buckets.len() as u64),
+        "objects": view.counted(Figures::objects),
+        "versions": view.counted(Figures::objects),
+        "deletemarkers": view.counted(|_| 0),
+        "usage": match view.usage {
+            Some(_) => json!({ "size": bytes }),
+            None => json!({ "size": 0, "error": "it is being counted" }),
+        },
         "services": { "kms": {}, "kmsStatus": [], "ldap": {} },
         "backend": {
             "backendType": "Erasure",
@@ -131,9 +152,9 @@ pub fn server(view: &View<'_>) -> Value {
                 "id": 0,
                 "rawUsage": capacity.saturating_sub(free),
                 "rawCapacity": capacity,
-                "usage": 0,
-                "objectsCount": 0,
-                "versionsCount": 0,
+                "usage": bytes,
+                "objectsCount": objects,
+                "versionsCount": objects,
                 "deleteMarkersCount": 0,
                 "healDisks": view.healing(),
             } },
@@ -143,25 +164,30 @@ pub fn server(view: &View<'_>) -> Value {
 
 /// `GET storageinfo`: the drives and the pool they are.
 pub fn storage(view: &View<'_>) -> Value {
+    json!({
+        "Disks": view.drives(),
+        "Backend": backend(view),
+    })
+}
+
+/// The pool and its one set.
+pub(super) fn backend(view: &View<'_>) -> Value {
     let (all, online) = (view.health.drives.len(), view.online());
     let parity = view.health.parity;
     let data = all.saturating_sub(parity);
     json!({
-        "Disks": view.drives(),
-        "Backend": {
-            "Type": 2,
-            "GatewayOnline": false,
-            "OnlineDisks": { view.host: online },
-            "OfflineDisks": { view.host: all - online },
-            "StandardSCData": [data],
-            "StandardSCParities": [parity],
-            "RRSCData": [data],
-            "RRSCParities": [parity],
-            "TotalSets": [1],
-            "DrivesPerSet": [all],
-            "StandardSCParity": parity,
-            "RRSCParity": parity,
-        },
+        "Type": 2,
+        "GatewayOnline": false,
+        "OnlineDisks": { view.host: online },
+        "OfflineDisks": { view.host: all - online },
+        "StandardSCData": [data],
+        "StandardSCParities": [parity],
+        "RRSCData": [data],
+        "RRSCParities": [parity],
+        "TotalSets": [1],
+        "DrivesPerSet": [all],
+        "StandardSCParity": parity,
+        "RRSCParity": parity,
     })
 }
 
@@ -202,6 +228,7 @@ mod tests {
             tls: false,
             started: Instant::now(),
             host_id: "host".into(),
+            settings: Vec::new(),
         }
     }
 
@@ -213,6 +240,7 @@ mod tests {
             config: &config,
             host: "here:9000",
             heal: None,
+            usage: None,
         };
         let info = server(&view);
         let sets = info["backend"]["totalSets"].as_array().unwrap().len();
@@ -228,6 +256,7 @@ mod tests {
         assert_eq!(states, ["ok", "faulty", "offline", "ok"]);
         assert_eq!(drives[3]["endpoint"], "http://here:9000/data4");
         assert_eq!(drives[3]["usedspace"], 600);
+        assert_eq!(info["objects"]["error"], "it is being counted");
         assert_eq!(info["backend"]["onlineDisks"], 2);
         assert_eq!(info["backend"]["offlineDisks"], 2);
         let storage = storage(&view);
@@ -248,6 +277,7 @@ mod tests {
             config: &config,
             host: "",
             heal: None,
+            usage: None,
         };
         assert_eq!(server(&view)["mode"], "initializing");
         assert_eq!(storage(&view)["Backend"]["DrivesPerSet"][0], 0);

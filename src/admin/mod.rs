@@ -1,36 +1,54 @@
 //! The admin API: what operators, `mc admin` and `drystone admin` ask of a running store.
 //!
 //! Owns two families of routes: MinIO's verbs under `/minio/admin/v3/` and our own under `/v1/admin/`. Requests come
-//! authenticated; every route asks `access` before it does anything. It never looks at objects, and what is not built
+//! authenticated; every route asks `access` before it does anything. It never looks into objects, and what is not built
 //! answers 501 in the form MinIO's clients print.
 
+mod answer;
 mod body;
 pub mod drives;
 mod error;
 pub mod heal;
 pub mod index;
 mod info;
+mod pools;
+pub mod power;
+mod query;
 mod routes;
+pub mod sealed;
+pub mod settings;
 pub mod status;
+mod usage;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
-use serde_json::Value;
+use http::{Method, Request, Response, StatusCode, header};
 use storage_engine::backend::Backend;
+use storage_engine::store::Store;
+use storage_engine::store::bucket::ListBuckets;
+use zeroize::Zeroizing;
 
+use self::answer::Answer;
 use self::drives::{Fleet, MovingReport, Order};
 use self::error::AdminError;
 use self::heal::{HealReport, Healing};
 use self::index::{IndexReport, Indexing, Rebuilding};
+use self::info::View;
+use self::power::Power;
+use self::query::Query;
 pub use self::routes::UNBUILT;
 use self::routes::{Found, Verb, find};
+use self::sealed::SealError;
+use self::sealed::deriving::Sealer;
+use self::settings::Setting;
+use self::status::Status;
 use crate::access::{Action, Behind, Context, Resource, decide};
-use crate::auth::{AuthError, Identity};
-use crate::http::body::{self as edge, Body, BoxError};
+use crate::auth::{AuthError, Identity, SignedWith};
+use crate::http::body::{Body, BoxError};
 use crate::http::request_id::RequestId;
+use crate::usage::{Figures, Usage};
 
 /// What the front must be told of the server it belongs to.
 #[derive(Clone, Debug)]
@@ -45,7 +63,15 @@ pub struct AdminConfig {
     pub started: Instant,
     /// Names this run of the server in error documents.
     pub host_id: String,
+    /// What the server was told, as far as it is shown.
+    pub settings: Vec<Setting>,
 }
+
+/// Buckets asked for at once.
+const BUCKETS_PAGE: usize = 1_000;
+
+/// How long an answer waits for figures that are being counted.
+const COUNT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The admin API over one store.
 #[derive(Clone)]
@@ -53,18 +79,22 @@ pub struct AdminService {
     inner: Arc<Inner>,
 }
 
-/// What the admin API asks.
-struct Asked {
-    backend: Arc<dyn Backend>,
+/// Everything the admin API may reach.
+pub struct Reach {
+    pub backend: Arc<dyn Backend>,
+    pub store: Store,
+    pub usage: Usage,
+    /// The server itself.
+    pub power: Arc<dyn Power>,
     /// `None` for a backend that has nothing to heal.
-    healing: Option<Arc<dyn Healing>>,
+    pub healing: Option<Arc<dyn Healing>>,
     /// `None` for a backend without drives of its own.
-    fleet: Option<Arc<dyn Fleet>>,
+    pub fleet: Option<Arc<dyn Fleet>>,
     /// `None` for a backend without an index of its own.
-    index: Option<Arc<dyn Indexing>>,
+    pub index: Option<Arc<dyn Indexing>>,
 }
 
-impl Asked {
+impl Reach {
     fn index(&self) -> Result<&dyn Indexing, AdminError> {
         let index = self.index.as_deref();
         index.ok_or(AdminError::NotBuilt("Looking after the index of this backend"))
@@ -74,11 +104,29 @@ impl Asked {
         let fleet = self.fleet.as_deref();
         fleet.ok_or(AdminError::NotBuilt("Changing the drives of this backend"))
     }
+
+    fn healing(&self) -> Result<&dyn Healing, AdminError> {
+        let healing = self.healing.as_deref();
+        healing.ok_or(AdminError::NotBuilt("Healing of this backend"))
+    }
 }
 
 struct Inner {
-    asked: Behind<Asked>,
+    reach: Behind<Reach>,
     config: AdminConfig,
+    sealer: Sealer,
+}
+
+/// One request whose caller may do what it asks.
+struct Ask<'a> {
+    verb: Verb,
+    identity: &'a Identity,
+    /// What the request was signed with.
+    caller: Option<&'a SignedWith>,
+    query: Query,
+    body: Bytes,
+    reach: &'a Reach,
+    host: &'a str,
 }
 
 /// What an answer tells about the request it belongs to.
@@ -101,23 +149,13 @@ impl About {
 }
 
 impl AdminService {
-    /// `healing` is `None` for a backend that has nothing to heal, `fleet` for one without drives of its own, `index` for
-    /// one without an index.
-    pub fn new(
-        backend: Arc<dyn Backend>,
-        healing: Option<Arc<dyn Healing>>,
-        fleet: Option<Arc<dyn Fleet>>,
-        index: Option<Arc<dyn Indexing>>,
-        config: AdminConfig,
-    ) -> Self {
-        let asked = Behind::new(Asked {
-            backend,
-            healing,
-            fleet,
-            index,
-        });
+    pub fn new(reach: Reach, config: AdminConfig) -> Self {
         Self {
-            inner: Arc::new(Inner { asked, config }),
+            inner: Arc::new(Inner {
+                reach: Behind::new(reach),
+                config,
+                sealer: Sealer::default(),
+            }),
         }
     }
 
@@ -128,10 +166,8 @@ impl AdminService {
         B::Error: Into<BoxError>,
     {
         let about = About::of(&request);
-        match self.inner.answer(request, &about).await {
-            Ok(document) => json(&document),
-            Err(error) => error.response(&about, &self.inner.config.host_id),
-        }
+        let answered = self.inner.answer(request, &about).await;
+        answered.unwrap_or_else(|error| error.response(&about, &self.inner.config.host_id))
     }
 
     /// The answer to a request whose caller could not be told.
@@ -142,76 +178,120 @@ impl AdminService {
 }
 
 impl Inner {
-    async fn answer<B>(&self, request: Request<B>, about: &About) -> Result<Value, AdminError>
+    async fn answer<B>(&self, request: Request<B>, about: &About) -> Result<Response<Body>, AdminError>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<BoxError>,
     {
-        let identity = request.extensions().get::<Identity>().cloned();
-        let identity = identity.unwrap_or(Identity::Anonymous);
-        let found = find(request.method(), &about.path);
+        let (parts, body) = request.into_parts();
+        let identity = parts.extensions.get::<Identity>().unwrap_or(&Identity::Anonymous);
+        let caller = parts.extensions.get::<SignedWith>();
+        let found = find(&parts.method, &about.path);
+        let query = Query::parse(parts.uri.query());
         let action = match &found {
-            Found::Verb(verb) => verb.action(),
+            Found::Verb(verb) => verb.action(query.as_ref().ok()),
             Found::OtherMethod | Found::NotBuilt(_) => Action::AdminEverything,
         };
         // Who may not ask learns nothing about what there is.
-        let grant = decide(&identity, action, Resource::Service, &Context::default())
+        let grant = decide(identity, action, Resource::Service, &Context::default())
             .map_err(|_denied| AdminError::AccessDenied)?;
         let verb = match found {
             Found::Verb(verb) => verb,
             Found::OtherMethod => return Err(AdminError::MethodNotAllowed),
             Found::NotBuilt(feature) => return Err(AdminError::NotBuilt(feature)),
         };
-        // Nothing is done before the body has proved to be the one that was signed.
-        let body = body::read(request.into_body()).await?;
-        let asked = self.asked.with(&grant);
-        if verb == Verb::IndexVerify {
-            let check = asked.index()?.verify().await.map_err(AdminError::Unavailable)?;
-            return written(IndexReport::of(&check));
-        }
-        let Some(order) = Order::read(verb, &body)? else {
-            return self.tell(verb, asked, &about.host);
+        let ask = Ask {
+            verb,
+            identity,
+            caller,
+            query: query?,
+            // Nothing is done before the body has proved to be the one that was signed.
+            body: body::read(body).await?,
+            reach: self.reach.with(&grant),
+            host: &about.host,
         };
-        let changed = asked.fleet()?.order(order).await?;
-        moving(MovingReport::of(&asked.fleet()?.status(), changed))
+        let answer = self.serve(&ask).await?;
+        answer.response(&self.sealer, caller).await
     }
 
-    fn tell(&self, verb: Verb, asked: &Asked, host: &str) -> Result<Value, AdminError> {
-        let health = asked.backend.health();
-        let healing = || {
-            asked
-                .healing
-                .as_deref()
-                .ok_or(AdminError::NotBuilt("Healing of this backend"))
-        };
-        let heal = asked.healing.as_deref().map(Healing::status);
-        let view = info::View {
+    async fn serve(&self, ask: &Ask<'_>) -> Result<Answer, AdminError> {
+        if let Some(order) = Order::read(ask.verb, &ask.body)? {
+            let fleet = ask.reach.fleet()?;
+            let changed = fleet.order(order).await?;
+            return match ask.verb {
+                Verb::PoolRebalanceStart => Ok(Answer::Document(pools::rebalance_started(
+                    &ask.reach.backend.health().store,
+                ))),
+                Verb::PoolRebalanceStop => Ok(Answer::Done(StatusCode::OK)),
+                _ => Answer::of(MovingReport::of(&fleet.status(), changed)),
+            };
+        }
+        match ask.verb {
+            Verb::IndexVerify => {
+                let check = ask.reach.index()?.verify().await.map_err(AdminError::Unavailable)?;
+                Answer::of(IndexReport::of(&check))
+            }
+            Verb::Service => power::serve(ask.reach.power.as_ref(), &ask.query, ask.host),
+            Verb::Account => self.account(ask).await,
+            Verb::ConfigRead
+            | Verb::ConfigSet
+            | Verb::ConfigReset
+            | Verb::ConfigExport
+            | Verb::ConfigHelp
+            | Verb::ConfigHistory => self.config(ask).await,
+            Verb::Info | Verb::StorageInfo | Verb::DataUsage => {
+                let figures = ask.reach.usage.figures(COUNT_PATIENCE).await;
+                self.tell(ask, figures.as_deref())
+            }
+            _ => self.tell(ask, None),
+        }
+    }
+
+    /// What is said at once, from what is known.
+    fn tell(&self, ask: &Ask<'_>, usage: Option<&Figures>) -> Result<Answer, AdminError> {
+        let reach = ask.reach;
+        let health = reach.backend.health();
+        let heal = reach.healing.as_deref().map(Healing::status);
+        let view = View {
             health: &health,
             config: &self.config,
-            host,
+            host: ask.host,
             heal: heal.as_ref(),
+            usage,
         };
-        match verb {
-            Verb::Info => Ok(info::server(&view)),
-            Verb::StorageInfo => Ok(info::storage(&view)),
-            Verb::Status => {
-                let status = status::Status::of(&health, self.config.started.elapsed());
-                written(status)
+        let healing = || Answer::of(HealReport::of(&reach.healing()?.status()));
+        match ask.verb {
+            Verb::Info => Ok(Answer::Document(info::server(&view))),
+            Verb::StorageInfo => Ok(Answer::Document(info::storage(&view))),
+            Verb::DataUsage => {
+                let counting = || AdminError::Unavailable("What the buckets hold is being counted.".into());
+                let capacity = ask.query.is_true("capacity");
+                let document = usage::data_usage(&view, usage.ok_or_else(counting)?, capacity);
+                Ok(Answer::Document(document))
             }
-            Verb::BackgroundHeal => healing().map(|_| heal::background(&view)),
-            Verb::Heal => written(HealReport::of(&healing()?.status())),
+            Verb::Status => Answer::of(Status::of(&health, self.config.started.elapsed())),
+            Verb::BackgroundHeal => reach.healing().map(|_| Answer::Document(heal::background(&view))),
+            Verb::Heal => healing(),
             Verb::HealNow => {
-                healing()?.heal_now();
-                self.tell(Verb::Heal, asked, host)
+                reach.healing()?.heal_now();
+                healing()
             }
             Verb::ScrubNow => {
-                healing()?.scrub_now();
-                self.tell(Verb::Heal, asked, host)
+                reach.healing()?.scrub_now();
+                healing()
             }
             Verb::IndexRebuild => {
-                asked.index()?.rebuild().map_err(AdminError::Unavailable)?;
-                written(Rebuilding { rebuilding: true })
+                reach.index()?.rebuild().map_err(AdminError::Unavailable)?;
+                Answer::of(Rebuilding { rebuilding: true })
             }
+            Verb::PoolsList => Ok(Answer::Document(pools::list(&view))),
+            Verb::PoolStatus => pools::status(&view, &ask.query).map(Answer::Document),
+            Verb::PoolChange => Err(pools::not_allowed()),
+            Verb::PoolRebalanceStatus => {
+                let moving = reach.fleet()?.status();
+                pools::rebalance_status(&view, &moving).map(Answer::Document)
+            }
+            Verb::SiteReplication => Ok(Answer::Document(pools::site_replication())),
             // Orders were carried out before; what is told is how it stands.
             Verb::Drives
             | Verb::DriveAdd
@@ -222,25 +302,91 @@ impl Inner {
             | Verb::Rebalance
             | Verb::RebalanceStart
             | Verb::RebalanceStop
+            | Verb::PoolRebalanceStart
+            | Verb::PoolRebalanceStop
+            | Verb::Account
+            | Verb::Service
+            | Verb::ConfigRead
+            | Verb::ConfigSet
+            | Verb::ConfigReset
+            | Verb::ConfigExport
+            | Verb::ConfigHelp
+            | Verb::ConfigHistory
             | Verb::IndexVerify
-            | Verb::ParitySet => moving(MovingReport::of(&asked.fleet()?.status(), Vec::new())),
+            | Verb::ParitySet => Answer::of(MovingReport::of(&reach.fleet()?.status(), Vec::new())),
         }
     }
-}
 
-fn moving(report: MovingReport) -> Result<Value, AdminError> {
-    written(report)
-}
+    /// What a sealed body says, under the secret of the caller.
+    async fn opened(&self, ask: &Ask<'_>) -> Result<Zeroizing<Vec<u8>>, AdminError> {
+        let caller = ask.caller.ok_or(AdminError::AccessDenied)?;
+        let opened = self.sealer.open(caller.secret.clone(), ask.body.clone()).await;
+        opened.map_err(|error| match error {
+            SealError::Unknown | SealError::Wrong => AdminError::Minio {
+                code: "XMinioAdminConfigBadJSON",
+                status: StatusCode::BAD_REQUEST,
+                message: format!("The body is not understood: {error}."),
+            },
+            SealError::Unable => AdminError::Internal(error.to_string()),
+        })
+    }
 
-fn written(document: impl serde::Serialize) -> Result<Value, AdminError> {
-    serde_json::to_value(document).map_err(|e| AdminError::Internal(e.to_string()))
-}
+    async fn config(&self, ask: &Ask<'_>) -> Result<Answer, AdminError> {
+        let known = &self.config.settings;
+        let text = |text: String| Answer::Sealed(Zeroizing::new(text.into_bytes()));
+        match ask.verb {
+            Verb::ConfigRead => settings::read(known, &ask.query).map(text),
+            Verb::ConfigExport => settings::export(known).map(text),
+            Verb::ConfigSet => settings::set(known, &self.opened(ask).await?).map(|()| Answer::Applied),
+            Verb::ConfigReset => settings::reset(known, &self.opened(ask).await?).map(|()| Answer::Applied),
+            // Nothing is ever changed by this API.
+            Verb::ConfigHistory => Answer::sealed(&serde_json::Value::Array(Vec::new())),
+            _ => settings::help(known, &ask.query).map(Answer::Document),
+        }
+    }
 
-fn json(document: &Value) -> Response<Body> {
-    let mut response = Response::new(edge::full(document.to_string()));
-    let kind = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
+    /// Who the caller is, and the buckets in reach.
+    async fn account(&self, ask: &Ask<'_>) -> Result<Answer, AdminError> {
+        let reach = ask.reach;
+        let figures = reach.usage.figures(COUNT_PATIENCE).await;
+        let mut buckets = Vec::new();
+        let mut list = ListBuckets {
+            limit: BUCKETS_PAGE,
+            ..ListBuckets::default()
+        };
+        loop {
+            let page = reach.store.list_buckets(list.clone()).await;
+            let page = page.map_err(|fault| AdminError::Unavailable(fault.to_string()))?;
+            buckets.extend(page.buckets);
+            list.after = page.next;
+            if list.after.is_none() {
+                break;
+            }
+        }
+        let may = |action, resource| decide(ask.identity, action, resource, &Context::default()).is_ok();
+        let reachable = buckets.iter().map(|bucket| {
+            let name = bucket.name.as_str();
+            usage::Reachable {
+                name,
+                created: bucket.created,
+                read: may(Action::ListBucket, Resource::Bucket(name)),
+                write: may(Action::PutObject, Resource::Object { bucket: name, key: "" }),
+            }
+        });
+        let reachable: Vec<_> = reachable.filter(|bucket| bucket.read || bucket.write).collect();
+        let health = reach.backend.health();
+        let view = View {
+            health: &health,
+            config: &self.config,
+            host: ask.host,
+            heal: None,
+            usage: figures.as_deref(),
+        };
+        let name = ask.caller.map_or("", |caller| caller.access_key.as_str());
+        let policy = usage::everything();
+        let document = usage::account(&view, name, &policy, &reachable);
+        Ok(Answer::Document(document))
+    }
 }
 
 /// Whether this method and path are a route that is built; for tests that go through all of them.

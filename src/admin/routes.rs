@@ -4,6 +4,8 @@
 
 use http::Method;
 
+use super::power;
+use super::query::Query;
 use crate::access::Action;
 
 /// MinIO's verbs, as `mc` of any year calls them.
@@ -39,13 +41,44 @@ pub enum Verb {
     /// Comparing the index with checkpoint and log.
     IndexVerify,
     IndexRebuild,
+    /// Who the caller is and which buckets are in reach.
+    Account,
+    /// What the buckets hold.
+    DataUsage,
+    ConfigRead,
+    ConfigSet,
+    ConfigReset,
+    ConfigExport,
+    ConfigHelp,
+    ConfigHistory,
+    /// `mc admin service`.
+    Service,
+    PoolsList,
+    PoolStatus,
+    /// Of a pool, which there is no other of.
+    PoolChange,
+    PoolRebalanceStart,
+    PoolRebalanceStatus,
+    PoolRebalanceStop,
+    SiteReplication,
 }
 
 impl Verb {
-    /// The permission it needs.
-    pub fn action(self) -> Action {
+    /// The permission it needs; of some verbs it depends on the query.
+    pub(super) fn action(self, query: Option<&Query>) -> Action {
         match self {
             Self::Info | Self::Status => Action::AdminServerInfo,
+            // As MinIO: who may see no bucket sees none, and everybody may know who they are.
+            Self::Account => Action::ListAllMyBuckets,
+            Self::DataUsage => Action::AdminDataUsageInfo,
+            Self::ConfigRead
+            | Self::ConfigSet
+            | Self::ConfigReset
+            | Self::ConfigExport
+            | Self::ConfigHelp
+            | Self::ConfigHistory => Action::AdminConfigUpdate,
+            Self::Service => power::action(query),
+            Self::SiteReplication => Action::AdminSiteReplicationInfo,
             Self::StorageInfo => Action::AdminStorageInfo,
             Self::BackgroundHeal
             | Self::Heal
@@ -60,15 +93,57 @@ impl Verb {
             | Self::DriveKeep
             | Self::DriveRemove
             | Self::DriveReplace
+            | Self::PoolsList
+            | Self::PoolStatus
+            | Self::PoolChange
             | Self::ParitySet => Action::AdminDecommission,
-            Self::Rebalance | Self::RebalanceStart | Self::RebalanceStop => Action::AdminRebalance,
+            Self::Rebalance
+            | Self::RebalanceStart
+            | Self::RebalanceStop
+            | Self::PoolRebalanceStart
+            | Self::PoolRebalanceStatus
+            | Self::PoolRebalanceStop => Action::AdminRebalance,
         }
     }
 }
 
 /// Every route that is built: method, path, verb.
 const BUILT: &[(Method, &str, Verb)] = &[
+    (Method::GET, "/minio/admin/v3/accountinfo", Verb::Account),
+    (Method::GET, "/minio/admin/v3/datausageinfo", Verb::DataUsage),
+    (Method::GET, "/minio/admin/v3/config", Verb::ConfigExport),
+    (Method::PUT, "/minio/admin/v3/config", Verb::ConfigSet),
+    (Method::DELETE, "/minio/admin/v3/del-config-kv", Verb::ConfigReset),
+    (Method::GET, "/minio/admin/v3/get-config-kv", Verb::ConfigRead),
+    (Method::GET, "/minio/admin/v3/help-config-kv", Verb::ConfigHelp),
+    (
+        Method::GET,
+        "/minio/admin/v3/list-config-history-kv",
+        Verb::ConfigHistory,
+    ),
+    (Method::PUT, "/minio/admin/v3/set-config-kv", Verb::ConfigSet),
     (Method::GET, "/minio/admin/v3/info", Verb::Info),
+    (Method::GET, "/minio/admin/v3/pools/list", Verb::PoolsList),
+    (Method::GET, "/minio/admin/v3/pools/status", Verb::PoolStatus),
+    (Method::POST, "/minio/admin/v3/pools/decommission", Verb::PoolChange),
+    (Method::POST, "/minio/admin/v3/pools/cancel", Verb::PoolChange),
+    (
+        Method::POST,
+        "/minio/admin/v3/rebalance/start",
+        Verb::PoolRebalanceStart,
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/rebalance/status",
+        Verb::PoolRebalanceStatus,
+    ),
+    (Method::POST, "/minio/admin/v3/rebalance/stop", Verb::PoolRebalanceStop),
+    (Method::POST, "/minio/admin/v3/service", Verb::Service),
+    (
+        Method::GET,
+        "/minio/admin/v3/site-replication/info",
+        Verb::SiteReplication,
+    ),
     (Method::GET, "/minio/admin/v3/storageinfo", Verb::StorageInfo),
     (
         Method::POST,
@@ -95,29 +170,23 @@ const BUILT: &[(Method, &str, Verb)] = &[
 
 /// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.
 pub const UNBUILT: &[(&str, &str)] = &[
-    ("accountinfo", "Account information"),
     ("add-canned-policy", "Managing policies"),
     ("add-service-account", "Managing access keys"),
     ("add-tier", "Tiering"),
     ("add-user", "Managing users"),
     ("bandwidth", "The bandwidth report"),
     ("cancel-job", "Batch jobs"),
-    ("clear-config-history-kv", "Configuration by the admin API"),
-    ("config", "Configuration by the admin API"),
-    ("datausageinfo", "The usage report"),
-    ("del-config-kv", "Configuration by the admin API"),
+    ("clear-config-history-kv", "A history of the configuration"),
     ("delete-service-account", "Managing access keys"),
     ("describe-job", "Batch jobs"),
     ("export-bucket-metadata", "Exporting bucket configuration"),
     ("export-iam", "Exporting identities"),
     ("force-unlock", "Unlocking"),
     ("get-bucket-quota", "Bucket quotas"),
-    ("get-config-kv", "Configuration by the admin API"),
     ("group", "Managing groups"),
     ("groups", "Managing groups"),
     ("heal/", "Healing by request"),
     ("healthinfo", "Diagnostics"),
-    ("help-config-kv", "Configuration by the admin API"),
     ("idp-config/", "Identity providers"),
     ("idp/", "Identity providers"),
     ("import-bucket-metadata", "Importing bucket configuration"),
@@ -129,23 +198,18 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("kms/", "Key management"),
     ("list-access-keys-bulk", "Managing access keys"),
     ("list-canned-policies", "Managing policies"),
-    ("list-config-history-kv", "Configuration by the admin API"),
     ("list-jobs", "Batch jobs"),
     ("list-remote-targets", "Replication"),
     ("list-service-accounts", "Managing access keys"),
     ("list-users", "Managing users"),
     ("log", "The stream of logs"),
     ("metrics", "The stream of metrics"),
-    ("pools/", "Pools"),
     ("profile", "Profiling"),
-    ("rebalance/", "Rebalancing"),
     ("remove-canned-policy", "Managing policies"),
     ("remove-remote-target", "Replication"),
     ("remove-user", "Managing users"),
-    ("restore-config-history-kv", "Configuration by the admin API"),
-    ("service", "Stopping and restarting"),
+    ("restore-config-history-kv", "A history of the configuration"),
     ("set-bucket-quota", "Bucket quotas"),
-    ("set-config-kv", "Configuration by the admin API"),
     ("set-group-status", "Managing groups"),
     ("set-remote-target", "Replication"),
     ("set-user-or-group-policy", "Managing policies"),

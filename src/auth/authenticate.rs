@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, Method, Request, header, request::Parts};
 use http_body::Body;
 use time::{Duration, OffsetDateTime};
 
+use super::bearer;
 use super::body::{AuthBody, BoxError};
 use super::canonical::Canonical;
 use super::claim::{Claim, Form, only};
@@ -19,6 +20,7 @@ use super::date::shown;
 use super::error::AuthError;
 use super::identity::Identity;
 use super::payload::PayloadMode;
+use super::signed_with::SignedWith;
 use super::signing_key::{ChunkChain, SigningKey, SigningKeys};
 use super::target::{Query, decode_path};
 
@@ -43,7 +45,8 @@ pub enum Realm {
 pub struct Authenticated {
     /// Who is calling; also in the request's extensions.
     pub identity: Identity,
-    /// The plain, unsigned request. Its extensions hold [`Identity`] and [`super::Payload`].
+    /// The plain, unsigned request. Its extensions hold [`Identity`] and [`super::Payload`], those of a signed request to
+    /// the admin API [`SignedWith`], too.
     pub request: Request<AuthBody>,
 }
 
@@ -62,6 +65,7 @@ struct Verdict {
     mode: PayloadMode,
     chain: Option<ChunkChain>,
     presigned: bool,
+    signed_with: Option<SignedWith>,
 }
 
 impl Authenticator {
@@ -100,6 +104,11 @@ impl Authenticator {
         self.authenticate_in(Realm::Admin, request, OffsetDateTime::now_utc())
     }
 
+    /// The caller behind a token for metrics, as `mc admin prometheus generate` makes it; `None`: it opens nothing.
+    pub fn bearer(&self, token: &str, now: OffsetDateTime) -> Option<Identity> {
+        bearer::verified(self.credentials.as_ref(), &self.nobody, token, now)
+    }
+
     /// Verifies `request` as if it had come to S3 at `now`.
     pub fn authenticate_at<B>(&self, request: Request<B>, now: OffsetDateTime) -> Result<Authenticated, AuthError>
     where
@@ -128,6 +137,9 @@ impl Authenticator {
         let body = AuthBody::new(body, &payload, verdict.chain)?;
         parts.extensions.insert(payload);
         parts.extensions.insert(verdict.identity.clone());
+        if let (Realm::Admin, Some(signed_with)) = (realm, verdict.signed_with) {
+            parts.extensions.insert(signed_with);
+        }
         Ok(Authenticated {
             identity: verdict.identity,
             request: Request::from_parts(parts, body),
@@ -237,6 +249,7 @@ impl Authenticator {
             mode,
             chain,
             presigned,
+            signed_with: Some(SignedWith::new(&claim.access_key, credential.secret)),
         })
     }
 
@@ -294,6 +307,7 @@ fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
         mode,
         chain: None,
         presigned: false,
+        signed_with: None,
     })
 }
 

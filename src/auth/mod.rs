@@ -9,6 +9,7 @@
 //! described any of it: see [`Authenticator::authenticate`].
 
 mod authenticate;
+mod bearer;
 mod body;
 mod canonical;
 mod claim;
@@ -20,6 +21,7 @@ mod hash;
 mod identity;
 mod payload;
 pub mod sign;
+mod signed_with;
 mod signing_key;
 mod target;
 
@@ -29,3 +31,4 @@ pub use credentials::{Credential, CredentialSource, RootCredentials, SecretKey};
 pub use error::AuthError;
 pub use identity::{ACCOUNT_ID, Account, Caller, Identity, Kind};
 pub use payload::{Payload, PayloadMode, Trailers};
+pub use signed_with::SignedWith;

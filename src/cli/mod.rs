@@ -19,8 +19,8 @@ use args::{Command, parse};
 
 /// Runs the command that these arguments name; the first is the name the program was called by.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    match parse(arguments) {
-        Ok(Command::Server(args)) => serve::run(args),
+    match parse(arguments.clone()) {
+        Ok(Command::Server(args)) => serve::run(args, &arguments),
         Ok(Command::Mc(mc)) => mc::run(mc),
         Ok(Command::Admin(command)) => admin::run(command),
         Ok(Command::Inspect(command)) => inspect::run(&command),

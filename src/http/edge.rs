@@ -29,6 +29,8 @@ use super::request_id::{RequestId, RequestIds};
 use super::tracked::{Tracked, UntilAnswered};
 use crate::config::{Config, Limits};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::scrape::Subject;
+use crate::usage::Usage;
 
 /// Request line and headers together, as bytes on the wire.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -36,6 +38,9 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// What a front makes of a request. It finds the [`RequestId`] in the request's extensions and never panics on input.
 pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 pub type Front = dyn Fn(Request<RequestBody>) -> Answering + Send + Sync;
+
+/// Whether a bearer token opens the metrics.
+pub type Scraper = dyn Fn(&str) -> bool + Send + Sync;
 
 /// What is there once the engine has started.
 pub struct Service {
@@ -45,6 +50,9 @@ pub struct Service {
     pub admin: Arc<Front>,
     /// How healing stands; `None` for a backend that has nothing to heal.
     pub healing: Option<Arc<dyn Fn() -> HealStatus + Send + Sync>>,
+    pub scraper: Arc<Scraper>,
+    /// What the buckets hold.
+    pub usage: Usage,
 }
 
 /// Where the admin API is: MinIO's, and our own.
@@ -188,7 +196,7 @@ impl Edge {
         let admin = form == Form::Admin;
         if !admin
             && style == Style::Path
-            && let Some(own) = self.own_path(&head.method, &head.uri, id)
+            && let Some(own) = self.own_path(&head, id)
         {
             return alone(owned(own));
         }
@@ -249,35 +257,64 @@ impl Edge {
     }
 
     /// Paths that are the server's own and no bucket's.
-    fn own_path(&self, method: &Method, uri: &Uri, id: RequestId) -> Option<Response<Body>> {
-        let path = uri.path();
+    fn own_path(&self, head: &Parts, id: RequestId) -> Option<Response<Body>> {
+        let path = head.uri.path();
         let refuse = |refusal| Some(self.refuse(refusal, Form::S3, path, id));
         if path.strip_prefix("/v1/").is_some() {
             return refuse(Refusal::NotBuilt("The Files API under /v1/ is not built yet."));
         }
         let rest = path.strip_prefix("/minio/").filter(|rest| !rest.is_empty())?;
-        let reading = matches!(*method, Method::GET | Method::HEAD);
+        let reading = matches!(head.method, Method::GET | Method::HEAD);
         if let Some(name) = rest.strip_prefix("health/") {
-            return match Probe::at(name, uri.query()) {
+            return match Probe::at(name, head.uri.query()) {
                 Some(probe) if reading => Some(probe.answer(self.health().as_ref())),
                 Some(_) => refuse(Refusal::MethodNotAllowed),
                 None => refuse(Refusal::NotFound),
             };
         }
-        match rest {
-            "v2/metrics/cluster" | "v2/metrics/node" if !reading => refuse(Refusal::MethodNotAllowed),
-            "v2/metrics/cluster" | "v2/metrics/node" if self.metrics_public => Some(self.metrics_text(path, id)),
-            "v2/metrics/cluster" | "v2/metrics/node" => refuse(Refusal::Forbidden(
-                "Tokens for metrics are not built yet. MINIO_PROMETHEUS_AUTH_TYPE=public opens them to everybody.",
-            )),
-            _ => refuse(Refusal::NotBuilt("This part of MinIO's interface is not built yet.")),
+        match rest.strip_prefix("v2/metrics/").and_then(Subject::named) {
+            Some(_) if !reading => refuse(Refusal::MethodNotAllowed),
+            Some(subject) => Some(self.metrics_text(subject, head, id)),
+            None => refuse(Refusal::NotBuilt("This part of MinIO's interface is not built yet.")),
         }
     }
 
-    fn metrics_text(&self, path: &str, id: RequestId) -> Response<Body> {
+    /// Metrics, for everybody if an operator said so, else for who brings a token.
+    fn metrics_text(&self, subject: Subject, head: &Parts, id: RequestId) -> Response<Body> {
+        let path = head.uri.path();
         let service = self.service.load();
-        let healing = service.as_ref().and_then(|service| Some(service.healing.as_ref()?()));
-        let Ok(text) = self.metrics.text(self.health().as_ref(), healing.as_ref()) else {
+        if !self.metrics_public {
+            let Some(service) = service.as_ref() else {
+                return self.refuse(Refusal::Starting, Form::S3, path, id);
+            };
+            let token = head
+                .headers
+                .get(header::AUTHORIZATION)
+                .and_then(|value| value.to_str().ok());
+            let token = token.and_then(|value| value.strip_prefix("Bearer "));
+            if !token.is_some_and(|token| (service.scraper)(token.trim())) {
+                return self.refuse(
+                    Refusal::Forbidden(
+                        "Metrics need a token: mc admin prometheus generate makes one. MINIO_PROMETHEUS_AUTH_TYPE=public \
+                         opens them to everybody.",
+                    ),
+                    Form::S3,
+                    path,
+                    id,
+                );
+            }
+        }
+        let service = service.as_ref();
+        let healing = service.and_then(|service| Some(service.healing.as_ref()?()));
+        let text = match subject {
+            Subject::Store => self.metrics.text(self.health().as_ref(), healing.as_ref()),
+            Subject::Buckets => {
+                let figures = service.and_then(|service| service.usage.latest());
+                self.metrics.buckets_text(figures.as_deref())
+            }
+            Subject::Machine => self.metrics.machine_text(),
+        };
+        let Ok(text) = text else {
             return self.refuse(Refusal::Internal, Form::S3, path, id);
         };
         let mut response = Response::new(body::full(text));

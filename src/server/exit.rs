@@ -13,6 +13,8 @@ const DISK_FULL: u8 = 6;
 const CPU: u8 = 7;
 const CERTIFICATE: u8 = 8;
 const CREDENTIALS: u8 = 9;
+/// Told to start again, and the program could not be executed.
+pub const NOT_RESTARTED: u8 = 10;
 const OTHER: u8 = 1;
 
 /// Why the store cannot be opened.

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use http::{Request, Response};
 use storage_engine::store::Store;
+use time::OffsetDateTime;
 
+use crate::access::{Action, Context, Resource, decide};
 use crate::admin::AdminService;
 use crate::auth::{Authenticator, RootCredentials, SecretKey};
 use crate::config::Config;
 use crate::config::credentials::Root;
 use crate::http::body::{self, Body, RequestBody};
-use crate::http::edge::{Answering, Front};
+use crate::http::edge::{Answering, Front, Scraper};
 use crate::http::request_id::RequestId;
 use crate::s3::{self, S3Config, S3Service};
 
@@ -32,6 +34,15 @@ pub(super) fn admin(authenticator: Arc<Authenticator>, service: AdminService) ->
                 Err(error) => refuse(&error),
             }
         })
+    })
+}
+
+/// Whether a token lets its bearer read the metrics.
+pub(super) fn scraper(authenticator: Arc<Authenticator>) -> Arc<Scraper> {
+    Arc::new(move |token: &str| {
+        let identity = authenticator.bearer(token, OffsetDateTime::now_utc());
+        let asked = (Action::AdminPrometheus, Resource::Service, Context::default());
+        identity.is_some_and(|identity| decide(&identity, asked.0, asked.1, &asked.2).is_ok())
     })
 }
 

@@ -8,6 +8,7 @@ mod engine;
 pub mod exit;
 mod front;
 mod machine;
+mod settings;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -29,7 +30,8 @@ use tokio_rustls::TlsAcceptor;
 use self::banner::Banner;
 pub use self::engine::{CloseEngine, Engine, OpenEngine, embedded};
 pub use self::exit::{EngineError, ServerError};
-use crate::admin::{AdminConfig, AdminService};
+use crate::admin::power::{Ending, Power};
+use crate::admin::{AdminConfig, AdminService, Reach};
 use crate::config::credentials::{Root, keep};
 use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
 use crate::http::connection::{Activity, Patience};
@@ -40,6 +42,7 @@ use crate::http::listener::{Connections, bind};
 use crate::http::pace::Pace;
 use crate::http::tls::{Certificates, RELOAD_INTERVAL};
 use crate::telemetry::metrics::Metrics;
+use crate::usage::Usage;
 
 /// How long requests may take to finish after the server was told to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
@@ -71,8 +74,9 @@ impl Default for Conditions {
     }
 }
 
-/// Runs the store until SIGTERM or SIGINT, then drains and closes it.
-pub async fn run(config: Config) -> Result<(), ServerError> {
+/// Runs the store until SIGTERM, SIGINT or an order of an operator, then drains and closes it. Says how the process is to
+/// end.
+pub async fn run(config: Config) -> Result<Ending, ServerError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
     if let Some(feature) = machine::missing_cpu_feature() {
@@ -92,12 +96,29 @@ pub async fn run(config: Config) -> Result<(), ServerError> {
         started = Server::start(config, Conditions::default()) => started?,
         () = &mut stopped => {
             tracing::info!("told to stop before the start was done");
-            return Ok(());
+            return Ok(Ending::Stop);
         }
     };
-    stopped.await;
-    tracing::info!("told to stop; finishing what was begun");
-    started.stop().await
+    let ending = tokio::select! {
+        () = stopped => Ending::Stop,
+        ordered = started.ordered() => ordered,
+    };
+    tracing::info!(?ending, "told to stop; finishing what was begun");
+    started.stop().await?;
+    Ok(ending)
+}
+
+/// The order of an operator to end, kept for whoever runs the server.
+struct Orders(watch::Sender<Option<Ending>>);
+
+impl Power for Orders {
+    fn order(&self, ending: Ending) {
+        self.0.send_if_modified(|ordered| {
+            let first = ordered.is_none();
+            ordered.get_or_insert(ending);
+            first
+        });
+    }
 }
 
 /// A running server.
@@ -113,6 +134,7 @@ pub struct Server {
     graceful: Arc<GracefulShutdown>,
     close: Option<CloseEngine>,
     drain_time: Duration,
+    orders: Arc<Orders>,
 }
 
 impl Server {
@@ -193,6 +215,7 @@ impl Server {
             graceful,
             close: None,
             drain_time: conditions.drain_time,
+            orders: Arc::new(Orders(watch::Sender::new(None))),
         })
     }
 
@@ -228,18 +251,32 @@ impl Server {
             tls: self.tls,
             started: Instant::now(),
             host_id: self.edge.host_id().to_owned(),
+            settings: settings::of(config),
         };
         let healing = engine.healing.clone();
         let healing =
             healing.map(|healing| Arc::new(move || healing.status()) as Arc<dyn Fn() -> HealStatus + Send + Sync>);
-        let service = AdminService::new(Arc::clone(&backend), engine.healing, engine.fleet, engine.index, told);
+        let usage = Usage::new(store.clone());
+        let reach = Reach {
+            backend: Arc::clone(&backend),
+            store: store.clone(),
+            usage: usage.clone(),
+            power: Arc::clone(&self.orders) as Arc<dyn Power>,
+            healing: engine.healing,
+            fleet: engine.fleet,
+            index: engine.index,
+        };
+        let service = AdminService::new(reach, told);
         let admin = front::admin(Arc::clone(&authenticator), service);
+        let scraper = front::scraper(Arc::clone(&authenticator));
         let s3 = front::s3(config, authenticator, store, self.edge.host_id());
         self.edge.open(Service {
             backend,
             s3,
             admin,
             healing,
+            scraper,
+            usage,
         });
         self.announce(config);
         Ok(())
@@ -274,6 +311,16 @@ impl Server {
             );
         } else {
             to_operator(&banner.text());
+        }
+    }
+
+    /// Waits until an operator orders the server to end.
+    pub async fn ordered(&self) -> Ending {
+        let mut orders = self.orders.0.subscribe();
+        // The sender lives as long as the server, so this ends with an order only.
+        match orders.wait_for(Option::is_some).await.map(|ordered| *ordered) {
+            Ok(Some(ending)) => ending,
+            Ok(None) | Err(_) => std::future::pending().await,
         }
     }
 

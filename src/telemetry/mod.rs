@@ -3,3 +3,4 @@
 mod heal;
 pub mod log;
 pub mod metrics;
+pub mod scrape;

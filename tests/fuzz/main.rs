@@ -47,4 +47,5 @@ fuzzed!(
     http_date,
     list_token,
     names,
+    sealed_body,
 );

@@ -3,6 +3,7 @@
 pub(crate) mod book;
 mod chunked;
 mod disk;
+mod sealed;
 mod second;
 mod seeds;
 mod signature;
@@ -184,8 +185,10 @@ const NAMES: &[&[u8]] = &[
     b"+",
 ];
 
+const SEALED: &[&[u8]] = &[b"\x00", b"\x01", b"\x02", b"\x03", b"\x80", &[0; 16], &[0; 41]];
+
 /// All of them.
-pub(crate) static TARGETS: [Target; 15] = [
+pub(crate) static TARGETS: [Target; 16] = [
     target("frame", disk::frame, seeds::frames, FRAMES),
     target("shard_header", disk::shard_header, seeds::shard_headers, CBOR),
     target("log_record", disk::log_record, seeds::log_records, CBOR),
@@ -201,6 +204,7 @@ pub(crate) static TARGETS: [Target; 15] = [
     target("http_date", wire::http_date, seeds::dates, DATES),
     target("list_token", wire::list_token, seeds::tokens, TOKENS),
     target("names", wire::names, seeds::names, NAMES),
+    target("sealed_body", sealed::sealed_body, seeds::sealed_bodies, SEALED),
 ];
 
 /// The target with this name.

@@ -12,7 +12,7 @@ use storage_engine::embedded::record::{Body, LogRecord, RowOp, RowRecord, Segmen
 use storage_engine::embedded::segment::{Piece, Segment, SegmentKind};
 use storage_engine::embedded::table::TableEntry;
 
-use super::{book, second, signature};
+use super::{book, sealed, second, signature};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -381,4 +381,17 @@ pub(super) fn names() -> Vec<Vec<u8>> {
             "abc-s3alias",
         ],
     )
+}
+
+pub(super) fn sealed_bodies() -> Vec<Vec<u8>> {
+    let texts = [
+        &b""[..],
+        b"\x01",
+        b"\x02{\"status\":\"enabled\"}",
+        &[b'a'; 16_384],
+        &[b'b'; 16_400],
+    ];
+    let read = texts.map(|text| [&[0], sealed::sealed(text).as_slice()].concat());
+    let made = texts.map(|text| [&[1], text].concat());
+    with_found("sealed_body", read.into_iter().chain(made))
 }

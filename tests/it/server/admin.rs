@@ -1,7 +1,10 @@
 //! The admin API through the whole server: who may ask for what, and what `mc admin` and consoles are told.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use drystone::admin::power::Ending;
+use drystone::admin::sealed::deriving::Sealer;
 use drystone::admin::{UNBUILT, is_built};
 use drystone::auth::sign::{Signer, body_hash};
 use drystone::auth::{PayloadMode, SecretKey};
@@ -9,9 +12,14 @@ use drystone::server::Server;
 use http::{Method, Request};
 use serde_json::Value;
 use time::OffsetDateTime;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use zeroize::Zeroizing;
 
 use super::stack::{PASSWORD, USER, exchange, in_memory, presigned, start};
 use super::support::{config, status};
+
+const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
 
 /// Everyone who can ask, and what a route says to them.
 const CALLERS: [Caller; 4] = [Caller::Anonymous, Caller::WrongSecret, Caller::Unknown, Caller::Root];
@@ -68,23 +76,69 @@ fn ask_as(mode: &PayloadMode, caller: Caller, method: &str, path: &str, body: &s
     text + "\r\n" + &body
 }
 
+/// As [`ask`] by root, with a body that is no text.
+fn ask_bytes(method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+    let builder = Request::builder().method(method).uri(path).header("host", "here:9000");
+    let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+    let signer = Caller::Root.signer("").unwrap();
+    let mode = PayloadMode::SignedBody(body_hash(body));
+    signer.sign(&mut parts, &mode, OffsetDateTime::now_utc()).unwrap();
+    let mut text = format!(
+        "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in &parts.headers {
+        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    [text.as_bytes(), b"\r\n", body].concat()
+}
+
+async fn exchange_bytes(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    answer
+}
+
 fn document(answer: &str) -> Value {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    if head.starts_with("HTTP/1.1 2") && (body.is_empty() || head.contains("application/octet-stream")) {
+        return Value::Null;
+    }
     assert!(head.contains("content-type: application/json"), "{answer}");
     serde_json::from_str(body).unwrap()
 }
 
 async fn told(address: SocketAddr, request: &str) -> (u16, Value) {
-    let answer = exchange(address, request).await;
+    let answer = exchange_bytes(address, request.as_bytes()).await;
+    let answer = String::from_utf8_lossy(&answer);
     (status(&answer), document(&answer))
 }
 
 /// Every route there is, built or not, and some that no table knows.
 fn routes() -> Vec<(Method, String)> {
     let built = [
-        "/minio/admin/v3/info",
-        "/minio/admin/v3/storageinfo",
+        "/minio/admin/v3/accountinfo",
         "/minio/admin/v3/background-heal/status",
+        "/minio/admin/v3/config",
+        "/minio/admin/v3/datausageinfo",
+        "/minio/admin/v3/del-config-kv",
+        "/minio/admin/v3/get-config-kv",
+        "/minio/admin/v3/help-config-kv",
+        "/minio/admin/v3/info",
+        "/minio/admin/v3/list-config-history-kv",
+        "/minio/admin/v3/pools/cancel",
+        "/minio/admin/v3/pools/decommission",
+        "/minio/admin/v3/pools/list",
+        "/minio/admin/v3/pools/status",
+        "/minio/admin/v3/rebalance/start",
+        "/minio/admin/v3/rebalance/status",
+        "/minio/admin/v3/rebalance/stop",
+        "/minio/admin/v3/service",
+        "/minio/admin/v3/set-config-kv",
+        "/minio/admin/v3/site-replication/info",
+        "/minio/admin/v3/storageinfo",
         "/v1/admin/info",
         "/v1/admin/heal",
         "/v1/admin/scrub",
@@ -109,7 +163,7 @@ fn routes() -> Vec<(Method, String)> {
     ];
     let paths = built.into_iter().chain(unknown).map(str::to_owned).chain(unbuilt);
     paths
-        .flat_map(|path| [Method::GET, Method::POST, Method::PUT, Method::DELETE].map(|method| (method, path.clone())))
+        .flat_map(|path| METHODS.map(|method| (method, path.clone())))
         .collect()
 }
 
@@ -127,10 +181,11 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
                 Caller::WrongSecret => (403, "SignatureDoesNotMatch"),
                 Caller::Unknown => (403, "InvalidAccessKeyId"),
                 Caller::Root if wants_a_body(&method, &path) => (400, "InvalidRequest"),
-                Caller::Root if is_built(&method, &path) => (200, ""),
-                Caller::Root if is_built(&Method::GET, &path) || is_built(&Method::POST, &path) => {
-                    (405, "MethodNotAllowed")
+                Caller::Root if is_built(&method, &path) && said_of(&method, &path).is_some() => {
+                    said_of(&method, &path).unwrap()
                 }
+                Caller::Root if is_built(&method, &path) => (200, ""),
+                Caller::Root if METHODS.iter().any(|other| is_built(other, &path)) => (405, "MethodNotAllowed"),
                 Caller::Root => (501, "NotImplemented"),
             };
             assert_eq!((status, code), expected, "{caller:?} {method} {path}: {document}");
@@ -141,7 +196,7 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
             }
         }
     }
-    assert_eq!(served, 12);
+    assert_eq!(served, 21);
     server.stop().await.unwrap();
 }
 
@@ -214,6 +269,18 @@ async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_comes() {
     server.stop().await.unwrap();
 }
 
+/// What is answered to who does not say what to do, or asks for what a store of one pool does not have.
+fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
+    Some(match path.strip_prefix("/minio/admin/v3/")? {
+        "set-config-kv" | "del-config-kv" => (400, "XMinioAdminConfigBadJSON"),
+        "config" if *method == Method::PUT => (400, "XMinioAdminConfigBadJSON"),
+        "service" | "pools/status" | "get-config-kv" => (400, "XMinioAdminInvalidArgument"),
+        "pools/decommission" | "pools/cancel" => (400, "XMinioDecommissionNotAllowed"),
+        "rebalance/status" => (404, "XMinioAdminRebalanceNotStarted"),
+        _ => return None,
+    })
+}
+
 /// Orders that say in their body what they are about.
 fn wants_a_body(method: &Method, path: &str) -> bool {
     let orders = path.starts_with("/v1/admin/drives/") || path == "/v1/admin/rebalance" || path == "/v1/admin/parity";
@@ -281,6 +348,213 @@ async fn a_signature_holds_for_one_request_and_its_body_and_never_as_a_link() {
     // S3 takes no signature without a region, whoever made it.
     let s3 = exchange(address, &ask(Caller::Root, "GET", "/wall", "")).await;
     assert!(s3.contains("AuthorizationHeaderMalformed"), "{s3}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn figures_are_those_of_what_is_stored() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let host = address.to_string();
+    for (key, body) in [("a", "stone".to_owned()), ("b", "x".repeat(2_000))] {
+        let target = presigned(PASSWORD, "PUT", &host, &format!("/wall/{key}"));
+        let put = format!(
+            "PUT {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        assert_eq!(status(&exchange(address, &put).await), 200);
+    }
+    let get = async |path: &str| {
+        let (status, document) = told(
+            address,
+            &ask(Caller::Root, "GET", &format!("/minio/admin/v3/{path}"), ""),
+        )
+        .await;
+        assert_eq!(status, 200, "{document}");
+        document
+    };
+    let info = get("info").await;
+    for (path, wanted) in [
+        ("/buckets/count", 2),
+        ("/objects/count", 2),
+        ("/versions/count", 2),
+        ("/deletemarkers/count", 0),
+        ("/usage/size", 2_005),
+        ("/pools/0/0/usage", 2_005),
+        ("/pools/0/0/objectsCount", 2),
+    ] {
+        assert_eq!(info.pointer(path), Some(&Value::from(wanted)), "{path} in {info}");
+    }
+    let usage = get("datausageinfo?capacity=true").await;
+    for (path, wanted) in [
+        ("/objectsCount", 2),
+        ("/objectsTotalSize", 2_005),
+        ("/bucketsCount", 2),
+        ("/bucketsSizes/wall", 2_005),
+        ("/bucketsUsageInfo/wall/objectsCount", 2),
+        ("/bucketsUsageInfo/pile/objectsCount", 0),
+        ("/bucketsUsageInfo/wall/objectsSizesHistogram/LESS_THAN_1024_B", 1),
+        (
+            "/bucketsUsageInfo/wall/objectsSizesHistogram/BETWEEN_1024_B_AND_1_MB",
+            1,
+        ),
+    ] {
+        assert_eq!(usage.pointer(path), Some(&Value::from(wanted)), "{path} in {usage}");
+    }
+    assert!(usage["lastUpdate"].as_str().unwrap().starts_with("20") && usage["capacity"].is_number());
+    let account = get("accountinfo").await;
+    assert_eq!(account["AccountName"], USER);
+    let buckets = account["Buckets"].as_array().unwrap();
+    assert_eq!(
+        (buckets[0]["name"].as_str(), buckets[1]["size"].as_u64()),
+        (Some("pile"), Some(2_005))
+    );
+    assert_eq!(buckets[1]["access"], serde_json::json!({ "read": true, "write": true }));
+    let metrics = metrics(address, "bucket", Some(&token(PASSWORD))).await;
+    assert!(
+        metrics.contains("minio_bucket_usage_total_bytes{bucket=\"wall\"} 2005"),
+        "{metrics}"
+    );
+    server.stop().await.unwrap();
+}
+
+/// As `mc admin prometheus generate` makes it.
+fn token(secret: &str) -> String {
+    use aws_lc_rs::hmac::{HMAC_SHA512, Key, sign};
+    use base64_simd::URL_SAFE_NO_PAD;
+    let encode = |text: &[u8]| URL_SAFE_NO_PAD.encode_to_string(text);
+    let claims = format!(r#"{{"exp":4924952268,"sub":"{USER}","iss":"prometheus"}}"#);
+    let signed = format!(
+        "{}.{}",
+        encode(br#"{"alg":"HS512","typ":"JWT"}"#),
+        encode(claims.as_bytes())
+    );
+    let signature = sign(&Key::new(HMAC_SHA512, secret.as_bytes()), signed.as_bytes());
+    format!("{signed}.{}", encode(signature.as_ref()))
+}
+
+async fn metrics(address: SocketAddr, of: &str, token: Option<&str>) -> String {
+    let token = token
+        .map(|token| format!("Authorization: Bearer {token}\r\n"))
+        .unwrap_or_default();
+    let head = format!("GET /minio/v2/metrics/{of} HTTP/1.1\r\nHost: a\r\n{token}Connection: close\r\n\r\n");
+    exchange(address, &head).await
+}
+
+#[tokio::test]
+async fn metrics_are_for_who_brings_a_token_of_a_key() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    for of in ["cluster", "node", "bucket", "resource"] {
+        assert_eq!(status(&metrics(address, of, Some(&token(PASSWORD))).await), 200, "{of}");
+        for bad in [None, Some(""), Some("a.b.c"), Some(token("another secret").as_str())] {
+            let answer = metrics(address, of, bad).await;
+            assert!(
+                status(&answer) == 403 && !answer.contains("minio_"),
+                "{of} {bad:?}: {answer}"
+            );
+        }
+    }
+    assert_eq!(
+        status(&metrics(address, "elsewhere", Some(&token(PASSWORD))).await),
+        501
+    );
+    server.stop().await.unwrap();
+}
+
+/// What a sealed answer to root says.
+async fn sealed_answer(address: SocketAddr, path: &str) -> String {
+    let request = ask(Caller::Root, "GET", &format!("/minio/admin/v3/{path}"), "");
+    let answer = exchange_bytes(address, request.as_bytes()).await;
+    let at = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    let (sealer, secret) = (Sealer::default(), SecretKey::new(PASSWORD));
+    let text = sealer.open(secret, answer[at..].to_vec().into()).await.unwrap();
+    String::from_utf8(text.to_vec()).unwrap()
+}
+
+/// The answer to a body that root sends sealed with `secret`.
+async fn send_sealed(address: SocketAddr, method: &str, path: &str, text: &str, secret: &str) -> String {
+    let text = Zeroizing::new(text.as_bytes().to_vec());
+    let body = Sealer::default().seal(SecretKey::new(secret), text).await.unwrap();
+    let request = ask_bytes(method, &format!("/minio/admin/v3/{path}"), &body);
+    let answer = exchange_bytes(address, &request).await;
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn settings_are_read_and_sent_under_the_secret_of_the_caller() {
+    let server = start(&[("MINIO_SITE_REGION", "eu-north-1"), ("MINIO_API_REQUESTS_MAX", "77")]).await;
+    let address = server.addresses()[0];
+    assert_eq!(
+        sealed_answer(address, "get-config-kv?key=site").await,
+        "# MINIO_SITE_REGION=eu-north-1\nsite region=eu-north-1 \n"
+    );
+    let all = sealed_answer(address, "config").await;
+    assert!(all.contains("api requests_max=77 "), "{all}");
+    assert_eq!(sealed_answer(address, "list-config-history-kv?count=10").await, "[]");
+    const APPLIED: &str = "x-minio-config-applied: true";
+    let (same, other) = ("api requests_max=77", "api requests_max=78");
+    for (method, path, text, secret, expected) in [
+        ("PUT", "config", all.as_str(), PASSWORD, (200, APPLIED)),
+        ("PUT", "set-config-kv", same, PASSWORD, (200, APPLIED)),
+        ("PUT", "set-config-kv", other, PASSWORD, (400, "MINIO_API_REQUESTS_MAX")),
+        (
+            "PUT",
+            "set-config-kv",
+            same,
+            "another secret",
+            (400, "XMinioAdminConfigBadJSON"),
+        ),
+        (
+            "DELETE",
+            "del-config-kv",
+            "site region",
+            PASSWORD,
+            (400, "XMinioAdminConfigEnvOverridden"),
+        ),
+        ("DELETE", "del-config-kv", "storage_class", PASSWORD, (200, APPLIED)),
+    ] {
+        let answer = send_sealed(address, method, path, text, secret).await;
+        let (code, words) = expected;
+        assert!(
+            status(&answer) == code && answer.contains(words),
+            "{path} {text}: {answer}"
+        );
+    }
+    let help = ask(Caller::Root, "GET", "/minio/admin/v3/help-config-kv?subSys=&key=", "");
+    let (code, help) = told(address, &help).await;
+    assert_eq!((code, help["keysHelp"].as_array().unwrap().len()), (200, 3));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_server_is_told_to_end_by_who_may_and_answers_before_it_does() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let path = |query: &str| format!("/minio/admin/v3/service?{query}");
+    for caller in [Caller::Anonymous, Caller::WrongSecret, Caller::Unknown] {
+        assert_eq!(
+            told(address, &ask(caller, "POST", &path("action=stop"), "")).await.0,
+            403,
+            "{caller:?}"
+        );
+    }
+    let rehearsal = told(
+        address,
+        &ask(Caller::Root, "POST", &path("action=restart&dry-run=true&type=2"), ""),
+    )
+    .await;
+    assert_eq!((rehearsal.0, &rehearsal.1["dryRun"]), (200, &Value::from(true)));
+    let freeze = told(address, &ask(Caller::Root, "POST", &path("action=freeze"), "")).await;
+    assert_eq!(freeze.0, 501);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), server.ordered())
+            .await
+            .is_err()
+    );
+    let (code, answer) = told(address, &ask(Caller::Root, "POST", &path("action=restart&type=2"), "")).await;
+    assert_eq!((code, &answer["results"][0]["host"]), (200, &Value::from("here:9000")));
+    assert_eq!(server.ordered().await, Ending::Restart);
     server.stop().await.unwrap();
 }
 

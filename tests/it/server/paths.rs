@@ -57,7 +57,7 @@ async fn what_is_not_built_answers_501_and_reaches_no_front() {
         "/v1/files/a",
         "/v1/",
         "/v1/administration",
-        "/minio/v2/metrics/bucket",
+        "/minio/v2/metrics/elsewhere",
         "/minio/metrics/v3",
         "/minio/prometheus/metrics",
         "/minio/webrpc",
@@ -116,6 +116,9 @@ async fn metrics_are_closed_unless_the_operator_opens_them() {
         let answer = rig.exchange(&get(path)).await;
         assert_eq!(status(&answer), 403, "{answer}");
         assert!(answer.contains("MINIO_PROMETHEUS_AUTH_TYPE=public"), "{answer}");
+        let with = |token: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
+        assert_eq!(status(&rig.exchange(&with("another token")).await), 403);
+        assert_eq!(status(&rig.exchange(&with("the token")).await), 200);
     }
     let settings = RigSettings {
         vars: vec![("MINIO_PROMETHEUS_AUTH_TYPE", "public")],

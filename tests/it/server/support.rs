@@ -13,6 +13,7 @@ use drystone::http::edge::{Answering, Edge, Service};
 use drystone::http::listener::{Connections, bind};
 use drystone::http::pace::Pace;
 use drystone::telemetry::metrics::Metrics;
+use drystone::usage::Usage;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -21,6 +22,8 @@ use storage_engine::backend::{
     Backend, Batch, Blob, BlobClass, BodyRef, BodySource, BodyStream, CommitError, DriveHealth, DriveState, Entry,
     GroupedScan, Health, Key, Page, PutBlobError, ReadError, Rev, Row, ServiceState,
 };
+use storage_engine::store::clock::SystemClock;
+use storage_engine::store::{Epoch, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -146,6 +149,12 @@ impl Rig {
             s3,
             admin,
             healing: None,
+            scraper: Arc::new(|token: &str| token == "the token"),
+            usage: Usage::new(Store::new(
+                Arc::clone(&backend) as _,
+                Arc::new(SystemClock),
+                Epoch([0; 16]),
+            )),
         });
         let connections = Connections::new(config.limits.connections_max, settings.patience, metrics);
         let listener = bind(&config.address, "--address").await.unwrap().remove(0);
