@@ -6,6 +6,7 @@
 //! - [`http`]: the edge that all fronts share: TLS, limits, request ids, health.
 //! - [`access`]: may they. One decision for every front.
 //! - [`auth`]: who is calling. It comes before every S3 route.
+//! - [`identity`]: the directory: who there is, and what they may do.
 //! - [`admin`]: the admin front: MinIO's verbs and our own, as JSON.
 //! - [`policy`]: the policy language. Pure: it judges questions and knows nobody.
 //! - [`s3`]: the S3 front: routes, XML, errors, and the guard that refuses what is not built.
@@ -18,6 +19,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod identity;
 pub mod policy;
 pub mod s3;
 pub mod server;

@@ -15,7 +15,7 @@ use super::body::{AuthBody, BoxError};
 use super::canonical::Canonical;
 use super::claim::{Claim, Form, only};
 use super::clean::{self, Cleaning};
-use super::credentials::{CredentialSource, SecretKey};
+use super::credentials::{Credential, CredentialSource, SecretKey};
 use super::date::shown;
 use super::error::AuthError;
 use super::identity::Identity;
@@ -185,7 +185,7 @@ impl Authenticator {
         let (payload_hash, mode) = payload_of(&parts.headers, claim)?;
         check_headers_signed(&parts.headers, claim)?;
 
-        let found = self.credentials.find(&claim.access_key);
+        let found = self.look_up(claim);
         let exists = found.is_some();
         let secret = found.as_ref().map_or(&self.nobody, |credential| &credential.secret);
         let known = self.keys.find(&claim.access_key, secret, scope);
@@ -214,6 +214,8 @@ impl Authenticator {
                     access_key: access_key(),
                     missing,
                 }
+            } else if !self.credentials.is_open() {
+                AuthError::DirectoryNotOpen
             } else {
                 AuthError::InvalidAccessKeyId {
                     access_key: access_key(),
@@ -224,11 +226,7 @@ impl Authenticator {
             self.keys
                 .keep(&claim.access_key, &credential.secret, scope, key.clone());
         }
-        match (&credential.session_token, &claim.session_token) {
-            (None, None) => {}
-            (Some(expected), Some(token)) if expected.matches(token.as_bytes()) => {}
-            (Some(_), _) | (None, Some(_)) => return Err(AuthError::InvalidToken),
-        }
+        check_token(&credential, claim, now)?;
         let presigned = match claim.form {
             Form::Header => false,
             Form::Presigned { .. } => true,
@@ -251,6 +249,14 @@ impl Authenticator {
             presigned,
             signed_with: Some(SignedWith::new(&claim.access_key, credential.secret)),
         })
+    }
+
+    /// The credential a claim names: a token names a temporary one.
+    fn look_up(&self, claim: &Claim<'_>) -> Option<Credential> {
+        let token = claim.session_token.as_ref();
+        token
+            .and_then(|token| self.credentials.find_temporary(&claim.access_key, token))
+            .or_else(|| self.credentials.find(&claim.access_key))
     }
 
     fn check_realm(&self, realm: Realm, claim: &Claim<'_>) -> Result<(), AuthError> {
@@ -326,6 +332,19 @@ fn refuse_form(parts: &Parts) -> Result<(), AuthError> {
         ));
     }
     Ok(())
+}
+
+/// A temporary credential comes with its token and before its end, another one without a token.
+fn check_token(credential: &Credential, claim: &Claim<'_>, now: OffsetDateTime) -> Result<(), AuthError> {
+    match (&credential.session_token, &claim.session_token) {
+        (None, None) => {}
+        (Some(expected), Some(token)) if expected.matches(token.as_bytes()) => {}
+        (Some(_), _) | (None, Some(_)) => return Err(AuthError::InvalidToken),
+    }
+    match credential.expires {
+        Some(end) if end <= now => Err(AuthError::ExpiredToken),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn check_time(claim: &Claim<'_>, now: OffsetDateTime) -> Result<(), AuthError> {

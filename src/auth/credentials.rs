@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::identity::Identity;
@@ -46,15 +47,40 @@ pub struct Credential {
     pub secret: SecretKey,
     /// The session token that must come with every request; `None` means that none may come.
     pub session_token: Option<SecretKey>,
+    /// When a temporary credential ends.
+    pub expires: Option<OffsetDateTime>,
+}
+
+impl Credential {
+    /// One that comes without a token and does not end by itself.
+    pub fn lasting(identity: Identity, secret: SecretKey) -> Self {
+        Self {
+            identity,
+            secret,
+            session_token: None,
+            expires: None,
+        }
+    }
 }
 
 /// Looks access keys up. Called once a request, on the request's own task: it must not block.
 pub trait CredentialSource: Send + Sync {
     /// The credential behind `access_key`, or `None` when there is no such key or it is disabled.
     fn find(&self, access_key: &str) -> Option<Credential>;
+
+    /// The temporary credential that `token` was given out with under this access key; `None`: it is none of ours, or
+    /// revoked. One that has ended is found, and says so.
+    fn find_temporary(&self, _access_key: &str, _token: &str) -> Option<Credential> {
+        None
+    }
+
+    /// Whether an access key that is not found is known not to exist.
+    fn is_open(&self) -> bool {
+        true
+    }
 }
 
-/// The root user's pair, the only credentials there are so far.
+/// The root user's pair alone, without a directory.
 #[derive(Clone, Debug)]
 pub struct RootCredentials {
     access_key: String,
@@ -76,10 +102,6 @@ impl CredentialSource for RootCredentials {
         if !bool::from(self.access_key.as_bytes().ct_eq(access_key.as_bytes())) {
             return None;
         }
-        Some(Credential {
-            identity: Identity::Root,
-            secret: self.secret.clone(),
-            session_token: None,
-        })
+        Some(Credential::lasting(Identity::Root, self.secret.clone()))
     }
 }

@@ -94,6 +94,12 @@ pub enum AuthError {
     /// A session token that does not belong to the access key, or one that is missing.
     #[error("The provided token is malformed or otherwise invalid.")]
     InvalidToken,
+    /// A temporary credential that has ended.
+    #[error("The provided token has expired.")]
+    ExpiredToken,
+    /// Users cannot be told from one another now. Root can sign in, and the log says why others cannot.
+    #[error("The directory of users is not open; please try again later. The server's log says why.")]
+    DirectoryNotOpen,
     /// The request cannot be understood.
     #[error("{0}")]
     InvalidRequest(&'static str),
@@ -127,6 +133,8 @@ impl AuthError {
             Self::InvalidArgument(_) => "InvalidArgument",
             Self::SignatureVersion2 | Self::InvalidRequest(_) => "InvalidRequest",
             Self::InvalidToken => "InvalidToken",
+            Self::ExpiredToken => "ExpiredToken",
+            Self::DirectoryNotOpen => "ServiceUnavailable",
             Self::InvalidUri => "InvalidURI",
             Self::DecodedLengthMissing => "MissingContentLength",
             Self::NotImplemented(_) => "NotImplemented",
@@ -150,8 +158,10 @@ impl AuthError {
             | Self::InvalidArgument(_)
             | Self::SignatureVersion2
             | Self::InvalidToken
+            | Self::ExpiredToken
             | Self::InvalidRequest(_)
             | Self::InvalidUri => StatusCode::BAD_REQUEST,
+            Self::DirectoryNotOpen => StatusCode::SERVICE_UNAVAILABLE,
             Self::DecodedLengthMissing => StatusCode::LENGTH_REQUIRED,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Body(error) => error.status(),
@@ -190,6 +200,8 @@ impl AuthError {
             | Self::InvalidArgument(_)
             | Self::SignatureVersion2
             | Self::InvalidToken
+            | Self::ExpiredToken
+            | Self::DirectoryNotOpen
             | Self::InvalidRequest(_)
             | Self::InvalidUri
             | Self::DecodedLengthMissing

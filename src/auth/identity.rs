@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-/// The account that every user of a store belongs to, as ARNs name it.
-pub const ACCOUNT_ID: &str = "000000000000";
+use crate::policy::{ACCOUNT_ID, Policy};
 
 /// The caller of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +33,10 @@ pub struct Caller {
     pub groups: Vec<String>,
     /// What an identity provider said of the caller: names with their prefix (`jwt:…`, `ldap:…`).
     pub claims: BTreeMap<String, Vec<String>>,
+    /// The policies of the account and its groups; empty for root's account, which may do everything.
+    pub policies: Vec<Arc<Policy>>,
+    /// The policy of this very credential: what it does not allow is not allowed. `None`: nothing narrows the account.
+    pub session: Option<Arc<Policy>>,
 }
 
 /// What an access key is.

@@ -29,6 +29,6 @@ pub use authenticate::{Authenticated, Authenticator, Realm};
 pub use body::{AuthBody, BodyError, BoxError};
 pub use credentials::{Credential, CredentialSource, RootCredentials, SecretKey};
 pub use error::AuthError;
-pub use identity::{ACCOUNT_ID, Account, Caller, Identity, Kind};
+pub use identity::{Account, Caller, Identity, Kind};
 pub use payload::{Payload, PayloadMode, Trailers};
 pub use signed_with::SignedWith;

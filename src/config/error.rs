@@ -29,6 +29,11 @@ pub enum ConfigError {
     PasswordTooShort,
     #[error("the root user may hold only visible ASCII characters, and none of '=', ',' and '/' (MINIO_ROOT_USER)")]
     UserCharacters,
+    #[error(
+        "the key of DRYSTONE_KMS_KEY_FILE or MINIO_KMS_SECRET_KEY is not NAME:KEY, where KEY is 32 bytes in base64 (make one \
+         with: head -c 32 /dev/urandom | base64)"
+    )]
+    OperatorKey,
     #[error("cannot read '{}', named by {variable}: {source}", path.display())]
     SettingFile {
         variable: String,

@@ -9,6 +9,7 @@ pub mod client;
 pub mod credentials;
 mod ellipses;
 mod error;
+mod operator_key;
 mod origins;
 mod secret;
 mod values;
@@ -22,6 +23,7 @@ use storage_engine::store::name::BucketName;
 pub use address::{AddressError, ListenAddress};
 pub use ellipses::{EXPANSION_MAX, EllipsesError, expand};
 pub use error::ConfigError;
+pub use operator_key::OperatorKey;
 pub use origins::Origins;
 pub use secret::Secret;
 pub use vars::{ReadFile, Vars};
@@ -61,6 +63,10 @@ pub struct Config {
     /// The operator's word that empty directories at given paths where no drive of the store ever was are new drives.
     pub add_drives: bool,
     pub root: RootSource,
+    /// The root password before the present one: what it sealed is sealed anew at start.
+    pub old_root_password: Option<Secret>,
+    /// Seals the users' secrets in the root password's place.
+    pub operator_key: Option<OperatorKey>,
     /// Host suffixes under which a bucket name is the first label; lower case.
     pub domains: Vec<String>,
     /// The only region that signatures may name; any when unset.
@@ -160,14 +166,13 @@ impl Config {
             adopt: args.adopt,
             add_drives: args.add_drives,
             root,
+            old_root_password: either(&setting, "ROOT_PASSWORD_OLD", "SECRET_KEY_OLD")?.map(Secret::new),
+            operator_key: operator_key(&setting)?,
             domains: setting("DOMAIN")?
                 .map(|text| values::domains(&text))
                 .transpose()?
                 .unwrap_or_default(),
-            region: match setting("SITE_REGION")? {
-                Some(region) => Some(region),
-                None => setting("REGION")?,
-            },
+            region: either(&setting, "SITE_REGION", "REGION")?,
             parity: setting("STORAGE_CLASS_STANDARD")?
                 .map(|text| values::parity(&text))
                 .transpose()?,
@@ -210,6 +215,14 @@ fn default_certs_dirs(vars: &Vars) -> Vec<PathBuf> {
 
 type Setting<'a> = &'a dyn Fn(&str) -> Result<Option<String>, ConfigError>;
 
+/// A setting, or the same one under its other name.
+fn either(setting: Setting<'_>, name: &str, other: &str) -> Result<Option<String>, ConfigError> {
+    match setting(name)? {
+        Some(value) => Ok(Some(value)),
+        None => setting(other),
+    }
+}
+
 /// Settings whose silent neglect would leave data less safe than the operator believes.
 fn refuse_what_would_be_ignored(setting: Setting<'_>) -> Result<(), ConfigError> {
     if setting("KMS_AUTO_ENCRYPTION")?.as_deref().is_some_and(values::is_on) {
@@ -231,12 +244,8 @@ fn refuse_what_would_be_ignored(setting: Setting<'_>) -> Result<(), ConfigError>
 }
 
 fn root_credentials(setting: Setting<'_>) -> Result<Option<RootSource>, ConfigError> {
-    let either = |new: &str, old: &str| match setting(new)? {
-        Some(value) => Ok(Some(value)),
-        None => setting(old),
-    };
-    let user = either("ROOT_USER", "ACCESS_KEY")?;
-    let password = either("ROOT_PASSWORD", "SECRET_KEY")?.map(Secret::new);
+    let user = either(setting, "ROOT_USER", "ACCESS_KEY")?;
+    let password = either(setting, "ROOT_PASSWORD", "SECRET_KEY")?.map(Secret::new);
     match (user, password) {
         (None, None) => Ok(None),
         (Some(_), None) => Err(ConfigError::HalfCredentials {
@@ -252,6 +261,12 @@ fn root_credentials(setting: Setting<'_>) -> Result<Option<RootSource>, ConfigEr
             Ok(Some(RootSource::Given { user, password }))
         }
     }
+}
+
+fn operator_key(setting: Setting<'_>) -> Result<Option<OperatorKey>, ConfigError> {
+    let given = either(setting, "KMS_KEY", "KMS_SECRET_KEY")?;
+    let read = |text: Secret| OperatorKey::parse(text.expose()).ok_or(ConfigError::OperatorKey);
+    given.map(Secret::new).map(read).transpose()
 }
 
 /// What to listen on depends on the credentials, and the other way round: well-known ones never leave this machine.

@@ -18,6 +18,9 @@ const HONOURED: &[&str] = &[
     "ROOT_PASSWORD",
     "ACCESS_KEY",
     "SECRET_KEY",
+    "ROOT_PASSWORD_OLD",
+    "SECRET_KEY_OLD",
+    "KMS_SECRET_KEY",
     "VOLUMES",
     "ADDRESS",
     "CONSOLE_ADDRESS",
@@ -37,11 +40,21 @@ const HONOURED: &[&str] = &[
 ];
 
 /// Settings of this server that MinIO does not have.
-const OURS: &[&str] = &["CERTS_DIR", "INDEX_DIR", "LOG", "CONNECTIONS_MAX", "ENDPOINT"];
+const OURS: &[&str] = &[
+    "KMS_KEY",
+    "CERTS_DIR",
+    "INDEX_DIR",
+    "LOG",
+    "CONNECTIONS_MAX",
+    "ENDPOINT",
+];
 
 /// Variables that ask for nothing this server leaves undone: update checks, and options that a service unit passes on.
 const WITHOUT_EFFECT: &[&str] = &[
     "OPTS",
+    // The password alone opens what is sealed, so the old names are not asked for.
+    "ROOT_USER_OLD",
+    "ACCESS_KEY_OLD",
     "UPDATE",
     "UPDATE_MINISIGN_PUBKEY",
     "BROWSER",

@@ -8,19 +8,17 @@ use time::OffsetDateTime;
 
 use crate::access::{Action, Context, Resource, decide};
 use crate::admin::AdminService;
-use crate::auth::{Authenticator, RootCredentials, SecretKey};
+use crate::auth::Authenticator;
 use crate::config::Config;
-use crate::config::credentials::Root;
 use crate::http::body::{self, Body, RequestBody};
 use crate::http::edge::{Answering, Front, Scraper};
 use crate::http::request_id::RequestId;
+use crate::identity::Directory;
 use crate::s3::{self, S3Config, S3Service};
 
 /// The one authenticator of all fronts.
-pub(super) fn authenticator(config: &Config, root: &Root) -> Result<Arc<Authenticator>, getrandom::Error> {
-    let secret = SecretKey::new(root.password.expose().as_bytes());
-    let credentials = Arc::new(RootCredentials::new(root.user.clone(), secret));
-    Authenticator::new(credentials, config.region.clone()).map(Arc::new)
+pub(super) fn authenticator(config: &Config, directory: Directory) -> Result<Arc<Authenticator>, getrandom::Error> {
+    Authenticator::new(Arc::new(directory), config.region.clone()).map(Arc::new)
 }
 
 /// Authentication first, then the admin API.

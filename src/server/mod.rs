@@ -32,6 +32,7 @@ pub use self::engine::{CloseEngine, Engine, OpenEngine, embedded};
 pub use self::exit::{EngineError, ServerError};
 use crate::admin::power::{Ending, Power};
 use crate::admin::{AdminConfig, AdminService, Reach};
+use crate::auth::SecretKey;
 use crate::config::credentials::{Root, keep};
 use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
 use crate::http::connection::{Activity, Patience};
@@ -41,6 +42,7 @@ use crate::http::health::is_in_service;
 use crate::http::listener::{Connections, bind};
 use crate::http::pace::Pace;
 use crate::http::tls::{Certificates, RELOAD_INTERVAL};
+use crate::identity::{self, Directory, SealKeys};
 use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
 
@@ -244,7 +246,8 @@ impl Server {
                 region,
             )));
         }
-        let authenticator = front::authenticator(config, &root).map_err(ServerError::Random)?;
+        let directory = self.directory(config, &root, &store).await;
+        let authenticator = front::authenticator(config, directory).map_err(ServerError::Random)?;
         let told = AdminConfig {
             region: config.region.clone(),
             domains: config.domains.clone(),
@@ -280,6 +283,26 @@ impl Server {
         });
         self.announce(config);
         Ok(())
+    }
+
+    /// Who there is beside root. Root gets in whatever comes of it.
+    async fn directory(&mut self, config: &Config, root: &Root, store: &Store) -> Directory {
+        let password = SecretKey::new(root.password.expose().as_bytes());
+        let old_password = config.old_root_password.as_ref();
+        let keys = SealKeys {
+            operator: config.operator_key.clone(),
+            password: password.clone(),
+            old_password: old_password.map(|password| SecretKey::new(password.expose().as_bytes())),
+        };
+        let root = identity::Root {
+            access_key: root.user.clone(),
+            secret: password,
+        };
+        let directory = Directory::open(store.clone(), Arc::new(SystemClock), root, keys).await;
+        if directory.is_loading() {
+            self.background.push(tokio::spawn(directory.clone().keep_loading()));
+        }
+        directory
     }
 
     fn announce(&self, config: &Config) {

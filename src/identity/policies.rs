@@ -1,0 +1,113 @@
+//! Named policies: the operator's, and those every store has.
+
+use storage_engine::store::clock::Timestamp;
+use storage_engine::store::identity::DirectoryChange;
+use storage_engine::store::record::identity::PolicyRecord;
+
+use super::directory::Directory;
+use super::error::IdentityError;
+use super::rules;
+use super::snapshot::Snapshot;
+use crate::policy::{Kind, Policy, PolicyError, canned};
+
+/// A named policy as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyView {
+    pub name: String,
+    /// JSON as its author wrote it.
+    pub text: String,
+    /// `None`: one that every store has.
+    pub created: Option<Timestamp>,
+    pub updated: Option<Timestamp>,
+}
+
+fn view(snapshot: &Snapshot, name: &str, policy: &Policy) -> PolicyView {
+    let record = snapshot.rows.policies.get(name);
+    PolicyView {
+        name: name.to_owned(),
+        text: policy.text().to_owned(),
+        created: record.map(|record| record.created),
+        updated: record.map(|record| record.updated),
+    }
+}
+
+/// Checks the policy of an access key or temporary credential.
+pub(super) fn check_session(text: &str) -> Result<Policy, IdentityError> {
+    Policy::parse(text.as_bytes(), Kind::Session).map_err(|error| match error {
+        PolicyError::TooLarge { limit } => IdentityError::SessionPolicyTooLarge(limit),
+        PolicyError::NotJson(_) | PolicyError::Document(_) | PolicyError::Statement { .. } => {
+            IdentityError::MalformedPolicy(error.to_string())
+        }
+    })
+}
+
+/// Who a policy is attached to, in words; `None`: nobody.
+fn users_of(snapshot: &Snapshot, policy: &str) -> Option<String> {
+    let has = |policies: &[String]| policies.iter().any(|name| name == policy);
+    let user = snapshot.rows.users.iter().find(|(_, user)| has(&user.policies));
+    let group = snapshot.rows.groups.iter().find(|(_, group)| has(&group.policies));
+    match (user, group) {
+        (Some((name, _)), _) => Some(format!("attached to user '{name}'")),
+        (None, Some((name, _))) => Some(format!("attached to group '{name}'")),
+        (None, None) => None,
+    }
+}
+
+impl Directory {
+    /// Makes a policy, or gives an existing one another text. One under the name of a policy that every store has takes
+    /// its place until it is removed.
+    pub async fn put_policy(&self, name: &str, document: &[u8]) -> Result<(), IdentityError> {
+        rules::name(name)?;
+        let policy = Policy::parse(document, Kind::Identity);
+        let policy = policy.map_err(|error| IdentityError::MalformedPolicy(error.to_string()))?;
+        let (name, text) = (name.to_owned(), policy.text().to_owned());
+        self.change(move |snapshot, now| {
+            let created = snapshot.rows.policies.get(&name).map_or(now, |record| record.created);
+            let record = PolicyRecord {
+                created,
+                updated: now,
+                text: text.clone(),
+            };
+            Ok((vec![DirectoryChange::Policy(name.clone(), Some(record))], ()))
+        })
+        .await
+    }
+
+    /// All policies, by name.
+    pub fn policies(&self) -> Result<Vec<PolicyView>, IdentityError> {
+        let snapshot = self.snapshot()?;
+        Ok(snapshot
+            .policies()
+            .iter()
+            .map(|(name, policy)| view(&snapshot, name, policy))
+            .collect())
+    }
+
+    /// One policy.
+    pub fn policy(&self, name: &str) -> Result<PolicyView, IdentityError> {
+        let snapshot = self.snapshot()?;
+        let policy = snapshot.policy(name);
+        let policy = policy.ok_or_else(|| IdentityError::NoSuchPolicy(name.to_owned()))?;
+        Ok(view(&snapshot, name, policy))
+    }
+
+    /// Removes a policy that is attached to nobody.
+    pub async fn remove_policy(&self, name: &str) -> Result<(), IdentityError> {
+        let name = name.to_owned();
+        self.change(move |snapshot, _now| {
+            let built_in = canned::find(&name).is_some();
+            match (snapshot.rows.policies.contains_key(&name), built_in) {
+                (false, true) => return Err(IdentityError::PolicyBuiltIn(name.clone())),
+                (false, false) => return Err(IdentityError::NoSuchPolicy(name.clone())),
+                // Users of this name fall back to the store's own, which is not what they were given.
+                (true, _) => {
+                    if let Some(by) = users_of(snapshot, &name) {
+                        return Err(IdentityError::PolicyInUse(by));
+                    }
+                }
+            }
+            Ok((vec![DirectoryChange::Policy(name.clone(), None)], ()))
+        })
+        .await
+    }
+}

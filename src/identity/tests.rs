@@ -1,0 +1,463 @@
+//! The directory over a store in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use storage_engine::backend::{Backend, Key};
+use storage_engine::memory::MemoryBackend;
+use storage_engine::store::clock::{Clock, Timestamp};
+use storage_engine::store::identity::DirectoryChange;
+use storage_engine::store::record::identity::{PolicyRecord, UserRecord};
+use storage_engine::store::{Epoch, Store};
+
+use super::{AccessKeyChange, Directory, EntitiesAsked, IdentityError, NewAccessKey, NewUser, Root, SealKeys, Target};
+use crate::auth::{Account, Caller, Credential, CredentialSource, Identity, Kind, SecretKey};
+use crate::config::OperatorKey;
+
+const ROOT: &str = "rootkey";
+const CANARY: &str = "canary-secret-8f2c";
+const READ_X: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::x/*"}]}"#;
+
+/// A clock that stands where it was set.
+struct Standing(AtomicU64);
+
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct Ground {
+    memory: MemoryBackend,
+    store: Store,
+    clock: Arc<Standing>,
+}
+
+fn ground() -> Ground {
+    let memory = MemoryBackend::new();
+    let clock = Arc::new(Standing(AtomicU64::new(1_700_000_000_000)));
+    let store = Store::new(Arc::new(memory.clone()), clock.clone(), Epoch([1; 16]));
+    Ground { memory, store, clock }
+}
+
+fn keys(password: &str, old: Option<&str>, operator: Option<&str>) -> SealKeys {
+    SealKeys {
+        operator: operator.map(|text| OperatorKey::parse(text).unwrap()),
+        password: SecretKey::new(password),
+        old_password: old.map(SecretKey::new),
+    }
+}
+
+impl Ground {
+    async fn open_with(&self, keys: SealKeys) -> Directory {
+        let root = Root {
+            access_key: ROOT.to_owned(),
+            secret: keys.password.clone(),
+        };
+        Directory::open(self.store.clone(), self.clock.clone(), root, keys).await
+    }
+
+    async fn open(&self) -> Directory {
+        self.open_with(keys("root-password", None, None)).await
+    }
+
+    async fn all_rows(&self) -> Vec<u8> {
+        let page = self
+            .memory
+            .scan(Key::new("")..Key::new(vec![0xFF]), 10_000)
+            .await
+            .unwrap();
+        let rows = page.items.iter();
+        rows.flat_map(|(key, row)| [key.as_bytes(), &row.value].concat())
+            .collect()
+    }
+}
+
+async fn add(directory: &Directory, name: &str) {
+    let user = NewUser {
+        name: name.to_owned(),
+        secret: SecretKey::new(CANARY),
+        enabled: true,
+    };
+    directory.put_user(&Identity::Root, user).await.unwrap();
+}
+
+fn list(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn user(name: &str) -> Target {
+    Target::User(name.to_owned())
+}
+
+fn caller(directory: &Directory, access_key: &str) -> Option<Arc<Caller>> {
+    match directory.find(access_key)? {
+        Credential {
+            identity: Identity::Caller(caller),
+            secret,
+            ..
+        } => {
+            assert!(secret.matches(CANARY.as_bytes()), "the secret of {access_key}");
+            Some(caller)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn texts(caller: &Caller) -> Vec<&str> {
+    caller.policies.iter().map(|policy| policy.text()).collect()
+}
+
+fn child(parent: &str, access_key: &str) -> NewAccessKey {
+    NewAccessKey {
+        parent: parent.to_owned(),
+        access_key: Some(access_key.to_owned()),
+        secret: Some(SecretKey::new(CANARY)),
+        ..NewAccessKey::default()
+    }
+}
+
+#[tokio::test]
+async fn a_caller_has_the_policies_of_the_user_and_of_its_enabled_groups() {
+    let directory = ground().open().await;
+    add(&directory, "alice").await;
+    directory.put_policy("read-x", READ_X.as_bytes()).await.unwrap();
+    directory.attach(&user("alice"), &list(&["readonly"])).await.unwrap();
+    directory.add_members("staff", &list(&["alice"])).await.unwrap();
+    let staff = Target::Group("staff".to_owned());
+    directory.attach(&staff, &list(&["read-x", "readonly"])).await.unwrap();
+
+    let alice = caller(&directory, "alice").unwrap();
+    assert_eq!(
+        (alice.kind, &alice.account),
+        (Kind::User, &Account::User("alice".into()))
+    );
+    assert_eq!(alice.groups, ["staff"]);
+    assert_eq!(alice.canonical_id.len(), 64);
+    assert_eq!(texts(&alice).len(), 2);
+    assert!(texts(&alice).contains(&READ_X));
+
+    directory.set_group_status("staff", false).await.unwrap();
+    let alice = caller(&directory, "alice").unwrap();
+    assert_eq!((alice.groups.len(), texts(&alice).len()), (0, 1));
+    assert_eq!(caller(&directory, "bob"), None);
+}
+
+#[tokio::test]
+async fn what_is_disabled_or_removed_is_refused_at_once_with_everything_below_it() {
+    let directory = ground().open().await;
+    add(&directory, "alice").await;
+    directory
+        .add_access_key(&Identity::Root, child("alice", "alices-key"))
+        .await
+        .unwrap();
+    assert_eq!(caller(&directory, "alices-key").unwrap().kind, Kind::AccessKey);
+
+    directory
+        .set_user_status(&Identity::Root, "alice", false)
+        .await
+        .unwrap();
+    assert!(caller(&directory, "alice").is_none() && caller(&directory, "alices-key").is_none());
+    assert!(!directory.access_key("alices-key").unwrap().enabled);
+    directory.set_user_status(&Identity::Root, "alice", true).await.unwrap();
+    assert!(caller(&directory, "alices-key").is_some());
+
+    let off = AccessKeyChange {
+        enabled: Some(false),
+        ..AccessKeyChange::default()
+    };
+    directory
+        .change_access_key(&Identity::Root, "alices-key", off)
+        .await
+        .unwrap();
+    assert!(caller(&directory, "alices-key").is_none() && caller(&directory, "alice").is_some());
+
+    directory.remove_user(&Identity::Root, "alice").await.unwrap();
+    assert!(caller(&directory, "alice").is_none());
+    let gone = directory.access_key("alices-key").unwrap_err();
+    assert!(matches!(gone, IdentityError::NoSuchAccessKey(_)), "{gone}");
+}
+
+#[tokio::test]
+async fn an_access_key_ends_when_it_expires() {
+    let ground = ground();
+    let directory = ground.open().await;
+    add(&directory, "alice").await;
+    let now = ground.clock.now().millis();
+    let mut new = child("alice", "alices-key");
+    new.expires = Some(Timestamp::from_millis(now));
+    let past = directory
+        .add_access_key(&Identity::Root, new.clone())
+        .await
+        .unwrap_err();
+    assert!(matches!(past, IdentityError::InvalidArgument(_)), "{past}");
+    new.expires = Some(Timestamp::from_millis(now + 1_000));
+    directory.add_access_key(&Identity::Root, new).await.unwrap();
+    assert!(caller(&directory, "alices-key").is_some());
+    ground.clock.0.fetch_add(1_000, Ordering::Relaxed);
+    assert!(caller(&directory, "alices-key").is_none());
+}
+
+/// CVE-2023-27589: a user made with root's access key became root's way in.
+#[tokio::test]
+async fn nobody_takes_an_access_key_that_is_another_ones() {
+    let directory = ground().open().await;
+    add(&directory, "alice").await;
+    directory
+        .add_access_key(&Identity::Root, child("alice", "alices-key"))
+        .await
+        .unwrap();
+    let new = |name: &str| NewUser {
+        name: name.to_owned(),
+        secret: SecretKey::new("another-secret"),
+        enabled: true,
+    };
+    let roots = directory.put_user(&Identity::Root, new(ROOT)).await.unwrap_err();
+    assert!(matches!(roots, IdentityError::NotAllowed(_)), "{roots}");
+    let keys = directory
+        .put_user(&Identity::Root, new("alices-key"))
+        .await
+        .unwrap_err();
+    assert!(matches!(keys, IdentityError::AccessKeyTaken(_)), "{keys}");
+    for (taken, by) in [(ROOT, "root"), ("alice", "a user"), ("alices-key", "a key")] {
+        let refused = directory
+            .add_access_key(&Identity::Root, child("alice", taken))
+            .await
+            .unwrap_err();
+        let as_expected = matches!(refused, IdentityError::NotAllowed(_) | IdentityError::AccessKeyTaken(_));
+        assert!(as_expected, "{by}: {refused}");
+    }
+    assert_eq!(directory.find(ROOT).unwrap().identity, Identity::Root);
+    assert!(caller(&directory, "alice").is_some());
+}
+
+#[tokio::test]
+async fn nobody_disables_or_removes_themselves_or_root() {
+    let directory = ground().open().await;
+    add(&directory, "alice").await;
+    let alice = Identity::Caller(caller(&directory, "alice").unwrap());
+    for (by, name) in [(&alice, "alice"), (&alice, ROOT), (&Identity::Root, ROOT)] {
+        for refused in [
+            directory.set_user_status(by, name, false).await,
+            directory.remove_user(by, name).await,
+        ] {
+            assert!(
+                matches!(refused, Err(IdentityError::NotAllowed(_))),
+                "{name}: {refused:?}"
+            );
+        }
+    }
+    let rooted = directory.add_members("staff", &list(&[ROOT])).await.unwrap_err();
+    assert!(matches!(rooted, IdentityError::NotAllowed(_)), "{rooted}");
+}
+
+/// CVE-2025-62506 and CVE-2024-24747: a narrowed credential made, or made itself, one that was not.
+#[tokio::test]
+async fn a_narrowed_credential_makes_and_changes_no_access_keys() {
+    let directory = ground().open().await;
+    add(&directory, "alice").await;
+    directory.attach(&user("alice"), &list(&["readwrite"])).await.unwrap();
+    let mut narrow = child("alice", "narrow");
+    narrow.policy = Some(READ_X.to_owned());
+    directory.add_access_key(&Identity::Root, narrow).await.unwrap();
+    let narrow = caller(&directory, "narrow").unwrap();
+    assert_eq!(narrow.session.as_ref().unwrap().text(), READ_X);
+    assert_eq!(narrow.policies.len(), 1);
+
+    let by = Identity::Caller(narrow);
+    let made = directory.add_access_key(&by, child("alice", "wide")).await.unwrap_err();
+    assert!(matches!(made, IdentityError::NotAllowed(_)), "{made}");
+    let widen = AccessKeyChange {
+        policy: Some(String::new()),
+        ..AccessKeyChange::default()
+    };
+    let widened = directory.change_access_key(&by, "narrow", widen).await.unwrap_err();
+    assert!(matches!(widened, IdentityError::NotAllowed(_)), "{widened}");
+    assert!(caller(&directory, "wide").is_none());
+    assert!(caller(&directory, "narrow").unwrap().session.is_some());
+}
+
+#[tokio::test]
+async fn policies_are_attached_and_detached_once_and_kept_while_in_use() {
+    let directory = ground().open().await;
+    add(&directory, "alice").await;
+    directory.put_policy("read-x", READ_X.as_bytes()).await.unwrap();
+    let alice = user("alice");
+    let both = list(&["read-x", "readonly"]);
+    assert_eq!(directory.attach(&alice, &both).await.unwrap().changed, both);
+    let again = directory.attach(&alice, &both).await.unwrap_err();
+    assert!(matches!(again, IdentityError::AlreadyApplied), "{again}");
+    let in_use = directory.remove_policy("read-x").await.unwrap_err();
+    assert!(matches!(in_use, IdentityError::PolicyInUse(_)), "{in_use}");
+    let missing = directory.attach(&alice, &list(&["nothing"])).await.unwrap_err();
+    assert!(matches!(missing, IdentityError::NoSuchPolicy(_)), "{missing}");
+    let nobody = directory.attach(&user("bob"), &both).await.unwrap_err();
+    assert!(matches!(nobody, IdentityError::NoSuchUser(_)), "{nobody}");
+
+    let entities = directory.entities(&EntitiesAsked::default()).unwrap();
+    assert_eq!(entities.users[0].policies, both);
+    assert_eq!(entities.policies.len(), 2);
+
+    let detached = directory.detach(&alice, &list(&["read-x"])).await.unwrap();
+    assert_eq!(detached.changed, ["read-x"]);
+    directory.remove_policy("read-x").await.unwrap();
+    assert_eq!(directory.user("alice").unwrap().policies, ["readonly"]);
+    let built_in = directory.remove_policy("readonly").await.unwrap_err();
+    assert!(matches!(built_in, IdentityError::PolicyBuiltIn(_)), "{built_in}");
+    let malformed = directory.put_policy("bad", b"{}").await.unwrap_err();
+    assert!(matches!(malformed, IdentityError::MalformedPolicy(_)), "{malformed}");
+}
+
+#[tokio::test]
+async fn a_group_goes_only_when_it_is_empty_and_takes_only_users_that_exist() {
+    let directory = ground().open().await;
+    add(&directory, "alice").await;
+    let nobody = directory
+        .add_members("staff", &list(&["alice", "bob"]))
+        .await
+        .unwrap_err();
+    assert!(matches!(nobody, IdentityError::NoSuchUser(_)), "{nobody}");
+    assert!(directory.groups().unwrap().is_empty());
+    directory
+        .add_members("staff", &list(&["alice", "alice"]))
+        .await
+        .unwrap();
+    assert_eq!(directory.group("staff").unwrap().members, ["alice"]);
+    let full = directory.remove_members("staff", &[]).await.unwrap_err();
+    assert!(matches!(full, IdentityError::GroupNotEmpty), "{full}");
+    directory.remove_members("staff", &list(&["alice"])).await.unwrap();
+    directory.remove_members("staff", &[]).await.unwrap();
+    assert!(directory.groups().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_new_secret_keeps_policies_groups_and_canonical_id() {
+    let directory = ground().open().await;
+    add(&directory, "alice").await;
+    directory.attach(&user("alice"), &list(&["readonly"])).await.unwrap();
+    let before = directory.user("alice").unwrap();
+    add(&directory, "alice").await;
+    let after = directory.user("alice").unwrap();
+    assert_eq!(
+        (after.policies, after.canonical_id),
+        (before.policies, before.canonical_id)
+    );
+}
+
+#[tokio::test]
+async fn two_directories_over_one_store_lose_no_change() {
+    let ground = ground();
+    let (one, other) = (ground.open().await, ground.open().await);
+    add(&one, "alice").await;
+    add(&other, "bob").await;
+    add(&one, "carol").await;
+    let names = |directory: &Directory| -> Vec<String> {
+        directory.users().unwrap().into_iter().map(|user| user.name).collect()
+    };
+    assert_eq!(names(&one), ["alice", "bob", "carol"]);
+    assert!(caller(&one, "bob").is_some());
+    assert_eq!(names(&ground.open().await), ["alice", "bob", "carol"]);
+}
+
+#[tokio::test]
+async fn secrets_stand_sealed_in_the_rows_and_never_in_what_is_printed() {
+    let ground = ground();
+    let directory = ground.open().await;
+    add(&directory, "alice").await;
+    directory
+        .add_access_key(&Identity::Root, child("alice", "alices-key"))
+        .await
+        .unwrap();
+    let rows = ground.all_rows().await;
+    let holds = |text: &str| rows.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("alices-key") && !holds(CANARY) && !holds("root-password"));
+    let printed = format!("{:?} {:?}", directory.find("alice"), directory.snapshot().unwrap());
+    assert!(printed.contains("alices-key") && !printed.contains(CANARY));
+    let keys = keys("root-password", Some("older-password"), Some(OPERATOR));
+    let printed = format!("{keys:?}");
+    assert!(!printed.contains("password-") && !printed.contains("-password") && !printed.contains(KEY));
+}
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const OPERATOR: &str = "mine:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const OTHER_OPERATOR: &str = "mine:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHgA=";
+
+#[tokio::test]
+async fn another_root_password_opens_nothing_loses_nothing_and_lets_root_in() {
+    let ground = ground();
+    add(&ground.open().await, "alice").await;
+    let before = ground.all_rows().await;
+
+    let shut = ground.open_with(keys("new-password", None, None)).await;
+    assert!(shut.shut().unwrap().contains("MINIO_ROOT_PASSWORD_OLD"));
+    assert!(!shut.is_open() && shut.find("alice").is_none());
+    assert_eq!(shut.find(ROOT).unwrap().identity, Identity::Root);
+    let refused = shut.set_user_status(&Identity::Root, "alice", false).await.unwrap_err();
+    assert!(matches!(refused, IdentityError::NotOpen(_)), "{refused}");
+    assert_eq!(ground.all_rows().await, before);
+
+    let changed = ground
+        .open_with(keys("new-password", Some("root-password"), None))
+        .await;
+    assert!(caller(&changed, "alice").is_some());
+    assert_ne!(ground.all_rows().await, before);
+    assert!(caller(&ground.open_with(keys("new-password", None, None)).await, "alice").is_some());
+    assert!(ground.open().await.shut().is_some(), "the old password opens no longer");
+}
+
+#[tokio::test]
+async fn an_operators_key_takes_the_root_passwords_place() {
+    let ground = ground();
+    add(&ground.open().await, "alice").await;
+    let with_key = ground.open_with(keys("root-password", None, Some(OPERATOR))).await;
+    assert!(caller(&with_key, "alice").is_some());
+    for password in ["root-password", "any-other-password"] {
+        let again = ground.open_with(keys(password, None, Some(OPERATOR))).await;
+        assert!(caller(&again, "alice").is_some(), "{password}");
+        for without in [None, Some(OTHER_OPERATOR)] {
+            let shut = ground.open_with(keys(password, None, without)).await;
+            assert!(shut.shut().unwrap().contains("'mine'"), "{password}");
+            assert!(shut.find("alice").is_none());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sealed_secret_opens_for_its_own_access_key_only() {
+    let ground = ground();
+    let directory = ground.open().await;
+    add(&directory, "alice").await;
+    add(&directory, "bob").await;
+    let rows = ground.store.load_directory().await.unwrap();
+    let swapped = UserRecord {
+        sealed_secret: rows.users["bob"].sealed_secret.clone(),
+        ..rows.users["alice"].clone()
+    };
+    let changes = [DirectoryChange::User("alice".into(), Some(swapped))];
+    ground.store.change_directory(rows.rev, &changes).await.unwrap();
+    let directory = ground.open().await;
+    assert!(caller(&directory, "alice").is_none() && caller(&directory, "bob").is_some());
+}
+
+#[tokio::test]
+async fn a_policy_that_no_longer_reads_shuts_out_whom_it_concerns_and_nobody_else() {
+    let ground = ground();
+    let directory = ground.open().await;
+    add(&directory, "alice").await;
+    add(&directory, "bob").await;
+    directory.put_policy("read-x", READ_X.as_bytes()).await.unwrap();
+    directory
+        .attach(&user("alice"), &list(&["read-x", "readonly"]))
+        .await
+        .unwrap();
+    let rows = ground.store.load_directory().await.unwrap();
+    let broken = PolicyRecord {
+        text: "{".into(),
+        ..rows.policies["read-x"].clone()
+    };
+    let changes = [DirectoryChange::Policy("read-x".into(), Some(broken))];
+    ground.store.change_directory(rows.rev, &changes).await.unwrap();
+    let directory = ground.open().await;
+    assert!(caller(&directory, "alice").is_none() && caller(&directory, "bob").is_some());
+    assert_eq!(directory.snapshot().unwrap().troubles.len(), 2);
+}
