@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::args::{AdminCommand, AdminVerb, HealVerb, IndexVerb, ScrubVerb};
 use super::call::{Call, Trust, is_loopback};
 use super::drives::Asking;
+use super::print;
 use crate::admin::heal::HealReport;
 use crate::admin::index::{IndexReport, Rebuilding};
 use crate::admin::status::{Drive, Service, Standing, Status};
@@ -31,7 +32,7 @@ pub fn run(command: AdminCommand) -> ExitCode {
     let target = match client::admin(command.server, &Vars::of_process(), &read) {
         Ok(target) => target,
         Err(error) => {
-            eprintln!("drystone: {error}");
+            print::problem(format_args!("drystone: {error}"));
             return ExitCode::from(exit::USAGE);
         }
     };
@@ -39,23 +40,23 @@ pub fn run(command: AdminCommand) -> ExitCode {
         Some(trust) => trust,
         None if !target.host.tls || is_loopback(&target.host.host) => Trust::Any,
         None => {
-            eprintln!(
+            print::problem(format_args!(
                 "drystone: give --cacert FILE to say which certificate {} has, or --insecure",
                 target.host.host
-            );
+            ));
             return ExitCode::from(exit::USAGE);
         }
     };
     match answer(&target, &trust, &command.verb, command.json) {
         Ok(text) => {
-            print!("{text}");
+            print::text(text);
             ExitCode::SUCCESS
         }
         Err(reason) => {
             if command.json {
-                println!("{}", serde_json::json!({ "error": reason }));
+                print::line(serde_json::json!({ "error": reason }));
             } else {
-                eprintln!("drystone: {reason}");
+                print::problem(format_args!("drystone: {reason}"));
             }
             ExitCode::FAILURE
         }

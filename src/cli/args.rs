@@ -16,6 +16,27 @@ pub enum Command {
     Mc(McCommand),
     Admin(AdminCommand),
     Inspect(InspectCommand),
+    Salvage(SalvageCommand),
+}
+
+/// What can still be had from raw drives, copied elsewhere.
+#[derive(Debug)]
+pub struct SalvageCommand {
+    pub to: PathBuf,
+    paths: Vec<String>,
+    pub json: bool,
+}
+
+impl SalvageCommand {
+    /// The drives' paths, with `{1...4}` spelled out.
+    pub fn paths(&self) -> Result<Vec<PathBuf>, EllipsesError> {
+        spelled_out(&self.paths)
+    }
+}
+
+fn spelled_out(paths: &[String]) -> Result<Vec<PathBuf>, EllipsesError> {
+    let expanded = paths.iter().map(|path| expand(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(expanded.into_iter().flatten().map(PathBuf::from).collect())
 }
 
 /// A look at raw drives.
@@ -32,8 +53,7 @@ impl InspectCommand {
         | InspectVerb::Segment { paths, .. }
         | InspectVerb::Frame { paths, .. }
         | InspectVerb::Object { paths, .. }) = &self.verb;
-        let expanded = paths.iter().map(|path| expand(path)).collect::<Result<Vec<_>, _>>()?;
-        Ok(expanded.into_iter().flatten().map(PathBuf::from).collect())
+        spelled_out(paths)
     }
 }
 
@@ -97,6 +117,16 @@ enum Verb {
     /// Look at the raw drives of a store, running or not; reads only
     #[command(subcommand)]
     Inspect(InspectVerb),
+    /// Copy what can still be read from the raw drives of a stopped store to a folder, when the store itself cannot be
+    /// made to serve it; writes nothing to the drives
+    Salvage {
+        /// Where to: a folder that is empty or not there yet, on another disk
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+        /// Drives, as many as there are left; /data{1...4} names four
+        #[arg(value_name = "PATH", required = true)]
+        paths: Vec<String>,
+    },
 }
 
 /// What to look at on raw drives.
@@ -397,6 +427,11 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             verb,
             json: root.shared.json,
         }),
+        Verb::Salvage { to, paths } => Command::Salvage(SalvageCommand {
+            to,
+            paths,
+            json: root.shared.json,
+        }),
         Verb::Admin(admin) => Command::Admin(AdminCommand {
             server: AdminArgs {
                 endpoint: admin.endpoint,
@@ -521,6 +556,23 @@ mod tests {
             "drystone inspect store",
             "drystone inspect frame id x /x",
         ] {
+            assert!(command(line).unwrap_err().use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_salvage_line_names_the_drives_and_where_to() {
+        let asked = match command("drystone salvage --to /out /data{1...2} /x --json").unwrap() {
+            Command::Salvage(command) => command,
+            other => panic!("{other:?}"),
+        };
+        assert!(asked.json && asked.to == Path::new("/out"));
+        let paths = asked.paths().unwrap();
+        assert_eq!(
+            paths,
+            [PathBuf::from("/data1"), PathBuf::from("/data2"), PathBuf::from("/x")]
+        );
+        for line in ["drystone salvage /x", "drystone salvage --to /out"] {
             assert!(command(line).unwrap_err().use_stderr(), "{line}");
         }
     }

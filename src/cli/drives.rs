@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::admin::{bytes, duration};
 use super::args::{AdminVerb, DriveVerb, ParityVerb, RebalanceVerb};
 use super::healing::bar;
+use super::print;
 use crate::admin::drives::{Add, Balance, Drain, MovingReport, Named, Parity, Remove, Replace};
 use crate::config::expand;
 
@@ -210,7 +211,7 @@ fn wait(first: &MovingReport, json: bool, ask: Ask<'_>) -> Result<String, String
         let ended = report.rebalance_percent.is_none() && report.drains.iter().all(|drain| drain.holds_nothing);
         if ended {
             if in_place {
-                println!();
+                print::line("");
             }
             return shown(&report, json);
         }
@@ -219,9 +220,9 @@ fn wait(first: &MovingReport, json: bool, ask: Ask<'_>) -> Result<String, String
             false => progress(&report),
         };
         if in_place {
-            print!("\r{now}\x1b[K");
+            print::text(format_args!("\r{now}\x1b[K"));
         } else if now != said {
-            println!("{}", now.trim_end());
+            print::line(now.trim_end());
         }
         said = now;
         // Whoever reads may be gone; the order is not.

@@ -11,6 +11,7 @@ use storage_engine::store::name::{BucketName, ObjectKey};
 
 use super::admin::bytes;
 use super::args::{InspectCommand, InspectVerb};
+use super::print;
 use crate::server::exit;
 
 /// What was asked for is not on the drives, or they cannot be read.
@@ -30,21 +31,21 @@ pub fn run(command: &InspectCommand) -> ExitCode {
     let paths = match command.paths() {
         Ok(paths) => paths,
         Err(error) => {
-            eprintln!("drystone: {error}");
+            print::problem(format_args!("drystone: {error}"));
             return ExitCode::from(exit::USAGE);
         }
     };
     match report(&paths, &command.verb) {
         Ok(report) => {
             if command.json {
-                println!("{}", report.document);
+                print::line(report.document);
             } else {
-                print!("{}", report.text);
+                print::text(report.text);
             }
             ExitCode::from(if report.whole { 0 } else { DAMAGED })
         }
         Err(error) => {
-            eprintln!("drystone: {error}");
+            print::problem(format_args!("drystone: {error}"));
             ExitCode::from(NOT_FOUND)
         }
     }

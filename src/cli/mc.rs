@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use super::args::McCommand;
+use super::print;
 use super::ready;
 use crate::config::{Vars, client};
 
@@ -12,14 +13,14 @@ pub fn run(command: McCommand) -> ExitCode {
         McCommand::Ready(args) => match client::host(&args.alias, &Vars::of_process()) {
             Ok(host) => ready::run(&host, &args),
             Err(error) => {
-                eprintln!("mc: {error}");
+                print::problem(format_args!("mc: {error}"));
                 ExitCode::FAILURE
             }
         },
         McCommand::NotBuilt(verb) => {
-            eprintln!(
+            print::problem(format_args!(
                 "mc: '{verb}' is not built yet; only 'mc ready ALIAS' is. Use MinIO's own mc meanwhile: it works against this server."
-            );
+            ));
             ExitCode::FAILURE
         }
     }

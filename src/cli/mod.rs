@@ -9,7 +9,9 @@ mod drives;
 mod healing;
 pub mod inspect;
 pub mod mc;
+mod print;
 pub mod ready;
+pub mod salvage;
 pub mod serve;
 
 use std::ffi::OsString;
@@ -24,12 +26,12 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(Command::Mc(mc)) => mc::run(mc),
         Ok(Command::Admin(command)) => admin::run(command),
         Ok(Command::Inspect(command)) => inspect::run(&command),
+        Ok(Command::Salvage(command)) => salvage::run(&command),
         Err(error) => {
             // Help and version are errors to clap, and success to whoever asked.
             let failed = error.use_stderr();
-            if let Err(error) = error.print() {
-                eprintln!("{error}");
-            }
+            // Whoever asked may be gone.
+            let _ = error.print();
             ExitCode::from(if failed { crate::server::exit::USAGE } else { 0 })
         }
     }

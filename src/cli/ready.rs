@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 
 use super::args::ReadyArgs;
 use super::call::{Call, CallError, Trust, is_loopback};
+use super::print;
 use crate::config::client::ServerHost;
 
 const PAUSE: Duration = Duration::from_secs(5);
@@ -15,15 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Asks until the server is ready; whoever has less patience ends the process, as container engines do.
 pub fn run(host: &ServerHost, args: &ReadyArgs) -> ExitCode {
     if host.tls && !args.insecure && !is_loopback(&host.host) {
-        eprintln!(
+        print::problem(format_args!(
             "mc: checking the certificate of another machine is not built yet; use --insecure (no secret is sent)"
-        );
+        ));
         return ExitCode::FAILURE;
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("mc: {error}");
+            print::problem(format_args!("mc: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -51,9 +52,9 @@ pub fn run(host: &ServerHost, args: &ReadyArgs) -> ExitCode {
 
 fn report(args: &ReadyArgs, healthy: bool, text: &str) {
     if args.json {
-        println!("{}", serde_json::json!({ "healthy": healthy, "message": text }));
+        print::line(serde_json::json!({ "healthy": healthy, "message": text }));
     } else if !args.quiet {
-        println!("{text}");
+        print::line(text);
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use super::print;
 use crate::admin::power::Ending;
 use crate::config::{Config, ServerArgs, Vars};
 use crate::server::{self, exit};
@@ -21,18 +22,18 @@ pub fn run(args: ServerArgs, arguments: &[OsString]) -> ExitCode {
     let config = match Config::resolve(args, Vars::of_process(), &read) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("drystone: {error}");
+            print::problem(format_args!("drystone: {error}"));
             return ExitCode::from(exit::USAGE);
         }
     };
     if let Err(error) = telemetry::log::start(config.output) {
-        eprintln!("drystone: cannot start logging: {error}");
+        print::problem(format_args!("drystone: cannot start logging: {error}"));
         return ExitCode::FAILURE;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("drystone: cannot start threads: {error}");
+            print::problem(format_args!("drystone: cannot start threads: {error}"));
             return ExitCode::FAILURE;
         }
     };

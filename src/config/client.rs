@@ -52,6 +52,11 @@ pub struct AdminTarget {
 pub enum AdminTargetError {
     #[error("'{0}' is not http(s)://HOST[:PORT]")]
     Endpoint(String),
+    /// The URL is not repeated: it holds a secret.
+    #[error(
+        "credentials do not belong in the endpoint's URL; set MINIO_ROOT_USER and MINIO_ROOT_PASSWORD, or give --access-key and --secret-key"
+    )]
+    Credentials,
     #[error(
         "an access key without a secret key, or the other way round; give both, or MINIO_ROOT_USER and MINIO_ROOT_PASSWORD"
     )]
@@ -73,8 +78,10 @@ pub fn admin(args: AdminArgs, vars: &Vars, read: ReadFile<'_>) -> Result<AdminTa
             .setting("ENDPOINT", read)?
             .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
     };
-    let host = parse(&endpoint).filter(|_| !endpoint.contains('@'));
-    let host = host.ok_or(AdminTargetError::Endpoint(endpoint))?;
+    if endpoint.contains('@') {
+        return Err(AdminTargetError::Credentials);
+    }
+    let host = parse(&endpoint).ok_or(AdminTargetError::Endpoint(endpoint))?;
     let given = match (args.access_key, args.secret_key) {
         (None, None) => (
             setting("ROOT_USER", "ACCESS_KEY")?,
@@ -198,6 +205,17 @@ mod tests {
             ..none()
         };
         assert!(found(bad, &[]).unwrap_err().contains("store.test"));
+        for url in [
+            "http://rock:granite@store.test",
+            "rock:granite@store.test",
+            "http://granite@",
+        ] {
+            let refused = found(none(), &[("DRYSTONE_ENDPOINT", url)]).unwrap_err();
+            assert!(
+                refused.contains("credentials") && !refused.contains("granite"),
+                "{refused}"
+            );
+        }
     }
 
     #[test]

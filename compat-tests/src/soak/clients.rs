@@ -26,6 +26,11 @@ pub(super) struct Counts {
     pub(super) lists: AtomicU64,
     /// 503, or no connection, while something was being done to the store.
     pub(super) excused: AtomicU64,
+    /// Those of them that only asked to read.
+    pub(super) excused_reads: AtomicU64,
+    /// Bytes of bodies that were sent and taken.
+    pub(super) bytes_written: AtomicU64,
+    pub(super) bytes_read: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) resurrected: AtomicU64,
     pub(super) wrong_bytes: AtomicU64,
@@ -140,12 +145,18 @@ impl Client {
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), NoAnswer> {
         let what = format!("{method} {path}");
+        let reads = method == Method::GET;
+        let sent = body.len() as u64;
         let amiss_before = self.world.amiss.load(Ordering::Relaxed);
         let asked = tokio::time::timeout(ANSWER_WITHIN, self.send(method, path, query, body)).await;
         let amiss = amiss_before || self.world.amiss.load(Ordering::Relaxed);
         let counts = &self.world.counts;
         let refused = match asked {
-            Ok(Ok((status, body))) if status.as_u16() < 500 => return Ok((status, body)),
+            Ok(Ok((status, body))) if status.as_u16() < 500 => {
+                counts.bytes_written.fetch_add(sent, Ordering::Relaxed);
+                counts.bytes_read.fetch_add(body.len() as u64, Ordering::Relaxed);
+                return Ok((status, body));
+            }
             Ok(Ok((StatusCode::SERVICE_UNAVAILABLE, said))) => {
                 format!("{what}: 503 {}", String::from_utf8_lossy(&said))
             }
@@ -166,6 +177,7 @@ impl Client {
         };
         if amiss {
             counts.excused.fetch_add(1, Ordering::Relaxed);
+            counts.excused_reads.fetch_add(u64::from(reads), Ordering::Relaxed);
         } else {
             counts.note(&counts.unexplained, refused);
         }

@@ -4,6 +4,7 @@
 
 mod clients;
 mod keys;
+mod losses;
 mod nemesis;
 
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// How many seconds there are between one and the next.
     #[arg(long, default_value_t = 5.0)]
     pub calm: f64,
+    /// Instead: one drive is taken away, one hangs, two are wiped at once, and the first comes back stale, all under load.
+    #[arg(long)]
+    pub losses: bool,
     /// Where the drives are made; by default in a temporary folder.
     #[arg(long)]
     pub folder: Option<PathBuf>,
@@ -76,7 +80,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let client = |number| runtime.spawn(Client::new(Arc::clone(&world), number, arguments.clients).live());
     let living: Vec<_> = (0..arguments.clients).map(client).collect();
     let mut chaos = Chaos::new(setup.clone(), server, Arc::clone(&world), runtime.handle().clone());
-    let done = torment(&mut chaos, arguments, began);
+    let done = if arguments.losses {
+        losses::befall(&mut chaos, arguments)
+    } else {
+        torment(&mut chaos, arguments, began)
+    };
     world.over.store(true, Ordering::Relaxed);
     for client in living {
         runtime.block_on(client)?;
@@ -86,6 +94,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         chaos.until_whole().context("at the end")?;
         runtime.block_on(read_all(&world))
     });
+    let ended = match (ended, arguments.losses) {
+        (Ok(()), true) => losses::read_from_the_harmed(&mut chaos, |world| runtime.block_on(read_all(world))),
+        (ended, _) => ended,
+    };
     table(&world, &chaos, soaked, began.elapsed());
     let idle: Vec<_> = chaos.told.iter().filter(|(_, (_, hit))| *hit == 0).collect();
     ensure!(idle.is_empty(), "never hit: {idle:?}");
@@ -141,8 +153,11 @@ fn table(world: &World, chaos: &Chaos, soaked: Duration, all: Duration) {
         ("uploads in parts", &counts.uploads),
         ("listings", &counts.lists),
         ("refused meanwhile", &counts.excused),
+        ("of them reads", &counts.excused_reads),
+        ("bytes written", &counts.bytes_written),
+        ("bytes read", &counts.bytes_read),
     ] {
-        println!("{name:<24}{:>8}", shown(counter));
+        println!("{name:<20}{:>12}", shown(counter));
     }
     for (name, violations) in counts.violations() {
         println!("{name:<24}{violations:>8}");

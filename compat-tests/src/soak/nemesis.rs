@@ -17,13 +17,14 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::clients::World;
+use super::losses::Harmed;
 use crate::process::run as run_program;
 use crate::server::{Server, Setup};
 use crate::strace::{Blow, Strike, Whose, missing, threads};
 
 const PARITY: usize = 4;
 /// What was done may be felt for so long after it ended.
-const GRACE: Duration = Duration::from_secs(3);
+pub(super) const GRACE: Duration = Duration::from_secs(3);
 const WHOLE_WITHIN: Duration = Duration::from_secs(180);
 /// How much newer than its snapshot a drive is at least.
 const STALE_BY: Duration = Duration::from_secs(2);
@@ -74,17 +75,17 @@ impl Nemesis {
 }
 
 /// How to end what was begun.
-enum Begun {
+pub(super) enum Begun {
     Done,
     BringBack(usize),
     LetGo(Strike),
 }
 
 pub(super) struct Chaos {
-    setup: Setup,
+    pub(super) setup: Setup,
     server: Option<Server>,
-    world: Arc<World>,
-    handle: Handle,
+    pub(super) world: Arc<World>,
+    pub(super) handle: Handle,
     /// Drives that may lack something.
     harmed: BTreeSet<usize>,
     snapshot: Option<(usize, PathBuf)>,
@@ -93,6 +94,8 @@ pub(super) struct Chaos {
     /// How often each was done, and how often it hit.
     pub(super) told: BTreeMap<Nemesis, (u32, u32)>,
     pub(super) waited_whole: u32,
+    /// What was done to it all at once.
+    pub(super) suffered: Option<Harmed>,
 }
 
 impl Chaos {
@@ -112,6 +115,7 @@ impl Chaos {
             traces: without.is_none(),
             told: BTreeMap::new(),
             waited_whole: 0,
+            suffered: None,
         }
     }
 
@@ -129,7 +133,7 @@ impl Chaos {
         usize::try_from(self.dice >> 11).unwrap_or_default() % end.max(1)
     }
 
-    fn drive(&self, number: usize) -> Result<&Path> {
+    pub(super) fn drive(&self, number: usize) -> Result<&Path> {
         let drive = self.setup.drives.get(number).context("a drive of that number")?;
         Ok(drive)
     }
@@ -267,12 +271,12 @@ impl Chaos {
         Ok(!files.is_empty())
     }
 
-    fn trace(&self, victims: &[u32], calls: &[&str], blow: Blow) -> Result<Begun> {
+    pub(super) fn trace(&self, victims: &[u32], calls: &[&str], blow: Blow) -> Result<Begun> {
         let log = self.setup.folder.join(format!("strace-{victims:?}"));
         Strike::begin(Whose::Threads(victims), calls, &blow, &log).map(Begun::LetGo)
     }
 
-    fn threads_of(&self, name: &str, from: usize, count: usize) -> Result<Vec<u32>> {
+    pub(super) fn threads_of(&self, name: &str, from: usize, count: usize) -> Result<Vec<u32>> {
         let all = threads(self.process()?)?;
         let named: Vec<u32> = all.iter().filter(|(_, told)| told == name).map(|(id, _)| *id).collect();
         let from = from % named.len().max(1);
@@ -293,7 +297,7 @@ impl Chaos {
         Ok(chosen)
     }
 
-    fn bring_back(&self, drive: usize) -> Result<()> {
+    pub(super) fn bring_back(&self, drive: usize) -> Result<()> {
         let path = self.drive(drive)?;
         Ok(fs::rename(path.with_extension("away"), path)?)
     }
@@ -332,7 +336,7 @@ impl Chaos {
         Ok((Begun::Done, newer))
     }
 
-    fn ask(&self, method: Method, path: &str) -> Result<Value> {
+    pub(super) fn ask(&self, method: Method, path: &str) -> Result<Value> {
         let told = self
             .handle
             .block_on(self.world.target.ask(method, path, "", Bytes::new()))?;
@@ -384,6 +388,14 @@ impl Chaos {
             );
             sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Stops the server, does something to the drives, and starts it without waiting until it takes writes.
+    pub(super) fn between_starts(&mut self, happens: impl FnOnce(&Setup) -> Result<()>) -> Result<()> {
+        self.server.take().context("a running server")?.stop()?;
+        happens(&self.setup)?;
+        self.server = Some(self.setup.spawn()?);
+        Ok(())
     }
 
     pub(super) fn end(mut self) -> Result<()> {

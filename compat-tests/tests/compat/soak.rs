@@ -20,6 +20,7 @@ fn arguments(stage: &Stage) -> Arguments {
         keys: 208,
         hold: 3.0,
         calm: 2.0,
+        losses: false,
         folder: Some(stage.files.clone()),
     }
 }

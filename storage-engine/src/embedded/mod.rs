@@ -13,6 +13,7 @@ pub mod index;
 pub mod inspect;
 pub mod record;
 pub mod root;
+pub mod salvage;
 pub mod segment;
 pub mod table;
 

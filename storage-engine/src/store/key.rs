@@ -98,6 +98,17 @@ pub fn part_table(upload: &Key) -> Key {
     join(&[upload.as_bytes(), &PART_TABLE.to_be_bytes()])
 }
 
+/// The bucket whose record a row is; `None` for other rows.
+pub fn parse_bucket(row: &Key) -> Option<&str> {
+    std::str::from_utf8(row.as_bytes().strip_prefix(BUCKET)?).ok()
+}
+
+/// Bucket and key whose current version a row is; `None` for other rows.
+pub fn parse_current(row: &Key) -> Option<(&str, &str)> {
+    let rest = std::str::from_utf8(row.as_bytes().strip_prefix(CURRENT)?).ok()?;
+    rest.split_once('\0')
+}
+
 /// Everything of the store's uploads, in whatever bucket.
 pub fn all_uploads() -> Key {
     Key::new(UPLOAD)
@@ -248,6 +259,16 @@ mod tests {
                 "{foreign}"
             );
         }
+    }
+
+    #[test]
+    fn rows_of_buckets_and_objects_tell_whose_they_are() {
+        let row = current(&name("abc"), &key("a/b"));
+        assert_eq!((parse_current(&row), parse_bucket(&row)), (Some(("abc", "a/b")), None));
+        let row = bucket(&name("abc"));
+        assert_eq!((parse_current(&row), parse_bucket(&row)), (None, Some("abc")));
+        assert_eq!(parse_current(&Key::new("c/no-end")), None);
+        assert_eq!(parse_current(&Key::new(b"c/abc\0\xff".to_vec())), None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Raw drives looked at from outside: beside a running store, with drives away, with bytes flipped. Nothing is changed.
 
-use storage_engine::backend::Backend;
-use storage_engine::embedded::inspect::{InspectError, Inspection, Verdict};
+use storage_engine::backend::{Backend, Batch, BlobClass, NewBody};
+use storage_engine::embedded::inspect::{FrameSeen, InspectError, Inspection, Verdict};
 
-use crate::scene::{Scene, body, expect, files_below, key, kill, put};
+use crate::scene::{Scene, body, expect, files_below, key, kill, put, put_op, stage};
 
 fn look(scene: &Scene) -> Inspection {
     Inspection::open(&scene.options().drives).unwrap()
@@ -109,6 +109,69 @@ async fn a_deleted_row_is_gone_and_what_drives_lack_is_told_by_piece_and_shard()
     );
     scene.remove((1..=4).find(|n| scene.drive(*n).exists()).unwrap());
     assert!(matches!(look(&scene).root(), Err(InspectError::Root(_))));
+}
+
+/// Spoils the header of the frame at an offset.
+fn spoil(file: &std::path::Path, offset: u64) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[usize::try_from(offset).unwrap() + 20] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_frame_whose_header_is_lost_the_others_are_found() {
+    let scene = Scene::new(4);
+    let store = scene.open().await;
+    put(&store, "large", &body(2, 900_000)).await;
+    // Three small bodies of different lengths in one record.
+    let mut ops = Vec::new();
+    for n in 0..3_usize {
+        let blob = stage(&store, BlobClass::Object, &body(n as u64, 3_000 + 700 * n)).await;
+        ops.push(put_op(&format!("small/{n}"), "", NewBody::Blob(blob)));
+    }
+    store.commit(Batch { require: vec![], ops }).await.unwrap();
+    let open = look(&scene).root().unwrap().log.last().unwrap().id.clone();
+    store.close().await;
+    drop(store);
+    let frames = |id: &str| -> Vec<(usize, usize)> {
+        let shards = look(&scene).segment(id).unwrap();
+        shards
+            .iter()
+            .map(|shard| (shard.frames.len(), shard.damaged()))
+            .collect()
+    };
+    let before = frames(&open);
+    let shards = look(&scene).segment(&open).unwrap();
+    let with_bodies = |frame: &FrameSeen| frame.record.as_ref().is_some_and(|record| record.bodies == 3);
+    let record = shards[0].frames.iter().position(with_bodies).unwrap();
+    let stripe = shards[0].frames[record + 1].offset;
+    let file = shards[0]
+        .drive
+        .join(format!(".drystone/log/{open}.{:02}", shards[0].shard));
+    spoil(&file, stripe);
+    let expected: Vec<_> = before
+        .iter()
+        .enumerate()
+        .map(|(n, (all, _))| (*all, usize::from(n == 0)))
+        .collect();
+    assert_eq!(frames(&open), expected);
+
+    let placed = look(&scene).row(&key("large")).await.unwrap().unwrap();
+    let extent = placed.pieces[0].segment.clone();
+    let all = look(&scene).segment(&extent).unwrap();
+    let stripes = all[0].frames.len();
+    let second = all[0].frames[1].offset;
+    for (spoiled, shard) in all.iter().enumerate() {
+        spoil(
+            &shard
+                .drive
+                .join(format!(".drystone/extent/0000/{extent}.{:02}", shard.shard)),
+            second,
+        );
+        // At last no file tells any more how long the frame is.
+        let expected: Vec<_> = (0..all.len()).map(|n| (stripes, usize::from(n <= spoiled))).collect();
+        assert_eq!(frames(&extent), expected);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::embedded::drive::{Drive, ShardFile, ShardListing};
+use crate::embedded::erasure::Geometry;
 use crate::embedded::frame::{
     FRAME_HEADER_BYTES, FrameError, FrameKind, FramePlace, RECORD_ALIGN, SHARD_HEADER_BYTES, ShardHeader, parse_header,
     verify,
@@ -14,6 +15,9 @@ use crate::embedded::frame::{
 use crate::embedded::id::SegmentId;
 use crate::embedded::record::{LogRecord, RowOp, from_cbor};
 use crate::embedded::segment::{SegmentKind, stripe_file_bytes};
+
+/// Bytes that are looked through at once for the next header.
+const SOUGHT_BYTES: usize = 64 * 1024;
 
 /// What a log record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,14 +73,32 @@ impl ShardSeen {
     }
 }
 
-/// The shard files of a segment on one drive.
-pub(super) fn of(drive: &Arc<Drive>, id: SegmentId) -> Vec<ShardSeen> {
-    let listed = drive.list_shards().unwrap_or_default();
-    let wanted = listed.into_iter().filter(|listed| listed.segment == id);
-    wanted.map(|listed| shard(drive, &listed)).collect()
+/// A shard file, opened if it can be.
+struct Opened<'a> {
+    drive: &'a Drive,
+    listed: ShardListing,
+    file: io::Result<ShardFile>,
 }
 
-fn shard(drive: &Drive, listed: &ShardListing) -> ShardSeen {
+/// The shard files of a segment on these drives.
+pub(super) fn of(drives: &[Arc<Drive>], id: SegmentId) -> Vec<ShardSeen> {
+    let open = |drive: &'_ Drive, listed: &ShardListing| -> io::Result<ShardFile> {
+        let file = drive.open_shard(listed.kind_hint, listed.segment, listed.shard)?;
+        file.ok_or_else(|| io::ErrorKind::NotFound.into())
+    };
+    let mut all = Vec::new();
+    for drive in drives {
+        let listed = drive.list_shards().unwrap_or_default();
+        for listed in listed.into_iter().filter(|listed| listed.segment == id) {
+            let file = open(drive, &listed);
+            all.push(Opened { drive, listed, file });
+        }
+    }
+    all.iter().map(|one| shard(one, &all)).collect()
+}
+
+fn shard(one: &Opened<'_>, all: &[Opened<'_>]) -> ShardSeen {
+    let (drive, listed) = (one.drive, &one.listed);
     let mut seen = ShardSeen {
         drive: drive.path().to_owned(),
         segment: listed.segment.to_string(),
@@ -87,21 +109,21 @@ fn shard(drive: &Drive, listed: &ShardListing) -> ShardSeen {
         rest_bytes: 0,
         problem: String::new(),
     };
-    let walked = match drive.open_shard(listed.kind_hint, listed.segment, listed.shard) {
-        Ok(Some(file)) => walk(&file, listed, &mut seen),
-        Ok(None) => Err(io::ErrorKind::NotFound.into()),
-        Err(error) => Err(error),
+    let problem = match &one.file {
+        Ok(file) => walk(file, listed, all, &mut seen).err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
     };
-    if let Err(error) = walked {
-        seen.problem = error.to_string();
-    }
+    seen.problem = problem.unwrap_or_default();
     seen
 }
 
-/// A shard file and the frame that is looked at.
+/// A shard file that is walked through, and all of its segment: in each a frame stands at the same offset.
 struct Walk<'a> {
     file: &'a ShardFile,
     listed: &'a ShardListing,
+    all: &'a [Opened<'a>],
+    /// As some header says.
+    geometry: Option<Geometry>,
 }
 
 impl Walk<'_> {
@@ -148,14 +170,70 @@ impl Walk<'_> {
     }
 }
 
+impl Walk<'_> {
+    /// Where the frame behind this one begins. What a lost header does not tell, the same place in another shard file
+    /// does; where none does, the next header is sought that holds.
+    fn behind(&self, frame: &FrameSeen, data_bytes: Option<u32>, end: u64) -> io::Result<u64> {
+        let at = frame.offset;
+        if frame.kind.is_some() {
+            return Ok(at.saturating_add(frame_bytes(frame.payload_bytes)));
+        }
+        if let (Some(geometry), Some(data_bytes)) = (self.geometry, data_bytes) {
+            return Ok(at.saturating_add(stripe_file_bytes(geometry, data_bytes as usize)));
+        }
+        let told = self.all.iter().find_map(|other| {
+            let head = other.file.as_ref().ok()?.read_at(at, FRAME_HEADER_BYTES).ok()?;
+            let place = FramePlace {
+                segment: other.listed.segment,
+                shard: other.listed.shard,
+                offset: at,
+            };
+            Some(parse_header(&place, &head).ok()?.payload_len)
+        });
+        match told {
+            Some(payload_bytes) => Ok(at.saturating_add(frame_bytes(payload_bytes))),
+            None => self.sought(at.saturating_add(1), end),
+        }
+    }
+
+    /// The next place from `from` on where a header holds; `end` if none does.
+    fn sought(&self, from: u64, end: u64) -> io::Result<u64> {
+        let mut at = from;
+        while at < end {
+            let window = self.file.read_at(at, SOUGHT_BYTES + FRAME_HEADER_BYTES)?;
+            let mut places = (at..end).zip(window.windows(FRAME_HEADER_BYTES)).take(SOUGHT_BYTES);
+            if let Some((found, _)) = places.find(|(offset, bytes)| parse_header(&self.place(*offset), bytes).is_ok()) {
+                return Ok(found);
+            }
+            at = at.saturating_add(SOUGHT_BYTES as u64);
+        }
+        Ok(end)
+    }
+}
+
 fn told(error: &FrameError) -> String {
     error.to_string()
 }
 
-fn walk(file: &ShardFile, listed: &ShardListing, seen: &mut ShardSeen) -> io::Result<()> {
-    let walk = Walk { file, listed };
+fn header_of(file: &ShardFile, listed: &ShardListing) -> io::Result<Result<ShardHeader, String>> {
     let head = file.read_at(0, usize::try_from(SHARD_HEADER_BYTES).unwrap_or(usize::MAX))?;
-    seen.header = ShardHeader::decode(listed.segment, listed.shard, &head).map_err(|error| error.to_string());
+    Ok(ShardHeader::decode(listed.segment, listed.shard, &head).map_err(|error| error.to_string()))
+}
+
+fn walk(file: &ShardFile, listed: &ShardListing, all: &[Opened<'_>], seen: &mut ShardSeen) -> io::Result<()> {
+    seen.header = header_of(file, listed)?;
+    let other = || {
+        let headers = all
+            .iter()
+            .filter_map(|other| header_of(other.file.as_ref().ok()?, &other.listed).ok()?.ok());
+        headers.map(|header| header.geometry).next()
+    };
+    let walk = Walk {
+        file,
+        listed,
+        all,
+        geometry: seen.header.as_ref().ok().map(|header| header.geometry).or_else(other),
+    };
     let end = file.len()?;
     let last = match listed.kind_hint {
         SegmentKind::Log => records(&walk, end, seen)?,
@@ -186,9 +264,9 @@ fn records(walk: &Walk<'_>, end: u64, seen: &mut ShardSeen) -> io::Result<u64> {
         frame.record = Some(summary(&record));
         seen.frames.push(frame);
         let mut stripe = at + u64::from(record.body_at);
-        for _ in &record.stripes {
+        for data_bytes in &record.stripes {
             let (frame, _) = walk.frame(stripe)?;
-            stripe += frame_bytes(&frame);
+            stripe = walk.behind(&frame, Some(*data_bytes), end)?;
             seen.frames.push(frame);
         }
         at += record.len.next_multiple_of(RECORD_ALIGN);
@@ -214,18 +292,12 @@ fn stripes(walk: &Walk<'_>, end: u64, seen: &mut ShardSeen) -> io::Result<u64> {
     let mut at = SHARD_HEADER_BYTES;
     while at < end {
         let (frame, _) = walk.frame(at)?;
-        let step = match (frame.kind, &seen.header) {
-            (Some(_), _) => frame_bytes(&frame),
-            // Where a header is lost, the next frame is sought where it stands if this one is full.
-            (None, Ok(header)) => stripe_file_bytes(header.geometry, header.geometry.stripe_bytes_max()),
-            (None, Err(_)) => end - at,
-        };
+        at = walk.behind(&frame, None, end)?;
         seen.frames.push(frame);
-        at = at.saturating_add(step.max(1));
     }
     Ok(end)
 }
 
-fn frame_bytes(frame: &FrameSeen) -> u64 {
-    FRAME_HEADER_BYTES as u64 + u64::from(frame.payload_bytes)
+fn frame_bytes(payload_bytes: u32) -> u64 {
+    FRAME_HEADER_BYTES as u64 + u64::from(payload_bytes)
 }

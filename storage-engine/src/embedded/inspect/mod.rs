@@ -175,7 +175,7 @@ impl Inspection {
     /// Every shard file of a segment on the given drives, frame by frame. Blocks.
     pub fn segment(&self, id: &str) -> Result<Vec<ShardSeen>, InspectError> {
         let id = SegmentId::parse(id).ok_or(InspectError::NotAnId)?;
-        let shards: Vec<ShardSeen> = self.drives.iter().flat_map(|drive| frames::of(drive, id)).collect();
+        let shards = frames::of(&self.drives, id);
         if shards.is_empty() {
             return Err(InspectError::NoSegment);
         }

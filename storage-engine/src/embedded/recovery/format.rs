@@ -184,15 +184,21 @@ async fn first_log(store: StoreId, parity: u8, drives: &[Arc<Drive>]) -> Result<
 }
 
 /// Puts new drives in the place of missing members. The change carries the old table until the store is under way
-/// again; with the operator's word the replaced members count as present and the old table is not asked.
+/// again; with the operator's word the replaced members count as present and the old table is not asked. Drives that are
+/// here and were out are taken in by the same change, but for those that are `unfit`: without them there may be too few
+/// of the old table to make it.
 pub fn adopt(
     options: &OpenOptions,
     found: &mut Found,
     election: &mut Election,
     plan: Vec<Replacement>,
+    unfit: &[DriveId],
 ) -> Result<(), OpenError> {
     let old_table = election.root.members.clone();
     let mut root = election.root.clone();
+    for here in found.drives.iter().filter(|here| !unfit.contains(&here.slot.drive)) {
+        root.readmit(here.slot.drive, &here.path);
+    }
     for replacement in plan {
         let path = replacement.new.path;
         let (drive, member) = new_drive(options, &path)?;

@@ -92,7 +92,8 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
         faults = keep_doubts(options, patience, &found, &doubted).await;
     }
     if !plan.is_empty() {
-        adopt(options, &mut found, &mut election, plan)?;
+        let unfit: Vec<DriveId> = Fault::failed(&faults).collect();
+        adopt(options, &mut found, &mut election, plan, &unfit)?;
     }
     let drives = Arc::new(Drives::default());
     for found in &found.drives {

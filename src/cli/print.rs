@@ -1,0 +1,50 @@
+//! Where the commands print. Whoever reads them may go away before the end (`drystone inspect … | head`): then nothing
+//! more is printed, and the command ends as it would have ended.
+
+use std::fmt::Display;
+use std::io::{Write, stderr, stdout};
+
+/// Prints to standard output as it is.
+pub fn text(text: impl Display) {
+    put(&mut stdout().lock(), format_args!("{text}"));
+}
+
+/// Prints a line to standard output.
+pub fn line(text: impl Display) {
+    put(&mut stdout().lock(), format_args!("{text}\n"));
+}
+
+/// Prints a line to standard error.
+pub fn problem(text: impl Display) {
+    put(&mut stderr().lock(), format_args!("{text}\n"));
+}
+
+fn put(to: &mut impl Write, text: std::fmt::Arguments<'_>) {
+    // There is nobody to be told that nobody listens.
+    let _ = to.write_fmt(text).and_then(|()| to.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_is_no_failure() {
+        put(&mut Closed, format_args!("{}\n", "a line"));
+        let mut open = Vec::new();
+        put(&mut open, format_args!("{}\n", "a line"));
+        assert_eq!(open, b"a line\n");
+    }
+}
