@@ -6,8 +6,10 @@
 //! Root may do everything and anonymous callers nothing; identities, policies and visibility extend [`decide`].
 
 mod action;
+mod request;
 
 pub use action::Action;
+pub use request::RequestTags;
 
 use crate::auth::Identity;
 

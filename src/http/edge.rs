@@ -15,12 +15,13 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use storage_engine::backend::{Backend, Health};
 use storage_engine::embedded::heal::HealStatus;
+use storage_engine::store::record::settings::CorsRule;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 
 use super::body::{self, Body, RequestBody};
 use super::connection::Activity;
-use super::cors::Cors;
+use super::cors::{Cors, Page};
 use super::error::{Form, Refusal};
 use super::health::Probe;
 use super::host::{Hosts, Style};
@@ -41,6 +42,10 @@ pub type Front = dyn Fn(Request<RequestBody>) -> Answering + Send + Sync;
 
 /// Whether a bearer token opens the metrics.
 pub type Scraper = dyn Fn(&str) -> bool + Send + Sync;
+/// What a bucket says of pages of other origins; `None`: it has no rules of its own.
+pub type BucketRules = Pin<Box<dyn Future<Output = Option<Vec<CorsRule>>> + Send>>;
+/// Looks those rules up, by what the request names.
+pub type BucketCors = dyn Fn(&Uri, &HeaderMap) -> BucketRules + Send + Sync;
 
 /// What is there once the engine has started.
 pub struct Service {
@@ -48,6 +53,8 @@ pub struct Service {
     pub s3: Arc<Front>,
     /// Answers what lies below [`ADMIN_PATHS`].
     pub admin: Arc<Front>,
+    /// The CORS rules of the bucket that a request is about.
+    pub cors: Arc<BucketCors>,
     /// How healing stands; `None` for a backend that has nothing to heal.
     pub healing: Option<Arc<dyn Fn() -> HealStatus + Send + Sync>>,
     pub scraper: Arc<Scraper>,
@@ -126,9 +133,9 @@ impl Edge {
         let span = tracing::info_span!("request", %id);
         // Not the query: it may carry a signature or a session token.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let page = self.cors.page(request.headers());
+        let page = self.page(request.method(), request.uri(), request.headers()).await;
 
-        let answering = AssertUnwindSafe(self.route(request, id))
+        let answering = AssertUnwindSafe(self.route(request, &page, id))
             .catch_unwind()
             .instrument(span.clone());
         let (mut response, turn) = match answering.await {
@@ -181,7 +188,24 @@ impl Edge {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
 
-    async fn route(&self, request: Request<Incoming>, id: RequestId) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
+    /// The page that asks, if one does: judged by the bucket's own rules where it has some.
+    async fn page(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Page {
+        let service = self.service.load_full();
+        match service.filter(|_| headers.contains_key(header::ORIGIN)) {
+            Some(service) => match (service.cors)(uri, headers).await {
+                Some(rules) => Cors::page_of_bucket(&rules, method, headers),
+                None => self.cors.page(headers),
+            },
+            None => self.cors.page(headers),
+        }
+    }
+
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        page: &Page,
+        id: RequestId,
+    ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
         let (mut head, incoming) = request.into_parts();
         let path = head.uri.path().to_owned();
         let alone = |response| (response, None);
@@ -200,7 +224,7 @@ impl Edge {
         {
             return alone(owned(own));
         }
-        if !admin && let Some(allowed) = self.cors.preflight(&head.method, &head.headers) {
+        if !admin && let Some(allowed) = Cors::preflight(page, &head.method, &head.headers) {
             return alone(allowed);
         }
         let Some(service) = self.service.load_full() else {

@@ -14,6 +14,7 @@ use quick_xml::events::Event;
 
 use super::convert::{declared_checksum, decode_md5};
 use super::error::{Code, Failure};
+use super::guard::Parameter;
 use super::target::Target;
 use crate::auth::{BodyError, Payload};
 use crate::http::body::BoxError;
@@ -21,14 +22,50 @@ use crate::http::body::BoxError;
 /// Largest XML document of a request, in bytes: DeleteObjects with 1,000 long keys stays below it.
 pub(crate) const XML_BYTES_MAX: usize = 2 * 1024 * 1024;
 
-/// Whether the body of this request is an XML document (the guard has refused all others that would be).
-pub(crate) fn is_document(method: &Method, target: &Target) -> bool {
-    method == Method::POST || (method == Method::PUT && matches!(target, Target::Bucket { .. }))
+/// Whether the body of this request is a document (the guard has refused all others that would be).
+pub(crate) fn is_document(method: &Method, target: &Target, query: &[Parameter]) -> bool {
+    let about_object = query.iter().any(|(name, _)| name == "acl" || name == "tagging");
+    method == Method::POST || (method == Method::PUT && (about_object || matches!(target, Target::Bucket { .. })))
 }
+
+/// The elements that a document of a PUT may hold, by its sub-resource.
+fn elements(query: &[Parameter]) -> Option<&'static [&'static str]> {
+    let find = |(name, _): &Parameter| match name.as_str() {
+        // Judged as a whole: any list of grants is refused. A policy is no XML.
+        "acl" | "policy" => Some(None),
+        "cors" => Some(Some(CORS)),
+        "ownershipControls" => Some(Some(OWNERSHIP)),
+        "publicAccessBlock" => Some(Some(BLOCK)),
+        "tagging" => Some(Some(TAGGING)),
+        _ => None,
+    };
+    query.iter().find_map(find).unwrap_or(Some(CREATE_BUCKET))
+}
+
+const CREATE_BUCKET: &[&str] = &["CreateBucketConfiguration", "LocationConstraint"];
+const TAGGING: &[&str] = &["Tagging", "TagSet", "Tag", "Key", "Value"];
+const BLOCK: &[&str] = &[
+    "PublicAccessBlockConfiguration",
+    "BlockPublicAcls",
+    "IgnorePublicAcls",
+    "BlockPublicPolicy",
+    "RestrictPublicBuckets",
+];
+const OWNERSHIP: &[&str] = &["OwnershipControls", "Rule", "ObjectOwnership"];
+const CORS: &[&str] = &[
+    "CORSConfiguration",
+    "CORSRule",
+    "ID",
+    "AllowedOrigin",
+    "AllowedMethod",
+    "AllowedHeader",
+    "ExposeHeader",
+    "MaxAgeSeconds",
+];
 
 /// Reads a document whole and verifies every digest that was declared for it. A checksum sent with a document about an
 /// object is the object's, not the document's.
-pub(crate) async fn document<B>(parts: &Parts, target: &Target, body: B) -> Result<Bytes, Failure>
+pub(crate) async fn document<B>(parts: &Parts, target: &Target, query: &[Parameter], body: B) -> Result<Bytes, Failure>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -45,10 +82,10 @@ where
             return Err(Code::BAD_DIGEST.into());
         }
     }
-    if parts.method == Method::PUT {
-        check_bucket_configuration(&bytes)?;
+    if let (&Method::PUT, Some(elements)) = (&parts.method, elements(query)) {
+        check_elements(&bytes, elements)?;
     }
-    if matches!(target, Target::Object { .. }) {
+    if parts.method == Method::POST && matches!(target, Target::Object { .. }) {
         return Ok(bytes);
     }
     let trailers = parts
@@ -65,7 +102,7 @@ where
 }
 
 /// A field of a document that is not built must not be skipped in silence, as the XML reader would.
-fn check_bucket_configuration(document: &[u8]) -> Result<(), Failure> {
+fn check_elements(document: &[u8], elements: &[&str]) -> Result<(), Failure> {
     let mut reader = quick_xml::Reader::from_reader(document);
     loop {
         let tag = match reader.read_event() {
@@ -75,7 +112,7 @@ fn check_bucket_configuration(document: &[u8]) -> Result<(), Failure> {
             Err(_) => return Err(Code::MALFORMED_XML.into()),
         };
         match tag.local_name().as_ref() {
-            b"CreateBucketConfiguration" | b"LocationConstraint" => {}
+            known if elements.iter().any(|element| element.as_bytes() == known) => {}
             b"Tags" => return Err(Failure::not_built("tagging a new bucket")),
             b"Location" | b"Bucket" => return Err(Failure::not_built("a directory bucket")),
             _ => return Err(Code::MALFORMED_XML.into()),

@@ -6,11 +6,14 @@ use s3s::dto::{
     HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
 };
 use s3s::{S3Request, S3Response};
-use storage_engine::store::bucket::{CreateBucketError, DeleteBucketError, ListBuckets};
+use storage_engine::store::bucket::{CreateBucketError, DeleteBucketError, ListBuckets, NewBucket};
+use storage_engine::store::record::settings::BucketSettings;
 
-use super::convert::{bucket_name, owner, wire_time};
+use super::acl;
+use super::convert::{bucket_name, caller_name, owner_named, wire_time};
 use super::error::{Code, Failure};
 use super::front::Front;
+use super::settings::ownership;
 use crate::access::{Action, Resource};
 
 /// What AWS calls its first region, and what clients send when nobody chose one.
@@ -27,12 +30,33 @@ pub(crate) async fn create(
     let bucket = bucket_name(req.input.bucket)?;
     let region = location(front, req.input.create_bucket_configuration)?;
     let store = front.open(&req.extensions, Action::CreateBucket, Resource::Bucket(bucket.as_str()))?;
-    match store.create_bucket(&bucket, &region).await {
+    let owner = caller_name(&req.extensions);
+    let mut settings = BucketSettings::default();
+    if let Some(wire) = &req.input.object_ownership {
+        let message = "Invalid x-amz-object-ownership header";
+        settings.ownership = Some(ownership(wire).ok_or_else(|| Failure::argument(message))?);
+    }
+    if let Some(name) = req.input.acl.as_ref().map(|acl| acl.as_str()) {
+        let visibility = acl::canned(name)?;
+        acl::check_settings(&settings, visibility)?;
+        settings.visibility = acl::default_of(visibility);
+        if settings.visibility.is_some() {
+            front.open(&req.extensions, Action::PutBucketAcl, Resource::Bucket(bucket.as_str()))?;
+        }
+    }
+    let new = NewBucket {
+        name: bucket.clone(),
+        region,
+        owner: owner.clone(),
+        settings,
+    };
+    match store.make_bucket(new).await {
         Ok(_) => {
             let location = Some(format!("/{bucket}"));
             Ok(S3Response::new(CreateBucketOutput { location }))
         }
-        Err(CreateBucketError::Exists { .. }) => Err(Code::BUCKET_ALREADY_OWNED.into()),
+        Err(CreateBucketError::Exists { owner: whose }) if whose == owner => Err(Code::BUCKET_ALREADY_OWNED.into()),
+        Err(CreateBucketError::Exists { .. }) => Err(Code::BUCKET_ALREADY_EXISTS.into()),
         Err(error @ CreateBucketError::SettingsTooLarge { .. }) => {
             Err(Failure::because(Code::INVALID_REQUEST, error.to_string()))
         }
@@ -170,7 +194,7 @@ pub(crate) async fn list(
     let output = ListBucketsOutput {
         buckets: Some(buckets),
         continuation_token: after,
-        owner: Some(owner()),
+        owner: Some(owner_named(caller_name(&req.extensions).as_deref())),
         prefix,
     };
     Ok(S3Response::new(output))

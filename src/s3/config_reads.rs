@@ -4,13 +4,10 @@
 //! browsers read these before they do anything else. It never stores configuration.
 
 use http::Extensions;
-use s3s::dto::{
-    GetBucketAclOutput, GetBucketRequestPaymentOutput, GetObjectAclOutput, GetObjectTaggingOutput, Grant as AclGrant,
-    Grantee, Payer, Permission, Type,
-};
+use s3s::dto::{GetBucketRequestPaymentOutput, Payer};
 use storage_engine::store::bucket::BucketError;
 
-use super::convert::{OWNER_ID, OWNER_NAME, bucket_name, owner};
+use super::convert::bucket_name;
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::normalise::Lifted;
@@ -76,42 +73,6 @@ pub(crate) async fn no_lock<T>(
         Code::INVALID_REQUEST,
         "Bucket is missing Object Lock Configuration",
     ))
-}
-
-fn full_control() -> Vec<AclGrant> {
-    let grantee = Grantee {
-        display_name: Some(OWNER_NAME.to_owned()),
-        email_address: None,
-        id: Some(OWNER_ID.to_owned()),
-        type_: Type::from_static(Type::CANONICAL_USER),
-        uri: None,
-    };
-    vec![AclGrant {
-        grantee: Some(grantee),
-        permission: Some(Permission::from_static(Permission::FULL_CONTROL)),
-    }]
-}
-
-pub(crate) fn bucket_acl() -> GetBucketAclOutput {
-    GetBucketAclOutput {
-        grants: Some(full_control()),
-        owner: Some(owner()),
-    }
-}
-
-pub(crate) fn object_acl() -> GetObjectAclOutput {
-    GetObjectAclOutput {
-        grants: Some(full_control()),
-        owner: Some(owner()),
-        request_charged: None,
-    }
-}
-
-pub(crate) fn object_tagging() -> GetObjectTaggingOutput {
-    GetObjectTaggingOutput {
-        tag_set: Vec::new(),
-        version_id: None,
-    }
 }
 
 pub(crate) fn request_payment() -> GetBucketRequestPaymentOutput {

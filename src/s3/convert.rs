@@ -18,9 +18,9 @@ use storage_engine::store::record::object::Metadata;
 
 use super::error::{Code, Failure};
 use super::normalise::Lifted;
-use crate::auth::Payload;
+use crate::auth::{Account, Identity, Payload};
 
-/// The canonical id of the only account there is: it owns every bucket and object.
+/// The canonical id of root: it owns what no user made.
 pub(crate) const OWNER_ID: &str = "9b1c7f0d5e2a48c6b3d94e7f8a60152c7d3e9f4b8a1c6052e7d3f9b48c1a6e50";
 pub(crate) const OWNER_NAME: &str = "drystone";
 
@@ -31,6 +31,28 @@ pub(crate) fn owner() -> Owner {
     Owner {
         display_name: Some(OWNER_NAME.to_owned()),
         id: Some(OWNER_ID.to_owned()),
+    }
+}
+
+/// The owner with this name as answers tell it; `None` is root.
+pub(crate) fn owner_named(name: Option<&str>) -> Owner {
+    match name {
+        None => owner(),
+        Some(name) => Owner {
+            display_name: Some(name.to_owned()),
+            id: Some(name.to_owned()),
+        },
+    }
+}
+
+/// Whose the caller's writes are; `None`: root's, and so are those of callers without a name.
+pub(crate) fn caller_name(extensions: &Extensions) -> Option<String> {
+    match extensions.get::<Identity>() {
+        None | Some(Identity::Anonymous | Identity::Root) => None,
+        Some(Identity::Caller(caller)) => match &caller.account {
+            Account::Root => None,
+            Account::User(name) | Account::Federated(name) => Some(name.clone()),
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use storage_engine::store::multipart::part::UploadPartCopyError;
 use storage_engine::store::object::copy::{CopyObject, CopyObjectError, CopySource, CopySourceError};
 use storage_engine::store::object::get::{GetObject, Selection};
 
+use super::acl;
 use super::conditions::{self, RangeHeader};
 use super::convert::{
     self, bucket_name, checksum_text, object_key, set_checksum, storage_class, texts, type_name, wire_time,
@@ -20,11 +21,12 @@ use super::front::Front;
 use super::multipart::place;
 use super::normalise::Lifted;
 use super::object::{put_failed, version};
+use super::tagging;
 use crate::access::Action;
 
 pub(crate) async fn object(
     front: &Front,
-    req: S3Request<CopyObjectInput>,
+    mut req: S3Request<CopyObjectInput>,
 ) -> Result<S3Response<CopyObjectOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
@@ -32,6 +34,17 @@ pub(crate) async fn object(
     let source = source(input.copy_source, &lifted)?;
     front.open_object(&req.extensions, Action::GetObject, &source.bucket, &source.key)?;
     let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
+    let (directive, header) = (input.tagging_directive.as_ref(), input.tagging.as_deref());
+    let tags = tagging::of_copy(
+        front,
+        (store, &mut req.extensions),
+        (directive, header),
+        &source,
+        (&bucket, &key),
+    )
+    .await?;
+    let acl = input.acl.as_ref().map(|acl| acl.as_str());
+    let visibility = acl::of_write(front, &req.extensions, acl, (&bucket, &key)).await?;
     let class = storage_class(input.storage_class.clone())?;
     let replaced = texts!(input);
     let metadata = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
@@ -46,14 +59,14 @@ pub(crate) async fn object(
         .transpose()?;
     let condition = conditions::of_write(&lifted);
     let copy = CopyObject {
-        tags: None,
-        owner: None,
-        visibility: None,
         source,
         bucket,
         key,
         metadata,
         storage_class: class,
+        tags,
+        owner: convert::caller_name(&req.extensions),
+        visibility,
         checksum,
         condition,
     };

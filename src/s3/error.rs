@@ -40,8 +40,10 @@ macro_rules! codes {
 
 codes! {
     ACCESS_DENIED = "AccessDenied", 403, "Access Denied.";
-    ACCESS_FORBIDDEN = "AccessForbidden", 403, "CORSResponse: CORS is not enabled for this bucket.";
+    ACCESS_FORBIDDEN = "AccessForbidden", 403, "CORSResponse: This CORS request is not allowed. No CORS rule allows its Origin, Access-Control-Request-Method and Access-Control-Request-Headers.";
+    ACL_NOT_SUPPORTED = "AccessControlListNotSupported", 400, "The bucket does not allow ACLs.";
     BAD_DIGEST = "BadDigest", 400, "The Content-MD5 or checksum value that you specified did not match what the server received.";
+    BAD_REQUEST = "BadRequest", 400, "Insufficient information. Origin and Access-Control-Request-Method request headers needed.";
     BUCKET_ALREADY_EXISTS = "BucketAlreadyExists", 409, "The requested bucket name is not available.";
     BUCKET_ALREADY_OWNED = "BucketAlreadyOwnedByYou", 409, "Your previous request to create the named bucket succeeded and you already own it.";
     BUCKET_NOT_EMPTY = "BucketNotEmpty", 409, "The bucket you tried to delete is not empty.";
@@ -62,8 +64,10 @@ codes! {
     INVALID_RANGE = "InvalidRange", 416, "The requested range is not satisfiable.";
     INVALID_REQUEST = "InvalidRequest", 400, "Invalid Request.";
     INVALID_STORAGE_CLASS = "InvalidStorageClass", 400, "The storage class you specified is not valid.";
+    INVALID_TAG = "InvalidTag", 400, "The tag provided was not a valid tag.";
     INVALID_URI = "InvalidURI", 400, "Could not parse the specified URI.";
     KEY_TOO_LONG = "KeyTooLongError", 400, "Your key is too long.";
+    MALFORMED_POLICY = "MalformedPolicy", 400, "The policy is not valid.";
     MALFORMED_XML = "MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our published schema.";
     MALFORMED_TRAILER = "MalformedTrailerError", 400, "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MAX_MESSAGE_LENGTH = "MaxMessageLengthExceeded", 400, "Your request was too large.";
@@ -71,6 +75,7 @@ codes! {
     METHOD_NOT_ALLOWED = "MethodNotAllowed", 405, "The specified method is not allowed against this resource.";
     MISSING_CONTENT_LENGTH = "MissingContentLength", 411, "You must provide the Content-Length HTTP header.";
     MISSING_REQUEST_BODY = "MissingRequestBodyError", 400, "Request body is empty.";
+    MISSING_SECURITY_HEADER = "MissingSecurityHeader", 400, "Your request is missing a required header.";
     NOT_IMPLEMENTED = "NotImplemented", 501, "A header or query you provided implies functionality that is not implemented.";
     NOT_MODIFIED = "NotModified", 304, "Not Modified";
     NO_SUCH_BUCKET = "NoSuchBucket", 404, "The specified bucket does not exist.";

@@ -11,7 +11,7 @@ use storage_engine::store::list::{
 };
 use storage_engine::store::record::object::Object;
 
-use super::convert::{TextEncoding, algorithm_name, bucket_name, owner, type_name, wire_time};
+use super::convert::{TextEncoding, algorithm_name, bucket_name, owner_named, type_name, wire_time};
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::object::version;
@@ -225,7 +225,7 @@ fn content(ListedObject { key, object }: ListedObject, encoding: TextEncoding, w
         e_tag: Some(WireETag::Strong(object.etag.to_string())),
         key: Some(encoding.write(key.as_str())),
         last_modified: Some(wire_time(object.modified)),
-        owner: if with_owner { Some(owner()) } else { None },
+        owner: with_owner.then(|| owner_named(object.labels.owner.as_deref())),
         restore_status: None,
         size: i64::try_from(object.size).ok(),
         storage_class: Some(storage_class(&object).into()),

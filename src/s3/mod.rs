@@ -4,12 +4,14 @@
 //! conventions. It never verifies signatures (`auth` did, before), never decides who may do what (`access` does), and
 //! knows nothing of rows, drives or durability.
 
+mod acl;
 mod body;
 mod bucket;
 mod conditions;
 mod config_reads;
 mod convert;
 mod copy;
+mod cors;
 mod delete;
 mod error;
 mod front;
@@ -19,8 +21,12 @@ mod list_parts;
 mod multipart;
 mod normalise;
 mod object;
+mod policy;
 mod service;
+mod settings;
+mod tagging;
 mod target;
 mod xml;
 
+pub use cors::CorsRules;
 pub use service::{S3Config, S3Service, service};

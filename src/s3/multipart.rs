@@ -22,15 +22,23 @@ use super::convert::{self, algorithm_name, bucket_name, checksum_text, object_ke
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::normalise::Lifted;
-use super::object::{body_failed, new_body, part as part_number};
+use super::object::{body_failed, labels, new_body, part as part_number};
 use crate::access::Action;
 
 pub(crate) async fn create(
     front: &Front,
-    req: S3Request<CreateMultipartUploadInput>,
+    mut req: S3Request<CreateMultipartUploadInput>,
 ) -> Result<S3Response<CreateMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
+    let acl = input.acl.as_ref().map(|acl| acl.as_str());
+    let labels = labels(
+        front,
+        &mut req.extensions,
+        (input.tagging.as_deref(), acl),
+        (&bucket, &key),
+    )
+    .await?;
     let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
@@ -39,10 +47,10 @@ pub(crate) async fn create(
     let checksum = upload_checksum(algorithm, kind)?;
     let metadata = convert::metadata(texts, &lifted)?;
     let begin = BeginUpload {
-        labels: Default::default(),
         bucket: bucket.clone(),
         key: key.clone(),
         metadata,
+        labels,
         checksum,
     };
     let upload = store.begin_upload(begin).await?;

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, SERVER};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, SERVER};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -111,7 +111,12 @@ impl S3Service {
         } else if let Some(document) = response.body().bytes() {
             let bare_etag = response.extensions().get::<BareETag>().is_some();
             let document = if bare_etag { xml::bare_etag(document) } else { document };
-            *response.body_mut() = Body::from(xml::mend(document));
+            // A policy is no XML: it goes out as it came in.
+            let json = response
+                .headers()
+                .get(CONTENT_TYPE)
+                .is_some_and(|kind| kind == "application/json");
+            *response.body_mut() = Body::from(if json { document } else { xml::mend(document) });
         }
         // s3s knows that a GET with a range is partial, but not that a HEAD is.
         if response.status() == StatusCode::OK && response.headers().contains_key(CONTENT_RANGE) {
@@ -138,8 +143,8 @@ impl S3Service {
         }
         let lifted = normalise::lift(&parts.method, &mut parts.headers);
         parts.extensions.insert(lifted);
-        let body = if body::is_document(&parts.method, target) {
-            let document = body::document(&parts, target, body).await?;
+        let body = if body::is_document(&parts.method, target, &query) {
+            let document = body::document(&parts, target, &query, body).await?;
             parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(document.len()));
             Body::from(document)
         } else {

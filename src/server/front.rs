@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use storage_engine::store::Store;
 use time::OffsetDateTime;
 
@@ -11,10 +11,10 @@ use crate::admin::AdminService;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::http::body::{self, Body, RequestBody};
-use crate::http::edge::{Answering, Front, Scraper};
+use crate::http::edge::{Answering, BucketCors, BucketRules, Front, Scraper};
 use crate::http::request_id::RequestId;
 use crate::identity::Directory;
-use crate::s3::{self, S3Config, S3Service};
+use crate::s3::{self, CorsRules, S3Config, S3Service};
 
 /// The one authenticator of all fronts.
 pub(super) fn authenticator(config: &Config, directory: Directory) -> Result<Arc<Authenticator>, getrandom::Error> {
@@ -56,6 +56,20 @@ pub(super) fn s3(config: &Config, authenticator: Arc<Authenticator>, store: Stor
         let authenticator = Arc::clone(&authenticator);
         let service = service.clone();
         Box::pin(async move { answer(&authenticator, &service, request).await })
+    })
+}
+
+/// The CORS rules of the bucket that a request is about. Where they cannot be read, no page is let in.
+pub(super) fn cors(config: &Config, store: Store) -> Arc<BucketCors> {
+    let rules = CorsRules::new(store, config.domains.clone());
+    Arc::new(move |uri: &Uri, headers: &HeaderMap| -> BucketRules {
+        let (rules, uri, headers) = (rules.clone(), uri.clone(), headers.clone());
+        Box::pin(async move {
+            rules.of(&uri, &headers).await.unwrap_or_else(|fault| {
+                tracing::warn!(%fault, "the CORS rules of a bucket cannot be read");
+                Some(Vec::new())
+            })
+        })
     })
 }
 

@@ -272,11 +272,13 @@ impl Server {
         let service = AdminService::new(reach, told);
         let admin = front::admin(Arc::clone(&authenticator), service);
         let scraper = front::scraper(Arc::clone(&authenticator));
+        let cors = front::cors(config, store.clone());
         let s3 = front::s3(config, authenticator, store, self.edge.host_id());
         self.edge.open(Service {
             backend,
             s3,
             admin,
+            cors,
             healing,
             scraper,
             usage,

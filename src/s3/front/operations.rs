@@ -8,7 +8,9 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 use super::Front;
 use crate::access::Action;
 use crate::s3::error::Code;
-use crate::s3::{bucket, config_reads, copy, delete, list, list_parts, multipart, object};
+use crate::s3::{
+    acl, bucket, config_reads, copy, cors, delete, list, list_parts, multipart, object, policy, settings, tagging,
+};
 
 /// Writes the trait of s3s from lines of operation, input, output and what answers it: the handler that serves it; or,
 /// of configuration nobody can set yet, the action it is and what is true of every bucket or object there is.
@@ -17,7 +19,6 @@ macro_rules! operations {
         served { $($served:ident: $served_in:ident -> $served_out:ident = $handler:path;)* }
         told_of_bucket { $($told:ident: $told_in:ident -> $told_out:ident = $told_action:ident, $told_answer:expr;)* }
         absent_from_bucket { $($absent:ident: $absent_in:ident -> $absent_out:ident = $absent_action:ident, $code:ident;)* }
-        told_of_object { $($of:ident: $of_in:ident -> $of_out:ident = $of_action:ident, $of_answer:expr;)* }
         unlocked_object { $($lock:ident: $lock_in:ident -> $lock_out:ident = $lock_action:ident;)* }
     ) => {
         #[async_trait::async_trait]
@@ -34,12 +35,6 @@ macro_rules! operations {
             $(async fn $absent(&self, req: S3Request<dto::$absent_in>) -> S3Result<S3Response<dto::$absent_out>> {
                 let (action, code) = (Action::$absent_action, Code::$code);
                 Ok(config_reads::missing(self, &req.extensions, action, req.input.bucket, code).await?)
-            })*
-
-            $(async fn $of(&self, req: S3Request<dto::$of_in>) -> S3Result<S3Response<dto::$of_out>> {
-                let object = (req.input.bucket, req.input.key, req.input.version_id);
-                config_reads::of_object(self, &req.extensions, Action::$of_action, object).await?;
-                Ok(S3Response::new($of_answer))
             })*
 
             $(async fn $lock(&self, req: S3Request<dto::$lock_in>) -> S3Result<S3Response<dto::$lock_out>> {
@@ -74,10 +69,32 @@ operations! {
         abort_multipart_upload: AbortMultipartUploadInput -> AbortMultipartUploadOutput = multipart::abort;
         list_parts: ListPartsInput -> ListPartsOutput = list_parts::parts;
         list_multipart_uploads: ListMultipartUploadsInput -> ListMultipartUploadsOutput = list_parts::uploads;
+        get_bucket_acl: GetBucketAclInput -> GetBucketAclOutput = acl::get_bucket;
+        put_bucket_acl: PutBucketAclInput -> PutBucketAclOutput = acl::put_bucket;
+        get_object_acl: GetObjectAclInput -> GetObjectAclOutput = acl::get_object;
+        put_object_acl: PutObjectAclInput -> PutObjectAclOutput = acl::put_object;
+        get_bucket_cors: GetBucketCorsInput -> GetBucketCorsOutput = cors::get;
+        put_bucket_cors: PutBucketCorsInput -> PutBucketCorsOutput = cors::put;
+        delete_bucket_cors: DeleteBucketCorsInput -> DeleteBucketCorsOutput = cors::delete;
+        get_bucket_policy: GetBucketPolicyInput -> GetBucketPolicyOutput = policy::get;
+        put_bucket_policy: PutBucketPolicyInput -> PutBucketPolicyOutput = policy::put;
+        delete_bucket_policy: DeleteBucketPolicyInput -> DeleteBucketPolicyOutput = policy::delete;
+        get_bucket_policy_status: GetBucketPolicyStatusInput -> GetBucketPolicyStatusOutput = policy::status;
+        get_bucket_tagging: GetBucketTaggingInput -> GetBucketTaggingOutput = tagging::get_bucket;
+        put_bucket_tagging: PutBucketTaggingInput -> PutBucketTaggingOutput = tagging::put_bucket;
+        delete_bucket_tagging: DeleteBucketTaggingInput -> DeleteBucketTaggingOutput = tagging::delete_bucket;
+        get_object_tagging: GetObjectTaggingInput -> GetObjectTaggingOutput = tagging::get_object;
+        put_object_tagging: PutObjectTaggingInput -> PutObjectTaggingOutput = tagging::put_object;
+        delete_object_tagging: DeleteObjectTaggingInput -> DeleteObjectTaggingOutput = tagging::delete_object;
+        get_public_access_block: GetPublicAccessBlockInput -> GetPublicAccessBlockOutput = settings::get_block;
+        put_public_access_block: PutPublicAccessBlockInput -> PutPublicAccessBlockOutput = settings::put_block;
+        delete_public_access_block: DeletePublicAccessBlockInput -> DeletePublicAccessBlockOutput = settings::delete_block;
+        get_bucket_ownership_controls: GetBucketOwnershipControlsInput -> GetBucketOwnershipControlsOutput = settings::get_ownership;
+        put_bucket_ownership_controls: PutBucketOwnershipControlsInput -> PutBucketOwnershipControlsOutput = settings::put_ownership;
+        delete_bucket_ownership_controls: DeleteBucketOwnershipControlsInput -> DeleteBucketOwnershipControlsOutput = settings::delete_ownership;
     }
     told_of_bucket {
         get_bucket_accelerate_configuration: GetBucketAccelerateConfigurationInput -> GetBucketAccelerateConfigurationOutput = GetAccelerateConfiguration, Default::default();
-        get_bucket_acl: GetBucketAclInput -> GetBucketAclOutput = GetBucketAcl, config_reads::bucket_acl();
         get_bucket_logging: GetBucketLoggingInput -> GetBucketLoggingOutput = GetBucketLogging, Default::default();
         get_bucket_notification_configuration: GetBucketNotificationConfigurationInput -> GetBucketNotificationConfigurationOutput = GetBucketNotification, Default::default();
         get_bucket_request_payment: GetBucketRequestPaymentInput -> GetBucketRequestPaymentOutput = GetBucketRequestPayment, config_reads::request_payment();
@@ -89,24 +106,14 @@ operations! {
     }
     absent_from_bucket {
         get_bucket_analytics_configuration: GetBucketAnalyticsConfigurationInput -> GetBucketAnalyticsConfigurationOutput = GetAnalyticsConfiguration, NO_SUCH_CONFIGURATION;
-        get_bucket_cors: GetBucketCorsInput -> GetBucketCorsOutput = GetBucketCors, NO_SUCH_CORS;
         get_bucket_encryption: GetBucketEncryptionInput -> GetBucketEncryptionOutput = GetEncryptionConfiguration, SSE_NOT_FOUND;
         get_bucket_intelligent_tiering_configuration: GetBucketIntelligentTieringConfigurationInput -> GetBucketIntelligentTieringConfigurationOutput = GetIntelligentTieringConfiguration, NO_SUCH_CONFIGURATION;
         get_bucket_inventory_configuration: GetBucketInventoryConfigurationInput -> GetBucketInventoryConfigurationOutput = GetInventoryConfiguration, NO_SUCH_CONFIGURATION;
         get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput = GetLifecycleConfiguration, NO_SUCH_LIFECYCLE;
         get_bucket_metrics_configuration: GetBucketMetricsConfigurationInput -> GetBucketMetricsConfigurationOutput = GetMetricsConfiguration, NO_SUCH_CONFIGURATION;
-        get_bucket_ownership_controls: GetBucketOwnershipControlsInput -> GetBucketOwnershipControlsOutput = GetBucketOwnershipControls, OWNERSHIP_CONTROLS_NOT_FOUND;
-        get_bucket_policy: GetBucketPolicyInput -> GetBucketPolicyOutput = GetBucketPolicy, NO_SUCH_BUCKET_POLICY;
-        get_bucket_policy_status: GetBucketPolicyStatusInput -> GetBucketPolicyStatusOutput = GetBucketPolicyStatus, NO_SUCH_BUCKET_POLICY;
         get_bucket_replication: GetBucketReplicationInput -> GetBucketReplicationOutput = GetReplicationConfiguration, REPLICATION_NOT_FOUND;
-        get_bucket_tagging: GetBucketTaggingInput -> GetBucketTaggingOutput = GetBucketTagging, NO_SUCH_TAG_SET;
         get_bucket_website: GetBucketWebsiteInput -> GetBucketWebsiteOutput = GetBucketWebsite, NO_SUCH_WEBSITE;
         get_object_lock_configuration: GetObjectLockConfigurationInput -> GetObjectLockConfigurationOutput = GetBucketObjectLockConfiguration, OBJECT_LOCK_NOT_FOUND;
-        get_public_access_block: GetPublicAccessBlockInput -> GetPublicAccessBlockOutput = GetBucketPublicAccessBlock, NO_SUCH_PUBLIC_ACCESS_BLOCK;
-    }
-    told_of_object {
-        get_object_acl: GetObjectAclInput -> GetObjectAclOutput = GetObjectAcl, config_reads::object_acl();
-        get_object_tagging: GetObjectTaggingInput -> GetObjectTaggingOutput = GetObjectTagging, config_reads::object_tagging();
     }
     unlocked_object {
         get_object_legal_hold: GetObjectLegalHoldInput -> GetObjectLegalHoldOutput = GetObjectLegalHold;

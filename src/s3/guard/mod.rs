@@ -6,13 +6,15 @@
 
 pub(crate) mod table;
 
-use http::header::CONTENT_TYPE;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN};
 use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
 use super::error::{Code, Failure};
 use super::target::Target;
-use table::{HEADERS, HeaderRule, Level, READ_HEADERS, READ_PARAMETERS, SUB_RESOURCES, SubResource, WRITE_PARAMETERS};
+use table::{
+    HEADERS, HeaderRule, Level, OF_MAKING, READ_HEADERS, READ_PARAMETERS, SUB_RESOURCES, SubResource, WRITE_PARAMETERS,
+};
 
 /// One decoded query parameter.
 pub(crate) type Parameter = (String, String);
@@ -44,12 +46,27 @@ pub(crate) fn check(method: &Method, target: &Target, query: &[Parameter], heade
     if method == Method::POST && level == Level::Bucket && form {
         return Err(Failure::not_built("uploading by browser form"));
     }
-    check_method(method, level, query)?;
+    check_method(method, level, query, headers)?;
     for (name, value) in query {
         check_parameter(method, level, name, value)?;
     }
     check_combination(method, level, query)?;
-    check_headers(method, level, headers)
+    check_headers(method, level, headers)?;
+    if !is_read(method) && !makes(method, level, query) {
+        return check_rules(OF_MAKING, false, level, headers);
+    }
+    Ok(())
+}
+
+/// Whether the request makes an object, an upload or a bucket, or sets an ACL.
+fn makes(method: &Method, level: Level, query: &[Parameter]) -> bool {
+    let mut sub = query.iter().filter_map(|(name, _)| sub_resource(level, name));
+    match sub.next().map(|known| known.name) {
+        None => *method == Method::PUT,
+        Some("acl") => *method == Method::PUT,
+        Some("uploads") => *method == Method::POST,
+        Some(_) => false,
+    }
 }
 
 fn is_read(method: &Method) -> bool {
@@ -57,12 +74,16 @@ fn is_read(method: &Method) -> bool {
 }
 
 /// Methods S3 does not have, and POST without a sub-resource that says what to do.
-fn check_method(method: &Method, level: Level, query: &[Parameter]) -> Result<(), Failure> {
+fn check_method(method: &Method, level: Level, query: &[Parameter], headers: &HeaderMap) -> Result<(), Failure> {
     match *method {
         Method::GET => Ok(()),
         Method::HEAD | Method::PUT | Method::DELETE if level != Level::Service => Ok(()),
         Method::POST if query.iter().any(|(name, _)| sub_resource(level, name).is_some()) => Ok(()),
-        Method::OPTIONS => Err(Code::ACCESS_FORBIDDEN.into()),
+        // A preflight that is allowed was answered before.
+        Method::OPTIONS if headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) => {
+            Err(Code::ACCESS_FORBIDDEN.into())
+        }
+        Method::OPTIONS => Err(Code::BAD_REQUEST.into()),
         _ => Err(Code::METHOD_NOT_ALLOWED.into()),
     }
 }
@@ -111,7 +132,8 @@ fn check_combination(method: &Method, level: Level, query: &[Parameter]) -> Resu
     if method == Method::PUT && has("partNumber") != has("uploadId") {
         return Err(Failure::argument("partNumber and uploadId must be given together."));
     }
-    let takes_version = is_read(method) || (method == Method::DELETE && level == Level::Object);
+    let labels = method == Method::PUT && (has("tagging") || has("acl"));
+    let takes_version = is_read(method) || (level == Level::Object && (method == Method::DELETE || labels));
     if has("versionId") && !takes_version {
         return Err(Failure::argument("This operation does not accept a version-id."));
     }
@@ -127,6 +149,10 @@ fn check_combination(method: &Method, level: Level, query: &[Parameter]) -> Resu
 fn check_headers(method: &Method, level: Level, headers: &HeaderMap) -> Result<(), Failure> {
     let read = is_read(method);
     let rules = if read { READ_HEADERS } else { HEADERS };
+    check_rules(rules, read, level, headers)
+}
+
+fn check_rules(rules: &'static [HeaderRule], read: bool, level: Level, headers: &HeaderMap) -> Result<(), Failure> {
     for (name, value) in headers {
         let name = name.as_str();
         if !name.starts_with("x-") || name.starts_with("x-amz-meta-") {

@@ -35,6 +35,8 @@ pub(crate) struct SubResource {
 }
 
 const READ: &[&str] = &["GET"];
+const SET: &[&str] = &["GET", "PUT"];
+const CHANGE: &[&str] = &["GET", "PUT", "DELETE"];
 const NONE: &[&str] = &[];
 
 const fn bucket(name: &'static str, methods: &'static [&'static str], feature: &'static str) -> SubResource {
@@ -58,9 +60,9 @@ const fn object(name: &'static str, methods: &'static [&'static str], feature: &
 pub(crate) const SUB_RESOURCES: &[SubResource] = &[
     bucket("abac", NONE, "attribute-based access control"),
     bucket("accelerate", READ, "transfer acceleration"),
-    bucket("acl", READ, "changing an access control list"),
+    bucket("acl", SET, "deleting an access control list"),
     bucket("analytics", READ, "analytics configuration"),
-    bucket("cors", READ, "changing the CORS configuration"),
+    bucket("cors", CHANGE, "this use of ?cors"),
     bucket("delete", &["POST"], "this use of ?delete"),
     bucket("encryption", READ, "bucket encryption"),
     bucket("events", NONE, "listening for bucket notifications"),
@@ -77,19 +79,19 @@ pub(crate) const SUB_RESOURCES: &[SubResource] = &[
     bucket("metrics", READ, "metrics configuration"),
     bucket("notification", READ, "bucket notifications"),
     bucket("object-lock", READ, "object lock"),
-    bucket("ownershipControls", READ, "object ownership controls"),
-    bucket("policy", READ, "changing the bucket policy"),
-    bucket("policyStatus", READ, "changing the bucket policy"),
-    bucket("publicAccessBlock", READ, "public access block"),
+    bucket("ownershipControls", CHANGE, "this use of ?ownershipControls"),
+    bucket("policy", CHANGE, "this use of ?policy"),
+    bucket("policyStatus", READ, "this use of ?policyStatus"),
+    bucket("publicAccessBlock", CHANGE, "this use of ?publicAccessBlock"),
     bucket("replication", READ, "replication"),
     bucket("requestPayment", READ, "requester pays"),
     bucket("session", NONE, "directory bucket sessions"),
-    bucket("tagging", READ, "bucket tags"),
+    bucket("tagging", CHANGE, "this use of ?tagging"),
     bucket("uploads", READ, "this use of ?uploads"),
     bucket("versioning", READ, "versioning"),
     bucket("versions", READ, "this use of ?versions"),
     bucket("website", READ, "static website hosting"),
-    object("acl", READ, "changing an access control list"),
+    object("acl", SET, "deleting an access control list"),
     object("annotation", NONE, "object annotations"),
     object("annotations", NONE, "object annotations"),
     object("append", NONE, "appending to an object"),
@@ -102,7 +104,7 @@ pub(crate) const SUB_RESOURCES: &[SubResource] = &[
     object("retention", READ, "object lock"),
     object("select", NONE, "S3 Select"),
     object("select-type", NONE, "S3 Select"),
-    object("tagging", READ, "object tags"),
+    object("tagging", CHANGE, "this use of ?tagging"),
     object("torrent", NONE, "BitTorrent"),
     object("uploadId", &["GET", "PUT", "POST", "DELETE"], "this use of ?uploadId"),
     object("uploads", &["POST"], "this use of ?uploads"),
@@ -208,8 +210,13 @@ const OTHER_CLASSES: &[&str] = &[
 pub(crate) const HEADERS: &[HeaderRule] = &[
     header(
         "x-amz-acl",
-        Asks::Unless(&["private", "bucket-owner-full-control"]),
-        "a canned access control list other than private",
+        Asks::When(&[
+            "aws-exec-read",
+            "bucket-owner-read",
+            "log-delivery-write",
+            "public-read-write",
+        ]),
+        "this canned access control list",
     ),
     header("x-amz-bucket-namespace", Asks::Unless(&["global"]), "bucket namespaces"),
     header(
@@ -235,7 +242,12 @@ pub(crate) const HEADERS: &[HeaderRule] = &[
     header("x-amz-grant-", ALWAYS, "granting access by header"),
     header("x-amz-if-match-", ALWAYS, "a condition on modification time or size"),
     header("x-amz-object-lock-", ALWAYS, "object lock"),
-    header("x-amz-object-ownership", ALWAYS, "object ownership controls"),
+    HeaderRule {
+        name: "x-amz-object-ownership",
+        levels: &[Level::Object],
+        asks: ALWAYS,
+        feature: "object ownership of an object",
+    },
     header(
         "x-amz-sdk-checksum-algorithm",
         Asks::When(OTHER_ALGORITHMS),
@@ -244,8 +256,6 @@ pub(crate) const HEADERS: &[HeaderRule] = &[
     header("x-amz-server-side-encryption", ALWAYS, "server-side encryption"),
     header("x-amz-server-side-encryption-", ALWAYS, "server-side encryption"),
     header("x-amz-storage-class", Asks::When(OTHER_CLASSES), "this storage class"),
-    header("x-amz-tagging", ALWAYS, "object tags"),
-    header("x-amz-tagging-directive", Asks::Unless(&["COPY"]), "object tags"),
     header("x-amz-website-redirect-location", ALWAYS, "website redirects"),
     header("x-amz-write-offset-bytes", ALWAYS, "appending to an object"),
     header("x-minio-extract", Asks::Unless(&["false"]), "extracting an archive"),
@@ -256,6 +266,23 @@ pub(crate) const HEADERS: &[HeaderRule] = &[
         asks: Asks::Unless(&["false"]),
         feature: "deleting everything under a prefix",
     },
+];
+
+/// What a header may say that matters only to a request which makes an object or a bucket, or sets an ACL; to any other
+/// it would be lost.
+pub(crate) const OF_MAKING: &[HeaderRule] = &[
+    header(
+        "x-amz-acl",
+        Asks::Unless(&["private", "bucket-owner-full-control"]),
+        "an access control list in this request",
+    ),
+    header("x-amz-object-ownership", ALWAYS, "object ownership in this request"),
+    header("x-amz-tagging", ALWAYS, "tags in this request"),
+    header(
+        "x-amz-tagging-directive",
+        Asks::Unless(&["COPY"]),
+        "tags in this request",
+    ),
 ];
 
 /// Headers of reads that no stored object can satisfy.

@@ -1,6 +1,6 @@
 //! Walks the whole table of the guard: sub-resource by method, header by write.
 
-use super::table::{Asks, HEADERS, Level, SUB_RESOURCES};
+use super::table::{Asks, HEADERS, Level, OF_MAKING, SUB_RESOURCES};
 use super::{check, parameters};
 use crate::s3::error::{Code, Failure};
 use crate::s3::target::Target;
@@ -151,6 +151,35 @@ fn values_that_ask_for_nothing_pass() {
 }
 
 #[test]
+fn what_matters_only_to_what_is_made_is_not_lost_in_another_write() {
+    for rule in OF_MAKING {
+        let name = HeaderName::from_static(rule.name);
+        let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("public-read"))]);
+        for (method, query, taken) in [
+            (Method::PUT, "", true),
+            (Method::POST, "uploads", true),
+            (Method::PUT, "acl", true),
+            (Method::PUT, "tagging", false),
+            (Method::PUT, "partNumber=1&uploadId=x", false),
+            (Method::POST, "uploadId=x", false),
+            (Method::DELETE, "", false),
+        ] {
+            if rule.name == "x-amz-object-ownership" && taken {
+                continue;
+            }
+            let answer = code(check(
+                &method,
+                &target(Level::Object),
+                &parameters(Some(query)),
+                &headers,
+            ));
+            let expected = if taken { None } else { Some(Code::NOT_IMPLEMENTED) };
+            assert_eq!(answer, expected, "{}: {method} ?{query}", rule.name);
+        }
+    }
+}
+
+#[test]
 fn keys_of_a_customer_do_not_fit_objects_that_are_not_encrypted() {
     let name = HeaderName::from_static("x-amz-server-side-encryption-customer-algorithm");
     let headers = HeaderMap::from_iter([(name, HeaderValue::from_static("AES256"))]);
@@ -194,5 +223,5 @@ fn methods_that_s3_does_not_have_are_refused() {
             "{method} {level:?}"
         );
     }
-    assert_eq!(code(ask("OPTIONS", Level::Object, "")), Some(Code::ACCESS_FORBIDDEN));
+    assert_eq!(code(ask("OPTIONS", Level::Object, "")), Some(Code::BAD_REQUEST));
 }

@@ -6,4 +6,4 @@ mod write;
 
 pub(crate) use attributes::{BareETag, attributes};
 pub(crate) use read::{get, head, lookup, part, version};
-pub(crate) use write::{body_failed, new_body, put, put_failed};
+pub(crate) use write::{body_failed, labels, new_body, put, put_failed};

@@ -21,6 +21,7 @@ use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, ob
 use crate::s3::error::{Code, Failure};
 use crate::s3::front::Front;
 use crate::s3::normalise::Lifted;
+use crate::s3::tagging;
 
 pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result<S3Response<GetObjectOutput>, Failure> {
     let input = req.input;
@@ -39,6 +40,8 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
         ..GetObjectOutput::default()
     };
     describe!(output, read.head, checksums, get.selection);
+    let place = (&get.bucket, &get.key);
+    output.tag_count = tagging::count(front, &req.extensions, &read.head.object.labels.tags, place);
     let mut response = S3Response::new(output);
     if input.response_expires.is_none() {
         set_expires(&mut response.headers, &read.head);
@@ -65,6 +68,8 @@ pub(crate) async fn head(
         ..HeadObjectOutput::default()
     };
     describe!(output, head, checksums, get.selection);
+    let place = (&get.bucket, &get.key);
+    let tags = tagging::count(front, &req.extensions, &head.object.labels.tags, place);
     output.cache_control = input.response_cache_control.or(output.cache_control);
     output.content_disposition = input.response_content_disposition.or(output.content_disposition);
     output.content_encoding = input.response_content_encoding.or(output.content_encoding);
@@ -72,6 +77,9 @@ pub(crate) async fn head(
     output.content_type = input.response_content_type.or(output.content_type);
     output.expires = input.response_expires;
     let mut response = S3Response::new(output);
+    if let Some(count) = tags {
+        response.headers.insert("x-amz-tagging-count", HeaderValue::from(count));
+    }
     if response.output.expires.is_none() {
         set_expires(&mut response.headers, &head);
     }

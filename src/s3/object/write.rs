@@ -7,10 +7,13 @@ use s3s::{S3Request, S3Response};
 use storage_engine::backend::{BodySource, SourceError};
 use storage_engine::store::body::{ChecksumRequest, NewBody};
 use storage_engine::store::error::BodyError;
+use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::put::{PutObject, PutObjectError};
+use storage_engine::store::record::labels::Labels;
 
 use crate::access::Action;
 use crate::auth::{self, Payload};
+use crate::s3::acl;
 use crate::s3::body;
 use crate::s3::conditions;
 use crate::s3::convert::{
@@ -20,20 +23,32 @@ use crate::s3::convert::{
 use crate::s3::error::{Code, Failure};
 use crate::s3::front::Front;
 use crate::s3::normalise::Lifted;
+use crate::s3::tagging;
 
-pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result<S3Response<PutObjectOutput>, Failure> {
+pub(crate) async fn put(
+    front: &Front,
+    mut req: S3Request<PutObjectInput>,
+) -> Result<S3Response<PutObjectOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
+    let acl = input.acl.as_ref().map(|acl| acl.as_str());
+    let labels = labels(
+        front,
+        &mut req.extensions,
+        (input.tagging.as_deref(), acl),
+        (&bucket, &key),
+    )
+    .await?;
     let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
     let metadata = convert::metadata(texts, &lifted)?;
     let body = new_body(input.body, input.content_length, &req.headers, &req.extensions)?;
     let put = PutObject {
-        labels: Default::default(),
         bucket,
         key,
         metadata,
+        labels,
         body,
         condition: conditions::of_write(&lifted),
     };
@@ -47,6 +62,21 @@ pub(crate) async fn put(front: &Front, req: S3Request<PutObjectInput>) -> Result
         output.checksum_type = Some(type_name(checksum.kind).to_owned().into());
     }
     Ok(S3Response::new(output))
+}
+
+/// What a write says of its object beside its metadata: whose it is, its tags, who may read it. To be asked for before
+/// the write itself: it tells `access` what the request brings.
+pub(crate) async fn labels(
+    front: &Front,
+    extensions: &mut Extensions,
+    (tagging, acl): (Option<&str>, Option<&str>),
+    place: (&BucketName, &ObjectKey),
+) -> Result<Labels, Failure> {
+    Ok(Labels {
+        owner: convert::caller_name(extensions),
+        tags: tagging::of_write(front, extensions, tagging, place)?,
+        visibility: acl::of_write(front, extensions, acl, place).await?,
+    })
 }
 
 /// The body as the store takes it, with a declared length or in chunks, and with what must hold of it.

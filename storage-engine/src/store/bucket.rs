@@ -148,14 +148,12 @@ impl Store {
             owner: new.owner,
         };
         let (record_key, gate) = (key::bucket(&new.name), key::gate(&new.name));
-        let batch = Batch {
-            require: vec![Require::Absent(record_key.clone())],
-            ops: vec![
-                row(record_key, record.to_value()),
-                row(gate, bytes::Bytes::new()),
-                settings_op(&new.name, &new.settings)?,
-            ],
-        };
+        let require = vec![Require::Absent(record_key.clone())];
+        let mut ops = vec![row(record_key, record.to_value()), row(gate, bytes::Bytes::new())];
+        if new.settings != BucketSettings::default() {
+            ops.push(settings_op(&new.name, &new.settings)?);
+        }
+        let batch = Batch { require, ops };
         match self.commit(batch).await {
             Ok(_) => Ok(described(new.name, record)),
             Err(CommitRefused::Condition { .. }) => Err(self.why_taken(&new.name).await?),

@@ -2,18 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod acl;
 mod buckets;
 mod checksums;
 mod conditions;
 mod configuration;
 mod copies;
+mod cors;
 mod faults;
 mod keys;
 mod listings;
 mod multipart;
 mod not_built;
 mod objects;
+mod policy;
 mod refusals;
+mod settings;
+mod tagging;
 
 use std::sync::Arc;
 

@@ -131,6 +131,7 @@ async fn methods_that_mean_nothing_here_are_refused() {
     let preflight = server
         .ask("OPTIONS", "/bucket/a")
         .header("origin", "http://a")
+        .header("access-control-request-method", "GET")
         .anonymous();
     preflight.send().await.fails(403, "AccessForbidden");
 }

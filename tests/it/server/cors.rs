@@ -1,5 +1,7 @@
 //! Pages of other origins: which may read an answer, what their preflight is told, and what stays closed to them.
 
+use storage_engine::store::record::settings::CorsRule;
+
 use super::support::{Rig, RigSettings, count_body, status};
 
 fn from_page(method: &str, path: &str, origin: &str, more: &str) -> String {
@@ -166,4 +168,58 @@ async fn the_servers_own_paths_are_closed_to_pages() {
         let answer = rig.exchange(&key).await;
         assert!(answer.contains("access-control-allow-origin: *\r\n"), "{answer}");
     }
+}
+
+fn rules() -> Vec<CorsRule> {
+    vec![CorsRule {
+        origins: vec!["https://*.app".into()],
+        methods: vec!["GET".into(), "PUT".into()],
+        headers: vec!["x-amz-*".into(), "content-type".into()],
+        expose: vec!["ETag".into()],
+        max_age_seconds: Some(30),
+        ..CorsRule::default()
+    }]
+}
+
+#[tokio::test]
+async fn a_bucket_with_rules_of_its_own_is_judged_by_them_alone() {
+    let settings = RigSettings {
+        rules: rules(),
+        ..RigSettings::default()
+    };
+    let rig = Rig::with(settings, count_body).await;
+    let allowed = rig.exchange(&preflight("/own/key", "https://one.app", "PUT")).await;
+    assert_eq!(status(&allowed), 200, "{allowed}");
+    for line in [
+        "access-control-allow-origin: https://one.app\r\n",
+        "access-control-allow-methods: GET, PUT\r\n",
+        "access-control-allow-headers: content-type,x-amz-date\r\n",
+        "access-control-max-age: 30\r\n",
+        "access-control-expose-headers: ETag\r\n",
+        "vary: Origin, Access-Control-Request-Headers, Access-Control-Request-Method\r\n",
+    ] {
+        assert!(allowed.contains(line), "{line} {allowed}");
+    }
+    // What the rule for all buckets would allow reaches the front, which refuses it.
+    for (origin, method) in [("https://elsewhere", "GET"), ("https://one.app", "DELETE")] {
+        let refused = rig.exchange(&preflight("/own/key", origin, method)).await;
+        assert!(refused.contains("/own/key 0"), "{refused}");
+        assert!(!refused.contains("access-control-allow"), "{refused}");
+    }
+    let read = rig.exchange(&from_page("GET", "/own/key", "https://one.app", "")).await;
+    assert!(
+        read.contains("access-control-allow-origin: https://one.app\r\n"),
+        "{read}"
+    );
+    let kept = rig
+        .exchange(&from_page("GET", "/own/key", "https://elsewhere", ""))
+        .await;
+    assert!(
+        !kept.contains("access-control") && kept.contains("vary: Origin"),
+        "{kept}"
+    );
+    let other = rig
+        .exchange(&from_page("GET", "/other/key", "https://elsewhere", ""))
+        .await;
+    assert!(other.contains("access-control-allow-origin: *\r\n"), "{other}");
 }

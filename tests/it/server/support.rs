@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use drystone::config::{Config, ServerArgs, Vars};
 use drystone::http::body::{Body, RequestBody, full};
 use drystone::http::connection::Patience;
-use drystone::http::edge::{Answering, Edge, Service};
+use drystone::http::edge::{Answering, BucketRules, Edge, Service};
 use drystone::http::listener::{Connections, bind};
 use drystone::http::pace::Pace;
 use drystone::telemetry::metrics::Metrics;
 use drystone::usage::Usage;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper_util::server::graceful::GracefulShutdown;
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ use storage_engine::backend::{
     GroupedScan, Health, Key, Page, PutBlobError, ReadError, Rev, Row, ServiceState,
 };
 use storage_engine::store::clock::SystemClock;
+use storage_engine::store::record::settings::CorsRule;
 use storage_engine::store::{Epoch, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -117,6 +118,8 @@ pub(super) struct RigSettings {
     pub(super) vars: Vec<(&'static str, &'static str)>,
     pub(super) patience: Patience,
     pub(super) pace: Pace,
+    /// The CORS rules of the bucket `own`.
+    pub(super) rules: Vec<CorsRule>,
 }
 
 /// What the front of most tests answers: how many bytes it read, or that the body ended in an error.
@@ -148,6 +151,10 @@ impl Rig {
             backend: Arc::clone(&backend) as _,
             s3,
             admin,
+            cors: Arc::new(move |uri: &Uri, _: &HeaderMap| -> BucketRules {
+                let own = uri.path().starts_with("/own/").then(|| settings.rules.clone());
+                Box::pin(async move { own })
+            }),
             healing: None,
             scraper: Arc::new(|token: &str| token == "the token"),
             usage: Usage::new(Store::new(

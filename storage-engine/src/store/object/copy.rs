@@ -179,12 +179,7 @@ impl Store {
                     .checksum
                     .is_none_or(|checksum| checksum.value.algorithm() != *algorithm)
             });
-            // Whose the object is does not change by copying it onto itself.
-            let labels = Labels {
-                owner: current.object.labels.owner.clone(),
-                tags: copy.tags.clone().unwrap_or_else(|| current.object.labels.tags.clone()),
-                visibility: copy.visibility.or(current.object.labels.visibility),
-            };
+            let labels = relabelled(&copy, &current.object.labels);
             let said = copy.metadata.is_some() || copy.tags.is_some() || copy.visibility.is_some();
             if !said && asked.is_none() && metadata == current.object.metadata {
                 return Err(CopyObjectError::NothingChanges);
@@ -277,6 +272,15 @@ impl Store {
             value: hasher.finish(),
             kind: ChecksumType::FullObject,
         })
+    }
+}
+
+/// The labels of an object that is copied onto itself; whose it is does not change by that.
+fn relabelled(copy: &CopyObject, standing: &Labels) -> Labels {
+    Labels {
+        owner: standing.owner.clone(),
+        tags: copy.tags.clone().unwrap_or_else(|| standing.tags.clone()),
+        visibility: copy.visibility.or(standing.visibility),
     }
 }
 

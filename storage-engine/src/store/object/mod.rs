@@ -12,6 +12,7 @@ use crate::store::{Store, key};
 pub mod copy;
 pub mod delete;
 pub mod get;
+pub mod labels;
 pub mod put;
 
 /// An object's row, decoded.

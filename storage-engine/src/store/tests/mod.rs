@@ -29,6 +29,7 @@ mod bucket;
 mod copy;
 mod drives;
 mod identity;
+mod labels;
 mod list;
 mod machine;
 mod model;

@@ -1,7 +1,10 @@
 //! Cross-origin answers: which pages may read what the store says to their browser, and the preflight they send before.
 //!
-//! One rule for all buckets, from the configuration. It lets nobody do anything: every request is still judged by its
-//! signature. It never touches the server's own paths.
+//! A bucket's own rules decide about it alone ([`bucket`]); for every other bucket there is one rule, from the
+//! configuration. Neither lets anybody do anything: every request is still judged by who sent it. It never touches the
+//! server's own paths.
+
+mod bucket;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -9,6 +12,8 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use http::{Method, Response, StatusCode};
+
+use storage_engine::store::record::settings::CorsRule;
 
 use super::body::{self, Body};
 use crate::config::Origins;
@@ -36,6 +41,8 @@ pub(super) enum Page {
     Any,
     /// This origin was named by the operator.
     Named(HeaderValue),
+    /// What the rules of the bucket say of it.
+    OfBucket(Box<HeaderMap>),
 }
 
 impl Cors {
@@ -55,10 +62,24 @@ impl Cors {
         }
     }
 
+    /// Who asks, where the bucket has rules of its own.
+    pub(super) fn page_of_bucket(rules: &[CorsRule], method: &Method, headers: &HeaderMap) -> Page {
+        let mut said = HeaderMap::new();
+        bucket::tell(bucket::matching(rules, method.as_str(), headers), headers, &mut said);
+        Page::OfBucket(Box::new(said))
+    }
+
     /// The answer to a preflight that is allowed; `None` for anything else.
-    pub(super) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
+    pub(super) fn preflight(page: &Page, method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         let wanted = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?.to_str().ok()?;
-        let allowed = !matches!(self.page(headers), Page::Nobody);
+        let allowed = match page {
+            Page::Nobody => false,
+            Page::Any | Page::Named(_) => true,
+            Page::OfBucket(said) => {
+                let allowed = method == Method::OPTIONS && said.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
+                return allowed.then(|| Response::new(body::empty()));
+            }
+        };
         if method != Method::OPTIONS || !allowed || !METHODS.contains(&wanted) {
             return None;
         }
@@ -78,12 +99,18 @@ impl Cors {
 
     /// Lets the page read the answer, all its headers included.
     pub(super) fn open(&self, page: &Page, answer: &mut HeaderMap) {
+        if let Page::OfBucket(said) = page {
+            for (name, value) in said.iter() {
+                answer.append(name.clone(), value.clone());
+            }
+            return;
+        }
         // Without it a browser that kept the answer to an <img> would show that one, closed, to a page's script.
         if !matches!(self.origins, Origins::Nobody) {
             answer.append(VARY, HeaderValue::from_static("Origin"));
         }
         let origin = match page {
-            Page::Nobody => return,
+            Page::Nobody | Page::OfBucket(_) => return,
             Page::Any => HeaderValue::from_static("*"),
             Page::Named(origin) => {
                 answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
