@@ -1,17 +1,28 @@
 //! MAY the caller do this: the one authorizer for every front.
 //!
 //! Owns the decision and its proof, [`Grant`]. It never looks at signatures (that is `auth`) and never touches stored
-//! data. What is protected is kept [`Behind`] a grant, so a handler that forgot to ask does not compile.
+//! data: fronts hand in what is stored as plain values. What is protected is kept [`Behind`] a grant, so a handler that
+//! forgot to ask does not compile.
 //!
-//! Root may do everything and anonymous callers nothing; identities, policies and visibility extend [`decide`].
+//! A Deny of any policy wins. Then root may. A caller may what its own policies or the bucket's policy allow, and, if its
+//! credential carries a policy itself, no more than that allows. Everything else is refused.
 
 mod action;
+mod facts;
+mod keys;
 mod request;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
 
 pub use action::Action;
-pub use request::RequestTags;
+pub use facts::{BucketFacts, BucketPolicy, ObjectFacts};
+pub use request::{RequestFacts, RequestTags};
 
-use crate::auth::Identity;
+use crate::auth::{Account, Caller, Identity};
+use crate::policy::{Effect, Policy, Principal, Question, WHOLE_STORE};
+use keys::Asked;
 
 /// What an action is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +36,27 @@ pub enum Resource<'a> {
     },
 }
 
-/// Facts of the request that a decision may depend on.
+impl Resource<'_> {
+    fn arn(&self) -> Cow<'static, str> {
+        match self {
+            Self::Service => Cow::Borrowed(WHOLE_STORE),
+            Self::Bucket(bucket) => Cow::Owned(format!("arn:aws:s3:::{bucket}")),
+            Self::Object { bucket, key } => Cow::Owned(format!("arn:aws:s3:::{bucket}/{key}")),
+        }
+    }
+}
+
+/// What a decision may depend on beside caller, action and resource. What is left out is unknown, and a condition on it
+/// holds as AWS says of a missing key.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Context {
-    /// The request asks to override response headers, which anonymous callers may never do.
-    pub overrides_response: bool,
+pub struct Context<'a> {
+    pub request: Option<&'a RequestFacts>,
+    /// The tags it brings in its body; `None`: those of its headers count.
+    pub tags: Option<&'a RequestTags>,
+    /// The bucket of the resource.
+    pub bucket: Option<&'a BucketFacts>,
+    /// The object of the resource, if there is one.
+    pub object: Option<&'a ObjectFacts>,
 }
 
 /// Proof that [`decide`] allowed an action. Nothing else can make one.
@@ -58,15 +85,97 @@ pub struct Denied {
 pub fn decide(
     identity: &Identity,
     action: Action,
-    _resource: Resource<'_>,
-    _context: &Context,
+    resource: Resource<'_>,
+    context: &Context<'_>,
 ) -> Result<Grant, Denied> {
-    match identity {
-        Identity::Root => Ok(Grant { action }),
-        Identity::Anonymous => Err(Denied { anonymous: true }),
-        // Nothing reads policies yet, and without a policy nothing is allowed.
-        Identity::Caller(_) => Err(Denied { anonymous: false }),
+    let arn = resource.arn();
+    let keys = Asked { identity, context };
+    let question = Question {
+        action: action.name(),
+        resource: &arn,
+        principal: principal(identity),
+        keys: &keys,
+    };
+    let by_bucket = match context.bucket {
+        Some(bucket) => of_bucket(identity, action, bucket, &question),
+        None => Effect::Silent,
+    };
+    let allowed = match identity {
+        _ if by_bucket == Effect::Deny => false,
+        Identity::Root => true,
+        Identity::Anonymous => by_bucket == Effect::Allow,
+        Identity::Caller(caller) => may(caller, &question, by_bucket == Effect::Allow),
+    };
+    match allowed {
+        true => Ok(Grant { action }),
+        false => Err(Denied {
+            anonymous: matches!(identity, Identity::Anonymous),
+        }),
     }
+}
+
+/// Whether some policy that is in play for these wants to know `ask` of it.
+pub fn any_policy(identity: &Identity, bucket: Option<&BucketFacts>, ask: impl Fn(&Policy) -> bool) -> bool {
+    let of_bucket = match bucket.map(|bucket| &bucket.policy) {
+        Some(BucketPolicy::Set(policy)) => ask(policy),
+        Some(BucketPolicy::None | BucketPolicy::Unreadable) | None => false,
+    };
+    let of_caller = match identity {
+        Identity::Caller(caller) => caller.policies.iter().chain(&caller.session).any(|policy| ask(policy)),
+        Identity::Anonymous | Identity::Root => false,
+    };
+    of_bucket || of_caller
+}
+
+fn principal(identity: &Identity) -> Principal<'_> {
+    match identity {
+        Identity::Anonymous => Principal::Anonymous,
+        Identity::Root => Principal::Root,
+        Identity::Caller(caller) => match &caller.account {
+            Account::Root => Principal::Root,
+            Account::User(name) => Principal::User {
+                name,
+                canonical_id: Some(caller.canonical_id.as_str()).filter(|id| !id.is_empty()),
+            },
+            Account::Federated(name) => Principal::Federated { name },
+        },
+    }
+}
+
+/// What the policy of the bucket says.
+fn of_bucket(identity: &Identity, action: Action, bucket: &BucketFacts, question: &Question<'_>) -> Effect {
+    // A policy must not lock out those who can mend it.
+    let is_root = question.principal == Principal::Root;
+    let mends = matches!(
+        action,
+        Action::GetBucketPolicy | Action::PutBucketPolicy | Action::DeleteBucketPolicy
+    );
+    let policy = match &bucket.policy {
+        BucketPolicy::None => return Effect::Silent,
+        BucketPolicy::Unreadable if is_root => return Effect::Silent,
+        BucketPolicy::Unreadable => return Effect::Deny,
+        BucketPolicy::Set(policy) => policy,
+    };
+    let owned = || bucket.owner.is_some() && bucket.owner.as_deref() == keys::account_of(identity);
+    match policy.judge(question) {
+        Effect::Deny if mends && (is_root || owned()) => Effect::Silent,
+        Effect::Allow if bucket.restrict_public && policy.is_public() && !owned() => Effect::Silent,
+        effect => effect,
+    }
+}
+
+/// Whether a caller of the directory may, given that the bucket's policy denies nothing.
+fn may(caller: &Caller, question: &Question<'_>, by_bucket: bool) -> bool {
+    let mut allowed = by_bucket || caller.account == Account::Root;
+    for policy in &caller.policies {
+        match policy.judge(question) {
+            Effect::Deny => return false,
+            Effect::Allow => allowed = true,
+            Effect::Silent => {}
+        }
+    }
+    let within = |policy: &std::sync::Arc<Policy>| policy.judge(question) == Effect::Allow;
+    allowed && caller.session.as_ref().is_none_or(within)
 }
 
 /// Something that can be used only with a [`Grant`] in hand.
@@ -81,24 +190,5 @@ impl<T> Behind<T> {
     /// Opens it for one granted action.
     pub fn with(&self, _grant: &Grant) -> &T {
         &self.0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Action, Context, Denied, Identity, Resource, decide};
-
-    #[test]
-    fn root_may_do_everything_and_anonymous_nothing() {
-        for action in Action::ALL {
-            let resource = Resource::Object {
-                bucket: "bucket",
-                key: "key",
-            };
-            let grant = decide(&Identity::Root, *action, resource, &Context::default()).unwrap();
-            assert_eq!(grant.action(), *action);
-            let denied = decide(&Identity::Anonymous, *action, resource, &Context::default()).unwrap_err();
-            assert_eq!(denied, Denied { anonymous: true });
-        }
     }
 }

@@ -1,4 +1,56 @@
-//! What a front tells about a request beside identity, action and resource: facts that conditions of policies ask for.
+//! What a request says for the conditions of policies, computed once.
+//!
+//! Only the listener, the clock and the signature feed who and from where; the headers of a client feed nothing but the
+//! keys named after them.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use time::OffsetDateTime;
+
+use crate::auth::Signing;
+
+/// What a request says.
+#[derive(Clone, Debug)]
+pub struct RequestFacts {
+    /// When it arrived.
+    pub time: OffsetDateTime,
+    /// Where it came from.
+    pub source: Option<IpAddr>,
+    /// Whether it came over TLS.
+    pub secure: bool,
+    /// How it was signed; `None`: not at all.
+    pub signing: Option<Signing>,
+    /// Values of further condition keys. The names are as policies ask for them: lower case up to the first slash.
+    values: Vec<(Cow<'static, str>, Vec<String>)>,
+}
+
+impl RequestFacts {
+    /// A request of which nothing is known but when it came.
+    pub fn at(time: OffsetDateTime) -> Self {
+        Self {
+            time,
+            source: None,
+            secure: false,
+            signing: None,
+            values: Vec::new(),
+        }
+    }
+
+    /// Says one value of a condition key; a key that is said several times has several.
+    pub fn say(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        let name = name.into();
+        match self.values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value.into()),
+            None => self.values.push((name, vec![value.into()])),
+        }
+    }
+
+    pub(super) fn said(&self, name: &str) -> &[String] {
+        let found = self.values.iter().find(|(known, _)| known == name);
+        found.map_or(&[], |(_, values)| values.as_slice())
+    }
+}
 
 /// The tags a request brings for an object, wherever it has them (`s3:RequestObjectTag/…`): in the request's extensions
 /// before a decision is asked for.

@@ -21,6 +21,7 @@ use super::error::AuthError;
 use super::identity::Identity;
 use super::payload::PayloadMode;
 use super::signed_with::SignedWith;
+use super::signing::{SignedIn, Signing};
 use super::signing_key::{ChunkChain, SigningKey, SigningKeys};
 use super::target::{Query, decode_path};
 
@@ -45,8 +46,8 @@ pub enum Realm {
 pub struct Authenticated {
     /// Who is calling; also in the request's extensions.
     pub identity: Identity,
-    /// The plain, unsigned request. Its extensions hold [`Identity`] and [`super::Payload`], those of a signed request to
-    /// the admin API [`SignedWith`], too.
+    /// The plain, unsigned request. Its extensions hold [`Identity`], [`super::Payload`], of a signed request [`Signing`],
+    /// and of one to the admin API [`SignedWith`], too.
     pub request: Request<AuthBody>,
 }
 
@@ -64,7 +65,8 @@ struct Verdict {
     identity: Identity,
     mode: PayloadMode,
     chain: Option<ChunkChain>,
-    presigned: bool,
+    /// `None`: no credentials were presented.
+    signing: Option<Signing>,
     signed_with: Option<SignedWith>,
 }
 
@@ -137,6 +139,9 @@ impl Authenticator {
         let body = AuthBody::new(body, &payload, verdict.chain)?;
         parts.extensions.insert(payload);
         parts.extensions.insert(verdict.identity.clone());
+        if let Some(signing) = verdict.signing {
+            parts.extensions.insert(signing);
+        }
         if let (Realm::Admin, Some(signed_with)) = (realm, verdict.signed_with) {
             parts.extensions.insert(signed_with);
         }
@@ -164,7 +169,7 @@ impl Authenticator {
                 verdict
             }
         };
-        let cleaning = if verdict.presigned {
+        let cleaning = if verdict.signing.is_some_and(|signing| signing.form == SignedIn::Query) {
             Cleaning::of_presigned(parts, &query)?
         } else {
             Cleaning::default()
@@ -227,11 +232,8 @@ impl Authenticator {
                 .keep(&claim.access_key, &credential.secret, scope, key.clone());
         }
         check_token(&credential, claim, now)?;
-        let presigned = match claim.form {
-            Form::Header => false,
-            Form::Presigned { .. } => true,
-        };
-        if presigned && mode.is_chunked() {
+        let signing = signing(claim);
+        if signing.form == SignedIn::Query && mode.is_chunked() {
             return Err(AuthError::NotImplemented(
                 "A presigned request with an aws-chunked body is not implemented.",
             ));
@@ -246,7 +248,7 @@ impl Authenticator {
             identity: credential.identity,
             mode,
             chain,
-            presigned,
+            signing: Some(signing),
             signed_with: Some(SignedWith::new(&claim.access_key, credential.secret)),
         })
     }
@@ -294,6 +296,16 @@ fn check_body_signed(realm: Realm, mode: &PayloadMode) -> Result<(), AuthError> 
     }
 }
 
+fn signing(claim: &Claim<'_>) -> Signing {
+    Signing {
+        form: match claim.form {
+            Form::Header => SignedIn::Header,
+            Form::Presigned { .. } => SignedIn::Query,
+        },
+        time: claim.date.time(),
+    }
+}
+
 /// A request that presents no credentials. Its body may still promise a hash, which is held to it.
 fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
     let mode = match only(headers, &CONTENT_SHA256)? {
@@ -312,7 +324,7 @@ fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
         identity: Identity::Anonymous,
         mode,
         chain: None,
-        presigned: false,
+        signing: None,
         signed_with: None,
     })
 }

@@ -22,6 +22,7 @@ mod identity;
 mod payload;
 pub mod sign;
 mod signed_with;
+mod signing;
 mod signing_key;
 mod target;
 
@@ -32,3 +33,4 @@ pub use error::AuthError;
 pub use identity::{Account, Caller, Identity, Kind};
 pub use payload::{Payload, PayloadMode, Trailers};
 pub use signed_with::SignedWith;
+pub use signing::{SignedIn, Signing};

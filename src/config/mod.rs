@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use storage_engine::store::name::BucketName;
 
+use crate::policy::Network;
+
 pub use address::{AddressError, ListenAddress};
 pub use ellipses::{EXPANSION_MAX, EllipsesError, expand};
 pub use error::ConfigError;
@@ -79,6 +81,8 @@ pub struct Config {
     pub server_url: Option<String>,
     /// Whose pages may use the store from a browser.
     pub origins: Origins,
+    /// Proxies whose word on where a request came from counts; of all others it is ignored.
+    pub trusted_proxies: Vec<Network>,
     pub limits: Limits,
     /// Metrics without a token.
     pub metrics_public: bool,
@@ -168,18 +172,12 @@ impl Config {
             root,
             old_root_password: either(&setting, "ROOT_PASSWORD_OLD", "SECRET_KEY_OLD")?.map(Secret::new),
             operator_key: operator_key(&setting)?,
-            domains: setting("DOMAIN")?
-                .map(|text| values::domains(&text))
-                .transpose()?
-                .unwrap_or_default(),
+            domains: list(setting("DOMAIN")?, values::domains)?,
             region: either(&setting, "SITE_REGION", "REGION")?,
             parity: setting("STORAGE_CLASS_STANDARD")?
                 .map(|text| values::parity(&text))
                 .transpose()?,
-            default_buckets: setting("DEFAULT_BUCKETS")?
-                .map(|text| values::buckets(&text))
-                .transpose()?
-                .unwrap_or_default(),
+            default_buckets: list(setting("DEFAULT_BUCKETS")?, values::buckets)?,
             server_url: setting("SERVER_URL")?
                 .map(|text| values::server_url(&text))
                 .transpose()?,
@@ -187,6 +185,7 @@ impl Config {
                 .map(|text| Origins::parse(&text))
                 .transpose()?
                 .unwrap_or(Origins::Any),
+            trusted_proxies: list(setting("TRUSTED_PROXIES")?, values::networks)?,
             limits: limits(&setting)?,
             metrics_public: setting("PROMETHEUS_AUTH_TYPE")?
                 .map(|text| values::metrics_public(&text))
@@ -305,6 +304,14 @@ fn warn_of_no_meaning(vars: &Vars, warnings: &mut Vec<String>) {
             names.join(", ")
         ));
     }
+}
+
+/// What a setting lists; nothing if it is not set.
+fn list<T>(
+    text: Option<String>,
+    read: impl FnOnce(&str) -> Result<Vec<T>, ConfigError>,
+) -> Result<Vec<T>, ConfigError> {
+    text.map_or_else(|| Ok(Vec::new()), |text| read(&text))
 }
 
 fn limits(setting: Setting<'_>) -> Result<Limits, ConfigError> {

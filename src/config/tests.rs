@@ -224,7 +224,10 @@ fn the_other_settings_follow_the_table() {
         ("DRYSTONE_LOG", "debug"),
         ("MINIO_CONSOLE_ADDRESS", ":9001"),
         ("DRYSTONE_CERTS_DIR", "/certs"),
+        ("DRYSTONE_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1"),
     ]);
+    let trusted = ["10.0.0.0/8", "2001:db8::1"].map(|text| crate::policy::Network::parse(text).unwrap());
+    assert_eq!(config.trusted_proxies, trusted);
     assert_eq!(config.domains, ["s3.example.net", "other.test"]);
     assert_eq!(config.parity, Some(3));
     let buckets: Vec<&str> = config.default_buckets.iter().map(|bucket| bucket.as_str()).collect();
@@ -272,6 +275,8 @@ fn wrong_values_are_refused_and_name_their_variable() {
         ("MINIO_KMS_AUTO_ENCRYPTION", "on"),
         ("MINIO_API_ROOT_ACCESS", "off"),
         ("DRYSTONE_LOG", "loud"),
+        ("DRYSTONE_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("DRYSTONE_TRUSTED_PROXIES", "proxy.example.net"),
     ];
     for (variable, value) in table {
         let text = refused(&[(variable, value)]);

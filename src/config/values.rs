@@ -9,6 +9,20 @@ use storage_engine::store::name::BucketName;
 
 use super::ConfigError;
 use super::ellipses::{EXPANSION_MAX, expand};
+use crate::policy::Network;
+
+/// Networks and single addresses, separated by commas.
+pub(super) fn networks(text: &str) -> Result<Vec<Network>, ConfigError> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let read = |part| {
+        Network::parse(part).ok_or_else(|| ConfigError::Value {
+            variable: "DRYSTONE_TRUSTED_PROXIES",
+            value: text.to_owned(),
+            expected: "addresses and networks such as 10.0.0.1 or 10.0.0.0/8, separated by commas",
+        })
+    };
+    parts.map(read).collect()
+}
 
 /// Drives from the command line, or, if it names none, from `MINIO_VOLUMES` (separated by white space).
 pub(super) fn drives(paths: &[String], volumes: Option<&str>) -> Result<Vec<PathBuf>, ConfigError> {

@@ -47,6 +47,7 @@ const OURS: &[&str] = &[
     "LOG",
     "CONNECTIONS_MAX",
     "ENDPOINT",
+    "TRUSTED_PROXIES",
 ];
 
 /// Variables that ask for nothing this server leaves undone: update checks, and options that a service unit passes on.

@@ -26,9 +26,11 @@ use super::error::{Form, Refusal};
 use super::health::Probe;
 use super::host::{Hosts, Style};
 use super::pace::{Outcome, Pace, Paced};
+use super::peer::Peer;
 use super::request_id::{RequestId, RequestIds};
 use super::tracked::{Tracked, UntilAnswered};
 use crate::config::{Config, Limits};
+use crate::policy::Network;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::scrape::Subject;
 use crate::usage::Usage;
@@ -73,6 +75,7 @@ struct OwnPath;
 pub struct Edge {
     hosts: Hosts,
     cors: Cors,
+    trusted_proxies: Vec<Network>,
     pace: Pace,
     limits: Limits,
     turns: Option<Arc<Semaphore>>,
@@ -88,6 +91,7 @@ impl Edge {
         Self {
             hosts: Hosts::new(config.domains.clone(), config.server_url.as_deref()),
             cors: Cors::new(config.origins.clone()),
+            trusted_proxies: config.trusted_proxies.clone(),
             pace,
             limits: config.limits,
             turns: config
@@ -231,6 +235,10 @@ impl Edge {
             return alone(self.refuse(Refusal::Starting, form, &path, id));
         };
         head.extensions.insert(id);
+        if let Some(peer) = head.extensions.get::<Peer>().copied() {
+            let client = peer.client(&self.trusted_proxies, &head.headers);
+            head.extensions.insert(client);
+        }
         if admin {
             // Operators get through when clients have to wait for their turn.
             return alone(owned(self.serve(service.admin.as_ref(), form, head, incoming).await));

@@ -21,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use super::body::BoxError;
 use super::connection::{Activity, Patience, Timed};
 use super::edge::HEAD_BYTES_MAX;
+use super::peer::Peer;
 use crate::config::ListenAddress;
 use crate::telemetry::metrics::Metrics;
 
@@ -161,8 +162,8 @@ impl Connections {
                 _ = stop.wait_for(|stop| *stop) => return,
                 accepted = listener.accept() => accepted,
             };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
+            let (stream, address) = match accepted {
+                Ok((stream, address)) => (stream, address.ip().to_canonical()),
                 Err(error) => {
                     // Most often no file descriptors are left; accepting again at once would only burn the processor.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -174,16 +175,20 @@ impl Connections {
                 self.metrics.connection_refused();
                 continue;
             };
-            let connection = self
-                .clone()
-                .serve(stream, tls.clone(), handler.clone(), graceful.watcher(), place);
+            let peer = Peer {
+                address,
+                secure: tls.is_some(),
+            };
+            let connection =
+                self.clone()
+                    .serve((stream, peer), tls.clone(), handler.clone(), graceful.watcher(), place);
             tokio::spawn(connection);
         }
     }
 
     async fn serve<H, F, B>(
         self,
-        stream: TcpStream,
+        (stream, peer): (TcpStream, Peer),
         tls: Option<TlsAcceptor>,
         handler: H,
         watcher: Watcher,
@@ -200,10 +205,10 @@ impl Connections {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         match tls {
-            None => self.serve_http(stream, handler, watcher).await,
+            None => self.serve_http((stream, peer), handler, watcher).await,
             Some(acceptor) => {
                 match tokio::time::timeout(self.patience.tls_handshake, handshake(&acceptor, stream)).await {
-                    Ok(Ok(stream)) => self.serve_http(stream, handler, watcher).await,
+                    Ok(Ok(stream)) => self.serve_http((stream, peer), handler, watcher).await,
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),
                 }
@@ -211,7 +216,7 @@ impl Connections {
         }
     }
 
-    async fn serve_http<S, H, F, B>(&self, stream: S, handler: H, watcher: Watcher)
+    async fn serve_http<S, H, F, B>(&self, (stream, peer): (S, Peer), handler: H, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Fn(Request<Incoming>, Arc<Activity>) -> F + Clone + Send + Sync + 'static,
@@ -222,7 +227,8 @@ impl Connections {
     {
         let activity = Arc::new(Activity::default());
         let io = TokioIo::new(Timed::new(stream, Arc::clone(&activity), self.patience));
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let answer = handler(request, Arc::clone(&activity));
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         });

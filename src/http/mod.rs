@@ -13,6 +13,7 @@ pub mod health;
 pub mod host;
 pub mod listener;
 pub mod pace;
+pub mod peer;
 pub mod request_id;
 pub mod tls;
 pub mod tracked;

@@ -78,8 +78,16 @@ pub(super) fn parse(json: &Json, kind: Kind<'_>) -> Result<Vec<Statement>, Polic
         Some(one) => std::slice::from_ref(one),
     };
     let variables = version.is_some_and(|version| version == "2012-10-17");
+    let known: Vec<_> = actions::all()
+        .map(|(name, scope)| (name.to_ascii_lowercase(), scope))
+        .collect();
+    let language = Language {
+        kind,
+        variables,
+        known: &known,
+    };
     let statements = statements.iter().enumerate().map(|(index, json)| {
-        statement(json, kind, variables).map_err(|reason| PolicyError::Statement {
+        statement(json, &language).map_err(|reason| PolicyError::Statement {
             place: place(index, json),
             reason,
         })
@@ -150,7 +158,16 @@ fn either<'j>(
     }
 }
 
-fn statement(json: &Json, kind: Kind<'_>, variables: bool) -> Result<Statement, String> {
+/// What a statement may contain.
+struct Language<'a> {
+    kind: Kind<'a>,
+    variables: bool,
+    /// Every action there is, in lower case.
+    known: &'a [(String, Scope)],
+}
+
+fn statement(json: &Json, language: &Language<'_>) -> Result<Statement, String> {
+    let Language { kind, variables, .. } = *language;
     let elements = Elements::read(json)?;
     let deny = match elements.effect {
         Some(Json::Text(effect)) if effect == "Allow" => false,
@@ -160,7 +177,7 @@ fn statement(json: &Json, kind: Kind<'_>, variables: bool) -> Result<Statement, 
     let actions = either("Action", elements.action, elements.not_action)?;
     let (name, json, negated) = actions.ok_or("Missing required field Action")?;
     let names = texts(name, json)?;
-    let (patterns, scopes) = read_actions(&names, kind)?;
+    let (patterns, scopes) = read_actions(&names, language)?;
     let resources = match either("Resource", elements.resource, elements.not_resource)? {
         Some((name, json, negated)) => Some(read_resources(&texts(name, json)?, negated, kind, variables)?),
         None => None,
@@ -186,19 +203,17 @@ fn statement(json: &Json, kind: Kind<'_>, variables: bool) -> Result<Statement, 
 }
 
 /// The patterns of actions, and for each the scopes of what it means.
-fn read_actions(names: &[String], kind: Kind<'_>) -> Result<(Vec<Pattern>, Vec<Vec<Scope>>), String> {
+fn read_actions(names: &[String], language: &Language<'_>) -> Result<(Vec<Pattern>, Vec<Vec<Scope>>), String> {
     let syntax = Syntax {
         wildcards: true,
         variables: false,
     };
-    let known: Vec<_> = actions::all()
-        .map(|(name, scope)| (name.to_ascii_lowercase(), scope))
-        .collect();
     let mut patterns = Vec::with_capacity(names.len());
     let mut scopes = Vec::with_capacity(names.len());
     for name in names {
         let pattern = Pattern::parse(&name.to_ascii_lowercase(), syntax)?;
-        let mut meant: Vec<_> = known
+        let mut meant: Vec<_> = language
+            .known
             .iter()
             .filter(|(known, _)| pattern.may_match(known))
             .map(|(_, scope)| *scope)
@@ -207,7 +222,7 @@ fn read_actions(names: &[String], kind: Kind<'_>) -> Result<(Vec<Pattern>, Vec<V
         if meant.is_empty() {
             return Err(format!("there is no action \"{name}\""));
         }
-        if matches!(kind, Kind::Bucket { .. }) && meant.iter().all(|scope| *scope == Scope::Elsewhere) {
+        if matches!(language.kind, Kind::Bucket { .. }) && meant.iter().all(|scope| *scope == Scope::Elsewhere) {
             return Err(format!(
                 "\"{name}\" is no action of S3, so a bucket policy cannot name it"
             ));

@@ -71,8 +71,6 @@ const SINGLE: &[&str] = &[
     "aws:userid",
     "aws:username",
     "drystone:objectowner",
-    "drystone:share",
-    "drystone:visibility",
     "s3:authtype",
     "s3:delimiter",
     "s3:locationconstraint",
@@ -120,12 +118,7 @@ const FAMILIES: &[&str] = &[
 ];
 
 /// Beginnings of names whose value is a property of the object that is there.
-const OF_EXISTING_OBJECT: &[&str] = &[
-    "drystone:objectowner",
-    "drystone:share",
-    "drystone:visibility",
-    "s3:existingobjecttag/",
-];
+const OF_EXISTING_OBJECT: &[&str] = &["drystone:objectowner", "s3:existingobjecttag/"];
 
 /// The name of a condition key that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +143,10 @@ impl Name {
 
     pub(super) fn is_multivalued(&self) -> bool {
         MULTIPLE.contains(&self.as_str())
+    }
+
+    pub(super) fn is_of_bucket_owner(&self) -> bool {
+        matches!(self.as_str(), "aws:resourceaccount" | "s3:resourceaccount")
     }
 
     pub(super) fn is_of_existing_object(&self) -> bool {

@@ -17,6 +17,7 @@ mod principal;
 mod tests;
 
 pub use actions::is_known as is_known_action;
+pub use condition::Network;
 pub use error::PolicyError;
 pub use keys::{Keys, Values};
 pub use principal::{ACCOUNT_ID, Principal};
@@ -73,6 +74,7 @@ pub struct Policy {
     text: String,
     statements: Vec<Statement>,
     of_existing_object: bool,
+    of_bucket_owner: bool,
 }
 
 /// As their authors wrote them.
@@ -97,11 +99,16 @@ impl Policy {
         }
         let text = std::str::from_utf8(document).map_err(|error| PolicyError::NotJson(error.to_string()))?;
         let statements = document::parse(&Json::parse(document)?, kind)?;
-        let of_existing_object = statements.iter().any(Statement::looks_at_existing_object);
+        let looks_at = |what: fn(&keys::Name) -> bool| statements.iter().any(|one| one.names().any(what));
+        let (of_existing_object, of_bucket_owner) = (
+            looks_at(keys::Name::is_of_existing_object),
+            looks_at(keys::Name::is_of_bucket_owner),
+        );
         Ok(Self {
             text: text.to_owned(),
             statements,
             of_existing_object,
+            of_bucket_owner,
         })
     }
 
@@ -129,6 +136,11 @@ impl Policy {
     /// Whether an answer may depend on the object that is there: its tags, its visibility, its owner.
     pub fn looks_at_existing_object(&self) -> bool {
         self.of_existing_object
+    }
+
+    /// Whether an answer may depend on whose the bucket is.
+    pub fn looks_at_bucket_owner(&self) -> bool {
+        self.of_bucket_owner
     }
 
     /// Whether it allows something to everybody, without conditions that bound who or from where.
@@ -176,10 +188,10 @@ impl Statement {
         if resources.negated { !named && !missing } else { named }
     }
 
-    fn looks_at_existing_object(&self) -> bool {
+    /// The names of all it looks at in a request.
+    fn names(&self) -> impl Iterator<Item = &keys::Name> {
         let resources = self.resources.iter().flat_map(|resources| &resources.of);
         let in_resources = resources.flat_map(pattern::Pattern::variables);
-        let in_conditions = self.conditions.iter().flat_map(condition::Condition::names);
-        in_resources.chain(in_conditions).any(keys::Name::is_of_existing_object)
+        in_resources.chain(self.conditions.iter().flat_map(condition::Condition::names))
     }
 }

@@ -72,7 +72,7 @@ pub(crate) async fn of_write(
         return Ok(None);
     };
     if opens(visibility) {
-        let store = front.open_object(extensions, Action::PutObjectAcl, bucket, key)?;
+        let store = front.open_object(extensions, Action::PutObjectAcl, bucket, key).await?;
         check_settings(&*store.settings_of(bucket).await?, visibility)?;
     }
     Ok(Some(visibility))
@@ -99,7 +99,11 @@ pub(crate) async fn put_object(
         key: object_key(input.key)?,
         version: version(input.version_id)?,
     };
-    let store = front.open_object(&req.extensions, Action::PutObjectAcl, &place.bucket, &place.key)?;
+    let action = match place.version {
+        Some(_) => Action::PutObjectVersionAcl,
+        None => Action::PutObjectAcl,
+    };
+    let store = front.open_object(&req.extensions, action, &place.bucket, &place.key).await?;
     let name = input.acl.as_ref().map(|acl| acl.as_str());
     let visibility = asked(name, input.access_control_policy.is_some())?;
     check_settings(&*store.settings_of(&place.bucket).await?, visibility)?;
@@ -119,7 +123,11 @@ pub(crate) async fn get_object(
         key: object_key(input.key)?,
         version: version(input.version_id)?,
     };
-    let store = front.open_object(&req.extensions, Action::GetObjectAcl, &place.bucket, &place.key)?;
+    let action = match place.version {
+        Some(_) => Action::GetObjectVersionAcl,
+        None => Action::GetObjectAcl,
+    };
+    let store = front.open_object(&req.extensions, action, &place.bucket, &place.key).await?;
     // Changes nothing, and says exactly what is missing.
     let object = store.change_labels(&place, None, |_| ()).await?;
     let settings = store.settings_of(&place.bucket).await?;
@@ -138,7 +146,7 @@ pub(crate) async fn put_bucket(
 ) -> Result<S3Response<PutBucketAclOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::PutBucketAcl, resource)?;
+    let store = front.open(&req.extensions, Action::PutBucketAcl, resource).await?;
     let name = req.input.acl.as_ref().map(|acl| acl.as_str());
     let visibility = asked(name, req.input.access_control_policy.is_some())?;
     check_settings(&*store.settings_of(&bucket).await?, visibility)?;
@@ -159,7 +167,7 @@ pub(crate) async fn get_bucket(
 ) -> Result<S3Response<GetBucketAclOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::GetBucketAcl, resource)?;
+    let store = front.open(&req.extensions, Action::GetBucketAcl, resource).await?;
     let owner = owner_named(store.head_bucket(&bucket).await?.owner.as_deref());
     let settings = store.settings_of(&bucket).await?;
     Ok(S3Response::new(GetBucketAclOutput {

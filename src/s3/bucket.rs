@@ -14,7 +14,7 @@ use super::convert::{bucket_name, caller_name, owner_named, wire_time};
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::settings::ownership;
-use crate::access::{Action, Resource};
+use crate::access::{Action, RequestFacts, Resource};
 
 /// What AWS calls its first region, and what clients send when nobody chose one.
 pub(crate) const NO_REGION: &str = "us-east-1";
@@ -29,7 +29,15 @@ pub(crate) async fn create(
 ) -> Result<S3Response<CreateBucketOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let region = location(front, req.input.create_bucket_configuration)?;
-    let store = front.open(&req.extensions, Action::CreateBucket, Resource::Bucket(bucket.as_str()))?;
+    let resource = Resource::Bucket(bucket.as_str());
+    let say = |request: &mut RequestFacts| {
+        if !region.is_empty() {
+            request.say("s3:locationconstraint", region.as_str());
+        }
+    };
+    let store = front
+        .open_saying(&req.extensions, Action::CreateBucket, resource, say)
+        .await?;
     let owner = caller_name(&req.extensions);
     let mut settings = BucketSettings::default();
     if let Some(wire) = &req.input.object_ownership {
@@ -41,7 +49,7 @@ pub(crate) async fn create(
         acl::check_settings(&settings, visibility)?;
         settings.visibility = acl::default_of(visibility);
         if settings.visibility.is_some() {
-            front.open(&req.extensions, Action::PutBucketAcl, Resource::Bucket(bucket.as_str()))?;
+            front.open(&req.extensions, Action::PutBucketAcl, Resource::Bucket(bucket.as_str())).await?;
         }
     }
     let new = NewBucket {
@@ -94,7 +102,9 @@ pub(crate) async fn head(
     req: S3Request<HeadBucketInput>,
 ) -> Result<S3Response<HeadBucketOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
-    let store = front.open(&req.extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))?;
+    let store = front
+        .open(&req.extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))
+        .await?;
     let found = store.head_bucket(&bucket).await?;
     let region = if found.region.is_empty() {
         NO_REGION.to_owned()
@@ -112,7 +122,9 @@ pub(crate) async fn delete(
     req: S3Request<DeleteBucketInput>,
 ) -> Result<S3Response<DeleteBucketOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
-    let store = front.open(&req.extensions, Action::DeleteBucket, Resource::Bucket(bucket.as_str()))?;
+    let store = front
+        .open(&req.extensions, Action::DeleteBucket, Resource::Bucket(bucket.as_str()))
+        .await?;
     match store.delete_bucket(&bucket).await {
         Ok(()) => Ok(S3Response::new(DeleteBucketOutput {})),
         Err(DeleteBucketError::NoSuchBucket) => Err(Code::NO_SUCH_BUCKET.into()),
@@ -127,11 +139,13 @@ pub(crate) async fn locate(
     req: S3Request<GetBucketLocationInput>,
 ) -> Result<S3Response<GetBucketLocationOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
-    let store = front.open(
-        &req.extensions,
-        Action::GetBucketLocation,
-        Resource::Bucket(bucket.as_str()),
-    )?;
+    let store = front
+        .open(
+            &req.extensions,
+            Action::GetBucketLocation,
+            Resource::Bucket(bucket.as_str()),
+        )
+        .await?;
     let found = store.head_bucket(&bucket).await?;
     // AWS calls its first region by no name at all here.
     let named = Some(found.region).filter(|region| !region.is_empty() && region != NO_REGION);
@@ -144,7 +158,9 @@ pub(crate) async fn list(
     req: S3Request<ListBucketsInput>,
 ) -> Result<S3Response<ListBucketsOutput>, Failure> {
     let input = req.input;
-    let store = front.open(&req.extensions, Action::ListAllMyBuckets, Resource::Service)?;
+    let may_list = front
+        .may(&req.extensions, Action::ListAllMyBuckets, Resource::Service)
+        .await?;
     let limit = match input.max_buckets {
         None => BUCKETS_MAX,
         Some(limit) if (1..=BUCKETS_MAX).contains(&limit) => limit,
@@ -161,18 +177,21 @@ pub(crate) async fn list(
     // The store's pages are smaller than the largest one asked for here.
     loop {
         let wanted = limit.saturating_sub(buckets.len());
-        let page = store
-            .list_buckets(ListBuckets {
-                prefix: prefix.clone(),
-                after,
-                limit: wanted,
-            })
-            .await?;
+        let list = ListBuckets {
+            prefix: prefix.clone(),
+            after,
+            limit: wanted,
+        };
+        let page = front.visible_buckets(&req.extensions, list).await?;
         buckets.extend(page.buckets);
         after = page.next;
         if after.is_none() || buckets.len() >= limit {
             break;
         }
+    }
+    // Who sees no bucket and may not ask is told so, as by MinIO.
+    if buckets.is_empty() && !may_list {
+        return Err(Code::ACCESS_DENIED.into());
     }
     let region = input.bucket_region.as_deref();
     let buckets = buckets

@@ -31,7 +31,9 @@ pub(crate) async fn of_bucket(
     bucket: String,
 ) -> Result<(), Failure> {
     let bucket = bucket_name(bucket)?;
-    let store = front.open(extensions, action, Resource::Bucket(bucket.as_str()))?;
+    let store = front
+        .open(extensions, action, Resource::Bucket(bucket.as_str()))
+        .await?;
     store.head_bucket(&bucket).await?;
     Ok(())
 }
@@ -56,7 +58,7 @@ pub(crate) async fn of_object(
     (bucket, key, version_id): (String, String, Option<String>),
 ) -> Result<(), Failure> {
     let get = lookup(bucket, key, version_id, None, &Lifted::default())?;
-    let store = front.open_object(extensions, action, &get.bucket, &get.key)?;
+    let store = front.open_object(extensions, action, &get.bucket, &get.key).await?;
     store.head_object(&get).await?;
     Ok(())
 }

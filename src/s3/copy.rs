@@ -20,7 +20,7 @@ use super::error::{Code, Failure};
 use super::front::Front;
 use super::multipart::place;
 use super::normalise::Lifted;
-use super::object::{put_failed, version};
+use super::object::{action_on, put_failed, version};
 use super::tagging;
 use crate::access::Action;
 
@@ -32,8 +32,8 @@ pub(crate) async fn object(
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let source = source(input.copy_source, &lifted)?;
-    front.open_object(&req.extensions, Action::GetObject, &source.bucket, &source.key)?;
-    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
+    front.open_object(&req.extensions, action_on(source.version.is_some()), &source.bucket, &source.key).await?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key).await?;
     let (directive, header) = (input.tagging_directive.as_ref(), input.tagging.as_deref());
     let tags = tagging::of_copy(
         front,
@@ -93,9 +93,18 @@ pub(crate) async fn part(
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut source = source(input.copy_source, &lifted)?;
-    front.open_object(&req.extensions, Action::GetObject, &source.bucket, &source.key)?;
+    front
+        .open_object(
+            &req.extensions,
+            action_on(source.version.is_some()),
+            &source.bucket,
+            &source.key,
+        )
+        .await?;
     let place = place(input.bucket, input.key, &input.upload_id, input.part_number)?;
-    let store = front.open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)?;
+    let store = front
+        .open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)
+        .await?;
     let selection = select(store, &mut source, input.copy_source_range.as_deref()).await?;
     let part = store.upload_part_copy(&place, &source, selection).await?;
     let mut result = CopyPartResult {

@@ -60,7 +60,7 @@ pub(crate) async fn put(
         &req.extensions,
         Action::PutBucketCors,
         Resource::Bucket(bucket.as_str()),
-    )?;
+    ).await?;
     let rules = req.input.cors_configuration.cors_rules;
     if !(1..=RULES_MAX).contains(&rules.len()) {
         return Err(Code::MALFORMED_XML.into());
@@ -81,7 +81,7 @@ pub(crate) async fn get(
         &req.extensions,
         Action::GetBucketCors,
         Resource::Bucket(bucket.as_str()),
-    )?;
+    ).await?;
     let settings = store.settings_of(&bucket).await?;
     if settings.cors.is_empty() {
         return Err(Code::NO_SUCH_CORS.into());
@@ -100,7 +100,7 @@ pub(crate) async fn delete(
         &req.extensions,
         Action::PutBucketCors,
         Resource::Bucket(bucket.as_str()),
-    )?;
+    ).await?;
     store.change_settings(&bucket, |settings| settings.cors.clear()).await?;
     Ok(S3Response::new(DeleteBucketCorsOutput {}))
 }

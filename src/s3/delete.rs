@@ -16,7 +16,8 @@ use super::error::{Code, Failure};
 use super::front::Front;
 use super::normalise::Lifted;
 use super::object::version;
-use crate::access::{Action, Resource};
+use crate::access::Action;
+use crate::auth::Identity;
 
 /// Most keys of one DeleteObjects.
 const KEYS_MAX: usize = 1_000;
@@ -29,7 +30,8 @@ pub(crate) async fn one(
 ) -> Result<S3Response<DeleteObjectOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let store = front.open_object(&req.extensions, Action::DeleteObject, &bucket, &key)?;
+    let action = action_on(input.version_id.as_deref());
+    let store = front.open_object(&req.extensions, action, &bucket, &key).await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let condition = conditions::of_write(&lifted);
     let echo = input.version_id.clone();
@@ -52,12 +54,10 @@ pub(crate) async fn many(
     req: S3Request<DeleteObjectsInput>,
 ) -> Result<S3Response<DeleteObjectsOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
-    let store = front.open(&req.extensions, Action::DeleteObject, Resource::Bucket(bucket.as_str()))?;
     let delete = req.input.delete;
     if delete.objects.is_empty() || delete.objects.len() > KEYS_MAX {
         return Err(Code::MALFORMED_XML.into());
     }
-    store.head_bucket(&bucket).await?;
     let quiet = delete.quiet.unwrap_or(false);
     let (bucket, extensions) = (&bucket, &req.extensions);
     let mut answers = futures::stream::iter(delete.objects)
@@ -75,6 +75,7 @@ pub(crate) async fn many(
                 version_id,
                 ..DeletedObject::default()
             }),
+            Err(failure) if failure.code == Code::NO_SUCH_BUCKET => return Err(failure),
             Err(failure) => errors.push(WireError {
                 code: Some(failure.code.name.to_owned()),
                 message: Some(failure.message().to_owned()),
@@ -83,12 +84,25 @@ pub(crate) async fn many(
             }),
         }
     }
+    let anonymous = matches!(extensions.get::<Identity>(), None | Some(Identity::Anonymous));
+    let denied = |error: &WireError| error.code.as_deref() == Some(Code::ACCESS_DENIED.name);
+    if anonymous && deleted.is_empty() && !errors.is_empty() && errors.iter().all(denied) {
+        return Err(Code::ACCESS_DENIED.into());
+    }
     let output = DeleteObjectsOutput {
         deleted: Some(deleted),
         errors: Some(errors),
         request_charged: None,
     };
     Ok(S3Response::new(output))
+}
+
+/// Deleting a version that is named is an action of its own.
+fn action_on(version: Option<&str>) -> Action {
+    match version {
+        Some(_) => Action::DeleteObjectVersion,
+        None => Action::DeleteObject,
+    }
 }
 
 /// One entry of a DeleteObjects document.
@@ -102,7 +116,8 @@ async fn listed(
         return Err(Failure::not_built("a condition on modification time or size"));
     }
     let key = object_key(object.key)?;
-    let store = front.open_object(extensions, Action::DeleteObject, bucket, &key)?;
+    let action = action_on(object.version_id.as_deref());
+    let store = front.open_object(extensions, action, bucket, &key).await?;
     let if_match = object.e_tag.map(|etag| ETagMatch::parse(etag.value()));
     let condition = WriteCondition {
         if_match,

@@ -40,7 +40,9 @@ pub(crate) async fn v1(
 ) -> Result<S3Response<ListObjectsOutput>, Failure> {
     let input = req.input;
     let bucket = bucket_name(input.bucket)?;
-    let store = front.open(&req.extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))?;
+    let store = front
+        .open(&req.extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))
+        .await?;
     let encoding = TextEncoding::of(input.encoding_type.as_ref())?;
     let (max_keys, limit) = page_size(input.max_keys, "max-keys")?;
     let (prefix, delimiter) = (input.prefix.unwrap_or_default(), given(input.delimiter));
@@ -75,7 +77,9 @@ pub(crate) async fn v2(
 ) -> Result<S3Response<ListObjectsV2Output>, Failure> {
     let input = req.input;
     let bucket = bucket_name(input.bucket)?;
-    let store = front.open(&req.extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))?;
+    let store = front
+        .open(&req.extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))
+        .await?;
     let encoding = TextEncoding::of(input.encoding_type.as_ref())?;
     let (max_keys, limit) = page_size(input.max_keys, "max-keys")?;
     let (prefix, delimiter) = (input.prefix.unwrap_or_default(), given(input.delimiter));
@@ -115,11 +119,13 @@ pub(crate) async fn versions(
 ) -> Result<S3Response<ListObjectVersionsOutput>, Failure> {
     let input = req.input;
     let bucket = bucket_name(input.bucket)?;
-    let store = front.open(
-        &req.extensions,
-        Action::ListBucketVersions,
-        Resource::Bucket(bucket.as_str()),
-    )?;
+    let store = front
+        .open(
+            &req.extensions,
+            Action::ListBucketVersions,
+            Resource::Bucket(bucket.as_str()),
+        )
+        .await?;
     let encoding = TextEncoding::of(input.encoding_type.as_ref())?;
     let (max_keys, limit) = page_size(input.max_keys, "max-keys")?;
     let (key_marker, version_marker) = (given(input.key_marker.clone()), given(input.version_id_marker.clone()));

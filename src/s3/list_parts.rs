@@ -42,7 +42,9 @@ pub(crate) async fn parts(
 ) -> Result<S3Response<ListPartsOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let store = front.open_object(&req.extensions, Action::ListMultipartUploadParts, &bucket, &key)?;
+    let store = front
+        .open_object(&req.extensions, Action::ListMultipartUploadParts, &bucket, &key)
+        .await?;
     let (max_parts, limit) = page_size(input.max_parts, "max-parts")?;
     let marker = input.part_number_marker.unwrap_or(0);
     let after = u16::try_from(marker.min(i32::from(u16::MAX)))
@@ -99,7 +101,9 @@ pub(crate) async fn uploads(
     let input = req.input;
     let bucket = bucket_name(input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::ListBucketMultipartUploads, resource)?;
+    let store = front
+        .open(&req.extensions, Action::ListBucketMultipartUploads, resource)
+        .await?;
     let encoding = TextEncoding::of(input.encoding_type.as_ref())?;
     let (max_uploads, limit) = page_size(input.max_uploads, "max-uploads")?;
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());

@@ -39,7 +39,7 @@ pub(crate) async fn create(
         (&bucket, &key),
     )
     .await?;
-    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key).await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
     let algorithm = input.checksum_algorithm.as_ref().map(|name| name.as_str());
@@ -99,7 +99,9 @@ pub(crate) async fn part(
 ) -> Result<S3Response<UploadPartOutput>, Failure> {
     let input = req.input;
     let place = place(input.bucket, input.key, &input.upload_id, input.part_number)?;
-    let store = front.open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)?;
+    let store = front
+        .open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)
+        .await?;
     let body = new_body(input.body, input.content_length, &req.headers, &req.extensions)?;
     let part = store.upload_part(&place, body).await?;
     let mut output = UploadPartOutput {
@@ -118,7 +120,9 @@ pub(crate) async fn complete(
 ) -> Result<S3Response<CompleteMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
+    let store = front
+        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
+        .await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let parts = input
         .multipart_upload
@@ -215,7 +219,9 @@ pub(crate) async fn abort(
 ) -> Result<S3Response<AbortMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let store = front.open_object(&req.extensions, Action::AbortMultipartUpload, &bucket, &key)?;
+    let store = front
+        .open_object(&req.extensions, Action::AbortMultipartUpload, &bucket, &key)
+        .await?;
     let upload = UploadId::parse(&input.upload_id)?;
     store.abort_upload(&bucket, &key, &upload).await?;
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))

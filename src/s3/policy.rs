@@ -32,7 +32,7 @@ pub(crate) async fn put(
 ) -> Result<S3Response<PutBucketPolicyOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::PutBucketPolicy, resource)?;
+    let store = front.open(&req.extensions, Action::PutBucketPolicy, resource).await?;
     let policy = checked(&bucket, &req.input.policy)?;
     let public = policy.is_public();
     let blocked = AtomicBool::new(false);
@@ -62,7 +62,7 @@ pub(crate) async fn get(
 ) -> Result<S3Response<GetBucketPolicyOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::GetBucketPolicy, resource)?;
+    let store = front.open(&req.extensions, Action::GetBucketPolicy, resource).await?;
     let settings = store.settings_of(&bucket).await?;
     let policy = settings.policy.clone().ok_or(Code::NO_SUCH_BUCKET_POLICY)?;
     let mut response = S3Response::new(GetBucketPolicyOutput { policy: Some(policy) });
@@ -77,7 +77,7 @@ pub(crate) async fn delete(
 ) -> Result<S3Response<DeleteBucketPolicyOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::DeleteBucketPolicy, resource)?;
+    let store = front.open(&req.extensions, Action::DeleteBucketPolicy, resource).await?;
     store
         .change_settings(&bucket, |settings| settings.policy = None)
         .await?;
@@ -90,7 +90,7 @@ pub(crate) async fn status(
 ) -> Result<S3Response<GetBucketPolicyStatusOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::GetBucketPolicyStatus, resource)?;
+    let store = front.open(&req.extensions, Action::GetBucketPolicyStatus, resource).await?;
     let settings = store.settings_of(&bucket).await?;
     let text = settings.policy.as_deref().ok_or(Code::NO_SUCH_BUCKET_POLICY)?;
     let is_public = checked(&bucket, text)?.is_public();

@@ -16,10 +16,11 @@ use s3s::Body;
 use s3s::config::StaticConfigProvider;
 use s3s::service::{S3Service as Routes, S3ServiceBuilder};
 use storage_engine::store::Store;
+use time::OffsetDateTime;
 
 use super::convert::OWNER_ID;
 use super::error::{Circumstances, Code, Failure, finish};
-use super::front::Front;
+use super::front::{Front, request};
 use super::guard;
 use super::normalise;
 use super::object::BareETag;
@@ -137,6 +138,8 @@ impl S3Service {
         let query = guard::parameters(parts.uri.query());
         normalise::unfold_query(&query, &mut parts.headers)?;
         guard::check(&parts.method, target, &query, &parts.headers)?;
+        let facts = request::facts(&parts, &query, OffsetDateTime::now_utc());
+        parts.extensions.insert(facts);
         check_expected_owner(&parts)?;
         if parts.headers.get(CONTENT_MD5).is_some_and(HeaderValue::is_empty) {
             return Err(Code::INVALID_DIGEST.into());

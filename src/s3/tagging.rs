@@ -55,7 +55,7 @@ pub(crate) fn announce(extensions: &mut Extensions, tags: &Tags) {
 }
 
 /// The tags a write gives its object, for a caller who may tag it.
-pub(crate) fn of_write(
+pub(crate) async fn of_write(
     front: &Front,
     extensions: &mut Extensions,
     header: Option<&str>,
@@ -64,7 +64,7 @@ pub(crate) fn of_write(
     let tags = of_header(header)?.unwrap_or_default();
     announce(extensions, &tags);
     if !tags.is_empty() {
-        front.open_object(extensions, Action::PutObjectTagging, bucket, key)?;
+        front.open_object(extensions, Action::PutObjectTagging, bucket, key).await?;
     }
     Ok(tags)
 }
@@ -78,12 +78,16 @@ pub(crate) async fn of_copy(
     (bucket, key): (&BucketName, &ObjectKey),
 ) -> Result<Option<Tags>, Failure> {
     match directive.map(TaggingDirective::as_str) {
-        Some(TaggingDirective::REPLACE) => return Ok(Some(of_write(front, extensions, header, (bucket, key))?)),
+        Some(TaggingDirective::REPLACE) => return Ok(Some(of_write(front, extensions, header, (bucket, key)).await?)),
         None | Some(TaggingDirective::COPY) => {}
         Some(_) => return Err(Failure::argument("Unknown tagging directive.")),
     }
-    let read = front.open_object(extensions, Action::GetObjectTagging, &source.bucket, &source.key);
-    let write = front.open_object(extensions, Action::PutObjectTagging, bucket, key);
+    let action = match source.version {
+        Some(_) => Action::GetObjectVersionTagging,
+        None => Action::GetObjectTagging,
+    };
+    let read = front.open_object(extensions, action, &source.bucket, &source.key).await;
+    let write = front.open_object(extensions, Action::PutObjectTagging, bucket, key).await;
     let Err(refused) = read.and(write) else { return Ok(None) };
     let place = ObjectPlace {
         bucket: source.bucket.clone(),
@@ -98,7 +102,7 @@ pub(crate) async fn of_copy(
 }
 
 /// How many tags an answer about an object tells of; only those who may read them are told.
-pub(crate) fn count(
+pub(crate) async fn count(
     front: &Front,
     extensions: &Extensions,
     tags: &Tags,
@@ -107,7 +111,7 @@ pub(crate) fn count(
     if tags.is_empty() {
         return None;
     }
-    let may = front.open_object(extensions, Action::GetObjectTagging, bucket, key);
+    let may = front.open_object(extensions, Action::GetObjectTagging, bucket, key).await;
     may.ok().and_then(|_| i32::try_from(tags.len()).ok())
 }
 
@@ -135,6 +139,17 @@ fn place(bucket: String, key: String, version_id: Option<String>) -> Result<Obje
     })
 }
 
+/// The store for one action on an object, or, where a version is named, for the one that is this action on versions.
+async fn open<'f>(
+    front: &'f Front,
+    extensions: &Extensions,
+    (of_object, of_version): (Action, Action),
+    place: &ObjectPlace,
+) -> Result<&'f Store, Failure> {
+    let action = if place.version.is_some() { of_version } else { of_object };
+    front.open_object(extensions, action, &place.bucket, &place.key).await
+}
+
 pub(crate) async fn put_object(
     front: &Front,
     mut req: S3Request<PutObjectTaggingInput>,
@@ -143,7 +158,7 @@ pub(crate) async fn put_object(
     let place = place(input.bucket, input.key, input.version_id)?;
     let tags = Tags::of_object(pairs(input.tagging.tag_set)?)?;
     announce(&mut req.extensions, &tags);
-    let store = front.open_object(&req.extensions, Action::PutObjectTagging, &place.bucket, &place.key)?;
+    let store = open(front, &req.extensions, (Action::PutObjectTagging, Action::PutObjectVersionTagging), &place).await?;
     store
         .change_labels(&place, None, |labels| labels.tags = tags.clone())
         .await?;
@@ -156,7 +171,7 @@ pub(crate) async fn get_object(
 ) -> Result<S3Response<GetObjectTaggingOutput>, Failure> {
     let input = req.input;
     let place = place(input.bucket, input.key, input.version_id)?;
-    let store = front.open_object(&req.extensions, Action::GetObjectTagging, &place.bucket, &place.key)?;
+    let store = open(front, &req.extensions, (Action::GetObjectTagging, Action::GetObjectVersionTagging), &place).await?;
     // Changes nothing, and says exactly what is missing.
     let object = store.change_labels(&place, None, |_| ()).await?;
     Ok(S3Response::new(GetObjectTaggingOutput {
@@ -171,7 +186,7 @@ pub(crate) async fn delete_object(
 ) -> Result<S3Response<DeleteObjectTaggingOutput>, Failure> {
     let input = req.input;
     let place = place(input.bucket, input.key, input.version_id)?;
-    let store = front.open_object(&req.extensions, Action::DeleteObjectTagging, &place.bucket, &place.key)?;
+    let store = open(front, &req.extensions, (Action::DeleteObjectTagging, Action::DeleteObjectVersionTagging), &place).await?;
     store
         .change_labels(&place, None, |labels| labels.tags = Tags::default())
         .await?;
@@ -185,7 +200,7 @@ pub(crate) async fn put_bucket(
     let bucket = bucket_name(req.input.bucket)?;
     let tags = Tags::of_bucket(pairs(req.input.tagging.tag_set)?)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::PutBucketTagging, resource)?;
+    let store = front.open(&req.extensions, Action::PutBucketTagging, resource).await?;
     store
         .change_settings(&bucket, |settings| settings.tags = tags.clone())
         .await?;
@@ -198,7 +213,7 @@ pub(crate) async fn get_bucket(
 ) -> Result<S3Response<GetBucketTaggingOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::GetBucketTagging, resource)?;
+    let store = front.open(&req.extensions, Action::GetBucketTagging, resource).await?;
     let settings = store.settings_of(&bucket).await?;
     if settings.tags.is_empty() {
         return Err(Code::NO_SUCH_TAG_SET.into());
@@ -214,7 +229,7 @@ pub(crate) async fn delete_bucket(
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
     // AWS has no action of its own for this.
-    let store = front.open(&req.extensions, Action::PutBucketTagging, resource)?;
+    let store = front.open(&req.extensions, Action::PutBucketTagging, resource).await?;
     store
         .change_settings(&bucket, |settings| settings.tags = Tags::default())
         .await?;

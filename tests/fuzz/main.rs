@@ -46,6 +46,7 @@ fuzzed!(
     range_header,
     http_date,
     list_token,
+    policy,
     names,
     sealed_body,
 );

@@ -12,6 +12,7 @@ mod operator;
 mod tests;
 mod values;
 
+pub use self::net::Network;
 use self::operator::{Operator, Quantifier};
 use self::values::{Expected, Ready};
 use super::document::texts;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// An address or a network in CIDR form, as bits of IPv6; IPv4 stands at `::ffff:0:0/96`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Net {
+pub struct Network {
     bits: u128,
     mask: u128,
     /// Length of the prefix in the family it was written in.
@@ -19,8 +19,9 @@ fn bits(address: IpAddr) -> u128 {
     }
 }
 
-impl Net {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+impl Network {
+    /// Reads `203.0.113.0/24`, `2001:db8::/32` or a single address.
+    pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) if prefix.bytes().all(|byte| byte.is_ascii_digit()) => {
                 (address, Some(prefix.parse::<u32>().ok()?))
@@ -41,7 +42,8 @@ impl Net {
         })
     }
 
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    /// Whether `address` lies in it; an IPv4 address mapped into IPv6 is the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
         bits(address) & self.mask == self.bits
     }
 
@@ -53,7 +55,7 @@ impl Net {
 
 #[cfg(test)]
 mod tests {
-    use super::Net;
+    use super::Network;
 
     #[test]
     fn a_network_holds_its_addresses_in_either_spelling() {
@@ -72,7 +74,7 @@ mod tests {
             ("::1", "::1", true),
         ] {
             assert_eq!(
-                Net::parse(net).unwrap().contains(address.parse().unwrap()),
+                Network::parse(net).unwrap().contains(address.parse().unwrap()),
                 expected,
                 "{net} {address}"
             );
@@ -86,7 +88,7 @@ mod tests {
             "203.0.113.0/+8",
             "a/8",
         ] {
-            assert_eq!(Net::parse(wrong), None, "{wrong}");
+            assert_eq!(Network::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::date;
-use super::net::Net;
+use super::net::Network;
 use super::operator::{Order, Test};
 use crate::policy::keys::{Keys, Name};
 use crate::policy::pattern::{Filled, Pattern, Syntax};
@@ -20,7 +20,7 @@ pub(super) enum Expected {
     Date(Vec<i128>, Order),
     Bool(Vec<bool>),
     Binary(Vec<Vec<u8>>),
-    Ip(Vec<Net>),
+    Ip(Vec<Network>),
     /// Each in the six parts of an ARN; none for `*` alone.
     Arn(Vec<Vec<Pattern>>),
     Null(bool),
@@ -69,7 +69,7 @@ impl Expected {
             Test::Date(order) => Self::Date(each(values, "date", date::parse)?, order),
             Test::Bool => Self::Bool(each(values, "boolean", boolean)?),
             Test::Binary => Self::Binary(each(values, "Base64", binary)?),
-            Test::Ip => Self::Ip(each(values, "address or network", Net::parse)?),
+            Test::Ip => Self::Ip(each(values, "address or network", Network::parse)?),
             Test::Arn => {
                 let syntax = Syntax {
                     wildcards: true,
@@ -116,7 +116,7 @@ impl Expected {
     pub(super) fn is_narrow(&self) -> bool {
         match self {
             Self::Text { patterns, .. } => patterns.iter().all(Pattern::is_fixed),
-            Self::Ip(nets) => nets.iter().all(Net::is_narrow),
+            Self::Ip(nets) => nets.iter().all(Network::is_narrow),
             Self::Arn(arns) => arns
                 .iter()
                 .all(|arn| !arn.is_empty() && arn.iter().all(Pattern::is_fixed)),

@@ -1,26 +1,71 @@
 //! The handlers' common ground and the one door to the store: [`Front::open`] asks `access` first.
 //!
-//! It holds no request state; which operation goes where is in [`operations`].
+//! It holds no request state; which operation goes where is in [`operations`], what a decision must know of bucket and
+//! object in [`facts`], what the request says in [`request`].
 
+mod facts;
 mod operations;
+pub(crate) mod request;
 
 use http::Extensions;
 use storage_engine::store::Store;
+use storage_engine::store::bucket::{BucketPage, ListBuckets};
 use storage_engine::store::name::{BucketName, ObjectKey};
+use storage_engine::store::record::object::Object;
 
 use super::error::{Code, Failure};
-use crate::access::{Action, Behind, Context, Resource, decide};
+use crate::access::{
+    Action, Behind, BucketFacts, Context, Grant, ObjectFacts, RequestFacts, RequestTags, Resource, any_policy, decide,
+};
 use crate::auth::Identity;
+use crate::policy::Policy;
+use facts::Facts;
 
 /// The handlers' common ground.
 pub(crate) struct Front {
     store: Behind<Store>,
+    facts: Facts,
     region: Option<String>,
+}
+
+/// Who asks, and what the request says.
+struct Asking<'r> {
+    identity: &'r Identity,
+    request: Option<&'r RequestFacts>,
+    tags: Option<&'r RequestTags>,
+}
+
+impl<'r> Asking<'r> {
+    /// No identity means anonymous.
+    fn of(extensions: &'r Extensions) -> Self {
+        Self {
+            identity: extensions.get::<Identity>().unwrap_or(&Identity::Anonymous),
+            request: extensions.get::<RequestFacts>(),
+            tags: extensions.get::<RequestTags>(),
+        }
+    }
+
+    fn decide(
+        &self,
+        action: Action,
+        resource: Resource<'_>,
+        bucket: &BucketFacts,
+        object: Option<&ObjectFacts>,
+    ) -> Result<Grant, Failure> {
+        let context = Context {
+            request: self.request,
+            tags: self.tags,
+            bucket: Some(bucket),
+            object,
+        };
+        decide(self.identity, action, resource, &context).map_err(|_| Code::ACCESS_DENIED.into())
+    }
 }
 
 impl Front {
     pub(crate) fn new(store: Store, region: Option<String>) -> Self {
         Self {
+            facts: Facts::new(store.clone()),
             store: Behind::new(store),
             region,
         }
@@ -32,17 +77,26 @@ impl Front {
     }
 
     /// The store, opened for one action the caller may take. No identity means anonymous.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         &self,
         extensions: &Extensions,
         action: Action,
         resource: Resource<'_>,
     ) -> Result<&Store, Failure> {
-        self.open_for(extensions, action, resource, &Context::default())
+        let asking = Asking::of(extensions);
+        let bucket = self.bucket_facts(&asking, action, resource).await?;
+        let object = match resource {
+            Resource::Object { bucket: name, key } if looks_at_object(&asking, &bucket) => {
+                self.facts.of_object(name, key).await?
+            }
+            Resource::Service | Resource::Bucket(_) | Resource::Object { .. } => None,
+        };
+        let grant = asking.decide(action, resource, &bucket, object.as_ref())?;
+        Ok(self.store.with(&grant))
     }
 
     /// As [`Self::open`], on an object.
-    pub(crate) fn open_object(
+    pub(crate) async fn open_object(
         &self,
         extensions: &Extensions,
         action: Action,
@@ -50,24 +104,107 @@ impl Front {
         key: &ObjectKey,
     ) -> Result<&Store, Failure> {
         let (bucket, key) = (bucket.as_str(), key.as_str());
-        self.open(extensions, action, Resource::Object { bucket, key })
+        self.open(extensions, action, Resource::Object { bucket, key }).await
     }
 
-    pub(crate) fn open_for(
+    /// As [`Self::open`], of a request that says more than its head did.
+    pub(crate) async fn open_saying(
         &self,
         extensions: &Extensions,
         action: Action,
         resource: Resource<'_>,
-        context: &Context,
+        say: impl FnOnce(&mut RequestFacts),
     ) -> Result<&Store, Failure> {
-        let identity = extensions.get::<Identity>().unwrap_or(&Identity::Anonymous);
-        match decide(identity, action, resource, context) {
-            Ok(grant) => Ok(self.store.with(&grant)),
-            Err(denied) if denied.anonymous && context.overrides_response => {
-                let message = "Request specific response headers cannot be used for anonymous GET requests.";
-                Err(Failure::because(Code::INVALID_REQUEST, message))
-            }
-            Err(_) => Err(Code::ACCESS_DENIED.into()),
+        let mut more = extensions.clone();
+        if let Some(request) = more.get_mut::<RequestFacts>() {
+            say(request);
+        }
+        self.open(&more, action, resource).await
+    }
+
+    /// Whether the caller may.
+    pub(crate) async fn may(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        resource: Resource<'_>,
+    ) -> Result<bool, Failure> {
+        match self.open(extensions, action, resource).await {
+            Ok(_) => Ok(true),
+            Err(failure) if failure.code == Code::ACCESS_DENIED => Ok(false),
+            Err(failure) => Err(failure),
         }
     }
+
+    /// A page of buckets without those the caller may neither list nor locate.
+    pub(crate) async fn visible_buckets(
+        &self,
+        extensions: &Extensions,
+        list: ListBuckets,
+    ) -> Result<BucketPage, Failure> {
+        let page = self.facts.buckets(list).await?;
+        let mut buckets = Vec::with_capacity(page.buckets.len());
+        for bucket in page.buckets {
+            let resource = Resource::Bucket(bucket.name.as_str());
+            if self.may(extensions, Action::ListBucket, resource).await?
+                || self.may(extensions, Action::GetBucketLocation, resource).await?
+            {
+                buckets.push(bucket);
+            }
+        }
+        Ok(BucketPage { buckets, ..page })
+    }
+
+    /// Judges once more, on the very record that was read: it may have been replaced since [`Self::open`] looked.
+    pub(crate) async fn still_may(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        (bucket, key): (&BucketName, &ObjectKey),
+        found: &Object,
+    ) -> Result<(), Failure> {
+        let asking = Asking::of(extensions);
+        let (bucket, key) = (bucket.as_str(), key.as_str());
+        let resource = Resource::Object { bucket, key };
+        let facts = self.bucket_facts(&asking, action, resource).await?;
+        if looks_at_object(&asking, &facts) {
+            let object = facts::of_record(found);
+            let _granted = asking.decide(action, resource, &facts, Some(&object))?;
+        }
+        Ok(())
+    }
+
+    /// That a key is not there is said only to those who may list the bucket.
+    pub(crate) async fn tell_missing(
+        &self,
+        extensions: &Extensions,
+        bucket: &BucketName,
+        failure: Failure,
+    ) -> Result<Failure, Failure> {
+        if failure.code != Code::NO_SUCH_KEY && failure.code != Code::NO_SUCH_VERSION {
+            return Ok(failure);
+        }
+        let may_list = self
+            .may(extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))
+            .await?;
+        Ok(if may_list { failure } else { Code::ACCESS_DENIED.into() })
+    }
+
+    async fn bucket_facts(
+        &self,
+        asking: &Asking<'_>,
+        action: Action,
+        resource: Resource<'_>,
+    ) -> Result<BucketFacts, Failure> {
+        match resource {
+            Resource::Service => Ok(BucketFacts::default()),
+            Resource::Bucket(bucket) | Resource::Object { bucket, .. } => {
+                self.facts.of_bucket(asking.identity, action, bucket).await
+            }
+        }
+    }
+}
+
+fn looks_at_object(asking: &Asking<'_>, bucket: &BucketFacts) -> bool {
+    any_policy(asking.identity, Some(bucket), Policy::looks_at_existing_object)
 }

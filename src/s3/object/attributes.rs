@@ -9,7 +9,7 @@ use storage_engine::store::checksum::ChecksumType;
 use storage_engine::store::record::object::Object;
 use storage_engine::store::record::part_table::PartTable;
 
-use super::read::lookup;
+use super::read::{action_on, lookup};
 use crate::access::Action;
 use crate::s3::convert::{checksum_text, http_time, set_checksum, type_name};
 use crate::s3::error::Failure;
@@ -25,7 +25,17 @@ pub(crate) async fn attributes(
 ) -> Result<S3Response<GetObjectAttributesOutput>, Failure> {
     let input = req.input;
     let get = lookup(input.bucket, input.key, input.version_id, None, &Lifted::default())?;
-    let store = front.open_object(&req.extensions, Action::GetObjectAttributes, &get.bucket, &get.key)?;
+    // Attributes say what a read would, so they need its action, too.
+    let action = match get.version {
+        Some(_) => Action::GetObjectVersionAttributes,
+        None => Action::GetObjectAttributes,
+    };
+    front
+        .open_object(&req.extensions, action_on(get.version.is_some()), &get.bucket, &get.key)
+        .await?;
+    let store = front
+        .open_object(&req.extensions, action, &get.bucket, &get.key)
+        .await?;
     let (object, table) = store.object_parts(&get).await?;
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(http_time(object.modified)),

@@ -5,5 +5,5 @@ mod read;
 mod write;
 
 pub(crate) use attributes::{BareETag, attributes};
-pub(crate) use read::{get, head, lookup, part, version};
+pub(crate) use read::{action_on, get, head, lookup, part, version};
 pub(crate) use write::{body_failed, labels, new_body, put, put_failed};

@@ -15,7 +15,8 @@ use storage_engine::store::condition::{ETagMatch, ReadConditions};
 use storage_engine::store::name::{PartNumber, VersionId};
 use storage_engine::store::object::get::{GetObject, GetObjectError, ObjectHead, Selection};
 
-use crate::access::{Action, Context, Resource};
+use crate::access::Action;
+use crate::auth::Identity;
 use crate::s3::conditions::{self, RangeHeader};
 use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, object_key, set_checksum, type_name};
 use crate::s3::error::{Code, Failure};
@@ -28,10 +29,11 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
     let store = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
-    let read = store
-        .get_object(&get)
-        .await
-        .map_err(|error| refused(error, &get, &lifted))?;
+    let read = match store.get_object(&get).await {
+        Ok(read) => read,
+        Err(error) => return Err(told(front, &req.extensions, &get, refused(error, &get, &lifted)).await),
+    };
+    still_may(front, &req.extensions, &get, &read.head).await?;
     let checksums = input.checksum_mode.is_some();
     let len = read.head.range.end.saturating_sub(read.head.range.start);
     let mut output = GetObjectOutput {
@@ -41,7 +43,7 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     };
     describe!(output, read.head, checksums, get.selection);
     let place = (&get.bucket, &get.key);
-    output.tag_count = tagging::count(front, &req.extensions, &read.head.object.labels.tags, place);
+    output.tag_count = tagging::count(front, &req.extensions, &read.head.object.labels.tags, place).await;
     let mut response = S3Response::new(output);
     if input.response_expires.is_none() {
         set_expires(&mut response.headers, &read.head);
@@ -57,10 +59,11 @@ pub(crate) async fn head(
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
     let store = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
-    let head = store
-        .head_object(&get)
-        .await
-        .map_err(|error| refused(error, &get, &lifted))?;
+    let head = match store.head_object(&get).await {
+        Ok(head) => head,
+        Err(error) => return Err(told(front, &req.extensions, &get, refused(error, &get, &lifted)).await),
+    };
+    still_may(front, &req.extensions, &get, &head).await?;
     let checksums = input.checksum_mode.is_some();
     let len = head.range.end.saturating_sub(head.range.start);
     let mut output = HeadObjectOutput {
@@ -69,7 +72,7 @@ pub(crate) async fn head(
     };
     describe!(output, head, checksums, get.selection);
     let place = (&get.bucket, &get.key);
-    let tags = tagging::count(front, &req.extensions, &head.object.labels.tags, place);
+    let tags = tagging::count(front, &req.extensions, &head.object.labels.tags, place).await;
     output.cache_control = input.response_cache_control.or(output.cache_control);
     output.content_disposition = input.response_content_disposition.or(output.content_disposition);
     output.content_encoding = input.response_content_encoding.or(output.content_encoding);
@@ -84,6 +87,19 @@ pub(crate) async fn head(
         set_expires(&mut response.headers, &head);
     }
     Ok(response)
+}
+
+/// The failure as this caller may be told it.
+async fn told(front: &Front, extensions: &Extensions, get: &GetObject, failure: Failure) -> Failure {
+    match front.tell_missing(extensions, &get.bucket, failure).await {
+        Ok(failure) | Err(failure) => failure,
+    }
+}
+
+/// What was judged before the read must hold of what was read.
+async fn still_may(front: &Front, extensions: &Extensions, get: &GetObject, head: &ObjectHead) -> Result<(), Failure> {
+    let (action, place) = (action_on(get.version.is_some()), (&get.bucket, &get.key));
+    front.still_may(extensions, action, place, &head.object).await
 }
 
 /// The headers that GET and HEAD share; their output types differ in name only.
@@ -130,16 +146,24 @@ async fn open<'f>(
     get: &mut GetObject,
     lifted: &Lifted,
 ) -> Result<&'f Store, Failure> {
-    let context = Context {
-        overrides_response: uri.query().is_some_and(|query| query.contains("response-")),
-    };
-    let resource = Resource::Object {
-        bucket: get.bucket.as_str(),
-        key: get.key.as_str(),
-    };
-    let store = front.open_for(extensions, Action::GetObject, resource, &context)?;
+    let anonymous = matches!(extensions.get::<Identity>(), None | Some(Identity::Anonymous));
+    if anonymous && uri.query().is_some_and(|query| query.contains("response-")) {
+        let message = "Request specific response headers cannot be used for anonymous GET requests.";
+        return Err(Failure::because(Code::INVALID_REQUEST, message));
+    }
+    let action = action_on(get.version.is_some());
+    let store = front.open_object(extensions, action, &get.bucket, &get.key).await?;
     honour_if_range(store, get, lifted).await?;
     Ok(store)
+}
+
+/// Reading a version that is named is an action of its own.
+pub(crate) fn action_on(version: bool) -> Action {
+    if version {
+        Action::GetObjectVersion
+    } else {
+        Action::GetObject
+    }
 }
 
 /// What a GET or HEAD asks for.

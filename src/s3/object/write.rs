@@ -39,7 +39,7 @@ pub(crate) async fn put(
         (&bucket, &key),
     )
     .await?;
-    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key)?;
+    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key).await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
     let metadata = convert::metadata(texts, &lifted)?;
@@ -74,7 +74,7 @@ pub(crate) async fn labels(
 ) -> Result<Labels, Failure> {
     Ok(Labels {
         owner: convert::caller_name(extensions),
-        tags: tagging::of_write(front, extensions, tagging, place)?,
+        tags: tagging::of_write(front, extensions, tagging, place).await?,
         visibility: acl::of_write(front, extensions, acl, place).await?,
     })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod book;
 mod chunked;
 mod disk;
+mod policy;
 mod sealed;
 mod second;
 mod seeds;
@@ -137,6 +138,34 @@ const XML: &[&[u8]] = &[
     b"\xff\xfe",
     b"<ns:Key>",
 ];
+const POLICIES: &[&[u8]] = &[
+    b"\"Statement\":",
+    b"\"Effect\":\"Deny\",",
+    b"\"NotAction\":",
+    b"\"NotResource\":",
+    b"\"NotPrincipal\":",
+    b"\"Condition\":{",
+    b"\"ForAllValues:StringNotLike\":{",
+    b"\"ForAnyValue:ArnLike\":{",
+    b"\"NumericLessThanIfExists\":{",
+    b"\"IpAddress\":{\"aws:SourceIp\":\"::/0\"}",
+    b"\"BinaryEquals\":{",
+    b"\"Null\":{",
+    b"${aws:username}",
+    b"${aws:username, 'a'}",
+    b"${*}",
+    b"${",
+    b"*?",
+    b"**",
+    b"arn:aws:s3:::bucket/",
+    b"\"AWS\":",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b"\\u0000",
+    b"1e999",
+];
 const RANGES: &[&[u8]] = &[
     b"bytes=",
     b"-",
@@ -188,7 +217,7 @@ const NAMES: &[&[u8]] = &[
 const SEALED: &[&[u8]] = &[b"\x00", b"\x01", b"\x02", b"\x03", b"\x80", &[0; 16], &[0; 41]];
 
 /// All of them.
-pub(crate) static TARGETS: [Target; 16] = [
+pub(crate) static TARGETS: [Target; 17] = [
     target("frame", disk::frame, seeds::frames, FRAMES),
     target("shard_header", disk::shard_header, seeds::shard_headers, CBOR),
     target("log_record", disk::log_record, seeds::log_records, CBOR),
@@ -203,6 +232,7 @@ pub(crate) static TARGETS: [Target; 16] = [
     target("range_header", wire::range_header, seeds::ranges, RANGES),
     target("http_date", wire::http_date, seeds::dates, DATES),
     target("list_token", wire::list_token, seeds::tokens, TOKENS),
+    target("policy", policy::policy, seeds::policies, POLICIES),
     target("names", wire::names, seeds::names, NAMES),
     target("sealed_body", sealed::sealed_body, seeds::sealed_bodies, SEALED),
 ];

@@ -383,6 +383,15 @@ pub(super) fn names() -> Vec<Vec<u8>> {
     )
 }
 
+pub(super) fn policies() -> Vec<Vec<u8>> {
+    let canned = drystone::policy::canned::ALL.iter().map(|canned| canned.document);
+    let own = [
+        r#"{"Version":"2012-10-17","Id":"i","Statement":{"Sid":"s","Effect":"Allow","Principal":{"AWS":["*","000000000000"]},"Action":["s3:Get*"],"Resource":"arn:aws:s3:::bucket/${aws:username}/*","Condition":{"StringLike":{"s3:prefix":["a*","?"]},"NotIpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}}"#,
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","NotPrincipal":{"CanonicalUser":"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},"NotAction":"s3:GetObject","NotResource":"arn:aws:s3:::bucket/a","Condition":{"ForAllValues:StringEquals":{"aws:groups":"a"},"DateLessThan":{"aws:CurrentTime":"2026-01-01"},"Null":{"jwt:sub":true}}}]}"#,
+    ];
+    with_found("policy", canned.chain(own).map(|text| text.as_bytes().to_vec()))
+}
+
 pub(super) fn sealed_bodies() -> Vec<Vec<u8>> {
     let texts = [
         &b""[..],

@@ -12,6 +12,7 @@ mod cors;
 mod faults;
 mod keys;
 mod listings;
+mod matrix;
 mod multipart;
 mod not_built;
 mod objects;
@@ -137,6 +138,11 @@ impl Ask<'_> {
 
     pub(crate) fn anonymous(mut self) -> Self {
         self.identity = None;
+        self
+    }
+
+    pub(crate) fn by(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
         self
     }
 

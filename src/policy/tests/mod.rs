@@ -1,5 +1,8 @@
 //! Whole policies: what they mean, what is refused, and the canned ones.
 
+mod agreement;
+mod reference;
+
 use super::canned;
 use super::{Effect, Keys, Kind, Policy, PolicyError, Principal, Question, Values, WHOLE_STORE};
 

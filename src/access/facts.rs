@@ -1,0 +1,34 @@
+//! What is stored about the thing an action is asked for, as plain values. Loading them is the fronts'.
+
+use std::sync::Arc;
+
+use crate::policy::Policy;
+
+/// The policy set on a bucket.
+#[derive(Clone, Debug, Default)]
+pub enum BucketPolicy {
+    #[default]
+    None,
+    Set(Arc<Policy>),
+    /// What is stored cannot be read as a policy. Nobody but root gets past it: it may have denied anything.
+    Unreadable,
+}
+
+/// What is set on the bucket an action is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct BucketFacts {
+    pub policy: BucketPolicy,
+    /// The name of the account that made it. `None`: it was not asked for, since no policy looks at it.
+    pub owner: Option<String>,
+    /// A policy that is open to everybody allows something to the owner's account only.
+    pub restrict_public: bool,
+}
+
+/// What is stored about the object an action is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectFacts {
+    /// Its tags, in any order.
+    pub tags: Vec<(String, String)>,
+    /// The name of the account that wrote it.
+    pub owner: String,
+}
