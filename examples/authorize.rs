@@ -53,7 +53,7 @@ fn main() -> Result<(), PolicyError> {
     let bucket = BucketFacts {
         policy: BucketPolicy::Set(Arc::new(of_bucket)),
         owner: Some("root".to_owned()),
-        restrict_public: false,
+        ..BucketFacts::default()
     };
     let mut request = RequestFacts::at(OffsetDateTime::now_utc());
     request.source = "203.0.113.9".parse().ok();
@@ -62,6 +62,7 @@ fn main() -> Result<(), PolicyError> {
         request: Some(&request),
         bucket: Some(&bucket),
         object: None,
+        tags: None,
     };
     let resource = Resource::Object {
         bucket: "photos",

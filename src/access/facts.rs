@@ -22,6 +22,33 @@ pub struct BucketFacts {
     pub owner: Option<String>,
     /// A policy that is open to everybody allows something to the owner's account only.
     pub restrict_public: bool,
+    /// What is public by its visibility counts as private.
+    pub ignore_public: bool,
+}
+
+/// Who may read an object without a policy that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visibility {
+    /// Its owner.
+    Private,
+    /// Everybody.
+    Public,
+    /// Everybody who is signed in.
+    Protected,
+    /// Its owner, and those it is shared with.
+    Shared,
+}
+
+impl Visibility {
+    /// As policies spell it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Public => "public",
+            Self::Protected => "protected",
+            Self::Shared => "shared",
+        }
+    }
 }
 
 /// What is stored about the object an action is asked for.
@@ -31,4 +58,6 @@ pub struct ObjectFacts {
     pub tags: Vec<(String, String)>,
     /// The name of the account that wrote it.
     pub owner: String,
+    /// Its own, or else the default of its bucket. `None`: neither is set, and policies alone decide.
+    pub visibility: Option<Visibility>,
 }

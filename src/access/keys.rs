@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use time::format_description::well_known::Rfc3339;
 
-use super::Context;
+use super::{Context, Visibility};
 use crate::auth::{Account, Caller, Identity, Kind};
 use crate::policy::{ACCOUNT_ID, Keys, Values};
 
@@ -99,6 +99,7 @@ impl Asked<'_> {
             "aws:resourceaccount" | "s3:resourceaccount" => {
                 maybe(self.context.bucket.and_then(|bucket| bucket.owner.as_deref()))
             }
+            "drystone:visibility" => maybe(object.and_then(|object| object.visibility).map(Visibility::name)),
             "drystone:objectowner" => maybe(object.map(|object| object.owner.as_str())),
             _ => return None,
         })
@@ -130,7 +131,7 @@ impl Asked<'_> {
 }
 
 /// The name of the account whose rights `identity` has; nobody's is none.
-pub(super) fn account_of(identity: &Identity) -> Option<&str> {
+pub fn account_of(identity: &Identity) -> Option<&str> {
     match identity {
         Identity::Anonymous => None,
         Identity::Root => Some(Account::Root.name()),

@@ -4,8 +4,8 @@
 //! data: fronts hand in what is stored as plain values. What is protected is kept [`Behind`] a grant, so a handler that
 //! forgot to ask does not compile.
 //!
-//! A Deny of any policy wins. Then root may. A caller may what its own policies or the bucket's policy allow, and, if its
-//! credential carries a policy itself, no more than that allows. Everything else is refused.
+//! A Deny of any policy wins. Then root may. A caller may what its own policies, the bucket's policy or the object's
+//! visibility allow, and, if its credential carries a policy itself, no more than that allows. Everything else is refused.
 
 mod action;
 mod facts;
@@ -17,7 +17,8 @@ mod tests;
 use std::borrow::Cow;
 
 pub use action::Action;
-pub use facts::{BucketFacts, BucketPolicy, ObjectFacts};
+pub use facts::{BucketFacts, BucketPolicy, ObjectFacts, Visibility};
+pub use keys::account_of;
 pub use request::{RequestFacts, RequestTags};
 
 use crate::auth::{Account, Caller, Identity};
@@ -100,11 +101,12 @@ pub fn decide(
         Some(bucket) => of_bucket(identity, action, bucket, &question),
         None => Effect::Silent,
     };
+    let by_resource = by_bucket == Effect::Allow || is_visible(identity, action, context);
     let allowed = match identity {
         _ if by_bucket == Effect::Deny => false,
         Identity::Root => true,
-        Identity::Anonymous => by_bucket == Effect::Allow,
-        Identity::Caller(caller) => may(caller, &question, by_bucket == Effect::Allow),
+        Identity::Anonymous => by_resource,
+        Identity::Caller(caller) => may(caller, &question, by_resource),
     };
     match allowed {
         true => Ok(Grant { action }),
@@ -164,9 +166,31 @@ fn of_bucket(identity: &Identity, action: Action, bucket: &BucketFacts, question
     }
 }
 
-/// Whether a caller of the directory may, given that the bucket's policy denies nothing.
-fn may(caller: &Caller, question: &Question<'_>, by_bucket: bool) -> bool {
-    let mut allowed = by_bucket || caller.account == Account::Root;
+/// Whether visibility has a say in `action`: it lets read, and nothing else.
+pub fn is_visible_by(action: Action) -> bool {
+    matches!(action, Action::GetObject | Action::GetObjectVersion)
+}
+
+/// Whether the object's visibility lets these read it.
+fn is_visible(identity: &Identity, action: Action, context: &Context<'_>) -> bool {
+    let Some(object) = context.object.filter(|_| is_visible_by(action)) else {
+        return false;
+    };
+    let ignores_public = context.bucket.is_some_and(|bucket| bucket.ignore_public);
+    let account = keys::account_of(identity);
+    let by_level = match object.visibility {
+        None => return false,
+        Some(Visibility::Public) => !ignores_public,
+        Some(Visibility::Protected) => account.is_some(),
+        Some(Visibility::Private | Visibility::Shared) => false,
+    };
+    by_level || account == Some(object.owner.as_str())
+}
+
+/// Whether a caller of the directory may, given that the bucket's policy denies nothing. `by_resource`: bucket or object
+/// let it.
+fn may(caller: &Caller, question: &Question<'_>, by_resource: bool) -> bool {
+    let mut allowed = by_resource || caller.account == Account::Root;
     for policy in &caller.policies {
         match policy.judge(question) {
             Effect::Deny => return false,

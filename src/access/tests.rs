@@ -6,7 +6,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::{Action, BucketFacts, BucketPolicy, Context, ObjectFacts, RequestFacts, Resource, decide};
+use super::{Action, BucketFacts, BucketPolicy, Context, ObjectFacts, RequestFacts, Resource, Visibility, decide};
 use crate::auth::{Account, Caller, Identity, Kind, SignedIn, Signing};
 use crate::policy::{self, Policy};
 
@@ -34,7 +34,7 @@ fn bucket_policy(effect: &str, action: &str, principal: &str, more: &str) -> Buc
     BucketFacts {
         policy: BucketPolicy::Set(Arc::new(Policy::parse(text.as_bytes(), kind).unwrap())),
         owner: Some("olga".to_owned()),
-        restrict_public: false,
+        ..BucketFacts::default()
     }
 }
 
@@ -272,6 +272,7 @@ fn condition_keys_tell_caller_connection_and_record() {
     let object = ObjectFacts {
         tags: vec![("Team".to_owned(), "blue".to_owned())],
         owner: "olga".to_owned(),
+        visibility: Some(Visibility::Shared),
     };
     let bucket = BucketFacts {
         owner: Some("olga".to_owned()),
@@ -281,6 +282,7 @@ fn condition_keys_tell_caller_connection_and_record() {
         request: Some(&request),
         bucket: Some(&bucket),
         object: Some(&object),
+        ..Context::default()
     };
     let ann = caller(Caller {
         groups: vec!["dev".to_owned(), "ops".to_owned()],
@@ -307,6 +309,7 @@ fn condition_keys_tell_caller_connection_and_record() {
         ("s3:prefix", "2026/"),
         ("s3:ExistingObjectTag/Team", "blue"),
         ("drystone:ObjectOwner", "olga"),
+        ("drystone:Visibility", "shared"),
     ] {
         assert!(value_is(&ann, context, key, value), "{key}");
         assert!(!value_is(&ann, context, key, "other"), "{key}");
@@ -361,5 +364,55 @@ fn what_a_request_says_of_itself_never_becomes_who_or_from_where() {
         for key in keys {
             assert!(!value_is(&identity, context, key, "spoofed"), "{key}");
         }
+    }
+}
+
+#[test]
+fn visibility_lets_read_and_nothing_else_and_yields_to_every_deny() {
+    let ann = || caller(user("ann"));
+    let olga = || caller(user("olga"));
+    let block = BucketFacts {
+        ignore_public: true,
+        ..BucketFacts::default()
+    };
+    let open = BucketFacts::default();
+    // Whether: anonymous, ann, olga (its owner) may read.
+    for (visibility, bucket, expected) in [
+        (None, &open, [false, false, false]),
+        (Some(Visibility::Private), &open, [false, false, true]),
+        (Some(Visibility::Shared), &open, [false, false, true]),
+        (Some(Visibility::Protected), &open, [false, true, true]),
+        (Some(Visibility::Public), &open, [true, true, true]),
+        (Some(Visibility::Public), &block, [false, false, true]),
+        (Some(Visibility::Protected), &block, [false, true, true]),
+    ] {
+        let object = ObjectFacts {
+            owner: "olga".to_owned(),
+            visibility,
+            ..ObjectFacts::default()
+        };
+        let context = |bucket| Context {
+            object: Some(&object),
+            ..with(bucket)
+        };
+        let denies = bucket_policy("Deny", "s3:GetObject*", r#""*""#, "");
+        for (identity, expected) in [Identity::Anonymous, ann(), olga()].into_iter().zip(expected) {
+            for action in Action::ALL {
+                let reads = matches!(action, Action::GetObject | Action::GetObjectVersion);
+                let found = may(&identity, *action, OBJECT, context(bucket));
+                assert_eq!(found, expected && reads, "{visibility:?} {action:?} {identity:?}");
+            }
+            assert!(!may(&identity, Action::GetObject, OBJECT, context(&denies)));
+        }
+        let own_deny = caller(Caller {
+            policies: vec![identity_policy(&statements("Deny", "s3:GetObject", ""))],
+            ..user("olga")
+        });
+        let narrow = caller(Caller {
+            session: Some(identity_policy(&statements("Allow", "s3:PutObject", ""))),
+            ..user("olga")
+        });
+        assert!(!may(&own_deny, Action::GetObject, OBJECT, context(bucket)));
+        assert!(!may(&narrow, Action::GetObject, OBJECT, context(bucket)));
     }
 }

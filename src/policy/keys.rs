@@ -71,6 +71,7 @@ const SINGLE: &[&str] = &[
     "aws:userid",
     "aws:username",
     "drystone:objectowner",
+    "drystone:visibility",
     "s3:authtype",
     "s3:delimiter",
     "s3:locationconstraint",
@@ -118,7 +119,7 @@ const FAMILIES: &[&str] = &[
 ];
 
 /// Beginnings of names whose value is a property of the object that is there.
-const OF_EXISTING_OBJECT: &[&str] = &["drystone:objectowner", "s3:existingobjecttag/"];
+const OF_EXISTING_OBJECT: &[&str] = &["drystone:objectowner", "drystone:visibility", "s3:existingobjecttag/"];
 
 /// The name of a condition key that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -103,7 +103,9 @@ pub(crate) async fn put_object(
         Some(_) => Action::PutObjectVersionAcl,
         None => Action::PutObjectAcl,
     };
-    let store = front.open_object(&req.extensions, action, &place.bucket, &place.key).await?;
+    let store = front
+        .open_object(&req.extensions, action, &place.bucket, &place.key)
+        .await?;
     let name = input.acl.as_ref().map(|acl| acl.as_str());
     let visibility = asked(name, input.access_control_policy.is_some())?;
     check_settings(&*store.settings_of(&place.bucket).await?, visibility)?;
@@ -127,7 +129,9 @@ pub(crate) async fn get_object(
         Some(_) => Action::GetObjectVersionAcl,
         None => Action::GetObjectAcl,
     };
-    let store = front.open_object(&req.extensions, action, &place.bucket, &place.key).await?;
+    let store = front
+        .open_object(&req.extensions, action, &place.bucket, &place.key)
+        .await?;
     // Changes nothing, and says exactly what is missing.
     let object = store.change_labels(&place, None, |_| ()).await?;
     let settings = store.settings_of(&place.bucket).await?;

@@ -49,7 +49,9 @@ pub(crate) async fn create(
         acl::check_settings(&settings, visibility)?;
         settings.visibility = acl::default_of(visibility);
         if settings.visibility.is_some() {
-            front.open(&req.extensions, Action::PutBucketAcl, Resource::Bucket(bucket.as_str())).await?;
+            front
+                .open(&req.extensions, Action::PutBucketAcl, Resource::Bucket(bucket.as_str()))
+                .await?;
         }
     }
     let new = NewBucket {

@@ -32,8 +32,17 @@ pub(crate) async fn object(
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let source = source(input.copy_source, &lifted)?;
-    front.open_object(&req.extensions, action_on(source.version.is_some()), &source.bucket, &source.key).await?;
-    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key).await?;
+    front
+        .open_object(
+            &req.extensions,
+            action_on(source.version.is_some()),
+            &source.bucket,
+            &source.key,
+        )
+        .await?;
+    let store = front
+        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
+        .await?;
     let (directive, header) = (input.tagging_directive.as_ref(), input.tagging.as_deref());
     let tags = tagging::of_copy(
         front,

@@ -56,11 +56,13 @@ pub(crate) async fn put(
     req: S3Request<PutBucketCorsInput>,
 ) -> Result<S3Response<PutBucketCorsOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
-    let store = front.open(
-        &req.extensions,
-        Action::PutBucketCors,
-        Resource::Bucket(bucket.as_str()),
-    ).await?;
+    let store = front
+        .open(
+            &req.extensions,
+            Action::PutBucketCors,
+            Resource::Bucket(bucket.as_str()),
+        )
+        .await?;
     let rules = req.input.cors_configuration.cors_rules;
     if !(1..=RULES_MAX).contains(&rules.len()) {
         return Err(Code::MALFORMED_XML.into());
@@ -77,11 +79,13 @@ pub(crate) async fn get(
     req: S3Request<GetBucketCorsInput>,
 ) -> Result<S3Response<GetBucketCorsOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
-    let store = front.open(
-        &req.extensions,
-        Action::GetBucketCors,
-        Resource::Bucket(bucket.as_str()),
-    ).await?;
+    let store = front
+        .open(
+            &req.extensions,
+            Action::GetBucketCors,
+            Resource::Bucket(bucket.as_str()),
+        )
+        .await?;
     let settings = store.settings_of(&bucket).await?;
     if settings.cors.is_empty() {
         return Err(Code::NO_SUCH_CORS.into());
@@ -96,11 +100,13 @@ pub(crate) async fn delete(
 ) -> Result<S3Response<DeleteBucketCorsOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     // AWS has no action of its own for this.
-    let store = front.open(
-        &req.extensions,
-        Action::PutBucketCors,
-        Resource::Bucket(bucket.as_str()),
-    ).await?;
+    let store = front
+        .open(
+            &req.extensions,
+            Action::PutBucketCors,
+            Resource::Bucket(bucket.as_str()),
+        )
+        .await?;
     store.change_settings(&bucket, |settings| settings.cors.clear()).await?;
     Ok(S3Response::new(DeleteBucketCorsOutput {}))
 }

@@ -39,7 +39,9 @@ pub(crate) async fn create(
         (&bucket, &key),
     )
     .await?;
-    let store = front.open_object(&req.extensions, Action::PutObject, &bucket, &key).await?;
+    let store = front
+        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
+        .await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
     let algorithm = input.checksum_algorithm.as_ref().map(|name| name.as_str());

@@ -77,7 +77,9 @@ pub(crate) async fn delete(
 ) -> Result<S3Response<DeleteBucketPolicyOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::DeleteBucketPolicy, resource).await?;
+    let store = front
+        .open(&req.extensions, Action::DeleteBucketPolicy, resource)
+        .await?;
     store
         .change_settings(&bucket, |settings| settings.policy = None)
         .await?;
@@ -90,7 +92,9 @@ pub(crate) async fn status(
 ) -> Result<S3Response<GetBucketPolicyStatusOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::GetBucketPolicyStatus, resource).await?;
+    let store = front
+        .open(&req.extensions, Action::GetBucketPolicyStatus, resource)
+        .await?;
     let settings = store.settings_of(&bucket).await?;
     let text = settings.policy.as_deref().ok_or(Code::NO_SUCH_BUCKET_POLICY)?;
     let is_public = checked(&bucket, text)?.is_public();

@@ -31,7 +31,9 @@ pub(crate) async fn put_block(
         restrict_public_buckets: asked.restrict_public_buckets.unwrap_or_default(),
     };
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::PutBucketPublicAccessBlock, resource).await?;
+    let store = front
+        .open(&req.extensions, Action::PutBucketPublicAccessBlock, resource)
+        .await?;
     store
         .change_settings(&bucket, |settings| settings.public_access_block = Some(block))
         .await?;
@@ -44,7 +46,9 @@ pub(crate) async fn get_block(
 ) -> Result<S3Response<GetPublicAccessBlockOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::GetBucketPublicAccessBlock, resource).await?;
+    let store = front
+        .open(&req.extensions, Action::GetBucketPublicAccessBlock, resource)
+        .await?;
     let settings = store.settings_of(&bucket).await?;
     let block = settings.public_access_block.ok_or(Code::NO_SUCH_PUBLIC_ACCESS_BLOCK)?;
     Ok(S3Response::new(GetPublicAccessBlockOutput {
@@ -64,7 +68,9 @@ pub(crate) async fn delete_block(
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
     // AWS has no action of its own for this.
-    let store = front.open(&req.extensions, Action::PutBucketPublicAccessBlock, resource).await?;
+    let store = front
+        .open(&req.extensions, Action::PutBucketPublicAccessBlock, resource)
+        .await?;
     store
         .change_settings(&bucket, |settings| settings.public_access_block = None)
         .await?;
@@ -99,7 +105,9 @@ pub(crate) async fn put_ownership(
     };
     let ownership = ownership(&rule.object_ownership).ok_or(Code::MALFORMED_XML)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::PutBucketOwnershipControls, resource).await?;
+    let store = front
+        .open(&req.extensions, Action::PutBucketOwnershipControls, resource)
+        .await?;
     store
         .change_settings(&bucket, |settings| settings.ownership = Some(ownership))
         .await?;
@@ -112,7 +120,9 @@ pub(crate) async fn get_ownership(
 ) -> Result<S3Response<GetBucketOwnershipControlsOutput>, Failure> {
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
-    let store = front.open(&req.extensions, Action::GetBucketOwnershipControls, resource).await?;
+    let store = front
+        .open(&req.extensions, Action::GetBucketOwnershipControls, resource)
+        .await?;
     let settings = store.settings_of(&bucket).await?;
     let ownership = settings.ownership.ok_or(Code::OWNERSHIP_CONTROLS_NOT_FOUND)?;
     let rule = OwnershipControlsRule {
@@ -130,7 +140,9 @@ pub(crate) async fn delete_ownership(
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
     // AWS has no action of its own for this.
-    let store = front.open(&req.extensions, Action::PutBucketOwnershipControls, resource).await?;
+    let store = front
+        .open(&req.extensions, Action::PutBucketOwnershipControls, resource)
+        .await?;
     store
         .change_settings(&bucket, |settings| settings.ownership = None)
         .await?;

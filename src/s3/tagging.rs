@@ -64,7 +64,9 @@ pub(crate) async fn of_write(
     let tags = of_header(header)?.unwrap_or_default();
     announce(extensions, &tags);
     if !tags.is_empty() {
-        front.open_object(extensions, Action::PutObjectTagging, bucket, key).await?;
+        front
+            .open_object(extensions, Action::PutObjectTagging, bucket, key)
+            .await?;
     }
     Ok(tags)
 }
@@ -87,7 +89,9 @@ pub(crate) async fn of_copy(
         None => Action::GetObjectTagging,
     };
     let read = front.open_object(extensions, action, &source.bucket, &source.key).await;
-    let write = front.open_object(extensions, Action::PutObjectTagging, bucket, key).await;
+    let write = front
+        .open_object(extensions, Action::PutObjectTagging, bucket, key)
+        .await;
     let Err(refused) = read.and(write) else { return Ok(None) };
     let place = ObjectPlace {
         bucket: source.bucket.clone(),
@@ -111,7 +115,9 @@ pub(crate) async fn count(
     if tags.is_empty() {
         return None;
     }
-    let may = front.open_object(extensions, Action::GetObjectTagging, bucket, key).await;
+    let may = front
+        .open_object(extensions, Action::GetObjectTagging, bucket, key)
+        .await;
     may.ok().and_then(|_| i32::try_from(tags.len()).ok())
 }
 
@@ -158,7 +164,13 @@ pub(crate) async fn put_object(
     let place = place(input.bucket, input.key, input.version_id)?;
     let tags = Tags::of_object(pairs(input.tagging.tag_set)?)?;
     announce(&mut req.extensions, &tags);
-    let store = open(front, &req.extensions, (Action::PutObjectTagging, Action::PutObjectVersionTagging), &place).await?;
+    let store = open(
+        front,
+        &req.extensions,
+        (Action::PutObjectTagging, Action::PutObjectVersionTagging),
+        &place,
+    )
+    .await?;
     store
         .change_labels(&place, None, |labels| labels.tags = tags.clone())
         .await?;
@@ -171,7 +183,13 @@ pub(crate) async fn get_object(
 ) -> Result<S3Response<GetObjectTaggingOutput>, Failure> {
     let input = req.input;
     let place = place(input.bucket, input.key, input.version_id)?;
-    let store = open(front, &req.extensions, (Action::GetObjectTagging, Action::GetObjectVersionTagging), &place).await?;
+    let store = open(
+        front,
+        &req.extensions,
+        (Action::GetObjectTagging, Action::GetObjectVersionTagging),
+        &place,
+    )
+    .await?;
     // Changes nothing, and says exactly what is missing.
     let object = store.change_labels(&place, None, |_| ()).await?;
     Ok(S3Response::new(GetObjectTaggingOutput {
@@ -186,7 +204,13 @@ pub(crate) async fn delete_object(
 ) -> Result<S3Response<DeleteObjectTaggingOutput>, Failure> {
     let input = req.input;
     let place = place(input.bucket, input.key, input.version_id)?;
-    let store = open(front, &req.extensions, (Action::DeleteObjectTagging, Action::DeleteObjectVersionTagging), &place).await?;
+    let store = open(
+        front,
+        &req.extensions,
+        (Action::DeleteObjectTagging, Action::DeleteObjectVersionTagging),
+        &place,
+    )
+    .await?;
     store
         .change_labels(&place, None, |labels| labels.tags = Tags::default())
         .await?;

@@ -13,9 +13,10 @@ use storage_engine::store::bucket::{BucketError, BucketPage, ListBuckets};
 use storage_engine::store::condition::ReadConditions;
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::get::{GetObject, GetObjectError, Selection};
+use storage_engine::store::record::labels;
 use storage_engine::store::record::object::Object;
 
-use crate::access::{Action, BucketFacts, BucketPolicy, ObjectFacts, any_policy};
+use crate::access::{BucketFacts, BucketPolicy, ObjectFacts, Visibility, account_of, any_policy};
 use crate::auth::{Account, Identity};
 use crate::policy::{Kind, Policy};
 use crate::s3::error::Failure;
@@ -37,32 +38,26 @@ impl Facts {
     }
 
     /// What is set on `bucket`; nothing if there is no such bucket.
-    pub(super) async fn of_bucket(
-        &self,
-        identity: &Identity,
-        action: Action,
-        bucket: &str,
-    ) -> Result<BucketFacts, Failure> {
+    pub(super) async fn of_bucket(&self, identity: &Identity, bucket: &str) -> Result<BucketFacts, Failure> {
         let Ok(bucket) = BucketName::parse(bucket) else {
             return Ok(BucketFacts::default());
         };
         let mut facts = BucketFacts::default();
         if let Some((settings, rev)) = self.store.bucket_settings(&bucket).await? {
-            facts.restrict_public = settings
-                .public_access_block
-                .is_some_and(|block| block.restrict_public_buckets);
+            let block = settings.public_access_block.unwrap_or_default();
+            facts.restrict_public = block.restrict_public_buckets;
+            facts.ignore_public = block.ignore_public_acls;
             if let Some(text) = &settings.policy {
                 facts.policy = self.compiled(&bucket, rev, text);
             }
         }
-        // A bucket that is being made has no owner yet, whoever had the name before.
-        let needs_owner = action != Action::CreateBucket
-            && (any_policy(identity, Some(&facts), Policy::looks_at_bucket_owner)
-                || !matches!(facts.policy, BucketPolicy::None));
+        let needs_owner = any_policy(identity, Some(&facts), Policy::looks_at_bucket_owner)
+            || !matches!(facts.policy, BucketPolicy::None);
         if needs_owner {
             facts.owner = match self.store.head_bucket(&bucket).await {
                 Ok(found) => Some(owner_name(found.owner)),
-                Err(BucketError::NoSuchBucket) => None,
+                // What is not there is whose it would be if the caller made it.
+                Err(BucketError::NoSuchBucket) => account_of(identity).map(str::to_owned),
                 Err(BucketError::Fault(fault)) => return Err(fault.into()),
             };
         }
@@ -112,19 +107,36 @@ impl Facts {
             conditions: ReadConditions::default(),
         };
         match self.store.head_object(&get).await {
-            Ok(head) => Ok(Some(of_record(&head.object))),
+            Ok(head) => self.of_record(&get.bucket, &head.object).await.map(Some),
             Err(GetObjectError::NoSuchBucket | GetObjectError::NoSuchKey | GetObjectError::NoSuchVersion) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
+
+    /// What a record of an object in `bucket` says to a decision.
+    pub(super) async fn of_record(&self, bucket: &BucketName, object: &Object) -> Result<ObjectFacts, Failure> {
+        let visibility = match object.labels.visibility {
+            Some(own) => Some(own),
+            None => {
+                let settings = self.store.bucket_settings(bucket).await?;
+                settings.and_then(|(settings, _)| settings.visibility)
+            }
+        };
+        let tags = object.labels.tags.iter();
+        Ok(ObjectFacts {
+            tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            owner: owner_name(object.labels.owner.clone()),
+            visibility: visibility.map(level),
+        })
+    }
 }
 
-/// What a record says to a decision.
-pub(super) fn of_record(object: &Object) -> ObjectFacts {
-    let tags = object.labels.tags.iter();
-    ObjectFacts {
-        tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-        owner: owner_name(object.labels.owner.clone()),
+fn level(stored: labels::Visibility) -> Visibility {
+    match stored {
+        labels::Visibility::Private => Visibility::Private,
+        labels::Visibility::Public => Visibility::Public,
+        labels::Visibility::Protected => Visibility::Protected,
+        labels::Visibility::Shared => Visibility::Shared,
     }
 }
 

@@ -16,6 +16,7 @@ use storage_engine::store::record::object::Object;
 use super::error::{Code, Failure};
 use crate::access::{
     Action, Behind, BucketFacts, Context, Grant, ObjectFacts, RequestFacts, RequestTags, Resource, any_policy, decide,
+    is_visible_by,
 };
 use crate::auth::Identity;
 use crate::policy::Policy;
@@ -26,6 +27,15 @@ pub(crate) struct Front {
     store: Behind<Store>,
     facts: Facts,
     region: Option<String>,
+}
+
+/// What a decision was made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// On policies that do not look at the object.
+    Policies,
+    /// On the object's record, which may have been replaced since: see [`Front::still_may`].
+    Record,
 }
 
 /// Who asks, and what the request says.
@@ -83,16 +93,33 @@ impl Front {
         action: Action,
         resource: Resource<'_>,
     ) -> Result<&Store, Failure> {
+        let (store, _basis) = self.open_judged(extensions, action, resource).await?;
+        Ok(store)
+    }
+
+    /// As [`Self::open`], and on what it was decided. The object's record is loaded only if it has a say.
+    pub(crate) async fn open_judged(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        resource: Resource<'_>,
+    ) -> Result<(&Store, Basis), Failure> {
         let asking = Asking::of(extensions);
-        let bucket = self.bucket_facts(&asking, action, resource).await?;
-        let object = match resource {
-            Resource::Object { bucket: name, key } if looks_at_object(&asking, &bucket) => {
-                self.facts.of_object(name, key).await?
-            }
-            Resource::Service | Resource::Bucket(_) | Resource::Object { .. } => None,
+        let bucket = self.bucket_facts(&asking, resource).await?;
+        let Resource::Object { bucket: name, key } = resource else {
+            let grant = asking.decide(action, resource, &bucket, None)?;
+            return Ok((self.store.with(&grant), Basis::Policies));
         };
+        if !looks_at_object(&asking, &bucket) {
+            match asking.decide(action, resource, &bucket, None) {
+                Ok(grant) => return Ok((self.store.with(&grant), Basis::Policies)),
+                Err(denied) if !is_visible_by(action) => return Err(denied),
+                Err(_) => {}
+            }
+        }
+        let object = self.facts.of_object(name, key).await?;
         let grant = asking.decide(action, resource, &bucket, object.as_ref())?;
-        Ok(self.store.with(&grant))
+        Ok((self.store.with(&grant), Basis::Record))
     }
 
     /// As [`Self::open`], on an object.
@@ -155,7 +182,7 @@ impl Front {
         Ok(BucketPage { buckets, ..page })
     }
 
-    /// Judges once more, on the very record that was read: it may have been replaced since [`Self::open`] looked.
+    /// Judges once more, on the very record that was read: it may have been replaced since [`Self::open_judged`] looked.
     pub(crate) async fn still_may(
         &self,
         extensions: &Extensions,
@@ -164,14 +191,11 @@ impl Front {
         found: &Object,
     ) -> Result<(), Failure> {
         let asking = Asking::of(extensions);
+        let object = self.facts.of_record(bucket, found).await?;
         let (bucket, key) = (bucket.as_str(), key.as_str());
         let resource = Resource::Object { bucket, key };
-        let facts = self.bucket_facts(&asking, action, resource).await?;
-        if looks_at_object(&asking, &facts) {
-            let object = facts::of_record(found);
-            let _granted = asking.decide(action, resource, &facts, Some(&object))?;
-        }
-        Ok(())
+        let facts = self.bucket_facts(&asking, resource).await?;
+        asking.decide(action, resource, &facts, Some(&object)).map(drop)
     }
 
     /// That a key is not there is said only to those who may list the bucket.
@@ -190,16 +214,11 @@ impl Front {
         Ok(if may_list { failure } else { Code::ACCESS_DENIED.into() })
     }
 
-    async fn bucket_facts(
-        &self,
-        asking: &Asking<'_>,
-        action: Action,
-        resource: Resource<'_>,
-    ) -> Result<BucketFacts, Failure> {
+    async fn bucket_facts(&self, asking: &Asking<'_>, resource: Resource<'_>) -> Result<BucketFacts, Failure> {
         match resource {
             Resource::Service => Ok(BucketFacts::default()),
             Resource::Bucket(bucket) | Resource::Object { bucket, .. } => {
-                self.facts.of_bucket(asking.identity, action, bucket).await
+                self.facts.of_bucket(asking.identity, bucket).await
             }
         }
     }

@@ -15,12 +15,12 @@ use storage_engine::store::condition::{ETagMatch, ReadConditions};
 use storage_engine::store::name::{PartNumber, VersionId};
 use storage_engine::store::object::get::{GetObject, GetObjectError, ObjectHead, Selection};
 
-use crate::access::Action;
+use crate::access::{Action, Resource};
 use crate::auth::Identity;
 use crate::s3::conditions::{self, RangeHeader};
 use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, object_key, set_checksum, type_name};
 use crate::s3::error::{Code, Failure};
-use crate::s3::front::Front;
+use crate::s3::front::{Basis, Front};
 use crate::s3::normalise::Lifted;
 use crate::s3::tagging;
 
@@ -28,12 +28,12 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
-    let store = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
+    let (store, basis) = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
     let read = match store.get_object(&get).await {
         Ok(read) => read,
         Err(error) => return Err(told(front, &req.extensions, &get, refused(error, &get, &lifted)).await),
     };
-    still_may(front, &req.extensions, &get, &read.head).await?;
+    still_may((front, basis), &req.extensions, &get, &read.head).await?;
     let checksums = input.checksum_mode.is_some();
     let len = read.head.range.end.saturating_sub(read.head.range.start);
     let mut output = GetObjectOutput {
@@ -58,12 +58,12 @@ pub(crate) async fn head(
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
-    let store = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
+    let (store, basis) = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
     let head = match store.head_object(&get).await {
         Ok(head) => head,
         Err(error) => return Err(told(front, &req.extensions, &get, refused(error, &get, &lifted)).await),
     };
-    still_may(front, &req.extensions, &get, &head).await?;
+    still_may((front, basis), &req.extensions, &get, &head).await?;
     let checksums = input.checksum_mode.is_some();
     let len = head.range.end.saturating_sub(head.range.start);
     let mut output = HeadObjectOutput {
@@ -97,7 +97,15 @@ async fn told(front: &Front, extensions: &Extensions, get: &GetObject, failure: 
 }
 
 /// What was judged before the read must hold of what was read.
-async fn still_may(front: &Front, extensions: &Extensions, get: &GetObject, head: &ObjectHead) -> Result<(), Failure> {
+async fn still_may(
+    (front, basis): (&Front, Basis),
+    extensions: &Extensions,
+    get: &GetObject,
+    head: &ObjectHead,
+) -> Result<(), Failure> {
+    if basis == Basis::Policies {
+        return Ok(());
+    }
     let (action, place) = (action_on(get.version.is_some()), (&get.bucket, &get.key));
     front.still_may(extensions, action, place, &head.object).await
 }
@@ -145,16 +153,20 @@ async fn open<'f>(
     (extensions, uri): (&Extensions, &Uri),
     get: &mut GetObject,
     lifted: &Lifted,
-) -> Result<&'f Store, Failure> {
+) -> Result<(&'f Store, Basis), Failure> {
     let anonymous = matches!(extensions.get::<Identity>(), None | Some(Identity::Anonymous));
     if anonymous && uri.query().is_some_and(|query| query.contains("response-")) {
         let message = "Request specific response headers cannot be used for anonymous GET requests.";
         return Err(Failure::because(Code::INVALID_REQUEST, message));
     }
     let action = action_on(get.version.is_some());
-    let store = front.open_object(extensions, action, &get.bucket, &get.key).await?;
+    let resource = Resource::Object {
+        bucket: get.bucket.as_str(),
+        key: get.key.as_str(),
+    };
+    let (store, basis) = front.open_judged(extensions, action, resource).await?;
     honour_if_range(store, get, lifted).await?;
-    Ok(store)
+    Ok((store, basis))
 }
 
 /// Reading a version that is named is an action of its own.

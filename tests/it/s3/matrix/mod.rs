@@ -547,3 +547,55 @@ async fn a_stored_policy_nobody_can_read_lets_only_root_in() {
         .fails(403, "AccessDenied");
     scene.server.get("/bucket/a").send().await.is(200);
 }
+
+#[tokio::test]
+async fn a_change_of_visibility_counts_at_once_for_every_caller() {
+    let scene = Scene::new().await;
+    let put = |visibility: &str| {
+        let put = scene.server.put("/bucket/v").header("x-amz-acl", visibility).body("x");
+        put.by(user("olga", vec![canned_policy("owner")], None)).send()
+    };
+    let turn = |acl: &'static str| scene.server.put("/bucket/v?acl").header("x-amz-acl", acl).send();
+    let read = |identity: Identity| scene.server.get("/bucket/v").by(identity).send();
+    put("private").await.is(200);
+    for (acl, anonymous, signed) in [
+        ("private", 403, 403),
+        ("public-read", 200, 200),
+        ("authenticated-read", 403, 200),
+        ("private", 403, 403),
+        ("public-read", 200, 200),
+    ] {
+        turn(acl).await.is(200);
+        read(Identity::Anonymous).await.is(anonymous);
+        read(user("ann", Vec::new(), None)).await.is(signed);
+        read(user("olga", Vec::new(), None)).await.is(200);
+        for method in ["PUT", "DELETE"] {
+            scene
+                .server
+                .ask(method, "/bucket/v")
+                .anonymous()
+                .send()
+                .await
+                .fails(403, "AccessDenied");
+        }
+        scene
+            .server
+            .get("/bucket/v?acl")
+            .anonymous()
+            .send()
+            .await
+            .fails(403, "AccessDenied");
+    }
+    // The default of the bucket is for objects that name none themselves.
+    scene.server.get("/bucket/a").anonymous().send().await.is(403);
+    scene
+        .server
+        .put("/bucket?acl")
+        .header("x-amz-acl", "public-read")
+        .send()
+        .await
+        .is(200);
+    scene.server.get("/bucket/a").anonymous().send().await.is(200);
+    turn("private").await.is(200);
+    read(Identity::Anonymous).await.is(403);
+}

@@ -49,6 +49,17 @@ const DELETE_VERSION: &str = "<Delete><Object><Key>a</Key><VersionId>null</Versi
 const COMPLETE: &str =
     "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>";
 
+const TAGS: &[(&str, &str)] = &[("x-amz-tagging", "a=1")];
+const PUBLIC: &[(&str, &str)] = &[("x-amz-acl", "public-read")];
+const PRIVATE: &[(&str, &str)] = &[("x-amz-acl", "private")];
+const TAGGING: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
+const CORS: &str = "<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
+const OWNERSHIP: &str =
+    "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>";
+const BLOCK: &str =
+    "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
+const POLICY: &str = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"carl"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::bucket/*"}}"#;
+
 pub(super) const ROWS: &[Row] = &[
     row("create_bucket", "PUT", "/fresh", &[("s3:CreateBucket", "fresh")]),
     row("head_bucket", "HEAD", "/bucket", &[("s3:ListBucket", "bucket")]),
@@ -364,5 +375,136 @@ pub(super) const ROWS: &[Row] = &[
         "GET",
         "/bucket/a?retention",
         &[("s3:GetObjectRetention", "bucket/a")],
+    ),
+    row(
+        "put_object",
+        "PUT",
+        "/bucket/new",
+        &[("s3:PutObject", "bucket/new"), ("s3:PutObjectTagging", "bucket/new")],
+    )
+    .header(TAGS)
+    .body("x"),
+    row(
+        "put_object",
+        "PUT",
+        "/bucket/new",
+        &[("s3:PutObject", "bucket/new"), ("s3:PutObjectAcl", "bucket/new")],
+    )
+    .header(PUBLIC)
+    .body("x"),
+    row("put_object", "PUT", "/bucket/new", &[("s3:PutObject", "bucket/new")])
+        .header(PRIVATE)
+        .body("x"),
+    row(
+        "create_multipart_upload",
+        "POST",
+        "/bucket/m?uploads",
+        &[("s3:PutObject", "bucket/m"), ("s3:PutObjectTagging", "bucket/m")],
+    )
+    .header(TAGS),
+    row(
+        "create_bucket",
+        "PUT",
+        "/fresh",
+        &[("s3:CreateBucket", "fresh"), ("s3:PutBucketAcl", "fresh")],
+    )
+    .header(PUBLIC),
+    row("put_bucket_acl", "PUT", "/bucket?acl", &[("s3:PutBucketAcl", "bucket")]).header(PUBLIC),
+    row(
+        "put_object_acl",
+        "PUT",
+        "/bucket/a?acl",
+        &[("s3:PutObjectAcl", "bucket/a")],
+    )
+    .header(PUBLIC),
+    row(
+        "put_bucket_cors",
+        "PUT",
+        "/bucket?cors",
+        &[("s3:PutBucketCORS", "bucket")],
+    )
+    .body(CORS),
+    row(
+        "delete_bucket_cors",
+        "DELETE",
+        "/bucket?cors",
+        &[("s3:PutBucketCORS", "bucket")],
+    ),
+    row(
+        "put_bucket_tagging",
+        "PUT",
+        "/bucket?tagging",
+        &[("s3:PutBucketTagging", "bucket")],
+    )
+    .body(TAGGING),
+    row(
+        "delete_bucket_tagging",
+        "DELETE",
+        "/bucket?tagging",
+        &[("s3:PutBucketTagging", "bucket")],
+    ),
+    row(
+        "put_object_tagging",
+        "PUT",
+        "/bucket/a?tagging",
+        &[("s3:PutObjectTagging", "bucket/a")],
+    )
+    .body(TAGGING),
+    row(
+        "delete_object_tagging",
+        "DELETE",
+        "/bucket/a?tagging",
+        &[("s3:DeleteObjectTagging", "bucket/a")],
+    ),
+    row(
+        "get_object_tagging",
+        "GET",
+        "/bucket/a?tagging&versionId=null",
+        &[("s3:GetObjectVersionTagging", "bucket/a")],
+    ),
+    row(
+        "get_object_acl",
+        "GET",
+        "/bucket/a?acl&versionId=null",
+        &[("s3:GetObjectVersionAcl", "bucket/a")],
+    ),
+    row(
+        "put_bucket_ownership_controls",
+        "PUT",
+        "/bucket?ownershipControls",
+        &[("s3:PutBucketOwnershipControls", "bucket")],
+    )
+    .body(OWNERSHIP),
+    row(
+        "delete_bucket_ownership_controls",
+        "DELETE",
+        "/bucket?ownershipControls",
+        &[("s3:PutBucketOwnershipControls", "bucket")],
+    ),
+    row(
+        "put_public_access_block",
+        "PUT",
+        "/bucket?publicAccessBlock",
+        &[("s3:PutBucketPublicAccessBlock", "bucket")],
+    )
+    .body(BLOCK),
+    row(
+        "delete_public_access_block",
+        "DELETE",
+        "/bucket?publicAccessBlock",
+        &[("s3:PutBucketPublicAccessBlock", "bucket")],
+    ),
+    row(
+        "put_bucket_policy",
+        "PUT",
+        "/bucket?policy",
+        &[("s3:PutBucketPolicy", "bucket")],
+    )
+    .body(POLICY),
+    row(
+        "delete_bucket_policy",
+        "DELETE",
+        "/bucket?policy",
+        &[("s3:DeleteBucketPolicy", "bucket")],
     ),
 ];
