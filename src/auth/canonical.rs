@@ -111,6 +111,11 @@ pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, VALUE).to_string()
 }
 
+/// Encodes a path.
+pub(super) fn encoded_path(text: &str) -> String {
+    utf8_percent_encode(text, PATH).to_string()
+}
+
 fn push_encoded(out: &mut Vec<u8>, text: &str, set: &'static AsciiSet) {
     for piece in utf8_percent_encode(text, set) {
         out.extend_from_slice(piece.as_bytes());

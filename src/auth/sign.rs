@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use time::OffsetDateTime;
 
-use super::canonical::{ALGORITHM, Canonical, encoded, signed_headers_of};
+use super::canonical::{ALGORITHM, Canonical, encoded, encoded_path, signed_headers_of};
 use super::clean::{host, replace_query};
 use super::credentials::SecretKey;
 use super::date::AmzDate;
@@ -105,6 +105,35 @@ impl Signer {
         replace_query(parts, &query)
     }
 
+    /// The form fields that let whoever has them upload by POST what `policy` (JSON, in base64) allows: `x-amz-algorithm`,
+    /// `x-amz-credential`, `x-amz-date`, the session token, and last `x-amz-signature`. `policy` is made from the fields
+    /// before the signature, by `write`.
+    pub fn post_form(&self, at: OffsetDateTime, write: impl FnOnce(&[(&str, String)]) -> String) -> PostForm {
+        let date = AmzDate::from_time(at);
+        let scope = self.scope(&date);
+        let mut fields = vec![
+            ("x-amz-date", date.as_str().to_owned()),
+            ("x-amz-algorithm", ALGORITHM.to_owned()),
+            ("x-amz-credential", [&self.access_key, "/", &scope].concat()),
+        ];
+        if let Some(token) = &self.session_token {
+            fields.push(("x-amz-security-token", token.clone()));
+        }
+        let policy = write(&fields);
+        let signature = self.key(&date).sign(policy.as_bytes());
+        fields.push(("x-amz-signature", signature.as_str().to_owned()));
+        PostForm { policy, fields }
+    }
+
+    fn key(&self, date: &AmzDate) -> SigningKey {
+        let scope = Scope {
+            day: date.day(),
+            region: &self.region,
+            service: "s3",
+        };
+        SigningKey::derive(&self.secret, scope)
+    }
+
     fn scope(&self, date: &AmzDate) -> String {
         [date.day(), "/", &self.region, "/s3/aws4_request"].concat()
     }
@@ -127,14 +156,7 @@ impl Signer {
             signed_headers: &signed_headers,
             payload_hash,
         };
-        let key = SigningKey::derive(
-            &self.secret,
-            Scope {
-                day: date.day(),
-                region: &self.region,
-                service: "s3",
-            },
-        );
+        let key = self.key(date);
         let signature = key.sign(canonical.string_to_sign(date.as_str(), &scope).as_bytes());
         Ok((
             signature,
@@ -142,6 +164,23 @@ impl Signer {
             signed_headers,
         ))
     }
+}
+
+/// What a form that uploads by POST carries beside bucket, key and file.
+pub struct PostForm {
+    /// As handed to the signer: JSON in base64.
+    pub policy: String,
+    pub fields: Vec<(&'static str, String)>,
+}
+
+/// A path as it stands in a signed request: everything but unreserved characters and `/` is encoded.
+pub fn path_text(path: &str) -> String {
+    encoded_path(path)
+}
+
+/// A name or a value as it stands in the query of a signed request.
+pub fn query_text(text: &str) -> String {
+    encoded(text)
 }
 
 /// Writes the body of a chunked mode.

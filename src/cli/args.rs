@@ -13,7 +13,8 @@ use crate::config::{EllipsesError, Secret, ServerArgs, expand};
 #[derive(Debug)]
 pub enum Command {
     Server(ServerArgs),
-    Mc(McCommand),
+    /// Its arguments, which the client reads by itself; the first is a name of the program.
+    Mc(Vec<OsString>),
     Admin(AdminCommand),
     Inspect(InspectCommand),
     Salvage(SalvageCommand),
@@ -66,13 +67,6 @@ pub struct AdminCommand {
     pub json: bool,
 }
 
-/// A command of the `mc`-compatible client.
-#[derive(Debug, PartialEq, Eq)]
-pub enum McCommand {
-    Ready(ReadyArgs),
-    NotBuilt(String),
-}
-
 /// Drystone: a self-hosted, S3-compatible object store in one binary.
 #[derive(Debug, Parser)]
 #[command(
@@ -106,7 +100,7 @@ struct Shared {
 enum Verb {
     /// Run the store on these drives
     Server(Server),
-    /// mc-compatible client; so far only 'ready' is built
+    /// mc-compatible client
     #[command(disable_help_flag = true)]
     Mc {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
@@ -350,47 +344,6 @@ struct Server {
     add_drives: bool,
 }
 
-#[derive(Debug, Parser)]
-#[command(
-    name = "mc",
-    version,
-    disable_help_subcommand = true,
-    allow_external_subcommands = true
-)]
-struct McRoot {
-    #[command(subcommand)]
-    verb: McVerb,
-}
-
-#[derive(Debug, Subcommand)]
-enum McVerb {
-    /// Wait until a server can take requests
-    Ready(ReadyArgs),
-    #[command(external_subcommand)]
-    Other(Vec<OsString>),
-}
-
-/// Arguments of `mc ready`.
-#[derive(Clone, Debug, PartialEq, Eq, Args)]
-pub struct ReadyArgs {
-    /// Be content when reads are served
-    #[arg(long)]
-    pub cluster_read: bool,
-    /// Ask whether the server may be stopped without losing service
-    #[arg(long)]
-    pub maintenance: bool,
-    #[arg(long)]
-    pub json: bool,
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Accept any TLS certificate
-    #[arg(long)]
-    pub insecure: bool,
-    /// Name of the server: 'local', or X where MC_HOST_X is set
-    #[arg(value_name = "ALIAS")]
-    pub alias: String,
-}
-
 /// Reads a command line whose first argument is the name the program was called by.
 pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     let called = arguments
@@ -400,7 +353,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         .map(OsString::from)
         .unwrap_or_default();
     if called == "mc" {
-        return mc(arguments);
+        return Ok(Command::Mc(arguments));
     }
     // Compose files for MinIO's image may begin with the program's name: `command: minio server /data`.
     if arguments
@@ -408,6 +361,10 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         .is_some_and(|first| first == "minio" || first == "drystone")
     {
         arguments.remove(1);
+    }
+    // Its flags are its own, also those that the server has, too.
+    if arguments.get(1).is_some_and(|verb| verb == "mc") {
+        return Ok(Command::Mc(arguments.split_off(1)));
     }
     let root = Root::try_parse_from(arguments)?;
     Ok(match root.verb {
@@ -422,7 +379,12 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             json: root.shared.json,
             quiet: root.shared.quiet,
         }),
-        Verb::Mc { arguments } => return mc(std::iter::once(OsString::from("mc")).chain(arguments).collect()),
+        Verb::Mc { arguments } => {
+            let flags = [("--json", root.shared.json), ("--quiet", root.shared.quiet)];
+            let flags = flags.into_iter().filter_map(|(flag, given)| given.then_some(flag));
+            let words = std::iter::once("mc").chain(flags).map(OsString::from);
+            Command::Mc(words.chain(arguments).collect())
+        }
         Verb::Inspect(verb) => Command::Inspect(InspectCommand {
             verb,
             json: root.shared.json,
@@ -446,19 +408,6 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             json: root.shared.json,
         }),
     })
-}
-
-fn mc(arguments: Vec<OsString>) -> Result<Command, clap::Error> {
-    let root = McRoot::try_parse_from(arguments)?;
-    Ok(Command::Mc(match root.verb {
-        McVerb::Ready(ready) => McCommand::Ready(ready),
-        McVerb::Other(arguments) => McCommand::NotBuilt(
-            arguments
-                .first()
-                .map(|verb| verb.to_string_lossy().into_owned())
-                .unwrap_or_default(),
-        ),
-    }))
 }
 
 #[cfg(test)]
@@ -510,25 +459,16 @@ mod tests {
     }
 
     #[test]
-    fn called_as_mc_only_ready_is_built() {
-        let ready = |line: &str| match command(line).unwrap() {
-            Command::Mc(McCommand::Ready(args)) => args,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(ready("mc ready local").alias, "local");
-        assert_eq!(ready("/usr/bin/mc ready local").alias, "local");
-        assert!(ready("drystone mc ready --cluster-read there").cluster_read);
-        for line in [
-            "mc alias set x http://y a b",
-            "drystone mc ls x",
-            "mc cp --recursive a b",
+    fn the_client_reads_its_arguments_by_itself() {
+        for (line, read) in [
+            ("mc ls -r x", "mc ls -r x"),
+            ("/usr/bin/mc --json alias list", "/usr/bin/mc --json alias list"),
+            ("drystone mc --json cp --recursive a b", "mc --json cp --recursive a b"),
+            ("drystone mc --help", "mc --help"),
+            ("drystone --json mc ls x", "mc --json ls x"),
         ] {
-            let verb = line
-                .split_whitespace()
-                .find(|word| ["alias", "ls", "cp"].contains(word))
-                .unwrap();
             match command(line).unwrap() {
-                Command::Mc(McCommand::NotBuilt(name)) => assert_eq!(name, verb),
+                Command::Mc(arguments) => assert_eq!(arguments.join(std::ffi::OsStr::new(" ")), read),
                 other => panic!("{other:?}"),
             }
         }

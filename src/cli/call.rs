@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ pub enum Trust {
     Any,
     /// Those signed by a certificate in this PEM file, or in it themselves.
     File(PathBuf),
+    /// Those this machine trusts, and those signed by a certificate in a file of this folder, if there is one.
+    Machine { also: PathBuf },
 }
 
 /// Why there is no answer.
@@ -117,7 +119,7 @@ impl Call<'_> {
     }
 }
 
-fn tls(trust: &Trust) -> Result<rustls::ClientConfig, CallError> {
+pub(in crate::cli) fn tls(trust: &Trust) -> Result<rustls::ClientConfig, CallError> {
     let provider = Arc::new(default_provider());
     let builder =
         rustls::ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -127,26 +129,43 @@ fn tls(trust: &Trust) -> Result<rustls::ClientConfig, CallError> {
             .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
             .with_no_client_auth(),
         Trust::File(path) => {
-            let unusable = |reason: String| CallError::Certificates {
-                path: path.clone(),
-                reason,
-            };
             let mut roots = RootCertStore::empty();
-            let found = CertificateDer::pem_file_iter(path).map_err(|e| unusable(e.to_string()))?;
-            for certificate in found {
-                let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
-                roots.add(certificate).map_err(|e| unusable(e.to_string()))?;
-            }
+            add_file(&mut roots, path)?;
             if roots.is_empty() {
-                return Err(unusable("it holds no certificate".into()));
+                let (path, reason) = (path.clone(), "it holds no certificate".to_owned());
+                return Err(CallError::Certificates { path, reason });
+            }
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+        Trust::Machine { also } => {
+            let mut roots = RootCertStore::empty();
+            // A machine without certificates of its own trusts nobody; the handshake says so.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            for file in std::fs::read_dir(also).into_iter().flatten().flatten() {
+                if file.path().is_file() {
+                    add_file(&mut roots, &file.path())?;
+                }
             }
             builder.with_root_certificates(roots).with_no_client_auth()
         }
     })
 }
 
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), CallError> {
+    let unusable = |reason: String| CallError::Certificates {
+        path: path.to_path_buf(),
+        reason,
+    };
+    let found = CertificateDer::pem_file_iter(path).map_err(|e| unusable(e.to_string()))?;
+    for certificate in found {
+        let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
+        roots.add(certificate).map_err(|e| unusable(e.to_string()))?;
+    }
+    Ok(())
+}
+
 /// This machine has no need to be looked up, and a small image may have nothing to look it up with.
-async fn connect(host: &ServerHost) -> io::Result<TcpStream> {
+pub(in crate::cli) async fn connect(host: &ServerHost) -> io::Result<TcpStream> {
     if host.host.eq_ignore_ascii_case("localhost") {
         let here = [
             SocketAddr::from((Ipv4Addr::LOCALHOST, host.port)),

@@ -10,7 +10,6 @@ mod healing;
 pub mod inspect;
 pub mod mc;
 mod print;
-pub mod ready;
 pub mod salvage;
 pub mod serve;
 
@@ -23,7 +22,7 @@ use args::{Command, parse};
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     match parse(arguments.clone()) {
         Ok(Command::Server(args)) => serve::run(args, &arguments),
-        Ok(Command::Mc(mc)) => mc::run(mc),
+        Ok(Command::Mc(arguments)) => mc::run(arguments),
         Ok(Command::Admin(command)) => admin::run(command),
         Ok(Command::Inspect(command)) => inspect::run(&command),
         Ok(Command::Salvage(command)) => salvage::run(&command),

@@ -5,6 +5,7 @@
 //! file, and only when the server asks for it.
 
 mod address;
+pub mod aliases;
 pub mod client;
 pub mod credentials;
 mod ellipses;

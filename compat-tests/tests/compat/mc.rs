@@ -1,19 +1,26 @@
-//! MinIO's own client, unchanged: alias, mb, cp, ls, cat, stat, mirror, rm, rb, share download, ping, ready.
+//! MinIO's own client, unchanged: alias, mb, cp, ls, cat, stat, mirror, rm, rb, share download, ping, ready. Then our own
+//! client in its place: through the same story, and through a script whose exit codes and JSON must be the same.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use compat_tests::clients::Client;
-use compat_tests::server::{ACCESS_KEY, SECRET_KEY};
+use compat_tests::process::run_any;
+use compat_tests::server::{ACCESS_KEY, SECRET_KEY, binary};
 use compat_tests::tree;
 use serde_json::Value;
 
-use crate::stage::{Stage, Test, good, plain_http, refused, same_bytes, same_file};
+use crate::stage::{LIMIT, Stage, Test, good, plain_http, refused, same_bytes, same_file};
 
 const MIB: usize = 1024 * 1024;
 
 pub(crate) fn tests() -> Vec<Test> {
-    vec![Test::with(Client::Mc, "mc_works_unchanged", life)]
+    vec![
+        Test::with(Client::Mc, "mc_works_unchanged", life),
+        Test::alone("our_mc_lives_the_same_life", our_life),
+        Test::with(Client::Mc, "our_mc_answers_as_minios_does", transcript),
+    ]
 }
 
 fn mc(stage: &Stage, arguments: &[&str]) -> Command {
@@ -149,4 +156,233 @@ fn links(stage: &Stage) -> Result<()> {
     let (status, body) = plain_http("GET", link, b"")?;
     ensure!(status == 200, "a link answered {status}");
     same_bytes(&body, &tree::bytes(1, 2_000), "by a link")
+}
+
+/// Our client, called by the name of MinIO's.
+fn our_mc(stage: &Stage) -> Result<PathBuf> {
+    let program = stage.setup.folder.join("mc");
+    std::os::unix::fs::symlink(binary()?, &program)?;
+    Ok(program)
+}
+
+fn our_life(stage: &mut Stage) -> Result<()> {
+    stage.program = our_mc(stage)?;
+    life(stage)
+}
+
+/// Run one after the other by both clients; each leaves the store as it was.
+const SCRIPT: &[&[&str]] = &[
+    &["alias", "list", "stone"],
+    &["alias", "list", "nowhere"],
+    &["ready", "stone"],
+    &["mb", "stone/script"],
+    &["mb", "stone/script"],
+    &["mb", "--ignore-existing", "stone/script"],
+    &["mb", "stone/x_"],
+    &["ls", "stone/script"],
+    &["cp", "small", "stone/script/d/one"],
+    &[
+        "cp",
+        "--attr",
+        "one=1;Content-Type=text/x",
+        "small",
+        "page.html",
+        "stone/script/d/",
+    ],
+    &["cp", "small", "page.html", "stone/script/nothing"],
+    &["cp", "absent", "stone/script/d/"],
+    &["cp", "stone/script/absent", "here"],
+    &["cp", "tree", "stone/script/t"],
+    &["cp", "--recursive", "tree", "stone/script/t"],
+    &["cp", "--recursive", "tree/", "stone/script/t2/"],
+    &["cp", "small", "stone/script/t"],
+    &["cp", "stone/script/d/one", "stone/script/d/two"],
+    &["cp", "--recursive", "stone/script/t2/", "stone/script/t3/"],
+    &["cp", "--recursive", "stone/script/t2", "got"],
+    &["ls", "stone"],
+    &["ls", "stone/script"],
+    &["ls", "--recursive", "stone/script"],
+    &["ls", "--recursive", "--summarize", "stone/script/t"],
+    &["ls", "stone/script/d/one"],
+    &["ls", "stone/script/absent"],
+    &["ls", "stone/absent-bucket"],
+    &["ls", "tree"],
+    &["stat", "stone/script/d/small"],
+    &["stat", "stone/script/d/page.html"],
+    &["stat", "stone/script/absent"],
+    &["stat", "--recursive", "stone/script/t2"],
+    &["cat", "stone/script/absent"],
+    &["tree", "stone/script"],
+    &["du", "stone/script"],
+    &["du", "--depth", "2", "stone/script"],
+    &["du", "--recursive", "stone/script"],
+    &["find", "stone/script", "--name", "*.html"],
+    &["find", "stone/script", "--larger", "1KB"],
+    &["find", "stone/script", "--path", "*/a/*", "--print", "{base} {size}"],
+    &["diff", "tree", "stone/script/t2"],
+    &["diff", "tree", "stone/script/d"],
+    &["diff", "tree", "stone/absent-bucket"],
+    &["mv", "stone/script/d/two", "stone/script/d/three"],
+    &["mv", "stone/script/d/two", "stone/script/d/three"],
+    &["mirror", "tree", "stone/script/m"],
+    &["mirror", "tree", "stone/script/m"],
+    &["mirror", "--overwrite", "--remove", "tree/a", "stone/script/m"],
+    &["put", "small", "stone/script/put"],
+    &["anonymous", "get", "stone/script"],
+    &["anonymous", "list", "stone/script"],
+    &["anonymous", "set", "nonsense", "stone/script"],
+    &["share", "download", "--expire", "1h", "stone/script/d/one"],
+    &["share", "download", "stone/script/absent"],
+    &["share", "upload", "stone/script/up"],
+    &["share", "upload", "stone/script/up/"],
+    &["cors", "get", "stone/script"],
+    &["version", "info", "stone/script"],
+    &["ping", "--count", "1", "stone"],
+    &["rm", "stone/script/put"],
+    &["rm", "stone/script/put"],
+    &["rm", "--recursive", "stone/script/t"],
+    &["rm", "--recursive", "--force", "--dry-run", "stone/script/t"],
+    &["rm", "--recursive", "--force", "--older-than", "1d", "stone/script/t"],
+    &["rm", "--recursive", "--force", "stone/script/t"],
+    &["rm", "stone"],
+    &["rb", "stone/script"],
+    &["rb", "--force", "stone/script"],
+    &["rb", "stone/script"],
+    &["frob"],
+];
+
+/// Fields whose values must be the same, wherever they stand.
+const EQUAL: [&str; 34] = [
+    "Op",
+    "URL",
+    "accessKey",
+    "alias",
+    "api",
+    "bucket",
+    "deleteMarker",
+    "diff",
+    "dryRun",
+    "etag",
+    "first",
+    "healthy",
+    "isVersions",
+    "key",
+    "metadata",
+    "name",
+    "objects",
+    "operation",
+    "path",
+    "permission",
+    "prefix",
+    "second",
+    "size",
+    "source",
+    "status",
+    "storageClass",
+    "target",
+    "total",
+    "totalObjects",
+    "transferred",
+    "type",
+    "url",
+    "versionOrdinal",
+    "versioning",
+];
+
+/// Fields of MinIO's client that ours may leave out: its view of the cluster, and Go's whole URL.
+const MAY_MISS: [&str; 5] = ["healingDrives", "writeQuorum", "dns", "roundtrip", "error"];
+
+type Answered = Vec<(Option<i32>, Vec<Value>)>;
+
+fn play(stage: &mut Stage, program: &Path) -> Result<Answered> {
+    stage.program = program.to_path_buf();
+    stage.file("small", &tree::bytes(1, 2_000))?;
+    stage.file("page.html", b"<p>")?;
+    stage.file("tree/a/b/y", b"yy")?;
+    stage.file("tree/a/x", b"x")?;
+    stage.file("tree/z", b"z")?;
+    let endpoint = stage.setup.endpoint();
+    good(&mut mc(
+        stage,
+        &["alias", "set", "stone", &endpoint, ACCESS_KEY, SECRET_KEY],
+    ))?;
+    let mut answered = Vec::new();
+    for line in SCRIPT {
+        let output = run_any(&mut mc(stage, line), LIMIT)?;
+        let text = output.text();
+        let values = serde_json::Deserializer::from_str(&text).into_iter();
+        let values: Vec<Value> = values
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("{line:?} said {}", output.everything()))?;
+        answered.push((output.status.code(), values));
+    }
+    std::fs::remove_dir_all(stage.files.join("got"))?;
+    std::fs::remove_dir_all(stage.files.join("mc"))?;
+    Ok(answered)
+}
+
+fn transcript(stage: &mut Stage) -> Result<()> {
+    let server = stage.start()?;
+    let (theirs, ours) = (stage.program.clone(), our_mc(stage)?);
+    let expected = play(stage, &theirs)?;
+    let seen = play(stage, &ours)?;
+    let mut differences = Vec::new();
+    for ((line, expected), seen) in SCRIPT.iter().zip(&expected).zip(&seen) {
+        if let Some(what) = difference(expected, seen) {
+            differences.push(format!("mc {}: {what}", line.join(" ")));
+        }
+    }
+    ensure!(differences.is_empty(), "{}", differences.join("\n"));
+    server.stop()
+}
+
+fn difference(expected: &(Option<i32>, Vec<Value>), seen: &(Option<i32>, Vec<Value>)) -> Option<String> {
+    if expected.0 != seen.0 {
+        return Some(format!("exit code {:?}, not {:?}: {:?}", seen.0, expected.0, seen.1));
+    }
+    // Transfers run side by side: their order means nothing.
+    let sorted = |values: &[Value]| {
+        let mut kept: Vec<(String, &Value)> = values.iter().map(|value| (stable(value).to_string(), value)).collect();
+        kept.sort_by(|a, b| a.0.cmp(&b.0));
+        kept.into_iter()
+            .map(|(text, value)| (text, value.clone()))
+            .collect::<Vec<_>>()
+    };
+    let (expected, seen) = (sorted(&expected.1), sorted(&seen.1));
+    let texts = |lines: &[(String, Value)]| lines.iter().map(|(text, _)| text.clone()).collect::<Vec<_>>();
+    if texts(&expected) != texts(&seen) {
+        return Some(format!(
+            "says\n  {}\nnot\n  {}",
+            texts(&seen).join("\n  "),
+            texts(&expected).join("\n  ")
+        ));
+    }
+    expected.iter().zip(&seen).find_map(|((_, expected), (_, seen))| {
+        let fields = |value: &Value| {
+            value
+                .as_object()
+                .into_iter()
+                .flat_map(|all| all.keys().cloned())
+                .collect::<Vec<_>>()
+        };
+        let has = fields(seen);
+        let missing = fields(expected)
+            .into_iter()
+            .find(|name| !has.contains(name) && !MAY_MISS.contains(&name.as_str()));
+        missing.map(|name| format!("lacks the field {name}: {seen}"))
+    })
+}
+
+/// A line with those fields only whose values do not depend on time or place; of an error, what it is about.
+fn stable(value: &Value) -> Value {
+    let Some(fields) = value.as_object() else {
+        return value.clone();
+    };
+    // A folder has the time at which it was seen, and a summary the size of what was found by then.
+    let kept = fields.iter().filter(|(name, _)| EQUAL.contains(&name.as_str()));
+    let mut kept: serde_json::Map<String, Value> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    if let Some(code) = value.pointer("/error/cause/error/Code") {
+        kept.insert("code".into(), code.clone());
+    }
+    Value::Object(kept)
 }

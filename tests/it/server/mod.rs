@@ -14,6 +14,7 @@ mod cors;
 mod docker;
 mod fleet;
 mod lifecycle;
+mod mc;
 mod paths;
 mod rights;
 mod stack;

@@ -1,0 +1,299 @@
+//! The statements that stand for a level of anonymous access, in MinIO's form, and which level a policy stands for. Pure.
+//!
+//! Statements that say something else are never touched.
+
+use serde_json::{Map, Value, json};
+
+const ON_BUCKET: &str = "s3:GetBucketLocation";
+const LIST: &str = "s3:ListBucket";
+const LIST_UPLOADS: &str = "s3:ListBucketMultipartUploads";
+const READ: &str = "s3:GetObject";
+const WRITE: [&str; 4] = [
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+    "s3:ListMultipartUploadParts",
+    "s3:PutObject",
+];
+
+/// What everybody may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    None,
+    Read,
+    Write,
+    ReadWrite,
+}
+
+impl Level {
+    /// By the word people write.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "private" | "none" => Self::None,
+            "download" => Self::Read,
+            "upload" => Self::Write,
+            "public" => Self::ReadWrite,
+            _ => return None,
+        })
+    }
+
+    /// The word people write for the name of a level.
+    pub(super) fn word_of(name: &str) -> &str {
+        match name {
+            "none" => "private",
+            "readonly" => "download",
+            "writeonly" => "upload",
+            "readwrite" => "public",
+            other => other,
+        }
+    }
+
+    fn reads(self) -> bool {
+        matches!(self, Self::Read | Self::ReadWrite)
+    }
+
+    fn writes(self) -> bool {
+        matches!(self, Self::Write | Self::ReadWrite)
+    }
+
+    fn of(reads: bool, writes: bool) -> Self {
+        match (reads, writes) {
+            (false, false) => Self::None,
+            (true, false) => Self::Read,
+            (false, true) => Self::Write,
+            (true, true) => Self::ReadWrite,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Read => "readonly",
+            Self::Write => "writeonly",
+            Self::ReadWrite => "readwrite",
+        }
+    }
+}
+
+/// The policy with this level for a prefix and everything else as it was; `None` where nothing is left.
+pub(super) fn with_level(policy: &str, bucket: &str, prefix: &str, level: Level) -> Result<Option<String>, String> {
+    let mut document = match policy.trim() {
+        "" => Map::new(),
+        text => serde_json::from_str::<Map<String, Value>>(text)
+            .map_err(|error| format!("the bucket policy is not JSON: {error}"))?,
+    };
+    let old = statements(&document);
+    // Every prefix but this one keeps its level; the statements about the bucket itself are shared by all of them.
+    let mut levels = levels_of(&old, bucket);
+    levels.retain(|(other, _)| other != prefix);
+    if level != Level::None {
+        levels.push((prefix.to_owned(), level));
+    }
+    levels.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut new: Vec<Value> = old
+        .into_iter()
+        .filter(|statement| ours(statement, bucket).is_none())
+        .collect();
+    new.extend(written(bucket, &levels));
+    if new.is_empty() {
+        return Ok(None);
+    }
+    document.entry("Version").or_insert_with(|| json!("2012-10-17"));
+    document.insert("Statement".into(), Value::Array(new));
+    Ok(Some(Value::Object(document).to_string()))
+}
+
+/// The name of the level that a prefix has: `none`, `readonly`, `writeonly`, `readwrite`, or `custom` where the policy
+/// says something else.
+pub(in crate::cli::mc) fn level_of(policy: &str, bucket: &str, prefix: &str) -> &'static str {
+    let Ok(document) = serde_json::from_str::<Map<String, Value>>(policy) else {
+        return "none";
+    };
+    let statements = statements(&document);
+    let levels = levels_of(&statements, bucket);
+    let fitting = levels.iter().filter(|(other, _)| prefix.starts_with(other.as_str()));
+    match fitting.max_by_key(|(other, _)| other.len()) {
+        Some((_, level)) => level.name(),
+        None if statements.iter().all(|statement| ours(statement, bucket).is_some()) => "none",
+        None => "custom",
+    }
+}
+
+/// Every prefix that has a level, and its name.
+pub(super) fn levels(policy: &str, bucket: &str) -> Vec<(String, &'static str)> {
+    let document = serde_json::from_str::<Map<String, Value>>(policy).unwrap_or_default();
+    let levels = levels_of(&statements(&document), bucket);
+    levels
+        .into_iter()
+        .map(|(prefix, level)| (prefix, level.name()))
+        .collect()
+}
+
+fn statements(document: &Map<String, Value>) -> Vec<Value> {
+    match document.get("Statement") {
+        Some(Value::Array(all)) => all.clone(),
+        Some(one @ Value::Object(_)) => vec![one.clone()],
+        Some(_) | None => Vec::new(),
+    }
+}
+
+fn written(bucket: &str, levels: &[(String, Level)]) -> Vec<Value> {
+    if levels.is_empty() {
+        return Vec::new();
+    }
+    let on_bucket = format!("arn:aws:s3:::{bucket}");
+    let statement = |actions: Vec<&str>, resource: &str| json!({ "Effect": "Allow", "Principal": { "AWS": ["*"] }, "Action": actions, "Resource": [resource] });
+    let mut common = vec![ON_BUCKET];
+    if levels.iter().any(|(_, level)| level.writes()) {
+        common.push(LIST_UPLOADS);
+    }
+    if levels.iter().any(|(prefix, level)| prefix.is_empty() && level.reads()) {
+        common.push(LIST);
+    }
+    let mut all = vec![statement(common, &on_bucket)];
+    let listed: Vec<&str> = levels
+        .iter()
+        .filter(|(prefix, level)| !prefix.is_empty() && level.reads())
+        .map(|(prefix, _)| prefix.as_str())
+        .collect();
+    if !listed.is_empty() {
+        let mut below = statement(vec![LIST], &on_bucket);
+        if let Some(fields) = below.as_object_mut() {
+            fields.insert("Condition".into(), json!({ "StringEquals": { "s3:prefix": listed } }));
+        }
+        all.push(below);
+    }
+    for (prefix, level) in levels {
+        let mut actions: Vec<&str> = if level.writes() { WRITE.to_vec() } else { Vec::new() };
+        actions.extend(level.reads().then_some(READ));
+        actions.sort_unstable();
+        all.push(statement(actions, &format!("{on_bucket}/{prefix}*")));
+    }
+    all
+}
+
+/// What one of our own statements is about.
+enum Ours {
+    Bucket,
+    Below(String, Level),
+}
+
+/// Reads a statement as one of ours; `None` for every other.
+fn ours(statement: &Value, bucket: &str) -> Option<Ours> {
+    let fields = statement.as_object()?;
+    let known = ["Effect", "Principal", "Action", "Resource", "Condition", "Sid"];
+    let everybody = match fields.get("Principal")? {
+        Value::String(who) => who == "*",
+        Value::Object(who) => who.len() == 1 && who.get("AWS").is_some_and(|aws| texts(aws) == ["*"]),
+        _ => false,
+    };
+    let plain = fields.keys().all(|key| known.contains(&key.as_str()));
+    if !everybody || !plain || fields.get("Effect")?.as_str() != Some("Allow") {
+        return None;
+    }
+    let mut actions = texts(fields.get("Action")?);
+    actions.sort_unstable();
+    let resources = texts(fields.get("Resource")?);
+    let [resource] = resources.as_slice() else { return None };
+    let rest = resource.strip_prefix("arn:aws:s3:::")?.strip_prefix(bucket)?;
+    if rest.is_empty() {
+        let all = actions
+            .iter()
+            .all(|action| [ON_BUCKET, LIST, LIST_UPLOADS].contains(action));
+        let listing = actions == [LIST];
+        let conditioned = fields
+            .get("Condition")
+            .is_some_and(|condition| condition.as_object().is_none_or(|all| !all.is_empty()));
+        return (all && (!conditioned || listing)).then_some(Ours::Bucket);
+    }
+    if fields
+        .get("Condition")
+        .is_some_and(|condition| condition.as_object().is_none_or(|all| !all.is_empty()))
+    {
+        return None;
+    }
+    let prefix = rest.strip_prefix('/')?.strip_suffix('*')?;
+    let reads = actions.contains(&READ);
+    let writes = WRITE.iter().all(|action| actions.contains(action));
+    let length = usize::from(reads) + if writes { WRITE.len() } else { 0 };
+    (length > 0 && length == actions.len()).then(|| Ours::Below(prefix.to_owned(), Level::of(reads, writes)))
+}
+
+fn levels_of(statements: &[Value], bucket: &str) -> Vec<(String, Level)> {
+    let mut found: Vec<(String, Level)> = Vec::new();
+    for statement in statements {
+        let Some(Ours::Below(prefix, level)) = ours(statement, bucket) else {
+            continue;
+        };
+        match found.iter_mut().find(|(other, _)| *other == prefix) {
+            Some((_, known)) => *known = Level::of(known.reads() || level.reads(), known.writes() || level.writes()),
+            None => found.push((prefix, level)),
+        }
+    }
+    found
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(policy: &str, prefix: &str, word: &str) -> String {
+        with_level(policy, "b", prefix, Level::parse(word).unwrap())
+            .unwrap()
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn every_level_is_recognised_again_and_can_be_taken_back() {
+        for (word, name) in [
+            ("download", "readonly"),
+            ("upload", "writeonly"),
+            ("public", "readwrite"),
+        ] {
+            for prefix in ["", "img/"] {
+                let policy = set("", prefix, word);
+                assert_eq!(level_of(&policy, "b", prefix), name);
+                assert_eq!(Level::word_of(name), word);
+                assert_eq!(level_of(&policy, "b", &format!("{prefix}x")), name);
+                assert_eq!(set(&policy, prefix, "private"), "");
+            }
+        }
+        assert_eq!(level_of("", "b", ""), "none");
+    }
+
+    #[test]
+    fn prefixes_have_levels_of_their_own_and_other_statements_stay() {
+        let foreign = json!({ "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/secret*" });
+        let start = json!({ "Version": "2012-10-17", "Statement": foreign }).to_string();
+        assert_eq!(level_of(&start, "b", ""), "custom");
+        let policy = set(&set(&start, "img/", "download"), "in/", "upload");
+        assert_eq!(
+            levels(&policy, "b"),
+            [("img/".to_owned(), "readonly"), ("in/".to_owned(), "writeonly")]
+        );
+        assert_eq!(level_of(&policy, "b", "other"), "custom");
+        let one = set(&policy, "img/", "private");
+        assert_eq!(levels(&one, "b"), [("in/".to_owned(), "writeonly")]);
+        assert!(!one.contains("s3:prefix"), "{one}");
+        let none: Value = serde_json::from_str(&set(&one, "in/", "private")).unwrap();
+        assert_eq!(none["Statement"], json!([foreign]));
+    }
+
+    #[test]
+    fn a_policy_that_another_client_wrote_is_recognised() {
+        let policy = json!({ "Version": "2012-10-17", "Statement": [
+            { "Effect": "Allow", "Principal": { "AWS": ["*"] }, "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": ["arn:aws:s3:::b"] },
+            { "Effect": "Allow", "Principal": { "AWS": ["*"] }, "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::b/*"], "Sid": "" },
+        ]})
+        .to_string();
+        assert_eq!(level_of(&policy, "b", ""), "readonly");
+        assert!(with_level("{", "b", "", Level::Read).is_err());
+    }
+}

@@ -1,0 +1,310 @@
+//! A small S3 client: signs, sends, and reads answers with bounded memory. It follows no redirect, prints nothing, and
+//! knows no verb of the command line.
+
+mod bucket;
+mod error;
+mod listing;
+mod object;
+mod upload;
+mod wire;
+mod xml;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use time::OffsetDateTime;
+
+pub(super) use error::ClientError;
+pub(super) use listing::Pager;
+pub(super) use object::Stat;
+pub(super) use upload::{Source, Uploading};
+pub(super) use xml::{Element, element};
+
+use super::client::error::Refusal;
+use crate::auth::sign::{Signer, body_hash, path_text, query_text};
+use crate::auth::{PayloadMode, SecretKey};
+use crate::cli::call::{CallError, Trust};
+use crate::cli::print;
+use crate::config::aliases::Alias;
+
+/// What an answer that is no object may hold.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How often a request is sent before its refusal counts.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+const DEFAULT_REGION: &str = "us-east-1";
+const USER_AGENT: &str = concat!("drystone-mc/", env!("CARGO_PKG_VERSION"));
+
+/// One server, asked as one identity.
+pub(super) struct Client {
+    alias: Alias,
+    pool: wire::Pool,
+    region: Mutex<String>,
+    debug: bool,
+}
+
+/// One request.
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    /// Empty asks the server itself.
+    pub(super) bucket: &'a str,
+    pub(super) key: &'a str,
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl<'a> Ask<'a> {
+    /// A request without query, headers and body.
+    pub(super) fn of(method: Method, bucket: &'a str, key: &'a str) -> Self {
+        Self {
+            method,
+            bucket,
+            key,
+            query: &[],
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+}
+
+impl Client {
+    /// A client that is not connected yet. `region` is what to sign for first.
+    pub(super) fn new(
+        alias: Alias,
+        trust: &Trust,
+        region: Option<&str>,
+        debug: bool,
+    ) -> Result<Arc<Self>, ClientError> {
+        Ok(Arc::new(Self {
+            pool: wire::pool(&alias.host, trust)?,
+            region: Mutex::new(region.unwrap_or(DEFAULT_REGION).to_owned()),
+            alias,
+            debug,
+        }))
+    }
+
+    /// The URL of the server.
+    pub(super) fn url(&self) -> String {
+        self.alias.url()
+    }
+
+    /// The URL of a bucket or an object, as lists show it: not encoded.
+    pub(super) fn url_of(&self, bucket: &str, key: &str) -> String {
+        format!("{}/{bucket}/{key}", self.alias.url())
+    }
+
+    /// The alias it was made from.
+    pub(super) fn alias(&self) -> &Alias {
+        &self.alias
+    }
+
+    /// Asks, again where a server is merely busy, and gives the answer if it is a success.
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
+        let mut attempt = 1;
+        loop {
+            let failed = match self.once(ask).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            if attempt >= ATTEMPTS || !(self.learned_region(&failed) || is_passing(&failed, ask)) {
+                return Err(failed);
+            }
+            tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+            attempt += 1;
+        }
+    }
+
+    /// Asks, and reads a short answer as text.
+    pub(super) async fn text(&self, ask: &Ask<'_>) -> Result<String, ClientError> {
+        text(self.ask(ask).await?).await
+    }
+
+    /// Asks, and reads a short answer as XML.
+    pub(super) async fn xml(&self, ask: &Ask<'_>) -> Result<Element, ClientError> {
+        let text = self.text(ask).await?;
+        Element::parse(&text).ok_or_else(|| ClientError::Answer {
+            reason: "the answer is not the XML of S3; is this an S3 server?".to_owned(),
+        })
+    }
+
+    /// Asks once, without a signature: health needs none, and a server that starts cannot check one.
+    pub(super) async fn health(&self, ask: &Ask<'_>) -> Result<(), ClientError> {
+        self.send(self.request(ask)?.into_parts().0, ask).await.map(drop)
+    }
+
+    /// Asks once for a short text, without a signature: the headers say who asks.
+    pub(super) async fn unsigned(&self, ask: &Ask<'_>) -> Result<String, ClientError> {
+        let mut parts = self.request(ask)?.into_parts().0;
+        parts.headers.extend(ask.headers.clone());
+        text(self.send(parts, ask).await?).await
+    }
+
+    /// A URL that lets whoever has it do one thing for a while.
+    pub(super) fn presign(&self, method: Method, bucket: &str, key: &str, seconds: u32) -> Result<String, ClientError> {
+        let signer = self
+            .signer()
+            .ok_or_else(|| ClientError::Unfit("an anonymous alias cannot sign links".into()))?;
+        let ask = Ask::of(method, bucket, key);
+        let (mut parts, ()) = self.request(&ask)?.into_parts();
+        parts.headers.remove(header::USER_AGENT);
+        let signed = signer.presign(&mut parts, seconds, OffsetDateTime::now_utc());
+        signed.map_err(|error| ClientError::Unfit(error.to_string()))?;
+        Ok(parts.uri.to_string())
+    }
+
+    fn signer(&self) -> Option<Signer> {
+        let alias = &self.alias;
+        if alias.access_key.is_empty() {
+            return None;
+        }
+        let secret = SecretKey::new(alias.secret_key.expose().as_bytes());
+        let signer = Signer::new(&alias.access_key, secret, self.region.lock().as_str());
+        Some(match &alias.session_token {
+            Some(token) => signer.with_session_token(token.expose()),
+            None => signer,
+        })
+    }
+
+    async fn once(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
+        let (mut parts, ()) = self.request(ask)?.into_parts();
+        parts.headers.extend(ask.headers.clone());
+        if matches!(ask.method, Method::PUT | Method::POST) {
+            // hyper leaves out the length of an empty body, and S3 insists on it.
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(ask.body.len()));
+        }
+        if let Some(signer) = self.signer() {
+            let mode = PayloadMode::SignedBody(body_hash(&ask.body));
+            let signed = signer.sign(&mut parts, &mode, OffsetDateTime::now_utc());
+            signed.map_err(|error| CallError::Request(error.to_string()))?;
+        }
+        self.send(parts, ask).await
+    }
+
+    async fn send(&self, parts: Parts, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
+        if self.debug {
+            print::problem(format_args!("mc: <DEBUG> {} {}", parts.method, parts.uri));
+        }
+        let request = Request::from_parts(parts, Full::new(ask.body.clone()));
+        let answer = self
+            .pool
+            .request(request)
+            .await
+            .map_err(|error| ClientError::Connection { reason: reason(&error) })?;
+        let status = answer.status();
+        if self.debug {
+            print::problem(format_args!("mc: <DEBUG> {status}"));
+        }
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let headers = answer.headers().clone();
+        let body = whole(answer).await.unwrap_or_default();
+        let refusal = Refusal::read(status, &headers, &String::from_utf8_lossy(&body)).about(ask.bucket, ask.key);
+        Err(ClientError::Refused(Box::new(refusal)))
+    }
+
+    fn request(&self, ask: &Ask<'_>) -> Result<Request<()>, ClientError> {
+        let host = &self.alias.host;
+        let (authority, path) = if self.alias.bucket_in_host() && !ask.bucket.is_empty() {
+            (format!("{}.{}", ask.bucket, host.authority()), format!("/{}", ask.key))
+        } else if ask.bucket.is_empty() {
+            (host.authority(), format!("/{}", ask.key))
+        } else {
+            (host.authority(), format!("/{}/{}", ask.bucket, ask.key))
+        };
+        let path = if ask.key.is_empty() && !ask.bucket.is_empty() {
+            path.trim_end_matches('/').to_owned() + "/"
+        } else {
+            path
+        };
+        let scheme = if host.tls { "https" } else { "http" };
+        let authority = authority
+            .strip_suffix(if host.tls { ":443" } else { ":80" })
+            .unwrap_or(&authority)
+            .to_owned();
+        let mut target = format!("{scheme}://{authority}{}", path_text(&path));
+        for (i, (name, value)) in ask.query.iter().enumerate() {
+            let joint = if i == 0 { '?' } else { '&' };
+            target.push_str(&format!("{joint}{}={}", query_text(name), query_text(value)));
+        }
+        let request = Request::builder().method(ask.method.clone()).uri(target);
+        let request = request
+            .header(header::HOST, authority)
+            .header(header::USER_AGENT, USER_AGENT);
+        request
+            .body(())
+            .map_err(|error| CallError::Request(error.to_string()).into())
+    }
+
+    /// Whether the server named another region to sign for; the next attempt uses it.
+    fn learned_region(&self, failed: &ClientError) -> bool {
+        let ClientError::Refused(refusal) = failed else {
+            return false;
+        };
+        let about_it = matches!(
+            refusal.code.as_str(),
+            "AuthorizationHeaderMalformed" | "InvalidRegion" | "AccessDenied" | "PermanentRedirect"
+        );
+        let mut region = self.region.lock();
+        if !about_it || refusal.region.is_empty() || *region == refusal.region {
+            return false;
+        }
+        region.clone_from(&refusal.region);
+        true
+    }
+}
+
+/// Whether asking again may help and cannot do harm: the end of an upload is asked for once.
+fn is_passing(failed: &ClientError, ask: &Ask<'_>) -> bool {
+    let completes = ask.method == Method::POST && ask.query.iter().any(|(name, _)| *name == "uploadId");
+    match failed {
+        ClientError::Refused(refusal) => {
+            let busy = [
+                StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+                StatusCode::TOO_MANY_REQUESTS.as_u16(),
+            ];
+            !completes && busy.contains(&refusal.status)
+        }
+        _ => false,
+    }
+}
+
+/// The innermost reason: the others only say that something failed.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// Reads an answer that is short by its kind.
+pub(super) async fn whole(answer: Response<Incoming>) -> Result<Bytes, ClientError> {
+    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| ClientError::Answer {
+        reason: format!("the answer was cut off: {error}"),
+    })?;
+    Ok(body.to_bytes())
+}
+
+async fn text(answer: Response<Incoming>) -> Result<String, ClientError> {
+    String::from_utf8(whole(answer).await?.into()).map_err(|_| ClientError::Answer {
+        reason: "the answer is not UTF-8".to_owned(),
+    })
+}
+
+/// A header's value from text that a person gave.
+pub(super) fn header_value(text: &str) -> Result<HeaderValue, ClientError> {
+    // UTF-8 beyond ASCII goes as it is: S3's metadata is bytes to HTTP.
+    HeaderValue::from_bytes(text.as_bytes())
+        .map_err(|_| ClientError::Unfit(format!("`{text}` cannot stand in a header")))
+}

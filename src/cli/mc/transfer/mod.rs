@@ -1,0 +1,317 @@
+//! Moving bytes between files and servers: what `cp`, `mv`, `put`, `get`, `pipe` and `mirror` have in common. A transfer
+//! is one file or object to one other; several run at once, and what fails is told and does not stop the others.
+
+pub(super) mod copy;
+mod download;
+pub(super) mod metadata;
+pub(super) mod mirror;
+
+pub(super) mod single;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use http::HeaderMap;
+use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::client::{ClientError, Source, Uploading};
+use super::output::{Failure, precise};
+use super::place::Remote;
+use super::shell::Shell;
+use metadata::Wanted;
+
+/// Transfers that run at once.
+const LANES: usize = 4;
+/// Servers copy objects up to this size by themselves in one request.
+const COPY_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024;
+
+/// One end of a transfer.
+#[derive(Clone)]
+pub(super) enum End {
+    File { path: PathBuf, shown: String },
+    Object(Remote),
+}
+
+impl End {
+    /// As people write it.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::File { shown, .. } => shown.clone(),
+            Self::Object(remote) => remote.shown(),
+        }
+    }
+}
+
+/// One file or object to be copied.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) from: End,
+    pub(super) to: End,
+    pub(super) size: u64,
+}
+
+/// What is done so far, and how it is shown.
+pub(super) struct Ledger<'a> {
+    shell: &'a Shell,
+    bar: Option<ProgressBar>,
+    begun: Instant,
+    state: Mutex<Sums>,
+}
+
+#[derive(Default)]
+struct Sums {
+    total: u64,
+    moved: u64,
+    jobs: u64,
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn new(shell: &'a Shell) -> Self {
+        let bar = shell.out.shows_progress().then(|| {
+            let bar = ProgressBar::new(0);
+            let template = "{wide_msg} {bytes} / {total_bytes} [{bar:25}] {bytes_per_sec} {eta}";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self {
+            shell,
+            bar,
+            begun: Instant::now(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A job has been found.
+    pub(super) fn expect(&self, job: &Job) {
+        let mut state = self.state.lock();
+        state.jobs += 1;
+        state.total += job.size;
+        if let Some(bar) = &self.bar {
+            bar.set_length(state.total);
+            bar.set_message(job.from.shown());
+        }
+    }
+
+    /// Bytes are where they belong.
+    pub(super) fn moved(&self, bytes: u64) {
+        self.state.lock().moved += bytes;
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+        }
+    }
+
+    /// Says that one thing is done; `value` gets the counters that scripts know.
+    pub(super) fn say(&self, mut value: Value, text: &str) {
+        let (jobs, total) = {
+            let state = self.state.lock();
+            (state.jobs, state.total)
+        };
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("totalCount".into(), json!(jobs));
+            fields.insert("totalSize".into(), json!(total));
+        }
+        match &self.bar {
+            // The bar names what it is at.
+            Some(_) => {}
+            None => self.shell.out.say(&value, text),
+        }
+    }
+
+    /// Ends the bar, and sums up.
+    pub(super) fn close(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let state = self.state.lock();
+        let took = self.begun.elapsed();
+        let speed = per_second(state.moved, took);
+        let value = json!({
+            "status": "success",
+            "total": state.total,
+            "transferred": state.moved,
+            "duration": u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+            "speed": speed,
+        });
+        let seconds = took.as_secs();
+        let cells = [
+            ("Total", precise(state.total)),
+            ("Transferred", precise(state.moved)),
+            ("Duration", format!("{:02}m{:02}s", seconds / 60, seconds % 60)),
+            ("Speed", format!("{}/s", precise(speed as u64))),
+        ];
+        self.shell.out.say(&value, &table(&cells));
+    }
+}
+
+fn per_second(bytes: u64, took: Duration) -> f64 {
+    let seconds = took.as_secs_f64();
+    if seconds > 0.0 { bytes as f64 / seconds } else { 0.0 }
+}
+
+fn table(cells: &[(&str, String)]) -> String {
+    let widths: Vec<usize> = cells.iter().map(|(name, value)| name.len().max(value.len())).collect();
+    let edge = |left: &str, middle: &str, right: &str| {
+        let lines: Vec<String> = widths.iter().map(|width| "─".repeat(width + 2)).collect();
+        format!("{left}{}{right}", lines.join(middle))
+    };
+    let row = |text: &dyn Fn(usize) -> String| {
+        let cells: Vec<String> = widths
+            .iter()
+            .enumerate()
+            .map(|(i, width)| format!(" {:width$} ", text(i)))
+            .collect();
+        format!("│{}│", cells.join("│"))
+    };
+    let names = row(&|i| cells.get(i).map(|(name, _)| (*name).to_owned()).unwrap_or_default());
+    let values = row(&|i| cells.get(i).map(|(_, value)| value.clone()).unwrap_or_default());
+    [edge("┌", "┬", "┐"), names, values, edge("└", "┴", "┘")].join("\n")
+}
+
+/// Where jobs come from, one after the other.
+pub(super) trait Jobs {
+    /// The next job; `None` when there is no more.
+    async fn next(&mut self) -> Result<Option<Job>, Failure>;
+}
+
+/// How transfers are done.
+pub(super) struct Manner {
+    pub(super) wanted: Wanted,
+    /// What was copied is removed from where it was.
+    pub(super) moves: bool,
+    /// Told in the form of events, which a mirror follows.
+    pub(super) events: bool,
+}
+
+/// Runs all jobs, some at once. A job that fails is told of; a list that cannot be made ends it.
+pub(super) async fn run(
+    shell: &Shell,
+    ledger: &Ledger<'_>,
+    manner: &Manner,
+    jobs: &mut impl Jobs,
+) -> Result<(), Failure> {
+    let mut flying = FuturesUnordered::new();
+    let mut ended = None;
+    loop {
+        if ended.is_none() && flying.len() < LANES {
+            match jobs.next().await {
+                Ok(Some(job)) => {
+                    ledger.expect(&job);
+                    flying.push(one(shell, ledger, manner, job));
+                }
+                Ok(None) => ended = Some(Ok(())),
+                Err(failure) => ended = Some(Err(failure)),
+            }
+            continue;
+        }
+        if flying.next().await.is_none() {
+            return ended.unwrap_or(Ok(()));
+        }
+    }
+}
+
+async fn one(shell: &Shell, ledger: &Ledger<'_>, manner: &Manner, job: Job) {
+    let (from, to) = (job.from.shown(), job.to.shown());
+    let moved = async {
+        transfer(ledger, &manner.wanted, &job).await?;
+        if manner.moves { remove(&job.from).await } else { Ok(()) }
+    };
+    match moved.await {
+        Ok(()) => {
+            let mut value = json!({ "status": "success", "source": from, "target": to, "size": job.size });
+            if let Some(fields) = value.as_object_mut().filter(|_| manner.events) {
+                fields.extend([("eventTime".to_owned(), json!("")), ("eventType".to_owned(), json!(""))]);
+            }
+            ledger.say(value, &format!("`{from}` -> `{to}`"));
+        }
+        Err(error) => {
+            let verb = if manner.moves { "move" } else { "copy" };
+            shell.report(&Failure::error(format!("Failed to {verb} `{from}`.")).because(&error));
+        }
+    }
+}
+
+async fn remove(end: &End) -> Result<(), ClientError> {
+    match end {
+        End::File { path, .. } => std::fs::remove_file(path).map_err(ClientError::file(path)),
+        End::Object(remote) => remote.client.remove(&remote.bucket, &remote.key).await,
+    }
+}
+
+/// Does one job.
+pub(super) async fn transfer(ledger: &Ledger<'_>, wanted: &Wanted, job: &Job) -> Result<(), ClientError> {
+    let moved = |bytes| ledger.moved(bytes);
+    match (&job.from, &job.to) {
+        (End::File { path, .. }, End::Object(to)) => {
+            let headers = wanted.for_file(path)?;
+            let file = File::open(path).map_err(ClientError::file(path))?;
+            let path = path.clone();
+            upload(to, headers, &moved, Source::File { file, path }).await.map(drop)
+        }
+        (End::Object(from), End::File { path, .. }) => download::to_file(from, path, wanted.preserve, &moved).await,
+        (End::Object(from), End::Object(to)) => copy_object(from, to, wanted, &moved).await,
+        (End::File { path: from, .. }, End::File { path: to, .. }) => {
+            let source = File::open(from).map_err(ClientError::file(from))?;
+            download::from_reader(source, to, &moved)
+        }
+    }
+}
+
+/// Uploads to one key.
+pub(super) async fn upload(
+    to: &Remote,
+    headers: HeaderMap,
+    moved: &(dyn Fn(u64) + Sync),
+    source: Source,
+) -> Result<u64, ClientError> {
+    let uploading = Uploading {
+        client: &to.client,
+        bucket: &to.bucket,
+        key: &to.key,
+        headers,
+        moved,
+    };
+    uploading.run(source).await
+}
+
+async fn copy_object(
+    from: &Remote,
+    to: &Remote,
+    wanted: &Wanted,
+    moved: &(dyn Fn(u64) + Sync),
+) -> Result<(), ClientError> {
+    let stat = from.client.stat(&from.bucket, &from.key).await?;
+    let replaced = wanted.over(stat.kept())?;
+    if from.client.alias() == to.client.alias() && stat.size <= COPY_BYTES_MAX {
+        let (source, target) = (
+            (from.bucket.as_str(), from.key.as_str()),
+            (to.bucket.as_str(), to.key.as_str()),
+        );
+        from.client.copy(source, target, replaced).await?;
+        moved(stat.size);
+        return Ok(());
+    }
+    let headers = replaced.unwrap_or_else(|| stat.kept());
+    let (_, answer) = from.client.get(&from.bucket, &from.key, 0, None).await?;
+    upload(to, headers, moved, Source::object(answer)).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_is_a_table() {
+        let shown = table(&[("Total", "7 B".into()), ("Speed", "229 B/s".into())]);
+        assert_eq!(
+            shown,
+            "┌───────┬─────────┐\n│ Total │ Speed   │\n│ 7 B   │ 229 B/s │\n└───────┴─────────┘"
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! `drystone mc` against a real server: what it answers, what it leaves on disk, and what it refuses.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use super::binary::{Running, drystone, text};
+
+const SECRET: &str = "canary-5d2e-slate";
+
+/// A server, and a folder to work in.
+struct World {
+    folder: tempfile::TempDir,
+    server: Running,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = [("MINIO_ROOT_USER", "rock"), ("MINIO_ROOT_PASSWORD", SECRET)];
+        let server = Running::start(folder.path(), &variables, &[]);
+        Self { folder, server }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drystone"));
+        command
+            .arg("mc")
+            .args(arguments)
+            .env_clear()
+            .env("MC_CONFIG_DIR", self.path().join("config"))
+            .env("MC_HOST_env", format!("http://rock:{SECRET}@{}", self.server.address))
+            .current_dir(self.path());
+        command
+    }
+
+    fn mc(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn good(&self, arguments: &[&str]) -> String {
+        let output = self.mc(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        text(&output)
+    }
+
+    fn bad(&self, arguments: &[&str]) -> String {
+        let output = self.mc(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output));
+        text(&output)
+    }
+
+    fn pipe(&self, content: &[u8], target: &str) -> Output {
+        let mut child = self
+            .command(&["pipe", target])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(content).unwrap();
+        child.wait_with_output().unwrap()
+    }
+}
+
+#[test]
+fn an_unknown_alias_a_wrong_one_and_what_is_not_built_fail_with_the_cure_and_without_a_secret() {
+    for (arguments, cure) in [
+        (&["mc", "ready", "nowhere"][..], "mc alias set nowhere"),
+        (&["mc", "mb", "nowhere/bucket", "--frob"], "--frob"),
+        (&["mc", "ls", "--versions", "x"], "--versions"),
+        (&["mc", "sql", "x"], "not built yet"),
+        (&["mc", "frob"], "not a recognized command"),
+        (&["mc", "rm", "nowhere/b/x"], "MC_HOST_nowhere"),
+    ] {
+        let output = drystone(arguments, &[]);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output).contains(cure), "{arguments:?}: {}", text(&output));
+    }
+    let url = "ftp://rock:canary-secret@host";
+    let output = drystone(&["mc", "ready", "there"], &[("MC_HOST_there", url)]);
+    assert!(
+        !output.status.success() && !text(&output).contains("canary"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn aliases_are_kept_in_a_file_of_their_owner_and_shown_by_the_list_alone() {
+    let world = World::new();
+    let url = format!("http://{}", world.server.address);
+    let config = world.path().join("config/config.json");
+    fs::create_dir(world.path().join("config")).unwrap();
+    fs::write(
+        &config,
+        r#"{"version":"10","kept":1,"aliases":{"old":{"url":"http://old","accessKey":"a","secretKey":"b","x":1}}}"#,
+    )
+    .unwrap();
+    assert!(
+        world
+            .bad(&["alias", "set", "st", &url, "rock", "wrong-secret"])
+            .contains("signature")
+    );
+    assert!(!fs::read_to_string(&config).unwrap().contains("\"st\""));
+    let said = world.good(&["alias", "set", "st", &url, "rock", SECRET]);
+    assert!(!said.contains(SECRET), "{said}");
+    let kept = fs::read_to_string(&config).unwrap();
+    assert!(
+        kept.contains("\"kept\"") && kept.contains("\"x\"") && kept.contains("\"st\""),
+        "{kept}"
+    );
+    assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(world.good(&["alias", "list", "st"]).contains(SECRET));
+    assert!(world.good(&["ready", "st"]).contains("is ready"));
+    let told = world.mc(&["--debug", "ls", "st"]);
+    assert!(told.status.success() && text(&told).contains("200") && !text(&told).contains(SECRET));
+    world.good(&["alias", "remove", "old"]);
+    assert!(world.bad(&["alias", "remove", "old"]).contains("No such alias"));
+}
+
+#[test]
+fn objects_go_there_and_back_and_a_failed_upload_leaves_nothing() {
+    let world = World::new();
+    let large: Vec<u8> = (0..40_000_003_u32).map(|i| (i % 251) as u8).collect();
+    fs::write(world.path().join("large"), &large).unwrap();
+    fs::write(world.path().join("small ü"), "small").unwrap();
+    world.good(&["mb", "env/wall"]);
+    world.good(&["cp", "--attr", "one=1", "large", "small ü", "env/wall/in/"]);
+    world.good(&["cp", "env/wall/in/large", "env/wall/again"]);
+    world.good(&["get", "env/wall/again", "got"]);
+    assert!(fs::read(world.path().join("got")).unwrap() == large);
+    assert!(world.pipe(&large, "env/wall/piped").status.success());
+    let cat = world.mc(&["cat", "env/wall/piped"]);
+    assert!(cat.stdout == large, "{} bytes", cat.stdout.len());
+    assert!(world.good(&["stat", "env/wall/in/small ü"]).contains("X-Amz-Meta-One"));
+    let listed = world.good(&["--json", "ls", "-r", "env/wall"]);
+    assert_eq!(listed.lines().count(), 4, "{listed}");
+    world.bad(&["cp", "large", "env/no-such-bucket/x"]);
+    world.bad(&["get", "env/wall/absent", "absent"]);
+    assert!(!world.path().join("absent").exists());
+    let left: Vec<_> = fs::read_dir(world.path())
+        .unwrap()
+        .flatten()
+        .map(|file| file.file_name())
+        .collect();
+    assert!(
+        !left.iter().any(|name| name.to_string_lossy().ends_with(".part")),
+        "{left:?}"
+    );
+    world.good(&["mv", "env/wall/again", "env/wall/moved"]);
+    world.bad(&["stat", "env/wall/again"]);
+    assert!(world.bad(&["rb", "env/wall"]).contains("not empty"));
+    assert!(world.bad(&["rm", "-r", "env/wall"]).contains("--force"));
+    world.good(&["rb", "--force", "env/wall"]);
+    assert!(world.good(&["ls", "env"]).is_empty());
+}
+
+#[test]
+fn no_key_is_written_outside_of_the_folder_it_is_copied_to() {
+    let world = World::new();
+    world.good(&["mb", "env/wall"]);
+    for key in ["../escaped", "a/../../escaped", "fine", "a//b"] {
+        let piped = world.pipe(b"x", &format!("env/wall/{key}"));
+        assert!(piped.status.success(), "{key}: {}", text(&piped));
+    }
+    for verb in [
+        &["cp", "-r", "env/wall/", "into/deep/"][..],
+        &["mirror", "env/wall", "into/deep"],
+    ] {
+        let said = world.bad(verb);
+        assert_eq!(said.matches("cannot be a local path").count(), 3, "{verb:?}: {said}");
+        let names = |folder: &str| -> Vec<String> {
+            let found = fs::read_dir(world.path().join(folder)).unwrap().flatten();
+            found
+                .map(|file| file.file_name().to_string_lossy().into_owned())
+                .collect()
+        };
+        assert_eq!(
+            (names("into/deep"), names("into")),
+            (vec!["fine".to_owned()], vec!["deep".to_owned()])
+        );
+        assert!(!world.path().join("escaped").exists());
+        fs::remove_dir_all(world.path().join("into")).unwrap();
+    }
+}
+
+#[test]
+fn a_mirror_makes_two_places_equal_and_removes_nothing_when_something_failed() {
+    let world = World::new();
+    let write = |name: &str, content: &str| {
+        let path = world.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    for (name, content) in [
+        ("tree/a/x", "x"),
+        ("tree/a-b", ""),
+        ("tree/z", "zz"),
+        ("tree/t.log", "log"),
+    ] {
+        write(name, content);
+    }
+    world.good(&["mirror", "--exclude", "*.log", "tree", "env/wall/deep"]);
+    assert_eq!(
+        world.good(&["diff", "tree", "env/wall/deep"]).trim(),
+        format!("< {}", world.path().join("tree/t.log").display())
+    );
+    world.good(&["mirror", "env/wall/deep", "back"]);
+    assert_eq!(fs::read_to_string(world.path().join("back/a/x")).unwrap(), "x");
+    fs::remove_file(world.path().join("tree/a-b")).unwrap();
+    write("tree/z", "longer");
+    assert!(
+        world
+            .bad(&["mirror", "--remove", "tree", "env/wall/deep"])
+            .contains("--overwrite")
+    );
+    world.good(&["stat", "env/wall/deep/a-b"]);
+    world.good(&[
+        "mirror",
+        "--dry-run",
+        "--remove",
+        "--overwrite",
+        "tree",
+        "env/wall/deep",
+    ]);
+    world.good(&["stat", "env/wall/deep/a-b"]);
+    world.good(&["mirror", "--remove", "--overwrite", "tree", "env/wall/deep"]);
+    world.bad(&["stat", "env/wall/deep/a-b"]);
+    assert_eq!(world.good(&["diff", "tree", "env/wall/deep"]), "");
+    assert_eq!(
+        world.good(&["du", "env/wall"]).split_whitespace().collect::<Vec<_>>(),
+        ["10B", "3", "objects", "wall"]
+    );
+    assert!(
+        world
+            .good(&["find", "env/wall", "--name", "*.log", "--exec", "echo [{base}]"])
+            .contains("[t.log]")
+    );
+    assert!(world.good(&["tree", "-f", "env/wall"]).contains("└─ deep"));
+    assert!(
+        world
+            .good(&["share", "download", "env/wall/deep/z"])
+            .contains("X-Amz-Signature=")
+    );
+    assert!(world.good(&["share", "list", "download"]).contains("deep/z"));
+    assert!(!world.good(&["share", "upload", "env/wall/up"]).contains(SECRET));
+}
