@@ -537,11 +537,37 @@ def errors():
 
 
 @case
+def tags_and_settings_of_buckets():
+    s3.put_object(Bucket=BUCKET, Key="tagged", Body=b"x", Tagging="colour=red&empty")
+    tags = s3.get_object_tagging(Bucket=BUCKET, Key="tagged")["TagSet"]
+    equal(sorted((tag["Key"], tag["Value"]) for tag in tags), [("colour", "red"), ("empty", "")])
+    equal(s3.get_object(Bucket=BUCKET, Key="tagged")["TagCount"], 2)
+    s3.put_object_tagging(Bucket=BUCKET, Key="tagged", Tagging={"TagSet": [{"Key": "size", "Value": "m"}]})
+    s3.copy_object(Bucket=BUCKET, Key="copied", CopySource={"Bucket": BUCKET, "Key": "tagged"})
+    equal(s3.get_object_tagging(Bucket=BUCKET, Key="copied")["TagSet"], [{"Key": "size", "Value": "m"}])
+    s3.delete_object_tagging(Bucket=BUCKET, Key="tagged")
+    equal(s3.get_object_tagging(Bucket=BUCKET, Key="tagged")["TagSet"], [])
+    rules = [{"AllowedMethods": ["GET"], "AllowedOrigins": ["https://*.example.com"], "MaxAgeSeconds": 60}]
+    s3.put_bucket_cors(Bucket=BUCKET, CORSConfiguration={"CORSRules": rules})
+    equal(s3.get_bucket_cors(Bucket=BUCKET)["CORSRules"], rules)
+    s3.delete_bucket_cors(Bucket=BUCKET)
+    block = {"BlockPublicAcls": True, "IgnorePublicAcls": False, "BlockPublicPolicy": True, "RestrictPublicBuckets": False}
+    s3.put_public_access_block(Bucket=BUCKET, PublicAccessBlockConfiguration=block)
+    equal(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"], block)
+    refused("AccessDenied", 403, s3.put_object_acl, Bucket=BUCKET, Key="tagged", ACL="public-read")
+    s3.delete_public_access_block(Bucket=BUCKET)
+    s3.put_object_acl(Bucket=BUCKET, Key="tagged", ACL="public-read")
+    with urllib.request.urlopen(f"{ENDPOINT}/{BUCKET}/tagged") as page:
+        equal(page.read(), b"x")
+    for key in ("tagged", "copied"):
+        s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+@case
 def what_is_not_built_is_refused():
     refused("NotImplemented", 501, s3.put_bucket_versioning, Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-    refused("NotImplemented", 501, s3.put_object, Bucket=BUCKET, Key="not-built", Body=b"x", Tagging="a=b")
     refused("NotImplemented", 501, s3.put_object, Bucket=BUCKET, Key="not-built", Body=b"x", ServerSideEncryption="AES256")
-    refused("NotImplemented", 501, s3.put_object, Bucket=BUCKET, Key="not-built", Body=b"x", ACL="public-read")
+    refused("NotImplemented", 501, s3.put_object, Bucket=BUCKET, Key="not-built", Body=b"x", ACL="public-read-write")
     refused("NoSuchKey", 404, s3.get_object, Bucket=BUCKET, Key="not-built")
     assert "Status" not in s3.get_bucket_versioning(Bucket=BUCKET)
     refused("NoSuchCORSConfiguration", 404, s3.get_bucket_cors, Bucket=BUCKET)

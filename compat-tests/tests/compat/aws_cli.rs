@@ -327,7 +327,10 @@ fn errors(stage: &Stage) -> Result<()> {
     )?;
     refused(
         "NotImplemented",
-        &mut aws(stage, &["s3", "cp", "small", "s3://cli/x", "--acl", "public-read"]),
+        &mut aws(
+            stage,
+            &["s3", "cp", "small", "s3://cli/x", "--acl", "public-read-write"],
+        ),
     )
 }
 
