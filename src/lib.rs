@@ -10,6 +10,7 @@
 //! - [`admin`]: the admin front: MinIO's verbs and our own, as JSON.
 //! - [`policy`]: the policy language. Pure: it judges questions and knows nobody.
 //! - [`s3`]: the S3 front: routes, XML, errors, and the guard that refuses what is not built.
+//! - [`sts`]: the token service: temporary credentials.
 //! - [`telemetry`]: logs and metrics.
 //! - [`usage`]: how much each bucket holds.
 
@@ -23,5 +24,6 @@ pub mod identity;
 pub mod policy;
 pub mod s3;
 pub mod server;
+pub mod sts;
 pub mod telemetry;
 pub mod usage;

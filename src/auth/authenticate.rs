@@ -22,7 +22,7 @@ use super::identity::Identity;
 use super::payload::PayloadMode;
 use super::signed_with::SignedWith;
 use super::signing::{SignedIn, Signing};
-use super::signing_key::{ChunkChain, SigningKey, SigningKeys};
+use super::signing_key::{ChunkChain, Scope, SigningKey, SigningKeys};
 use super::target::{Query, decode_path};
 
 const MAX_SKEW: Duration = Duration::minutes(15);
@@ -40,6 +40,8 @@ pub enum Realm {
     /// The admin API: MinIO's clients sign for no region at all, so the region says nothing; links are not taken, and
     /// neither is a body that the signature does not cover as a whole.
     Admin,
+    /// The token service: any region, no links, and forms that the signature covers.
+    Sts,
 }
 
 /// A request whose caller is known.
@@ -262,9 +264,25 @@ impl Authenticator {
     }
 
     fn check_realm(&self, realm: Realm, claim: &Claim<'_>) -> Result<(), AuthError> {
-        let presented = claim.scope_parts().region;
+        let Scope {
+            region: presented,
+            service,
+            ..
+        } = claim.scope_parts();
+        // What is signed for one service opens nothing at another.
+        match (realm, service) {
+            (Realm::S3 | Realm::Admin, "s3") | (Realm::Sts, "sts") => {}
+            (Realm::S3 | Realm::Admin, _) => {
+                return Err(claim.form.malformed("the Credential's service must be \"s3\""));
+            }
+            (Realm::Sts, _) => return Err(claim.form.malformed("the Credential's service must be \"sts\"")),
+        }
         match (realm, claim.form, &self.site_region) {
             (Realm::Admin, Form::Header, _) => Ok(()),
+            (Realm::Sts, Form::Header, _) => Ok(()),
+            (Realm::Sts, Form::Presigned { .. }, _) => Err(AuthError::InvalidArgument(
+                "Requests to the token service are signed in the Authorization header; links are not taken.",
+            )),
             (Realm::Admin, Form::Presigned { .. }, _) => Err(AuthError::InvalidArgument(
                 "Requests to the admin API are signed in the Authorization header; links are not taken.",
             )),
@@ -282,7 +300,16 @@ impl Authenticator {
 /// the caller is known: who is not learns nothing by it.
 fn check_body_signed(realm: Realm, mode: &PayloadMode) -> Result<(), AuthError> {
     match (realm, mode) {
-        (Realm::S3, _) | (Realm::Admin, PayloadMode::SignedBody(_)) => Ok(()),
+        (Realm::S3, _) | (Realm::Admin | Realm::Sts, PayloadMode::SignedBody(_)) => Ok(()),
+        (
+            Realm::Sts,
+            PayloadMode::Unsigned
+            | PayloadMode::StreamingSigned
+            | PayloadMode::StreamingSignedTrailer
+            | PayloadMode::StreamingUnsignedTrailer,
+        ) => Err(AuthError::InvalidRequest(
+            "Requests to the token service sign their form: it may be neither UNSIGNED-PAYLOAD nor a streaming payload.",
+        )),
         (
             Realm::Admin,
             PayloadMode::Unsigned

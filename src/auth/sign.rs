@@ -35,6 +35,7 @@ pub struct Signer {
     secret: SecretKey,
     region: String,
     session_token: Option<String>,
+    service: &'static str,
 }
 
 impl Signer {
@@ -45,7 +46,15 @@ impl Signer {
             secret,
             region: region.into(),
             session_token: None,
+            service: "s3",
         }
+    }
+
+    /// Signs for another service than S3, such as `sts`.
+    #[must_use]
+    pub fn for_service(mut self, service: &'static str) -> Self {
+        self.service = service;
+        self
     }
 
     /// Sends a session token along, and signs it.
@@ -129,13 +138,13 @@ impl Signer {
         let scope = Scope {
             day: date.day(),
             region: &self.region,
-            service: "s3",
+            service: self.service,
         };
         SigningKey::derive(&self.secret, scope)
     }
 
     fn scope(&self, date: &AmzDate) -> String {
-        [date.day(), "/", &self.region, "/s3/aws4_request"].concat()
+        [date.day(), "/", &self.region, "/", self.service, "/aws4_request"].concat()
     }
 
     fn signature(

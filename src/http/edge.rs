@@ -235,6 +235,7 @@ impl Edge {
             return alone(self.refuse(Refusal::Starting, form, &path, id));
         };
         head.extensions.insert(id);
+        head.extensions.insert(style);
         if let Some(peer) = head.extensions.get::<Peer>().copied() {
             let client = peer.client(&self.trusted_proxies, &head.headers);
             head.extensions.insert(client);

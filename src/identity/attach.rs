@@ -200,7 +200,7 @@ impl Directory {
                 .collect(),
             policies: policies
                 .map(|policy| policy_entities(&snapshot, policy))
-                .filter(|found| !everything || !(found.users.is_empty() && found.groups.is_empty()))
+                .filter(|found| !everything || !found.users.is_empty() || !found.groups.is_empty())
                 .collect(),
         })
     }

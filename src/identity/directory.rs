@@ -149,7 +149,7 @@ impl Directory {
     }
 
     /// What seals secrets; made when the first one needs it.
-    async fn sealer(&self) -> Result<Arc<Sealer>, IdentityError> {
+    pub(super) async fn sealer(&self) -> Result<Arc<Sealer>, IdentityError> {
         if let Some(sealer) = self.snapshot()?.sealer.clone() {
             return Ok(sealer);
         }
@@ -339,6 +339,12 @@ impl CredentialSource for Directory {
         let holder = snapshot.holder(access_key, self.inner.clock.now())?;
         let identity = Identity::Caller(Arc::clone(&holder.caller));
         Some(Credential::lasting(identity, holder.secret.clone()))
+    }
+
+    fn find_temporary(&self, access_key: &str, token: &str) -> Option<Credential> {
+        let state = self.inner.state.load();
+        let State::Open(snapshot) = &**state else { return None };
+        snapshot.temporary(access_key, token)
     }
 
     fn is_open(&self) -> bool {

@@ -13,6 +13,7 @@ mod policies;
 mod rules;
 mod seal;
 mod snapshot;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -24,6 +25,7 @@ pub use error::IdentityError;
 pub use groups::GroupView;
 pub use policies::PolicyView;
 pub use seal::{SealError, SealKeys};
+pub use temporary::Temporary;
 pub use users::{NewUser, UserView};
 
 use storage_engine::store::clock::Timestamp;

@@ -18,6 +18,7 @@ const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
 const SALT_BYTES: usize = 16;
 const SECRET_PURPOSE: &[u8] = b"drystone secret 1\0";
+const TOKEN_PURPOSE: &[u8] = b"drystone session token 1\0";
 const KEY_PURPOSE: &[u8] = b"drystone directory key 1";
 /// Costs of Argon2id, by OWASP's advice. They stand in the row, so they may grow.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -71,12 +72,14 @@ pub struct SealKeys {
 pub(super) struct Sealer {
     key: KeyBytes,
     secrets: LessSafeKey,
+    tokens: LessSafeKey,
 }
 
 impl Sealer {
     fn new(key: KeyBytes) -> Result<Self, SealError> {
         Ok(Self {
             secrets: aes(&key)?,
+            tokens: derive(key.as_slice(), TOKEN_PURPOSE)?,
             key,
         })
     }
@@ -155,6 +158,16 @@ impl Sealer {
     /// Seals the secret of one access key; it opens for this access key only.
     pub(super) fn seal_secret(&self, access_key: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
         seal(&self.secrets, &purpose(access_key), secret)
+    }
+
+    /// Seals what the token of one temporary credential carries; it opens for this access key only.
+    pub(super) fn seal_token(&self, access_key: &str, text: &[u8]) -> Result<Vec<u8>, SealError> {
+        seal(&self.tokens, &[TOKEN_PURPOSE, access_key.as_bytes()].concat(), text)
+    }
+
+    /// What a token given out with this access key carries.
+    pub(super) fn open_token(&self, access_key: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+        open(&self.tokens, &[TOKEN_PURPOSE, access_key.as_bytes()].concat(), sealed)
     }
 
     /// The secret that was sealed for this access key.

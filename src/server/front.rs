@@ -12,9 +12,11 @@ use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::http::body::{self, Body, RequestBody};
 use crate::http::edge::{Answering, BucketCors, BucketRules, Front, Scraper};
+use crate::http::host::Style;
 use crate::http::request_id::RequestId;
 use crate::identity::Directory;
 use crate::s3::{self, CorsRules, S3Config, S3Service};
+use crate::sts::{StsService, is_sts};
 
 /// The one authenticator of all fronts.
 pub(super) fn authenticator(config: &Config, directory: Directory) -> Result<Arc<Authenticator>, getrandom::Error> {
@@ -44,15 +46,27 @@ pub(super) fn scraper(authenticator: Arc<Authenticator>) -> Arc<Scraper> {
     })
 }
 
-/// Authentication first, then S3, over one store.
-pub(super) fn s3(config: &Config, authenticator: Arc<Authenticator>, store: Store, host_id: &str) -> Arc<Front> {
+/// Authentication first, then S3, over one store; beside it the token service, whose requests name no bucket.
+pub(super) fn s3(
+    config: &Config,
+    authenticator: Arc<Authenticator>,
+    directory: Directory,
+    store: Store,
+    host_id: &str,
+) -> Arc<Front> {
     let told = S3Config {
         domains: config.domains.clone(),
         region: config.region.clone(),
         host_id: host_id.to_owned(),
     };
     let service = s3::service(store, told);
+    let sts = StsService::new(Arc::clone(&authenticator), directory);
     Arc::new(move |request: Request<RequestBody>| -> Answering {
+        let on_bucket_host = request.extensions().get::<Style>() == Some(&Style::VirtualHost);
+        if !on_bucket_host && is_sts(&request) {
+            let sts = sts.clone();
+            return Box::pin(async move { sts.handle(request).await });
+        }
         let authenticator = Arc::clone(&authenticator);
         let service = service.clone();
         Box::pin(async move { answer(&authenticator, &service, request).await })

@@ -247,7 +247,7 @@ impl Server {
             )));
         }
         let directory = self.directory(config, &root, &store).await;
-        let authenticator = front::authenticator(config, directory).map_err(ServerError::Random)?;
+        let authenticator = front::authenticator(config, directory.clone()).map_err(ServerError::Random)?;
         let told = AdminConfig {
             region: config.region.clone(),
             domains: config.domains.clone(),
@@ -273,7 +273,7 @@ impl Server {
         let admin = front::admin(Arc::clone(&authenticator), service);
         let scraper = front::scraper(Arc::clone(&authenticator));
         let cors = front::cors(config, store.clone());
-        let s3 = front::s3(config, authenticator, store, self.edge.host_id());
+        let s3 = front::s3(config, authenticator, directory, store, self.edge.host_id());
         self.edge.open(Service {
             backend,
             s3,

@@ -20,3 +20,4 @@ mod rights;
 mod stack;
 mod support;
 mod tls;
+mod users;

@@ -110,19 +110,19 @@ impl DirectoryRows {
     }
 
     fn take(&mut self, row_key: &Key, value: &[u8]) -> Result<(), Fault> {
+        fn set<R: Record>(rows: &mut BTreeMap<String, R>, name: &str, value: &[u8]) -> Result<(), Fault> {
+            rows.insert(name.to_owned(), R::from_value(value)?);
+            Ok(())
+        }
         let row = key::parse_identity(row_key)
             .ok_or_else(|| Fault::Corrupt(format!("a row of the directory with the key {row_key:?}")))?;
         match row {
             IdentityRow::Head => {}
-            IdentityRow::User(name) => drop(self.users.insert(name.to_owned(), Record::from_value(value)?)),
-            IdentityRow::Group(name) => drop(self.groups.insert(name.to_owned(), Record::from_value(value)?)),
-            IdentityRow::Policy(name) => drop(self.policies.insert(name.to_owned(), Record::from_value(value)?)),
-            IdentityRow::AccessKey(name) => {
-                drop(self.access_keys.insert(name.to_owned(), Record::from_value(value)?));
-            }
-            IdentityRow::Revocation(name) => {
-                drop(self.revocations.insert(name.to_owned(), Record::from_value(value)?));
-            }
+            IdentityRow::User(name) => set(&mut self.users, name, value)?,
+            IdentityRow::Group(name) => set(&mut self.groups, name, value)?,
+            IdentityRow::Policy(name) => set(&mut self.policies, name, value)?,
+            IdentityRow::AccessKey(name) => set(&mut self.access_keys, name, value)?,
+            IdentityRow::Revocation(name) => set(&mut self.revocations, name, value)?,
             IdentityRow::Seal => self.seal = Some(Record::from_value(value)?),
         }
         Ok(())

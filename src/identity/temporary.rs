@@ -1,0 +1,191 @@
+//! Temporary credentials: given out, known again by their token, revoked.
+//!
+//! Nothing of them is stored. The token carries what the credential is, sealed for its access key; whose rights it has
+//! at most is looked up anew at every request, so a disabled user's temporary credentials end with the user.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64_simd::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use storage_engine::store::clock::Timestamp;
+use time::OffsetDateTime;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::access_keys::generated;
+use super::directory::Directory;
+use super::error::IdentityError;
+use super::policies::check_session;
+use super::seal::Sealer;
+use super::snapshot::{Rights, Snapshot};
+use crate::auth::{Account, Caller, Credential, Identity, Kind, SecretKey};
+use crate::policy::{self, Policy};
+
+/// Longest token that is looked at, in characters.
+const TOKEN_CHARS_MAX: usize = 12 * 1024;
+/// Most bytes of the policy inside a temporary credential, as AWS has it.
+const POLICY_BYTES_MAX: usize = 2_048;
+/// How long a temporary credential may last, in seconds: AWS's least, MinIO's most.
+pub const SECONDS: std::ops::RangeInclusive<u64> = 900..=604_800;
+const ACCESS_KEY_RANDOM_CHARS: usize = 16;
+const SECRET_CHARS: usize = 40;
+/// What stands for root's account in rows of revocations; no user can be called so.
+const ROOT_ACCOUNT: &str = "";
+
+/// A temporary credential, shown once.
+#[derive(Clone, Debug)]
+pub struct Temporary {
+    pub access_key: String,
+    pub secret: SecretKey,
+    pub token: SecretKey,
+    pub expires: Timestamp,
+}
+
+/// What a token carries. Fields are added, never given another meaning.
+#[derive(Serialize, Deserialize)]
+struct Carried {
+    /// Wiped by hand: serde knows no text that wipes itself.
+    secret: String,
+    account: CarriedAccount,
+    /// Milliseconds since 1970.
+    issued: u64,
+    expires: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum CarriedAccount {
+    Root,
+    User(String),
+}
+
+impl CarriedAccount {
+    fn name(&self) -> &str {
+        match self {
+            Self::Root => ROOT_ACCOUNT,
+            Self::User(name) => name,
+        }
+    }
+}
+
+impl Directory {
+    /// Gives out a temporary credential of the caller's own account, narrowed by `policy`, for so many seconds.
+    pub async fn issue(&self, by: &Identity, seconds: u64, policy: Option<String>) -> Result<Temporary, IdentityError> {
+        if !SECONDS.contains(&seconds) {
+            return Err(IdentityError::InvalidArgument(
+                "a temporary credential lasts 900 to 604800 seconds",
+            ));
+        }
+        if let Some(text) = &policy {
+            if text.len() > POLICY_BYTES_MAX {
+                return Err(IdentityError::SessionPolicyTooLarge(POLICY_BYTES_MAX));
+            }
+            check_session(text)?;
+        }
+        let account = match by {
+            Identity::Root => CarriedAccount::Root,
+            Identity::Caller(caller) => match (caller.kind, &caller.account) {
+                (Kind::User, Account::User(name)) => CarriedAccount::User(name.clone()),
+                (Kind::User | Kind::AccessKey | Kind::Temporary { .. }, _) => {
+                    return Err(IdentityError::NotAllowed(
+                        "access keys and temporary credentials give out no temporary credentials",
+                    ));
+                }
+            },
+            Identity::Anonymous => return Err(IdentityError::NotAllowed("nobody is signed in")),
+        };
+        let sealer = self.sealer().await?;
+        let random = generated(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ACCESS_KEY_RANDOM_CHARS)?;
+        let access_key = format!("ASIA{}", random.as_str());
+        let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-";
+        let secret = generated(letters, SECRET_CHARS)?;
+        let issued = self.now().millis();
+        let expires = issued.saturating_add(seconds.saturating_mul(1_000));
+        let mut carried = Carried {
+            secret: secret.to_string(),
+            account,
+            issued,
+            expires,
+            policy,
+        };
+        let text = Zeroizing::new(serde_json::to_vec(&carried).map_err(|error| super::internal(&error.to_string()))?);
+        carried.secret.zeroize();
+        let sealed = sealer.seal_token(&access_key, &text);
+        let sealed = sealed.map_err(|error| super::internal(&error.to_string()))?;
+        Ok(Temporary {
+            access_key,
+            secret: SecretKey::new(secret.as_bytes()),
+            token: SecretKey::new(URL_SAFE_NO_PAD.encode_to_string(sealed)),
+            expires: Timestamp::from_millis(expires),
+        })
+    }
+
+    /// Refuses, from the next request on, every temporary credential that an account was given so far. `account`: a
+    /// user's name, or root's access key.
+    pub async fn revoke_temporary(&self, account: &str) -> Result<(), IdentityError> {
+        let account = match account == self.root_access_key() {
+            true => ROOT_ACCOUNT,
+            false => account,
+        };
+        let account = account.to_owned();
+        self.change(move |snapshot, now| {
+            if account != ROOT_ACCOUNT && !snapshot.rows.users.contains_key(&account) {
+                return Err(IdentityError::NoSuchUser(account.clone()));
+            }
+            Ok((vec![super::revocation(&account, now)], ()))
+        })
+        .await
+    }
+}
+
+impl Snapshot {
+    /// The temporary credential that this token was given out with.
+    pub(super) fn temporary(&self, access_key: &str, token: &str) -> Option<Credential> {
+        if token.len() > TOKEN_CHARS_MAX {
+            return None;
+        }
+        let sealed = URL_SAFE_NO_PAD.decode_to_vec(token.as_bytes()).ok()?;
+        let carried = open(self.sealer.as_deref()?, access_key, &sealed)?;
+        // Takes over the bytes, so that they are wiped.
+        let secret = SecretKey::new(carried.secret);
+        let revoked = self.rows.revocations.get(carried.account.name());
+        if revoked.is_some_and(|row| carried.issued <= row.until.millis()) {
+            return None;
+        }
+        let (account, rights) = match carried.account {
+            CarriedAccount::Root => (Account::Root, Rights::default()),
+            CarriedAccount::User(name) => {
+                let rights = self.rights_of(&name)?.ok()?;
+                (Account::User(name), rights)
+            }
+        };
+        let session = match &carried.policy {
+            None => None,
+            Some(text) => Some(Arc::new(Policy::parse(text.as_bytes(), policy::Kind::Session).ok()?)),
+        };
+        let milliseconds = i128::from(carried.expires).checked_mul(1_000_000)?;
+        let expires = OffsetDateTime::from_unix_timestamp_nanos(milliseconds).ok()?;
+        let caller = Caller {
+            access_key: access_key.to_owned(),
+            kind: Kind::Temporary { expires },
+            account,
+            canonical_id: rights.canonical_id,
+            groups: rights.groups,
+            claims: BTreeMap::new(),
+            policies: rights.policies,
+            session,
+        };
+        Some(Credential {
+            identity: Identity::Caller(Arc::new(caller)),
+            secret,
+            session_token: Some(SecretKey::new(token)),
+            expires: Some(expires),
+        })
+    }
+}
+
+fn open(sealer: &Sealer, access_key: &str, sealed: &[u8]) -> Option<Carried> {
+    let text = sealer.open_token(access_key, sealed).ok()?;
+    serde_json::from_slice(&text).ok()
+}

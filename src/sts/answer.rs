@@ -1,0 +1,72 @@
+//! The answers of the token service, as AWS's STS writes them. Pure.
+
+use quick_xml::escape::escape;
+
+use super::error::StsError;
+use crate::auth::{Account, Identity};
+use crate::identity::Temporary;
+use crate::policy::ACCOUNT_ID;
+
+/// The namespace of every document of the token service.
+pub(super) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+
+/// Who the caller is: its ARN, and what its user id is.
+fn who(identity: &Identity, root_key: &str) -> Result<(String, String), StsError> {
+    match identity {
+        Identity::Anonymous => Err(StsError::AccessDenied),
+        Identity::Root => Ok((format!("arn:aws:iam::{ACCOUNT_ID}:root"), root_key.to_owned())),
+        Identity::Caller(caller) => {
+            let id = match caller.account {
+                Account::Root => root_key.to_owned(),
+                Account::User(_) | Account::Federated(_) => caller.canonical_id.clone(),
+            };
+            Ok((caller.arn(), id))
+        }
+    }
+}
+
+pub(super) fn caller_identity(identity: &Identity, root_key: &str, id: &str) -> Result<String, StsError> {
+    let (arn, user) = who(identity, root_key)?;
+    Ok(document(
+        "GetCallerIdentity",
+        &format!(
+            "<Arn>{}</Arn><UserId>{}</UserId><Account>{ACCOUNT_ID}</Account>",
+            escape(&arn),
+            escape(&user)
+        ),
+        id,
+    ))
+}
+
+pub(super) fn assume_role(
+    identity: &Identity,
+    temporary: &Temporary,
+    expires: &str,
+    id: &str,
+) -> Result<String, StsError> {
+    let (arn, _) = who(identity, "root")?;
+    let text =
+        |secret: &[u8]| String::from_utf8(secret.to_vec()).map_err(|error| StsError::Internal(error.to_string()));
+    Ok(document(
+        "AssumeRole",
+        &format!(
+            "<AssumedRoleUser><Arn>{}</Arn><AssumedRoleId>{}</AssumedRoleId></AssumedRoleUser><Credentials><AccessKeyId>{}\
+             </AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>{}</Expiration>\
+             </Credentials>",
+            escape(&arn),
+            temporary.access_key,
+            temporary.access_key,
+            escape(&text(temporary.secret.expose())?),
+            escape(&text(temporary.token.expose())?),
+            expires
+        ),
+        id,
+    ))
+}
+
+fn document(action: &str, result: &str, id: &str) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{action}Response xmlns=\"{NAMESPACE}\"><{action}Result>{result}\
+         </{action}Result><ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></{action}Response>"
+    )
+}

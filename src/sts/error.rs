@@ -1,0 +1,126 @@
+//! Every way the token service refuses, as AWS's STS writes it.
+
+use http::StatusCode;
+use quick_xml::escape::escape;
+use storage_engine::store::error::Fault;
+
+use super::answer::NAMESPACE;
+use crate::auth::AuthError;
+use crate::http::body::BoxError;
+use crate::identity::IdentityError;
+
+/// Why a request to the token service was refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StsError {
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The body is not the one that was signed.
+    #[error("The form is not the one that was signed.")]
+    Body(BoxError),
+    #[error("Access Denied.")]
+    AccessDenied,
+    #[error("{0}")]
+    NotAllowed(String),
+    #[error("The form of the request cannot be read.")]
+    FormUnreadable,
+    #[error("{0}")]
+    Invalid(&'static str),
+    #[error("{0}")]
+    InvalidValue(String),
+    #[error("{0} is missing in the form.")]
+    Missing(&'static str),
+    #[error("{0}")]
+    MalformedPolicy(String),
+    #[error("{0}")]
+    PolicyTooLarge(String),
+    #[error("{0} is not implemented.")]
+    NotBuilt(String),
+    #[error("The token service has no action '{0}'.")]
+    UnknownAction(String),
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("An internal error happened. It has been logged.")]
+    Internal(String),
+}
+
+impl From<IdentityError> for StsError {
+    fn from(error: IdentityError) -> Self {
+        let text = error.to_string();
+        match error {
+            IdentityError::NotAllowed(_) => Self::NotAllowed(text),
+            IdentityError::MalformedPolicy(_) => Self::MalformedPolicy(text),
+            IdentityError::SessionPolicyTooLarge(_) => Self::PolicyTooLarge(text),
+            IdentityError::InvalidArgument(_)
+            | IdentityError::InvalidAccessKey(_)
+            | IdentityError::InvalidSecretKey(_)
+            | IdentityError::TooMany(_) => Self::InvalidValue(text),
+            IdentityError::NotOpen(_) => Self::Unavailable("The directory of users is not open.".to_owned()),
+            IdentityError::Fault(Fault::Unavailable(_) | Fault::Unknown(_) | Fault::Full(_)) => {
+                Self::Unavailable("The store cannot take changes now. Please try again later.".to_owned())
+            }
+            IdentityError::Fault(Fault::Corrupt(_) | Fault::Internal(_))
+            | IdentityError::NoSuchUser(_)
+            | IdentityError::NoSuchGroup(_)
+            | IdentityError::NoSuchPolicy(_)
+            | IdentityError::NoSuchAccessKey(_)
+            | IdentityError::GroupNotEmpty
+            | IdentityError::PolicyInUse(_)
+            | IdentityError::PolicyBuiltIn(_)
+            | IdentityError::AlreadyApplied
+            | IdentityError::AccessKeyTaken(_) => Self::Internal(text),
+        }
+    }
+}
+
+impl StsError {
+    fn code(&self) -> &'static str {
+        match self {
+            // What clients of AWS's STS know these by.
+            Self::Auth(AuthError::InvalidAccessKeyId { .. }) => "InvalidClientTokenId",
+            Self::Auth(error) => error.code(),
+            Self::Body(_) => "SignatureDoesNotMatch",
+            Self::AccessDenied | Self::NotAllowed(_) => "AccessDenied",
+            Self::FormUnreadable | Self::Invalid(_) | Self::InvalidValue(_) => "InvalidParameterValue",
+            Self::Missing(_) => "MissingParameter",
+            Self::MalformedPolicy(_) => "MalformedPolicyDocument",
+            Self::PolicyTooLarge(_) => "PackedPolicyTooLarge",
+            Self::NotBuilt(_) => "NotImplemented",
+            Self::UnknownAction(_) => "InvalidAction",
+            Self::Unavailable(_) => "ServiceUnavailable",
+            Self::Internal(_) => "InternalError",
+        }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Auth(error) => error.status(),
+            Self::Body(_) | Self::AccessDenied | Self::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::FormUnreadable
+            | Self::Invalid(_)
+            | Self::InvalidValue(_)
+            | Self::Missing(_)
+            | Self::MalformedPolicy(_)
+            | Self::PolicyTooLarge(_)
+            | Self::UnknownAction(_) => StatusCode::BAD_REQUEST,
+            Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    pub(super) fn to_xml(&self, id: &str) -> String {
+        let fault = if self.status().is_server_error() {
+            "Receiver"
+        } else {
+            "Sender"
+        };
+        let message = self.to_string();
+        let message: String = message.chars().filter(|c| !c.is_control()).collect();
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>{fault}</Type>\
+             <Code>{}</Code><Message>{}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>",
+            self.code(),
+            escape(&message)
+        )
+    }
+}

@@ -1,0 +1,366 @@
+//! The token service over a directory in memory, and what its credentials open.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use storage_engine::memory::MemoryBackend;
+use storage_engine::store::clock::SystemClock;
+use storage_engine::store::{Epoch, Store};
+use time::{Duration, OffsetDateTime};
+
+use super::{StsService, is_sts};
+use crate::auth::sign::Signer;
+use crate::auth::{Account, AuthError, Authenticator, Identity, Kind, PayloadMode, SecretKey};
+use crate::identity::{Directory, NewAccessKey, NewUser, Root, SealKeys};
+
+const ROOT: (&str, &str) = ("rootkey", "root-password");
+const ALICE: (&str, &str) = ("alice", "alice-secret");
+const READ_X: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::x/*"}]}"#;
+
+struct Ground {
+    directory: Directory,
+    authenticator: Arc<Authenticator>,
+    sts: StsService,
+}
+
+async fn ground() -> Ground {
+    let store = Store::new(Arc::new(MemoryBackend::new()), Arc::new(SystemClock), Epoch([1; 16]));
+    let keys = SealKeys {
+        operator: None,
+        password: SecretKey::new(ROOT.1),
+        old_password: None,
+    };
+    let root = Root {
+        access_key: ROOT.0.to_owned(),
+        secret: SecretKey::new(ROOT.1),
+    };
+    let directory = Directory::open(store, Arc::new(SystemClock), root, keys).await;
+    let alice = NewUser {
+        name: ALICE.0.to_owned(),
+        secret: SecretKey::new(ALICE.1),
+        enabled: true,
+    };
+    directory.put_user(&Identity::Root, alice).await.unwrap();
+    let authenticator = Arc::new(Authenticator::new(Arc::new(directory.clone()), None).unwrap());
+    let sts = StsService::new(Arc::clone(&authenticator), directory.clone());
+    Ground {
+        directory,
+        authenticator,
+        sts,
+    }
+}
+
+/// A temporary credential as its XML tells it.
+#[derive(Clone, Debug)]
+struct Given {
+    access_key: String,
+    secret: String,
+    token: String,
+}
+
+fn element(xml: &str, name: &str) -> String {
+    let after = xml
+        .split_once(&format!("<{name}>"))
+        .unwrap_or_else(|| panic!("no {name} in {xml}"))
+        .1;
+    after.split_once('<').unwrap().0.to_owned()
+}
+
+impl Given {
+    fn of(xml: &str) -> Self {
+        Self {
+            access_key: element(xml, "AccessKeyId"),
+            secret: element(xml, "SecretAccessKey"),
+            token: element(xml, "SessionToken"),
+        }
+    }
+
+    fn signer(&self) -> Signer {
+        signer((&self.access_key, &self.secret)).with_session_token(&self.token)
+    }
+}
+
+fn signer((access_key, secret): (&str, &str)) -> Signer {
+    Signer::new(access_key, SecretKey::new(secret), "us-east-1")
+}
+
+impl Ground {
+    async fn ask(&self, signer: Option<&Signer>, form: &str) -> (StatusCode, String) {
+        let request = Request::post("/")
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8");
+        let body = Bytes::from(form.to_owned());
+        let mut request = request.body(Full::new(body.clone())).unwrap();
+        assert!(is_sts(&request));
+        if let Some(signer) = signer {
+            let (mut parts, body_again) = request.into_parts();
+            let mode = PayloadMode::SignedBody(crate::auth::sign::body_hash(&body));
+            let signer = signer.clone().for_service("sts");
+            signer.sign(&mut parts, &mode, OffsetDateTime::now_utc()).unwrap();
+            request = Request::from_parts(parts, body_again);
+        }
+        let request = request.map(|body| body.map_err(|never: Infallible| match never {}).boxed());
+        let response = self.sts.handle(request).await;
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn given(&self, by: (&str, &str), form: &str) -> Given {
+        let (status, xml) = self.ask(Some(&signer(by)), form).await;
+        assert_eq!(status, StatusCode::OK, "{xml}");
+        Given::of(&xml)
+    }
+
+    /// Who a signed GET comes from, at a time.
+    fn caller_at(&self, signer: &Signer, now: OffsetDateTime) -> Result<Identity, AuthError> {
+        let request = Request::get("/x/key").header(header::HOST, "localhost");
+        let (mut parts, body) = request.body(Full::new(Bytes::new())).unwrap().into_parts();
+        let mode = PayloadMode::SignedBody(crate::auth::sign::body_hash(b""));
+        signer.sign(&mut parts, &mode, now).unwrap();
+        let known = self
+            .authenticator
+            .authenticate_at(Request::from_parts(parts, body), now);
+        known.map(|known| known.identity)
+    }
+
+    fn caller(&self, signer: &Signer) -> Result<Identity, AuthError> {
+        self.caller_at(signer, OffsetDateTime::now_utc())
+    }
+}
+
+const ASSUME: &str =
+    "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A0%3Arole%2Fx&RoleSessionName=me";
+
+#[tokio::test]
+async fn a_user_gets_a_credential_of_its_own_account_narrowed_by_the_policy_it_names() {
+    let ground = ground().await;
+    let narrow = format!(
+        "{ASSUME}&DurationSeconds=900&Policy={}",
+        percent_encoding::utf8_percent_encode(READ_X, percent_encoding::NON_ALPHANUMERIC)
+    );
+    let before = OffsetDateTime::now_utc();
+    let given = ground.given(ALICE, &narrow).await;
+    let Ok(Identity::Caller(caller)) = ground.caller(&given.signer()) else {
+        panic!("not let in");
+    };
+    assert_eq!(caller.account, Account::User("alice".into()));
+    assert_eq!(caller.session.as_ref().unwrap().text(), READ_X);
+    let Kind::Temporary { expires } = caller.kind else {
+        panic!("{:?}", caller.kind)
+    };
+    assert!(expires >= before + Duration::seconds(899) && expires <= before + Duration::seconds(960));
+
+    let late = expires + Duration::seconds(1);
+    let ended = ground.caller_at(&given.signer(), late).unwrap_err();
+    assert_eq!(ended.code(), "ExpiredToken");
+
+    let roots = ground.given(ROOT, ASSUME).await;
+    let Ok(Identity::Caller(caller)) = ground.caller(&roots.signer()) else {
+        panic!("not let in");
+    };
+    assert_eq!((&caller.account, &caller.session), (&Account::Root, &None));
+}
+
+#[tokio::test]
+async fn a_token_opens_nothing_without_its_own_access_key_and_secret() {
+    let ground = ground().await;
+    let (one, other) = (ground.given(ALICE, ASSUME).await, ground.given(ALICE, ASSUME).await);
+    let code = |given: &Given| ground.caller(&given.signer()).unwrap_err().code();
+    let swapped = Given {
+        token: other.token.clone(),
+        ..one.clone()
+    };
+    assert_eq!(code(&swapped), "InvalidAccessKeyId");
+    let wrong_secret = Given {
+        secret: other.secret.clone(),
+        ..one.clone()
+    };
+    assert_eq!(code(&wrong_secret), "SignatureDoesNotMatch");
+    let mut bent = one.token.clone().into_bytes();
+    bent[30] = if bent[30] == b'A' { b'B' } else { b'A' };
+    let bent = Given {
+        token: String::from_utf8(bent).unwrap(),
+        ..one.clone()
+    };
+    assert_eq!(code(&bent), "InvalidAccessKeyId");
+    let without = ground.caller(&signer((&one.access_key, &one.secret))).unwrap_err();
+    assert_eq!(without.code(), "InvalidAccessKeyId");
+    let with_users_key = ground
+        .caller(&signer(ALICE).with_session_token(&one.token))
+        .unwrap_err();
+    assert_eq!(with_users_key.code(), "InvalidToken");
+    assert!(ground.caller(&one.signer()).is_ok());
+}
+
+#[tokio::test]
+async fn temporary_credentials_end_with_their_user_and_when_they_are_revoked() {
+    let ground = ground().await;
+    let given = ground.given(ALICE, ASSUME).await;
+    let by = Identity::Root;
+    ground.directory.set_user_status(&by, "alice", false).await.unwrap();
+    assert_eq!(ground.caller(&given.signer()).unwrap_err().code(), "InvalidAccessKeyId");
+    ground.directory.set_user_status(&by, "alice", true).await.unwrap();
+    assert!(ground.caller(&given.signer()).is_ok());
+
+    ground.directory.revoke_temporary("alice").await.unwrap();
+    assert_eq!(ground.caller(&given.signer()).unwrap_err().code(), "InvalidAccessKeyId");
+    assert!(ground.caller(&signer(ALICE)).is_ok());
+
+    let roots = ground.given(ROOT, ASSUME).await;
+    ground.directory.revoke_temporary(ROOT.0).await.unwrap();
+    assert!(ground.caller(&roots.signer()).is_err());
+}
+
+#[tokio::test]
+async fn a_user_made_anew_takes_over_no_temporary_credential() {
+    let ground = ground().await;
+    let given = ground.given(ALICE, ASSUME).await;
+    ground.directory.remove_user(&Identity::Root, "alice").await.unwrap();
+    let again = NewUser {
+        name: ALICE.0.to_owned(),
+        secret: SecretKey::new(ALICE.1),
+        enabled: true,
+    };
+    ground.directory.put_user(&Identity::Root, again).await.unwrap();
+    assert!(ground.caller(&signer(ALICE)).is_ok());
+    assert_eq!(ground.caller(&given.signer()).unwrap_err().code(), "InvalidAccessKeyId");
+}
+
+#[tokio::test]
+async fn only_root_and_users_themselves_are_given_temporary_credentials() {
+    let ground = ground().await;
+    let key = NewAccessKey {
+        parent: "alice".into(),
+        access_key: Some("alices-key".into()),
+        secret: Some(SecretKey::new("alices-key-secret")),
+        ..NewAccessKey::default()
+    };
+    ground.directory.add_access_key(&Identity::Root, key).await.unwrap();
+    let temporary = ground.given(ALICE, ASSUME).await.signer();
+    let child = signer(("alices-key", "alices-key-secret"));
+    let (stranger, wrong) = (signer(("bob", "bobs-secret")), signer((ALICE.0, "wrong-secret")));
+    for (by, status, code) in [
+        (None, 403, "AccessDenied"),
+        (Some(&child), 403, "AccessDenied"),
+        (Some(&temporary), 403, "AccessDenied"),
+        (Some(&stranger), 403, "InvalidClientTokenId"),
+        (Some(&wrong), 403, "SignatureDoesNotMatch"),
+    ] {
+        let (found, xml) = ground.ask(by, ASSUME).await;
+        assert_eq!(
+            (found.as_u16(), element(&xml, "Code").as_str()),
+            (status, code),
+            "{xml}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn everybody_who_is_signed_in_learns_who_they_are() {
+    let ground = ground().await;
+    let who = "Action=GetCallerIdentity&Version=2011-06-15";
+    let temporary = ground.given(ALICE, ASSUME).await.signer();
+    for (by, arn) in [
+        (signer(ROOT), "arn:aws:iam::000000000000:root"),
+        (signer(ALICE), "arn:aws:iam::000000000000:user/alice"),
+        (temporary, "arn:aws:iam::000000000000:user/alice"),
+    ] {
+        let (status, xml) = ground.ask(Some(&by), who).await;
+        assert_eq!((status, element(&xml, "Arn").as_str()), (StatusCode::OK, arn), "{xml}");
+        assert_eq!(element(&xml, "Account"), "000000000000");
+    }
+    let (status, _) = ground.ask(None, who).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn what_is_wrong_or_not_built_is_said_and_gives_out_nothing() {
+    let ground = ground().await;
+    let alice = signer(ALICE);
+    let large = format!("{ASSUME}&Policy={}", "x".repeat(2_049));
+    let of_role = |rest: &str| format!("{ASSUME}&{rest}");
+    for (form, status, code) in [
+        ("", 400, "MissingParameter"),
+        ("Action=Nonsense", 400, "InvalidAction"),
+        (
+            "Action=AssumeRole&Action=GetCallerIdentity",
+            400,
+            "InvalidParameterValue",
+        ),
+        (&of_role("DurationSeconds=899"), 400, "InvalidParameterValue"),
+        (&of_role("DurationSeconds=604801"), 400, "InvalidParameterValue"),
+        (&of_role("DurationSeconds=x"), 400, "InvalidParameterValue"),
+        (&of_role("Policy=%7B"), 400, "MalformedPolicyDocument"),
+        (&large, 400, "PackedPolicyTooLarge"),
+        (&of_role("PolicyArns.member.1.arn=a"), 501, "NotImplemented"),
+        ("Action=AssumeRoleWithCertificate", 501, "NotImplemented"),
+        ("Action=AssumeRoleWithLDAPIdentity", 501, "NotImplemented"),
+        ("Action=AssumeRoleWithWebIdentity", 501, "NotImplemented"),
+    ] {
+        let (found, xml) = ground.ask(Some(&alice), form).await;
+        assert_eq!(
+            (found.as_u16(), element(&xml, "Code").as_str()),
+            (status, code),
+            "{form}: {xml}"
+        );
+    }
+    let oversized = "a=".to_owned() + &"b".repeat(70_000);
+    let (status, _) = ground.ask(Some(&alice), &oversized).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn what_is_signed_for_one_service_opens_nothing_at_the_other() {
+    let ground = ground().await;
+    let for_sts = ground.caller(&signer(ALICE).for_service("sts")).unwrap_err();
+    assert_eq!(for_sts.code(), "AuthorizationHeaderMalformed");
+    let body = crate::auth::sign::body_hash(b"");
+    let (mut parts, ()) = Request::post("/")
+        .header(header::HOST, "localhost")
+        .body(())
+        .unwrap()
+        .into_parts();
+    let mode = PayloadMode::SignedBody(body);
+    signer(ALICE)
+        .sign(&mut parts, &mode, OffsetDateTime::now_utc())
+        .unwrap();
+    let request = Request::from_parts(parts, Full::new(Bytes::new()));
+    let at_sts = ground
+        .authenticator
+        .authenticate_in(crate::auth::Realm::Sts, request, OffsetDateTime::now_utc());
+    assert_eq!(at_sts.err().unwrap().code(), "AuthorizationHeaderMalformed");
+}
+
+#[tokio::test]
+async fn a_url_presigned_before_its_user_was_disabled_opens_nothing_after() {
+    let ground = ground().await;
+    let given = ground.given(ALICE, ASSUME).await;
+    let presigned = |signer: &Signer| {
+        let (mut parts, ()) = Request::get("/x/key")
+            .header(header::HOST, "localhost")
+            .body(())
+            .unwrap()
+            .into_parts();
+        signer.presign(&mut parts, 600, OffsetDateTime::now_utc()).unwrap();
+        parts
+    };
+    let urls = [presigned(&signer(ALICE)), presigned(&given.signer())];
+    let codes = || {
+        urls.clone().map(|parts| {
+            let request = Request::from_parts(parts, Full::new(Bytes::new()));
+            let known = ground.authenticator.authenticate_at(request, OffsetDateTime::now_utc());
+            known.err().map(|error| error.code())
+        })
+    };
+    assert_eq!(codes(), [None, None]);
+    ground
+        .directory
+        .set_user_status(&Identity::Root, "alice", false)
+        .await
+        .unwrap();
+    assert_eq!(codes(), [Some("InvalidAccessKeyId"), Some("InvalidAccessKeyId")]);
+}
