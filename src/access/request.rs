@@ -6,9 +6,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use http::header::{REFERER, USER_AGENT};
+use http::{Extensions, HeaderMap};
 use time::OffsetDateTime;
 
 use crate::auth::Signing;
+use crate::http::peer::Peer;
 
 /// What a request says.
 #[derive(Clone, Debug)]
@@ -35,6 +38,22 @@ impl RequestFacts {
             signing: None,
             values: Vec::new(),
         }
+    }
+
+    /// What every front can tell of a request: its connection, its signature, and what its client calls itself.
+    pub fn read(extensions: &Extensions, headers: &HeaderMap, now: OffsetDateTime) -> Self {
+        let mut facts = Self::at(now);
+        if let Some(peer) = extensions.get::<Peer>() {
+            facts.source = Some(peer.address);
+            facts.secure = peer.secure;
+        }
+        facts.signing = extensions.get::<Signing>().copied();
+        for (header, key) in [(USER_AGENT, "aws:useragent"), (REFERER, "aws:referer")] {
+            for value in headers.get_all(header) {
+                facts.say(key, String::from_utf8_lossy(value.as_bytes()).into_owned());
+            }
+        }
+        facts
     }
 
     /// Says one value of a condition key; a key that is said several times has several.

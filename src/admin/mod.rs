@@ -28,6 +28,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use storage_engine::backend::Backend;
 use storage_engine::store::Store;
 use storage_engine::store::bucket::ListBuckets;
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use self::answer::Answer;
@@ -44,7 +45,7 @@ use self::sealed::SealError;
 use self::sealed::deriving::Sealer;
 use self::settings::Setting;
 use self::status::Status;
-use crate::access::{Action, Behind, Context, Resource, decide};
+use crate::access::{Action, Behind, Context, RequestFacts, Resource, decide};
 use crate::auth::{AuthError, Identity, SignedWith};
 use crate::http::body::{Body, BoxError};
 use crate::http::request_id::RequestId;
@@ -193,8 +194,13 @@ impl Inner {
             Found::OtherMethod | Found::NotBuilt(_) => Action::AdminEverything,
         };
         // Who may not ask learns nothing about what there is.
-        let grant = decide(identity, action, Resource::Service, &Context::default())
-            .map_err(|_denied| AdminError::AccessDenied)?;
+        let request = RequestFacts::read(&parts.extensions, &parts.headers, OffsetDateTime::now_utc());
+        let context = Context {
+            request: Some(&request),
+            ..Context::default()
+        };
+        let grant =
+            decide(identity, action, Resource::Service, &context).map_err(|_denied| AdminError::AccessDenied)?;
         let verb = match found {
             Found::Verb(verb) => verb,
             Found::OtherMethod => return Err(AdminError::MethodNotAllowed),

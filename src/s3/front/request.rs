@@ -3,14 +3,12 @@
 //! Each header feeds the one key that is named after it. Where a request comes from and whether it is encrypted is the
 //! listener's word.
 
-use http::header::{REFERER, USER_AGENT};
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use time::OffsetDateTime;
 
 use crate::access::RequestFacts;
-use crate::auth::{Payload, PayloadMode, Signing};
-use crate::http::peer::Peer;
+use crate::auth::{Payload, PayloadMode};
 use crate::s3::guard::Parameter;
 
 /// Query parameters and the condition keys they feed.
@@ -52,23 +50,14 @@ const HEADERS: &[(&str, &str)] = &[
 
 /// Reads them of a request whose query was decoded.
 pub(crate) fn facts(parts: &Parts, query: &[Parameter], now: OffsetDateTime) -> RequestFacts {
-    let mut facts = RequestFacts::at(now);
-    if let Some(peer) = parts.extensions.get::<Peer>() {
-        facts.source = Some(peer.address);
-        facts.secure = peer.secure;
-    }
-    facts.signing = parts.extensions.get::<Signing>().copied();
+    let mut facts = RequestFacts::read(&parts.extensions, &parts.headers, now);
     for (name, value) in query {
         if let Some((_, key)) = PARAMETERS.iter().find(|(known, _)| known == name) {
             facts.say(*key, value);
         }
     }
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let named = HEADERS.iter().copied();
-    for (header, key) in named.chain([
-        (USER_AGENT.as_str(), "aws:useragent"),
-        (REFERER.as_str(), "aws:referer"),
-    ]) {
+    for (header, key) in HEADERS.iter().copied() {
         for value in parts.headers.get_all(header) {
             facts.say(key, text(value));
         }
