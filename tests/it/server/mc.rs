@@ -252,3 +252,63 @@ fn a_mirror_makes_two_places_equal_and_removes_nothing_when_something_failed() {
     assert!(world.good(&["share", "list", "download"]).contains("deep/z"));
     assert!(!world.good(&["share", "upload", "env/wall/up"]).contains(SECRET));
 }
+
+#[test]
+fn what_is_set_on_buckets_and_objects_is_shown_again_and_taken_away() {
+    let world = World::new();
+    world.good(&["mb", "env/wall"]);
+    fs::write(world.path().join("x"), "x").unwrap();
+    world.good(&["cp", "x", "env/wall/img/x"]);
+    assert!(world.good(&["anonymous", "get", "env/wall"]).contains("`private`"));
+    world.good(&["anonymous", "set", "download", "env/wall/img/"]);
+    assert!(
+        world
+            .good(&["anonymous", "get", "env/wall/img/"])
+            .contains("`download`")
+    );
+    assert!(
+        world
+            .good(&["anonymous", "list", "env/wall"])
+            .contains("wall/img/* => readonly")
+    );
+    let link = world.good(&["anonymous", "links", "-r", "env/wall"]);
+    assert_eq!(link.trim(), format!("http://{}/wall/img/x", world.server.address));
+    world.good(&["anonymous", "set", "private", "env/wall/img/"]);
+    assert!(world.good(&["anonymous", "get", "env/wall/img/"]).contains("`private`"));
+    for target in ["env/wall", "env/wall/img/x"] {
+        world.good(&["tag", "set", target, "k=v&other=w w"]);
+        assert!(world.good(&["tag", "list", target]).contains("other : w w"), "{target}");
+        world.good(&["tag", "remove", target]);
+    }
+    assert!(world.good(&["cors", "get", "env/wall"]).contains("No bucket CORS"));
+    let rules = "<CORSConfiguration><CORSRule><AllowedOrigin>http://a.test</AllowedOrigin><AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
+    fs::write(world.path().join("cors.xml"), rules).unwrap();
+    world.good(&["cors", "set", "env/wall", "cors.xml"]);
+    assert!(world.good(&["cors", "get", "env/wall"]).contains("http://a.test"));
+    world.good(&["cors", "remove", "env/wall"]);
+}
+
+#[test]
+fn a_server_tells_how_it_is_and_stops_when_it_is_told_to() {
+    let world = World::new();
+    assert!(
+        world
+            .good(&["admin", "info", "env"])
+            .contains("4 drives online, 0 drives offline")
+    );
+    let info: serde_json::Value = serde_json::from_str(&world.good(&["--json", "admin", "info", "env"])).unwrap();
+    assert_eq!(info.pointer("/info/backend/onlineDisks"), Some(&serde_json::json!(4)));
+    assert!(
+        world
+            .good(&["admin", "prometheus", "metrics", "env"])
+            .contains("drystone_")
+    );
+    let generated = world.good(&["admin", "prometheus", "generate", "env"]);
+    assert!(
+        generated.contains("bearer_token: ") && !generated.contains(SECRET),
+        "{generated}"
+    );
+    assert!(world.bad(&["admin", "user", "list", "env"]).contains("not built yet"));
+    world.good(&["ping", "-c", "1", "env"]);
+    world.good(&["admin", "service", "stop", "env"]);
+}
