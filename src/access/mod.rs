@@ -10,6 +10,7 @@
 mod action;
 mod facts;
 mod keys;
+mod own;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::borrow::Cow;
 pub use action::Action;
 pub use facts::{BucketFacts, BucketPolicy, ObjectFacts, Visibility};
 pub use keys::account_of;
+pub use own::decide_own;
 pub use request::{RequestFacts, RequestTags};
 
 use crate::auth::{Account, Caller, Identity};

@@ -121,6 +121,8 @@ impl Order {
             | Verb::PoolChange
             | Verb::PoolRebalanceStatus
             | Verb::SiteReplication
+            | Verb::Identities(_)
+            | Verb::HealSequence
             | Verb::StorageInfo
             | Verb::Status
             | Verb::BackgroundHeal

@@ -9,6 +9,7 @@ mod body;
 pub mod drives;
 mod error;
 pub mod heal;
+mod identities;
 pub mod index;
 mod info;
 mod pools;
@@ -16,6 +17,7 @@ pub mod power;
 mod query;
 mod routes;
 pub mod sealed;
+mod sequence;
 pub mod settings;
 pub mod status;
 mod usage;
@@ -35,6 +37,7 @@ use self::answer::Answer;
 use self::drives::{Fleet, MovingReport, Order};
 use self::error::AdminError;
 use self::heal::{HealReport, Healing};
+use self::identities::Permission;
 use self::index::{IndexReport, Indexing, Rebuilding};
 use self::info::View;
 use self::power::Power;
@@ -43,12 +46,14 @@ pub use self::routes::UNBUILT;
 use self::routes::{Found, Verb, find};
 use self::sealed::SealError;
 use self::sealed::deriving::Sealer;
+use self::sequence::Sequences;
 use self::settings::Setting;
 use self::status::Status;
-use crate::access::{Action, Behind, Context, RequestFacts, Resource, decide};
-use crate::auth::{AuthError, Identity, SignedWith};
+use crate::access::{Action, Behind, Context, Grant, RequestFacts, Resource, decide, decide_own};
+use crate::auth::{Account, AuthError, Identity, SignedWith};
 use crate::http::body::{Body, BoxError};
 use crate::http::request_id::RequestId;
+use crate::identity::Directory;
 use crate::usage::{Figures, Usage};
 
 /// What the front must be told of the server it belongs to.
@@ -85,6 +90,7 @@ pub struct Reach {
     pub backend: Arc<dyn Backend>,
     pub store: Store,
     pub usage: Usage,
+    pub directory: Directory,
     /// The server itself.
     pub power: Arc<dyn Power>,
     /// `None` for a backend that has nothing to heal.
@@ -116,6 +122,7 @@ struct Inner {
     reach: Behind<Reach>,
     config: AdminConfig,
     sealer: Sealer,
+    sequences: Sequences,
 }
 
 /// One request whose caller may do what it asks.
@@ -128,6 +135,56 @@ struct Ask<'a> {
     body: Bytes,
     reach: &'a Reach,
     host: &'a str,
+    path: &'a str,
+    /// Of the request, as far as policies ask for it.
+    facts: &'a RequestFacts,
+}
+
+impl Ask<'_> {
+    /// The name of the account whose caller this is: a user's, or root's access key.
+    fn account(&self) -> Option<&str> {
+        self.reach.directory.account_of(self.identity)
+    }
+
+    /// What follows `start` in the path.
+    fn below(&self, start: &str) -> &str {
+        self.path.strip_prefix(start).unwrap_or_default().trim_end_matches('/')
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            request: Some(self.facts),
+            ..Context::default()
+        }
+    }
+
+    /// Whether the caller has a right that the verb itself does not ask for.
+    fn may(&self, action: Action, resource: Resource<'_>) -> bool {
+        decide(self.identity, action, resource, &self.context()).is_ok()
+    }
+
+    /// As [`Self::may`], about the store as a whole; refused like a verb that may not be asked for.
+    fn must(&self, action: Action) -> Result<(), AdminError> {
+        match self.may(action, Resource::Service) {
+            true => Ok(()),
+            false => Err(AdminError::AccessDenied),
+        }
+    }
+}
+
+/// The grant of whom `permission` lets in.
+fn permitted(identity: &Identity, permission: Permission, facts: &RequestFacts) -> Result<Grant, AdminError> {
+    let context = Context {
+        request: Some(facts),
+        ..Context::default()
+    };
+    let granted = match permission {
+        Permission::Own(action) => decide_own(identity, action, &context).ok(),
+        Permission::AnyOf(actions) => actions
+            .iter()
+            .find_map(|action| decide(identity, *action, Resource::Service, &context).ok()),
+    };
+    granted.ok_or(AdminError::AccessDenied)
 }
 
 /// What an answer tells about the request it belongs to.
@@ -156,6 +213,7 @@ impl AdminService {
                 reach: Behind::new(reach),
                 config,
                 sealer: Sealer::default(),
+                sequences: Sequences::default(),
             }),
         }
     }
@@ -189,18 +247,13 @@ impl Inner {
         let caller = parts.extensions.get::<SignedWith>();
         let found = find(&parts.method, &about.path);
         let query = Query::parse(parts.uri.query());
-        let action = match &found {
-            Found::Verb(verb) => verb.action(query.as_ref().ok()),
-            Found::OtherMethod | Found::NotBuilt(_) => Action::AdminEverything,
+        let permission = match &found {
+            Found::Verb(verb) => verb.permission(query.as_ref().ok()),
+            Found::OtherMethod | Found::NotBuilt(_) => Permission::AnyOf(&[Action::AdminEverything]),
         };
+        let facts = RequestFacts::read(&parts.extensions, &parts.headers, OffsetDateTime::now_utc());
         // Who may not ask learns nothing about what there is.
-        let request = RequestFacts::read(&parts.extensions, &parts.headers, OffsetDateTime::now_utc());
-        let context = Context {
-            request: Some(&request),
-            ..Context::default()
-        };
-        let grant =
-            decide(identity, action, Resource::Service, &context).map_err(|_denied| AdminError::AccessDenied)?;
+        let grant = permitted(identity, permission, &facts)?;
         let verb = match found {
             Found::Verb(verb) => verb,
             Found::OtherMethod => return Err(AdminError::MethodNotAllowed),
@@ -215,6 +268,8 @@ impl Inner {
             body: body::read(body).await?,
             reach: self.reach.with(&grant),
             host: &about.host,
+            path: &about.path,
+            facts: &facts,
         };
         let answer = self.serve(&ask).await?;
         answer.response(&self.sealer, caller).await
@@ -239,6 +294,8 @@ impl Inner {
             }
             Verb::Service => power::serve(ask.reach.power.as_ref(), &ask.query, ask.host),
             Verb::Account => self.account(ask).await,
+            Verb::HealSequence => self.sequences.serve(ask, ask.below(routes::HEAL)).await,
+            Verb::Identities(verb) => self.identities(verb, ask).await,
             Verb::ConfigRead
             | Verb::ConfigSet
             | Verb::ConfigReset
@@ -312,6 +369,8 @@ impl Inner {
             | Verb::PoolRebalanceStop
             | Verb::Account
             | Verb::Service
+            | Verb::Identities(_)
+            | Verb::HealSequence
             | Verb::ConfigRead
             | Verb::ConfigSet
             | Verb::ConfigReset
@@ -369,14 +428,13 @@ impl Inner {
                 break;
             }
         }
-        let may = |action, resource| decide(ask.identity, action, resource, &Context::default()).is_ok();
         let reachable = buckets.iter().map(|bucket| {
             let name = bucket.name.as_str();
             usage::Reachable {
                 name,
                 created: bucket.created,
-                read: may(Action::ListBucket, Resource::Bucket(name)),
-                write: may(Action::PutObject, Resource::Object { bucket: name, key: "" }),
+                read: ask.may(Action::ListBucket, Resource::Bucket(name)),
+                write: ask.may(Action::PutObject, Resource::Object { bucket: name, key: "" }),
             }
         });
         let reachable: Vec<_> = reachable.filter(|bucket| bucket.read || bucket.write).collect();
@@ -388,8 +446,13 @@ impl Inner {
             heal: None,
             usage: figures.as_deref(),
         };
-        let name = ask.caller.map_or("", |caller| caller.access_key.as_str());
-        let policy = usage::everything();
+        let name = ask.account().unwrap_or_default();
+        let policy = match ask.identity {
+            Identity::Caller(caller) if caller.account != Account::Root => {
+                identities::together(caller.policies.iter().map(|policy| policy.text()))?
+            }
+            Identity::Caller(_) | Identity::Root | Identity::Anonymous => usage::everything(),
+        };
         let document = usage::account(&view, name, &policy, &reachable);
         Ok(Answer::Document(document))
     }

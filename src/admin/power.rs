@@ -23,13 +23,13 @@ pub trait Power: Send + Sync {
     fn order(&self, ending: Ending);
 }
 
-/// The permission that an order needs.
-pub(super) fn action(query: Option<&Query>) -> Action {
+/// The rights, one of which an order needs.
+pub(super) fn actions(query: Option<&Query>) -> &'static [Action] {
     match query.and_then(|query| query.get("action")) {
-        Some("restart") => Action::AdminServiceRestart,
-        Some("stop") => Action::AdminServiceStop,
+        Some("restart") => &[Action::AdminServiceRestart],
+        Some("stop") => &[Action::AdminServiceStop],
         // Asked for everything, so that nobody learns less what is built by asking for it.
-        Some(_) | None => Action::AdminEverything,
+        Some(_) | None => &[Action::AdminEverything],
     }
 }
 

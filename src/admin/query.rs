@@ -35,6 +35,14 @@ impl Query {
         value.map(|(_, value)| value.as_str())
     }
 
+    /// All values of this name that are not empty.
+    pub(super) fn all<'q>(&'q self, name: &'q str) -> impl Iterator<Item = &'q str> {
+        let values = self.0.iter().filter(move |(known, _)| known == name);
+        values
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
     /// The value of a name that must come.
     pub(super) fn must(&self, name: &'static str) -> Result<&str, AdminError> {
         let missing = || AdminError::Argument(format!("The parameter {name} is missing."));
@@ -55,6 +63,7 @@ mod tests {
     fn names_and_values_are_read_as_forms_write_them() {
         let query = Query::parse(Some("user=a%2Bb+c&user=d&flag=&all=true&%C3%BC")).unwrap();
         assert_eq!(query.get("user"), Some("a+b c"));
+        assert_eq!(query.all("user").collect::<Vec<_>>(), ["a+b c", "d"]);
         assert_eq!((query.get("flag"), query.get("ü")), (None, None));
         assert!(query.is_true("all") && !query.is_true("user") && !query.is_true("none"));
         assert_eq!(

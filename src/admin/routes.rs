@@ -4,12 +4,15 @@
 
 use http::Method;
 
+use super::identities::{self, Permission};
 use super::power;
 use super::query::Query;
 use crate::access::Action;
 
 /// MinIO's verbs, as `mc` of any year calls them.
 const MINIO: &str = "/minio/admin/v3/";
+/// What is to be healed follows: nothing, a bucket, or a bucket and a prefix.
+pub(super) const HEAL: &str = "/minio/admin/v3/heal/";
 /// Everything of MinIO's admin API, other versions of it included.
 const MINIO_ALL: &str = "/minio/admin/";
 
@@ -61,32 +64,38 @@ pub enum Verb {
     PoolRebalanceStatus,
     PoolRebalanceStop,
     SiteReplication,
+    /// Healing that a client follows.
+    HealSequence,
+    /// Users, groups, policies and access keys.
+    Identities(identities::Verb),
 }
 
 impl Verb {
-    /// The permission it needs; of some verbs it depends on the query.
-    pub(super) fn action(self, query: Option<&Query>) -> Action {
+    /// Who may ask for it; of some verbs it depends on the query.
+    pub(super) fn permission(self, query: Option<&Query>) -> Permission {
         match self {
-            Self::Info | Self::Status => Action::AdminServerInfo,
-            // As MinIO: who may see no bucket sees none, and everybody may know who they are.
-            Self::Account => Action::ListAllMyBuckets,
-            Self::DataUsage => Action::AdminDataUsageInfo,
+            Self::Identities(verb) => verb.permission(query),
+            // Everybody may know who they are; of the buckets they are told those in their reach.
+            Self::Account => Permission::Own(Action::ListAllMyBuckets),
+            Self::Service => Permission::AnyOf(power::actions(query)),
+            Self::Info | Self::Status => Permission::AnyOf(&[Action::AdminServerInfo]),
+            Self::DataUsage => Permission::AnyOf(&[Action::AdminDataUsageInfo]),
             Self::ConfigRead
             | Self::ConfigSet
             | Self::ConfigReset
             | Self::ConfigExport
             | Self::ConfigHelp
-            | Self::ConfigHistory => Action::AdminConfigUpdate,
-            Self::Service => power::action(query),
-            Self::SiteReplication => Action::AdminSiteReplicationInfo,
-            Self::StorageInfo => Action::AdminStorageInfo,
+            | Self::ConfigHistory => Permission::AnyOf(&[Action::AdminConfigUpdate]),
+            Self::SiteReplication => Permission::AnyOf(&[Action::AdminSiteReplicationInfo]),
+            Self::StorageInfo => Permission::AnyOf(&[Action::AdminStorageInfo]),
             Self::BackgroundHeal
             | Self::Heal
             | Self::HealNow
+            | Self::HealSequence
             | Self::ScrubNow
             | Self::IndexVerify
-            | Self::IndexRebuild => Action::AdminHeal,
-            Self::Drives => Action::AdminServerInfo,
+            | Self::IndexRebuild => Permission::AnyOf(&[Action::AdminHeal]),
+            Self::Drives => Permission::AnyOf(&[Action::AdminServerInfo]),
             // As MinIO calls the right to take drives in and out.
             Self::DriveAdd
             | Self::DriveDrain
@@ -96,13 +105,13 @@ impl Verb {
             | Self::PoolsList
             | Self::PoolStatus
             | Self::PoolChange
-            | Self::ParitySet => Action::AdminDecommission,
+            | Self::ParitySet => Permission::AnyOf(&[Action::AdminDecommission]),
             Self::Rebalance
             | Self::RebalanceStart
             | Self::RebalanceStop
             | Self::PoolRebalanceStart
             | Self::PoolRebalanceStatus
-            | Self::PoolRebalanceStop => Action::AdminRebalance,
+            | Self::PoolRebalanceStop => Permission::AnyOf(&[Action::AdminRebalance]),
         }
     }
 }
@@ -166,68 +175,170 @@ const BUILT: &[(Method, &str, Verb)] = &[
     (Method::POST, "/v1/admin/parity", Verb::ParitySet),
     (Method::POST, "/v1/admin/index/verify", Verb::IndexVerify),
     (Method::POST, "/v1/admin/index/rebuild", Verb::IndexRebuild),
+    (
+        Method::PUT,
+        "/minio/admin/v3/add-user",
+        Verb::Identities(identities::Verb::UserAdd),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/list-users",
+        Verb::Identities(identities::Verb::UserList),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/user-info",
+        Verb::Identities(identities::Verb::UserInfo),
+    ),
+    (
+        Method::PUT,
+        "/minio/admin/v3/set-user-status",
+        Verb::Identities(identities::Verb::UserStatus),
+    ),
+    (
+        Method::DELETE,
+        "/minio/admin/v3/remove-user",
+        Verb::Identities(identities::Verb::UserRemove),
+    ),
+    (
+        Method::PUT,
+        "/minio/admin/v3/update-group-members",
+        Verb::Identities(identities::Verb::GroupChange),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/group",
+        Verb::Identities(identities::Verb::GroupInfo),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/groups",
+        Verb::Identities(identities::Verb::GroupList),
+    ),
+    (
+        Method::PUT,
+        "/minio/admin/v3/set-group-status",
+        Verb::Identities(identities::Verb::GroupStatus),
+    ),
+    (
+        Method::PUT,
+        "/minio/admin/v3/add-canned-policy",
+        Verb::Identities(identities::Verb::PolicyAdd),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/list-canned-policies",
+        Verb::Identities(identities::Verb::PolicyList),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/info-canned-policy",
+        Verb::Identities(identities::Verb::PolicyInfo),
+    ),
+    (
+        Method::DELETE,
+        "/minio/admin/v3/remove-canned-policy",
+        Verb::Identities(identities::Verb::PolicyRemove),
+    ),
+    (
+        Method::POST,
+        "/minio/admin/v3/idp/builtin/policy/attach",
+        Verb::Identities(identities::Verb::PolicyAttach),
+    ),
+    (
+        Method::POST,
+        "/minio/admin/v3/idp/builtin/policy/detach",
+        Verb::Identities(identities::Verb::PolicyDetach),
+    ),
+    (
+        Method::PUT,
+        "/minio/admin/v3/set-user-or-group-policy",
+        Verb::Identities(identities::Verb::PolicySet),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/idp/builtin/policy-entities",
+        Verb::Identities(identities::Verb::PolicyEntities),
+    ),
+    (
+        Method::PUT,
+        "/minio/admin/v3/add-service-account",
+        Verb::Identities(identities::Verb::KeyAdd),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/list-service-accounts",
+        Verb::Identities(identities::Verb::KeyList),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/list-access-keys-bulk",
+        Verb::Identities(identities::Verb::KeyListBulk),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/info-service-account",
+        Verb::Identities(identities::Verb::KeyInfo),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/info-access-key",
+        Verb::Identities(identities::Verb::AccessKeyInfo),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/temporary-account-info",
+        Verb::Identities(identities::Verb::TemporaryInfo),
+    ),
+    (
+        Method::POST,
+        "/minio/admin/v3/update-service-account",
+        Verb::Identities(identities::Verb::KeyUpdate),
+    ),
+    (
+        Method::DELETE,
+        "/minio/admin/v3/delete-service-account",
+        Verb::Identities(identities::Verb::KeyRemove),
+    ),
 ];
 
 /// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.
 pub const UNBUILT: &[(&str, &str)] = &[
-    ("add-canned-policy", "Managing policies"),
-    ("add-service-account", "Managing access keys"),
     ("add-tier", "Tiering"),
-    ("add-user", "Managing users"),
     ("bandwidth", "The bandwidth report"),
     ("cancel-job", "Batch jobs"),
     ("clear-config-history-kv", "A history of the configuration"),
-    ("delete-service-account", "Managing access keys"),
     ("describe-job", "Batch jobs"),
     ("export-bucket-metadata", "Exporting bucket configuration"),
     ("export-iam", "Exporting identities"),
     ("force-unlock", "Unlocking"),
     ("get-bucket-quota", "Bucket quotas"),
-    ("group", "Managing groups"),
-    ("groups", "Managing groups"),
-    ("heal/", "Healing by request"),
     ("healthinfo", "Diagnostics"),
     ("idp-config/", "Identity providers"),
     ("idp/", "Identity providers"),
     ("import-bucket-metadata", "Importing bucket configuration"),
     ("import-iam", "Importing identities"),
-    ("info-access-key", "Managing access keys"),
-    ("info-canned-policy", "Managing policies"),
-    ("info-service-account", "Managing access keys"),
     ("inspect-data", "Downloading raw data"),
     ("kms/", "Key management"),
-    ("list-access-keys-bulk", "Managing access keys"),
-    ("list-canned-policies", "Managing policies"),
     ("list-jobs", "Batch jobs"),
     ("list-remote-targets", "Replication"),
-    ("list-service-accounts", "Managing access keys"),
-    ("list-users", "Managing users"),
     ("log", "The stream of logs"),
     ("metrics", "The stream of metrics"),
     ("profile", "Profiling"),
-    ("remove-canned-policy", "Managing policies"),
     ("remove-remote-target", "Replication"),
-    ("remove-user", "Managing users"),
     ("restore-config-history-kv", "A history of the configuration"),
     ("set-bucket-quota", "Bucket quotas"),
-    ("set-group-status", "Managing groups"),
     ("set-remote-target", "Replication"),
-    ("set-user-or-group-policy", "Managing policies"),
-    ("set-user-status", "Managing users"),
     ("site-replication/", "Site replication"),
     ("speedtest", "Speed tests"),
     ("speedtest/", "Speed tests"),
     ("start-job", "Batch jobs"),
     ("status-job", "Batch jobs"),
-    ("temporary-account-info", "Managing access keys"),
     ("tier", "Tiering"),
     ("tier/", "Tiering"),
     ("top/", "The list of locks"),
     ("trace", "The stream of traces"),
     ("update", "Updating by the admin API"),
-    ("update-group-members", "Managing groups"),
-    ("update-service-account", "Managing access keys"),
-    ("user-info", "Managing users"),
 ];
 
 /// What a request asks for.
@@ -247,6 +358,12 @@ pub fn find(method: &Method, path: &str) -> Found {
         return of_path
             .find(|(served, _, _)| served == method)
             .map_or(Found::OtherMethod, |(_, _, verb)| Found::Verb(*verb));
+    }
+    if path.starts_with(HEAL) {
+        return match *method {
+            Method::POST => Found::Verb(Verb::HealSequence),
+            _ => Found::OtherMethod,
+        };
     }
     let Some(name) = path.strip_prefix(MINIO) else {
         return Found::NotBuilt(if path.starts_with(MINIO_ALL) {
@@ -289,7 +406,7 @@ mod tests {
         }
         assert_eq!(
             find(&Method::POST, "/minio/admin/v3/heal/b/p"),
-            Found::NotBuilt("Healing by request")
+            Found::Verb(Verb::HealSequence)
         );
     }
 }

@@ -74,10 +74,13 @@ fn groups(settings: &[Setting]) -> Vec<&'static str> {
     names
 }
 
-/// `GET get-config-kv`.
+/// `GET get-config-kv`; of all groups if none is named.
 pub(super) fn read(settings: &[Setting], query: &Query) -> Result<String, AdminError> {
+    let Some(name) = query.get("key") else {
+        return export(settings);
+    };
     let mut text = String::new();
-    write(&group(settings, query.must("key")?)?, &mut text);
+    write(&group(settings, name)?, &mut text);
     Ok(text)
 }
 

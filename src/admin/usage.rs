@@ -17,7 +17,8 @@ pub(super) fn shown(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_else(|_| NEVER.to_owned())
 }
 
-fn shown_millis(at: Timestamp) -> String {
+/// As [`shown`].
+pub(super) fn shown_millis(at: Timestamp) -> String {
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.millis()) * 1_000_000);
     at.map_or_else(|_| NEVER.to_owned(), shown)
 }

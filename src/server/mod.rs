@@ -264,6 +264,7 @@ impl Server {
             backend: Arc::clone(&backend),
             store: store.clone(),
             usage: usage.clone(),
+            directory: directory.clone(),
             power: Arc::clone(&self.orders) as Arc<dyn Power>,
             healing: engine.healing,
             fleet: engine.fleet,

@@ -261,7 +261,7 @@ mod tests {
         assert_eq!((usage.objects, usage.bytes), (6, u64::MAX));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn figures_are_what_is_there_and_are_counted_anew_when_they_are_old() {
         let store = store().await;
         let usage = Usage::new(store.clone());

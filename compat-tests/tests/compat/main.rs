@@ -10,6 +10,7 @@ mod clock;
 mod drives;
 mod inspect;
 mod mc;
+mod mc_admin;
 mod proxy;
 mod rclone;
 mod readme;
@@ -89,6 +90,7 @@ fn all() -> Vec<Test> {
         restic::tests(),
         s3cmd::tests(),
         mc::tests(),
+        mc_admin::tests(),
         survive::tests(),
         strikes::tests(),
         soak::tests(),

@@ -37,7 +37,8 @@ pub(crate) fn told<'a>(command: &'a mut Command, stage: &Stage) -> &'a mut Comma
         .env("COMPAT_SECRET_KEY", SECRET_KEY)
 }
 
-fn python(stage: &mut Stage, name: &str, cases: usize) -> Result<()> {
+/// Runs a script of the fetched Python against a fresh server.
+pub(crate) fn python(stage: &mut Stage, name: &str, cases: usize) -> Result<()> {
     let server = stage.start()?;
     let mut command = stage.command(&stage.program);
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg(scripts(name)?);

@@ -13,6 +13,7 @@ mod broken_uploads;
 mod cors;
 mod docker;
 mod fleet;
+mod identities;
 mod lifecycle;
 mod mc;
 mod paths;
