@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use storage_engine::backend::{Backend, Batch, BlobClass, CommitError, NewBody, Op, PutBlobError, ServiceState};
-use storage_engine::embedded::Embedded;
+use storage_engine::embedded::fleet::FleetError;
+use storage_engine::embedded::heal::HealOptions;
+use storage_engine::embedded::{Embedded, OpenOptions};
 
 use crate::mounts::{Mounted, skip_or_fail};
 use crate::scene::{Scene, body, expect, key, kill, list, put_op, read};
@@ -133,6 +135,58 @@ async fn a_full_store_takes_deletes_until_the_space_returns() {
     let scene = Scene::new(4);
     if let Err(reason) = story(&scene).await {
         skip_or_fail("a full store", &reason);
+    }
+}
+
+/// Five drives with 72 MiB each above what they must keep; 54 MiB on each of them, by the bodies' 3+2.
+async fn five_that_do_not_become_four(scene: &Scene) -> Result<(), String> {
+    let _mounts = (1..=6)
+        .map(|n| Mounted::memory(&scene.drive(n), 200))
+        .collect::<Result<Vec<_>, _>>()?;
+    let healing = || OpenOptions {
+        heal: HealOptions {
+            duty_percent: 100,
+            bytes_per_second: 1 << 40,
+            ..HealOptions::default()
+        },
+        ..scene.options()
+    };
+    let store = scene.try_open(healing()).await.unwrap();
+    let bytes = body(1, 18 << 20);
+    for n in 0..9 {
+        try_put(&store, &format!("large/{n}"), &bytes).await.unwrap();
+    }
+    let first = scene.drive(1).to_string_lossy().into_owned();
+    // On four it is 2+2: 81 MiB on each, though all of the free space together is more than what the drive holds.
+    let FleetError::Refused(told) = store.drain_drive(&first).await.unwrap_err() else {
+        return Err("refused for another reason".into());
+    };
+    assert!(told.contains("does not fit") && told.contains("Add a drive"), "{told}");
+    assert!(store.moving_status().drains.is_empty(), "nothing was begun");
+    store.add_drives(&[scene.drive(6)], false).await.unwrap();
+    store.drain_drive(&first).await.unwrap();
+    let began = Instant::now();
+    while !store.moving_status().drains.iter().all(|drain| drain.holds_nothing) {
+        assert!(
+            began.elapsed() < Duration::from_secs(240),
+            "{:?}",
+            store.moving_status()
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    store.remove_drive(&first, false).await.unwrap();
+    for n in 0..9 {
+        expect(&store, &format!("large/{n}"), &bytes).await;
+    }
+    kill(store).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_cannot_fit_on_the_drives_that_stay_is_refused_at_the_order() {
+    let scene = Scene::new(5);
+    if let Err(reason) = five_that_do_not_become_four(&scene).await {
+        skip_or_fail("a drain of full drives", &reason);
     }
 }
 

@@ -12,4 +12,4 @@ pub use bodies::{CompactError, CompactStore, Repoint, compact};
 pub use dead::{Grounds, Known, Shard, is_dead, is_orphan, lies_past};
 pub use due::{DueFacts, DueReason, checkpoint_due};
 pub use pick::{Candidate, pick};
-pub use space::{DriveSpace, FileSystem, Reserve, reserves};
+pub use space::{DriveSpace, Reserve, Room};

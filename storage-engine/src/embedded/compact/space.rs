@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::embedded::id::DriveId;
+
 /// Log segments per drive that must still fit.
 const LOG_SEGMENTS: u64 = 2;
 
@@ -73,9 +75,134 @@ pub fn reserves(drives: &[DriveSpace], reserve: &Reserve) -> BTreeMap<u64, FileS
     systems
 }
 
+/// What the drives take above what their file systems must keep, as it was at one look; what is planned is taken off it.
+#[derive(Clone, Debug, Default)]
+pub struct Room {
+    systems: BTreeMap<u64, FileSystem>,
+    devices: BTreeMap<DriveId, u64>,
+}
+
+impl Room {
+    pub fn of(drives: &[(DriveId, DriveSpace)], reserve: &Reserve) -> Self {
+        let spaces: Vec<DriveSpace> = drives.iter().map(|(_, space)| *space).collect();
+        Self {
+            systems: reserves(&spaces, reserve),
+            devices: drives.iter().map(|(id, space)| (*id, space.device)).collect(),
+        }
+    }
+
+    /// Some file system is below its reserve.
+    pub fn is_short(&self) -> bool {
+        self.systems.values().any(FileSystem::is_short)
+    }
+
+    /// Whether a drive was seen.
+    pub fn knows(&self, drive: DriveId) -> bool {
+        self.devices.contains_key(&drive)
+    }
+
+    /// Bytes that a drive takes; 0 for one that was not seen. Drives on one file system have them together.
+    pub fn on(&self, drive: DriveId) -> u64 {
+        let system = self.devices.get(&drive).and_then(|device| self.systems.get(device));
+        system.map_or(0, |system| system.free.saturating_sub(system.reserve))
+    }
+
+    /// Bytes of bodies that the store takes whichever drives they go to: a byte of a body takes at most one byte of each.
+    pub fn for_bodies(&self) -> u64 {
+        let sharing = |device: &u64| self.devices.values().filter(|other| *other == device).count() as u64;
+        let left = self.systems.iter();
+        let left = left.map(|(device, system)| system.free.saturating_sub(system.reserve) / sharing(device).max(1));
+        left.min().unwrap_or(0)
+    }
+
+    /// Takes bytes off a drive; `false`, and nothing is taken, where it has no room for them.
+    pub fn spend(&mut self, drive: DriveId, bytes: u64) -> bool {
+        let device = self.devices.get(&drive);
+        let system = device.and_then(|device| self.systems.get_mut(device));
+        let Some(system) = system.filter(|system| system.takes(bytes)) else {
+            return false;
+        };
+        system.free -= bytes;
+        true
+    }
+
+    /// Something on a drive is gone.
+    pub fn give_back(&mut self, drive: DriveId, bytes: u64) {
+        let device = self.devices.get(&drive);
+        if let Some(system) = device.and_then(|device| self.systems.get_mut(device)) {
+            system.free = system.free.saturating_add(bytes);
+        }
+    }
+
+    /// Takes the shards of a new segment off those of `drives` that have most room; `false`, and nothing is taken, where
+    /// there are not so many that take one.
+    pub fn spend_shards(&mut self, drives: &[DriveId], shards: usize, bytes_each: u64) -> bool {
+        let mut roomiest: Vec<DriveId> = drives.to_vec();
+        roomiest.sort_by_key(|drive| std::cmp::Reverse(self.on(*drive)));
+        let mut spent = Vec::with_capacity(shards);
+        for drive in roomiest.into_iter().take(shards) {
+            if !self.spend(drive, bytes_each) {
+                break;
+            }
+            spent.push(drive);
+        }
+        let all = spent.len() == shards;
+        if !all {
+            spent.into_iter().for_each(|drive| self.give_back(drive, bytes_each));
+        }
+        all
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn id(n: u8) -> DriveId {
+        DriveId::from_bytes([n; 16])
+    }
+
+    /// Drives 1 and 2 on one file system, 3 on its own; each keeps 138, and the first two the index.
+    fn room(free: u64, free_on_3: u64) -> Room {
+        let space = |device, free, holds_index| DriveSpace {
+            device,
+            free,
+            holds_index,
+        };
+        let drives = [
+            (id(1), space(1, free, true)),
+            (id(2), space(1, free, false)),
+            (id(3), space(2, free_on_3, false)),
+        ];
+        Room::of(&drives, &RESERVE)
+    }
+
+    #[test]
+    fn what_one_drive_takes_is_gone_for_others_on_its_file_system() {
+        let mut room = room(2 * 138 + 7 + 10, 138 + 100);
+        assert_eq!(
+            (room.on(id(1)), room.on(id(2)), room.on(id(3)), room.on(id(9))),
+            (10, 10, 100, 0)
+        );
+        assert_eq!(room.for_bodies(), 5, "each byte of a body takes one of both");
+        assert!(room.spend(id(1), 6) && !room.spend(id(2), 5) && room.spend(id(2), 4));
+        room.give_back(id(1), 3);
+        assert_eq!((room.on(id(2)), room.on(id(3))), (3, 100));
+        assert!(!room.spend(id(9), 0), "one that was not seen takes nothing");
+    }
+
+    #[test]
+    fn shards_go_to_the_roomiest_drives_or_nowhere() {
+        let mut room = room(2 * 138 + 7 + 10, 138 + 100);
+        assert!(room.spend_shards(&[id(1), id(3)], 1, 50));
+        assert_eq!((room.on(id(1)), room.on(id(3))), (10, 50));
+        assert!(
+            !room.spend_shards(&[id(1), id(2), id(3)], 3, 6),
+            "two of them share ten"
+        );
+        assert_eq!((room.on(id(1)), room.on(id(3))), (10, 50), "nothing is taken");
+        assert!(!room.spend_shards(&[id(3)], 2, 1));
+    }
 
     const RESERVE: Reserve = Reserve {
         checkpoint_shard_bytes: 10,

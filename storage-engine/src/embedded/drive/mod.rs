@@ -360,6 +360,12 @@ impl Drive {
         self.shards.known()
     }
 
+    /// Counts files as there that were never made, to see what many of them cost.
+    #[cfg(test)]
+    pub fn pretend(&self, files: impl Iterator<Item = (SegmentId, u8)>) {
+        self.shards.pretend(files);
+    }
+
     fn shard_dir(&self, kind: SegmentKind, segment: SegmentId) -> io::Result<PathBuf> {
         self.shards.directory_of(kind, segment).ok_or_else(|| {
             let text = format!("drive {} has no shard of segment {segment}", self.path.display());

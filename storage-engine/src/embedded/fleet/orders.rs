@@ -9,7 +9,7 @@ use crate::embedded::core::Shared;
 use crate::embedded::heal::{MovingStatus, moving};
 use crate::embedded::id::DriveId;
 use crate::embedded::log::Committer;
-use crate::embedded::recovery::{EnlistError, enlist, mounts_of_present};
+use crate::embedded::recovery::{EnlistError, enlist};
 use crate::embedded::root::{Member, Root};
 use crate::embedded::supervise::{Embedded, Running};
 
@@ -102,7 +102,7 @@ impl Embedded {
         let _one_at_a_time = shared.membership.lock().await;
         let (member, root) = member(shared, name)?;
         may_drain(&root, member.id, &present(shared)).map_err(refused)?;
-        room_elsewhere(shared, &root, member.id).await?;
+        room_elsewhere(shared, member.id).await?;
         set_state(shared, member.id, |member| member.state = member.state.drained()).await?;
         tracing::info!(path = member.path, drive = %member.id, "a drive is drained");
         committer.roll().await;
@@ -135,7 +135,8 @@ impl Embedded {
         let (member, root) = member(shared, name)?;
         let here = shared.drives.get(&member.id).is_some();
         may_go(&root, member.id, &present(shared)).map_err(refused)?;
-        if !moving::holds_nothing(shared, &member) {
+        let asked = member.clone();
+        if !beside(shared, move |shared| moving::holds_nothing(shared, &asked)).await? {
             if !lost || here {
                 let advice = match here {
                     true => "drain it first",
@@ -146,7 +147,7 @@ impl Embedded {
                     member.path
                 )));
             }
-            let unreadable = moving::unreadable(shared);
+            let unreadable = beside(shared, moving::unreadable).await?;
             if unreadable > 0 {
                 return Err(refused(format!(
                     "{unreadable} segments cannot be read without a drive that is away; while this one may come back, it is \
@@ -296,33 +297,30 @@ async fn set_state(
     Ok(())
 }
 
-/// The drives that stay must have room for what the drive holds. One on its own file system shares it with nobody.
-async fn room_elsewhere(shared: &Arc<Shared>, root: &Root, id: DriveId) -> Result<(), FleetError> {
-    let held = moving::held_bytes(shared, id);
-    let free_on = |id: DriveId| Some(shared.drives.get(&id)?.space_seen().free);
-    let mounts = mounts_of_present(shared).await.into_iter();
-    let looked: Vec<(DriveId, u64, u64)> = mounts
-        .filter_map(|(id, facts)| Some((id, facts.device, free_on(id)?)))
-        .collect();
-    let own = looked
-        .iter()
-        .find(|(drive, ..)| *drive == id)
-        .map(|(_, device, _)| *device);
-    let mut free: std::collections::BTreeMap<u64, u64> = std::collections::BTreeMap::new();
-    for (drive, device, bytes) in looked {
-        let stays = root.member(drive).is_some_and(|member| member.state.takes_new());
-        if drive != id && stays {
-            free.insert(device, bytes);
-        }
-    }
-    if own.is_some_and(|own| free.contains_key(&own)) {
-        return Ok(());
-    }
-    let room: u64 = free.values().sum();
-    if room < held {
+/// How long the file systems have to tell their space.
+const SPACE_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// The drives that stay must have room for what the drive holds, above what each must keep free: a shard that goes to
+/// another as it is, a segment that is wider than what stays as wide as that allows.
+async fn room_elsewhere(shared: &Arc<Shared>, id: DriveId) -> Result<(), FleetError> {
+    let judged = shared.look_at_space(SPACE_WITHIN, None).await;
+    let room = judged.map_err(FleetError::Unavailable)?.room;
+    let short = beside(shared, move |shared| moving::without_place(shared, id, room)).await?;
+    if short > 0 {
         return Err(refused(format!(
-            "the other drives have {room} bytes free, and the drive holds {held}; add a drive first"
+            "what the drive holds does not fit on the others: about {short} bytes would find no place above what each must \
+             keep free. Add a drive, or delete something, first"
         )));
     }
     Ok(())
+}
+
+/// What takes a look through all segments, where one may wait.
+async fn beside<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    look: impl FnOnce(&Shared) -> T + Send + 'static,
+) -> Result<T, FleetError> {
+    let shared = Arc::clone(shared);
+    let looked = tokio::task::spawn_blocking(move || look(&shared)).await;
+    looked.map_err(|e| FleetError::Unavailable(e.to_string()))
 }

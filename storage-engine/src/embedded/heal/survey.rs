@@ -133,6 +133,19 @@ impl Survey {
         judge(segment, &self.held(shared, segment), &self.fleet)
     }
 
+    /// Whether each shard stands where the list says, on a drive of its own that stays: then nothing is to be done but for
+    /// copies elsewhere. Costs one look a shard, where [`Self::judge`] asks every drive for each.
+    pub(super) fn stands(&self, shared: &Shared, segment: &Segment) -> bool {
+        let board = &shared.service.heal;
+        let stands = |(shard, hint): (u8, &DriveId)| {
+            let on = self.drive(*hint).filter(|_| !self.fleet.leaving.contains(hint));
+            on.is_some_and(|on| on.drive.holds_shard(segment.kind, segment.id, shard))
+                && !board.is_bad(segment.id, shard, *hint)
+        };
+        let twice = |at: usize, id: &DriveId| segment.drives.iter().skip(at + 1).any(|other| other == id);
+        (0u8..).zip(&segment.drives).all(stands) && !segment.drives.iter().enumerate().any(|(at, id)| twice(at, id))
+    }
+
     pub(super) fn drive(&self, id: DriveId) -> Option<&PresentDrive> {
         self.present.iter().find(|on| on.id == id)
     }

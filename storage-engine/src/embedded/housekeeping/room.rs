@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
-use crate::embedded::compact::{DriveSpace, Reserve, reserves};
+use crate::embedded::compact::{DriveSpace, Reserve, Room};
 use crate::embedded::core::Shared;
 use crate::embedded::index::IndexError;
 use crate::embedded::log::LOG_SEGMENT_BYTES;
@@ -27,12 +27,14 @@ const UNSEEN_BYTES: u64 = 64 << 20;
 pub struct NoRoom;
 
 /// What a look at the file systems found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Judged {
     /// Some file system is below its reserve.
     pub short: bool,
     /// Capacity of all drives together, in bytes.
     pub capacity: u64,
+    /// What each drive takes above what its file system must keep.
+    pub room: Room,
 }
 
 impl Shared {
@@ -46,12 +48,12 @@ impl Shared {
                 continue;
             };
             capacity += space.capacity;
-            let holds_index = drive.index_dir().is_dir();
-            drives.push(DriveSpace {
+            let space = DriveSpace {
                 device: facts.device,
                 free: space.free,
-                holds_index,
-            });
+                holds_index: drive.index_dir().is_dir(),
+            };
+            drives.push((drive.id(), space));
         }
         let newest = self.keeper.lock().root().checkpoints.last().map(|last| last.piece.len);
         let reserve = Reserve {
@@ -59,16 +61,12 @@ impl Shared {
             index_bytes: self.index.disk_bytes()?,
             log_segment_bytes: LOG_SEGMENT_BYTES,
         };
-        let systems = reserves(&drives, &reserve);
-        let short = systems.values().any(|system| system.is_short());
-        // A byte of a body takes at most one byte of each drive: what is left is counted low, and looked at again.
-        let sharing = |device: &u64| drives.iter().filter(|drive| drive.device == *device).count() as u64;
-        let left = systems
-            .iter()
-            .map(|(device, system)| system.free.saturating_sub(system.reserve) / sharing(device).max(1));
-        self.service.set_room(left.min().unwrap_or(0));
+        let room = Room::of(&drives, &reserve);
+        let short = room.is_short();
+        // What is left is counted low, and looked at again.
+        self.service.set_room(room.for_bodies());
         self.service.set_full(short);
-        Ok(Judged { short, capacity })
+        Ok(Judged { short, capacity, room })
     }
 
     /// Counts the beginning of a body.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::find::{Look, look_in_time};
 use super::format::new_drive;
 use super::patience::Patience;
-use super::rejoin::{let_go, take_in};
+use super::rejoin::{let_go, mounts_of_present, take_in};
 use super::start::OpenOptions;
 use crate::embedded::core::Shared;
 use crate::embedded::drive::{MountFacts, directory_id};
@@ -64,6 +64,14 @@ pub async fn enlist(
             return Err(unfit(&format!("it is {whose}; a new drive must be empty")));
         }
     };
+    let facts: Vec<MountFacts> = match anyway {
+        true => Vec::new(),
+        false => mounts_of_present(shared)
+            .await
+            .into_iter()
+            .map(|(_, facts)| facts)
+            .collect(),
+    };
     let (others, its_options, at) = (shared.drives.present(), options.clone(), path.to_owned());
     let making = move || {
         if others
@@ -72,8 +80,6 @@ pub async fn enlist(
         {
             return Err("it is a drive of this store already".to_owned());
         }
-        let facts = others.iter().filter_map(|on| on.drive.mount_facts().ok());
-        let facts: Vec<MountFacts> = facts.collect();
         if !anyway {
             looks_mounted(&facts, &directory.mount)?;
         }

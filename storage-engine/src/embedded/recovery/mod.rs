@@ -20,6 +20,6 @@ mod unfinished;
 pub use enlist::{EnlistError, enlist};
 pub use find::OpenError;
 pub use patience::Patience;
-pub use rejoin::{mounts_of_present, rejoin};
+pub use rejoin::rejoin;
 pub use replay::{ReplayError, Verdict, replay};
 pub use start::{Occasion, OpenOptions, Started, start};

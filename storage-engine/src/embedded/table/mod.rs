@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use minicbor::{Decode, Encode};
 use parking_lot::RwLock;
 
-use super::id::SegmentId;
+use super::id::{DriveId, SegmentId};
 use super::index::{Index, IndexError};
 use super::record::{RowOp, RowRecord};
 use super::segment::{Segment, SegmentKind};
@@ -21,6 +21,9 @@ use crate::backend::Key;
 use crate::planted;
 
 pub use self::tolerance::spare;
+
+/// Shard files that are compared before others may change the table.
+const STRETCH: usize = 1024;
 
 /// A segment with its counters, as a checkpoint holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -247,6 +250,30 @@ impl SegmentTable {
     /// The entry of one segment.
     pub fn entry(&self, id: SegmentId) -> Option<TableEntry> {
         self.entries.read().get(&id).map(Tracked::to_entry)
+    }
+
+    /// All segments, in the order of their ids.
+    pub fn ids(&self) -> Vec<SegmentId> {
+        let mut ids: Vec<SegmentId> = self.entries.read().keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Of shard files on a drive those whose segment lists another drive for the shard, a stretch at a time.
+    pub fn listed_elsewhere<'a>(
+        &'a self,
+        drive: DriveId,
+        files: &'a [(SegmentId, u8, SegmentKind)],
+    ) -> impl Iterator<Item = SegmentId> + 'a {
+        let elsewhere = move |stretch: &'a [(SegmentId, u8, SegmentKind)]| -> Vec<SegmentId> {
+            let entries = self.entries.read();
+            let listed = |id: &SegmentId, shard: u8| entries.get(id)?.segment.drives.get(usize::from(shard)).copied();
+            let strays = stretch
+                .iter()
+                .filter(|(id, shard, _)| listed(id, *shard).is_some_and(|listed| listed != drive));
+            strays.map(|(id, ..)| *id).collect()
+        };
+        files.chunks(STRETCH).flat_map(elsewhere)
     }
 
     /// The segments that rows own bytes in, in no order.

@@ -179,6 +179,11 @@ impl Shards {
         self.place_of(kind, &(segment, shard)).is_some()
     }
 
+    #[cfg(test)]
+    pub(super) fn pretend(&self, files: impl Iterator<Item = ShardKey>) {
+        self.places.write().extend(files.map(|file| (file, Place::Extent(0))));
+    }
+
     fn path_of(&self, place: Place, key: &ShardKey) -> PathBuf {
         place.dir(&self.folder).join(shard_name(key.0, key.1))
     }

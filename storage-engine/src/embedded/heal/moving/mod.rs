@@ -4,9 +4,12 @@
 //! it stopped. It never makes a segment poorer by a shard, not for a moment, and decides nothing about members.
 
 mod board;
+mod fit;
 mod narrow;
 mod sight;
 mod spread;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,18 +19,19 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub use self::board::{Drain, MovingBoard, MovingStatus, Rebalance};
-pub(in crate::embedded) use self::sight::{held_bytes, holds_nothing, status, unreadable};
+pub(in crate::embedded) use self::sight::{holds_nothing, status, unreadable, without_place};
 
-use self::sight::{Sight, Work};
+use self::sight::{Looked, Sight, Work};
 use super::census::verify_shard;
 use super::pace::{HealOptions, Pace};
 use super::survey::{Needed, Survey};
 use super::{make_shards, note_places};
+use crate::embedded::compact::Room;
 use crate::embedded::core::Shared;
 use crate::embedded::drive::Lane;
 use crate::embedded::fleet::settle;
 use crate::embedded::id::DriveId;
-use crate::embedded::log::{Committer, LOG_SEGMENT_BYTES};
+use crate::embedded::log::Committer;
 use crate::embedded::segment::{PresentDrive, Segment};
 use crate::embedded::table::Lease;
 
@@ -41,6 +45,10 @@ const TURN: Duration = Duration::from_secs(60);
 const NOTED_MAX: usize = 64;
 /// Longest time between two checkpoints that are asked for because a drained drive waits for them.
 const CHECKPOINT_EVERY_MAX: Duration = Duration::from_secs(600);
+/// How long the file systems have to tell their space.
+const SPACE_WITHIN: Duration = Duration::from_secs(30);
+/// Of the time at most one in so many is spent on looking while there is nothing to move.
+const LOOK_SHARE: u32 = 20;
 
 /// Moves shards in one run of a store.
 struct Mover {
@@ -53,6 +61,9 @@ struct Mover {
     in_vain: Option<Instant>,
     /// When a checkpoint was last asked for, and how long to wait before the next.
     asked: Option<(Instant, Duration)>,
+    room: Option<SeenRoom>,
+    /// How long the last look through all segments took.
+    look_took: Duration,
 }
 
 /// Moves shards until `stop` says so, or whoever has it is gone.
@@ -69,6 +80,8 @@ pub(in crate::embedded) fn tend(
         settled: false,
         in_vain: None,
         asked: None,
+        room: None,
+        look_took: Duration::ZERO,
     };
     tokio::spawn(async move {
         tokio::select! {
@@ -77,6 +90,14 @@ pub(in crate::embedded) fn tend(
             () = mover.run() => {}
         }
     });
+}
+
+/// What the drives took at one look, without what was begun since.
+struct SeenRoom {
+    room: Room,
+    at: Instant,
+    /// The drives that were here.
+    present: BTreeSet<DriveId>,
 }
 
 /// What a turn came to.
@@ -108,7 +129,7 @@ impl Mover {
             self.pace.restart();
             let pause = match self.turn().await {
                 Ok(Turn::More) => continue,
-                Ok(Turn::Idle) => LOOK_EVERY,
+                Ok(Turn::Idle) => LOOK_EVERY.max(self.look_took * LOOK_SHARE),
                 Err(reason) => {
                     tracing::warn!(%reason, "shards could not be moved; it is tried again");
                     self.shared.service.moving.reason(reason);
@@ -127,40 +148,34 @@ impl Mover {
         }
         if self.shared.service.moving.take_rung() {
             self.settled = false;
+            self.room = None;
         }
         if self.settled && !sight::is_ordered(&self.shared) {
             return Ok(Turn::Idle);
         }
-        // Many segments: beside the requests.
-        let shared = Arc::clone(&self.shared);
-        let looking = tokio::task::spawn_blocking(move || {
-            let sight = Sight::of(&shared);
-            let left = sight.tell(&shared);
-            let work = sight.work(&shared);
-            (sight, left, work)
-        });
-        let (sight, left, mut work) = looking.await.map_err(|e| e.to_string())?;
+        let (sight, looked) = self.look().await?;
         if sight.open_log_leaves(&self.shared) {
             self.committer.roll().await;
         }
         self.move_index().await?;
+        let (mut work, shifts) = (looked.work, (looked.shifts, looked.unseen));
         let nothing_to_move = work.is_empty();
         if nothing_to_move && !sight.is_draining() {
-            work = self.shifts(&sight).await?;
+            work = self.shifts(&sight, shifts).await?;
         }
         if self.do_all(work).await? == Turn::More {
             return Ok(Turn::More);
         }
-        let wide = sight.too_wide(&self.shared);
-        self.settled = nothing_to_move && wide.is_empty();
+        self.settled = nothing_to_move && looked.wide.is_empty();
         let rested = self.in_vain.is_none_or(|at| at.elapsed() >= AGAIN_AFTER);
-        if !wide.is_empty() && rested {
-            if self.narrow(wide).await? {
+        let waits_for_room = !looked.wide.is_empty();
+        if waits_for_room && rested {
+            if self.narrow(looked.wide).await? {
                 return Ok(Turn::More);
             }
             self.in_vain = Some(Instant::now());
         }
-        if left.unneeded > 0 || sight.log_waits_for_checkpoint(&self.shared) {
+        if looked.left.unneeded > 0 || looked.log_waits || waits_for_room {
             self.ask_for_checkpoint();
         } else {
             self.asked = None;
@@ -168,12 +183,45 @@ impl Mover {
         Ok(Turn::Idle)
     }
 
+    /// Looks through all segments, once, beside the requests.
+    async fn look(&mut self) -> Result<(Sight, Looked), String> {
+        let room = self.room().await?.clone();
+        let (shared, began) = (Arc::clone(&self.shared), Instant::now());
+        let looking = tokio::task::spawn_blocking(move || {
+            let sight = Sight::of(&shared);
+            let looked = sight.look(&shared, &room);
+            (sight, looked)
+        });
+        let found = looking.await.map_err(|e| e.to_string())?;
+        self.look_took = began.elapsed();
+        Ok(found)
+    }
+
+    /// What the drives take above what they must keep: as it was lately, without what was begun since. Drives that came or
+    /// went meanwhile have all asked again.
+    async fn room(&mut self) -> Result<&mut Room, String> {
+        let present: BTreeSet<DriveId> = self.shared.drives.present().into_iter().map(|on| on.id).collect();
+        let known = self.room.take();
+        let known = known.filter(|seen| seen.at.elapsed() < LOOK_EVERY && seen.present == present);
+        let seen = match known {
+            Some(seen) => seen,
+            None => SeenRoom {
+                room: self.shared.look_at_space(SPACE_WITHIN, None).await?.room,
+                at: Instant::now(),
+                present,
+            },
+        };
+        Ok(&mut self.room.insert(seen).room)
+    }
+
     /// What the rebalance would move now; none left, it is over.
-    async fn shifts(&self, sight: &Sight) -> Result<Vec<Work>, String> {
+    async fn shifts(&self, sight: &Sight, (work, unseen): (Vec<Work>, Option<DriveId>)) -> Result<Vec<Work>, String> {
         let Some(percent) = sight.rebalance else {
             return Ok(Vec::new());
         };
-        let work = sight.shifts(&self.shared, percent);
+        if let Some(drive) = unseen {
+            return Err(format!("drive {drive} does not tell its free space"));
+        }
         if work.is_empty() {
             let shared = Arc::clone(&self.shared);
             let _one_at_a_time = shared.membership.lock().await;
@@ -190,7 +238,7 @@ impl Mover {
     }
 
     /// Does the work in turn for a while. What was moved is noted in any case.
-    async fn do_all(&self, work: Vec<Work>) -> Result<Turn, String> {
+    async fn do_all(&mut self, work: Vec<Work>) -> Result<Turn, String> {
         let until = Instant::now() + TURN;
         let (mut moved, mut failed, mut done) = (Vec::new(), None, 0_usize);
         for work in work {
@@ -222,7 +270,7 @@ impl Mover {
     }
 
     /// Makes the shards of one segment where they shall be. `None`: nothing was to be done after all.
-    async fn do_one(&self, work: &Work) -> Result<Option<Moved>, String> {
+    async fn do_one(&mut self, work: &Work) -> Result<Option<Moved>, String> {
         let Some((entry, lease)) = self.shared.table.lease(work.segment) else {
             return Ok(None);
         };
@@ -232,7 +280,8 @@ impl Mover {
             return Ok(None);
         };
         let targets = sight::targets(&self.shared, &survey, &needed, work);
-        if let Some((_, full)) = targets.iter().find(|(_, on)| !self.has_room(on, needed.shard_bytes())) {
+        let room = self.room().await?;
+        if let Some((_, full)) = targets.iter().find(|(_, on)| !room.spend(on.id, needed.shard_bytes())) {
             let path = full.drive.path().display();
             return Err(format!(
                 "{path} has no room above what it must keep free; delete something, or add a drive"
@@ -261,21 +310,6 @@ impl Mover {
             bytes: needed.shard_bytes(),
             _lease: lease,
         }))
-    }
-
-    /// Whether a drive takes a shard and keeps what the log, a checkpoint and the index need.
-    fn has_room(&self, on: &PresentDrive, bytes: u64) -> bool {
-        let newest = self
-            .shared
-            .keeper
-            .lock()
-            .root()
-            .checkpoints
-            .last()
-            .map(|last| last.piece.len);
-        let index = self.shared.index.disk_bytes().unwrap_or(0);
-        let kept = 2 * LOG_SEGMENT_BYTES + newest.unwrap_or(0) + index;
-        on.drive.space_seen().free >= kept.saturating_add(bytes)
     }
 
     /// Files of shards that stand where the new list says, too. What this turn did not make is verified there first.

@@ -1,19 +1,24 @@
 //! What of the segments stands on drives that are drained, or could stand better, as far as it is known in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::super::plan::Finding;
 use super::super::survey::{Needed, Survey};
+use super::super::walk::Ends;
 use super::board::{Drain, MovingStatus};
-use super::spread::{self, Holding, Level};
+use super::fit::{self, Burden, Rest};
+use super::spread::{self, Holding, Level, Sample};
+use crate::embedded::compact::Room;
 use crate::embedded::core::Shared;
 use crate::embedded::id::{DriveId, SegmentId};
 use crate::embedded::root::{Member, Root};
 use crate::embedded::segment::{PresentDrive, Segment};
-use crate::embedded::table::TableEntry;
 
 /// Moves of the rebalance that are planned at once.
 const SHIFTS_MAX: usize = 128;
+/// Segments that one look names as work; the next look names more.
+const WORK_MAX: usize = 4096;
+/// Segments that one look names as too wide: they are written anew with one look through the index.
+const WIDE_MAX: usize = 65_536;
 
 /// What is to be done about one segment.
 pub(super) struct Work {
@@ -22,11 +27,10 @@ pub(super) struct Work {
     shifts: Vec<(u8, DriveId)>,
 }
 
-/// All segments and drives at one moment.
+/// The drives and the root at one moment.
 pub(super) struct Sight {
     survey: Survey,
     root: Root,
-    entries: BTreeMap<SegmentId, TableEntry>,
     pub(super) rebalance: Option<u8>,
 }
 
@@ -40,6 +44,77 @@ pub(super) struct Held {
     pub(super) unneeded: u64,
 }
 
+/// What one look through all segments found.
+#[derive(Default)]
+pub(super) struct Looked {
+    /// What all drained drives still hold.
+    pub(super) left: Held,
+    /// Segments with shards on drained drives that have another place, and those that stand somewhere twice; the first
+    /// of them.
+    pub(super) work: Vec<Work>,
+    /// Segments with live bytes that are on more drives than can have them again: they can only become narrower. The
+    /// first of them.
+    pub(super) wide: BTreeSet<SegmentId>,
+    /// A log segment that no drive can take from a drained one is needed by a start only: it goes with newer checkpoints.
+    pub(super) log_waits: bool,
+    /// What the rebalance would move next.
+    pub(super) shifts: Vec<Work>,
+    /// A drive whose space nobody knows: the rebalance is not over as long as there is one.
+    pub(super) unseen: Option<DriveId>,
+}
+
+/// A member that is to be empty, while it is counted what it has, or is listed for in the table or the root, whether it
+/// is here or not.
+struct Emptying {
+    id: DriveId,
+    /// Segments with files on it that were not met in the table yet. What nothing names counts, too: a body on its way
+    /// may be there.
+    unmet: HashSet<SegmentId>,
+    held: Held,
+}
+
+impl Emptying {
+    fn of(survey: &Survey, id: DriveId) -> Self {
+        let known = survey.drive(id).map(|on| on.drive.known_shards()).unwrap_or_default();
+        Self {
+            id,
+            unmet: known.into_iter().map(|(id, ..)| id).collect(),
+            held: Held::default(),
+        }
+    }
+
+    /// Counts a segment if it is here, or listed: the lists count, too, nothing may look for it there any more. `bytes`
+    /// are those of a shard, if it is needed.
+    fn meet(&mut self, segment: &Segment, bytes: Option<u64>) {
+        if !(self.unmet.remove(&segment.id) || segment.drives.contains(&self.id)) {
+            return;
+        }
+        self.held.segments += 1;
+        match bytes {
+            Some(bytes) => self.held.bytes += bytes,
+            None => self.held.unneeded += 1,
+        }
+    }
+
+    /// What it holds, once all of the table was met.
+    fn end(mut self, root: &Root, shared: &Shared) -> (DriveId, Held) {
+        let log = root.log.iter().map(|log| &log.segment);
+        let checkpoints = root.checkpoints.iter().map(|checkpoint| &checkpoint.segment);
+        let listed = log
+            .chain(checkpoints)
+            .filter(|segment| segment.drives.contains(&self.id));
+        self.unmet.extend(
+            listed
+                .map(|segment| segment.id)
+                .filter(|id| shared.table.live(*id).is_none()),
+        );
+        let rest = self.unmet.len() as u64;
+        self.held.segments += rest;
+        self.held.unneeded += rest;
+        (self.id, self.held)
+    }
+}
+
 impl Sight {
     pub(super) fn of(shared: &Shared) -> Self {
         let root = shared.keeper.lock().root().clone();
@@ -47,8 +122,17 @@ impl Sight {
             survey: Survey::of(shared),
             rebalance: root.rebalance,
             root,
-            entries: shared.table.snapshot(),
         }
+    }
+
+    /// As if the root said so.
+    #[cfg(test)]
+    pub(super) fn pretend(&mut self, edit: impl FnOnce(&mut Root)) {
+        edit(&mut self.root);
+        self.rebalance = self.root.rebalance;
+        self.survey.fleet.leaving = self.leaving().map(|member| member.id).collect();
+        let leaving = self.survey.fleet.leaving.clone();
+        self.survey.fleet.usable.retain(|id| !leaving.contains(id));
     }
 
     fn leaving(&self) -> impl Iterator<Item = &Member> {
@@ -66,31 +150,83 @@ impl Sight {
         open.is_some_and(|drives| self.leaving().any(|member| drives.contains(&member.id)))
     }
 
-    fn needed(&self) -> impl Iterator<Item = (Needed, &TableEntry)> {
-        let entries = self.entries.values();
-        entries.filter_map(|entry| Some((self.survey.needed(entry.clone())?, entry)))
-    }
-
-    fn judged(&self, shared: &Shared) -> impl Iterator<Item = (Needed, Finding)> {
-        self.needed().map(|(needed, _)| {
-            let finding = self.survey.judge(shared, needed.segment());
-            (needed, finding)
-        })
-    }
-
-    /// Segments with shards on drained drives that have another place, and those that stand somewhere twice.
-    pub(super) fn work(&self, shared: &Shared) -> Vec<Work> {
-        let mut work = Vec::new();
-        for (needed, finding) in self.judged(shared) {
-            let leaves = finding.leaves.iter().any(|leave| leave.to.is_some());
-            if leaves || finding.moved.is_some() || self.is_twice(shared, needed.segment()) {
-                work.push(Work {
-                    segment: needed.segment().id,
-                    shifts: Vec::new(),
-                });
+    /// Goes through all segments once and writes on the board how far the drains are. Takes as long as there are segments,
+    /// and memory for their ids alone: call it where one may wait.
+    pub(super) fn look(&self, shared: &Shared, room: &Room) -> Looked {
+        let mut looked = Looked {
+            unseen: self.survey.fleet.usable.iter().find(|id| !room.knows(**id)).copied(),
+            ..Looked::default()
+        };
+        let strays = self.strays(shared);
+        let mut emptying: Vec<Emptying> = self.leaving().map(|m| Emptying::of(&self.survey, m.id)).collect();
+        let mut spreading = self
+            .rebalance
+            .map(|percent| (percent, self.levels(room), Sample::default()));
+        let stay = self.root.members.len() - emptying.len();
+        for id in shared.table.ids() {
+            let Some(entry) = shared.table.entry(id) else { continue };
+            let segment = entry.segment.clone();
+            let needed = self.survey.needed(entry);
+            let bytes = needed.as_ref().map(Needed::shard_bytes);
+            emptying.iter_mut().for_each(|drive| drive.meet(&segment, bytes));
+            let Some(needed) = needed else { continue };
+            let well = !strays.contains(&id) && self.survey.stands(shared, &segment);
+            if !well {
+                self.look_at(shared, &needed, stay, &mut looked);
+            }
+            if let Some((_, levels, sample)) = &mut spreading {
+                sample.meet(levels, Holding::of(&needed, well));
             }
         }
-        work
+        let mut left = Vec::new();
+        for drive in emptying {
+            let (id, held) = drive.end(&self.root, shared);
+            looked.left.segments += held.segments;
+            looked.left.bytes += held.bytes;
+            looked.left.unneeded += held.unneeded;
+            left.push((id, held, held.segments == 0 && !lies_on(shared, id)));
+        }
+        shared.service.moving.set_left(left, self.rebalance.is_some());
+        if let Some((percent, levels, sample)) = spreading {
+            let shifts = spread::plan(levels, sample.into_holdings(), percent, SHIFTS_MAX);
+            let work = shifts.into_iter().map(|shift| Work {
+                segment: shift.segment,
+                shifts: vec![(shift.shard, shift.to)],
+            });
+            looked.shifts = work.collect();
+        }
+        looked
+    }
+
+    /// Judges a segment that does not simply stand where its list says.
+    fn look_at(&self, shared: &Shared, needed: &Needed, stay: usize, looked: &mut Looked) {
+        let segment = needed.segment();
+        let finding = self.survey.judge(shared, segment);
+        let stuck = finding.leaves.iter().any(|leave| leave.to.is_none());
+        let leaves = finding.leaves.iter().any(|leave| leave.to.is_some());
+        let has_work = leaves || finding.moved.is_some() || self.is_twice(shared, segment);
+        if has_work && looked.work.len() < WORK_MAX {
+            looked.work.push(Work {
+                segment: segment.id,
+                shifts: Vec::new(),
+            });
+        }
+        let only_narrower =
+            (finding.homeless > 0 || stuck) && segment.geometry.shards() > stay && needed.entry.live > 0;
+        if only_narrower && looked.wide.len() < WIDE_MAX {
+            looked.wide.insert(segment.id);
+        }
+        looked.log_waits |= stuck && needed.entry.live == 0;
+    }
+
+    /// Segments with a shard on a drive that is not listed for it.
+    fn strays(&self, shared: &Shared) -> BTreeSet<SegmentId> {
+        let mut strays = BTreeSet::new();
+        for on in &self.survey.present {
+            let files = on.drive.known_shards();
+            strays.extend(shared.table.listed_elsewhere(on.id, &files).take(WORK_MAX));
+        }
+        strays
     }
 
     fn is_twice(&self, shared: &Shared, segment: &Segment) -> bool {
@@ -99,104 +235,65 @@ impl Sight {
         listed.any(|(hint, holders)| holders.len() > 1 && holders.contains(hint))
     }
 
-    /// Segments with live bytes that are on more drives than can have them again: they can only become narrower.
-    pub(super) fn too_wide(&self, shared: &Shared) -> BTreeSet<SegmentId> {
-        let stay = self
-            .root
-            .members
-            .iter()
-            .filter(|member| !member.state.is_draining())
-            .count();
-        let wide = self.judged(shared).filter(|(needed, finding)| {
-            let stuck = finding.homeless > 0 || finding.leaves.iter().any(|leave| leave.to.is_none());
-            stuck && needed.segment().geometry.shards() > stay && needed.entry.live > 0
-        });
-        wide.map(|(needed, _)| needed.segment().id).collect()
-    }
-
-    /// What a member still has, or is listed for in the table or the root, whether it is here or not.
-    fn held_by(&self, member: &Member) -> Held {
-        // Whatever it has counts, also what nothing names yet: a body on its way may be there.
-        let on = self.survey.drive(member.id);
-        let known = on.map(|on| on.drive.known_shards()).unwrap_or_default();
-        let mut ids: BTreeSet<SegmentId> = known.into_iter().map(|(id, ..)| id).collect();
-        let log = self.root.log.iter().map(|log| &log.segment);
-        let checkpoints = self.root.checkpoints.iter().map(|checkpoint| &checkpoint.segment);
-        let table = self.entries.values().map(|entry| &entry.segment);
-        // The lists count, too: nothing may look for it there any more.
-        let named = log.chain(checkpoints).chain(table);
-        let listed = named.filter(|segment| segment.drives.contains(&member.id));
-        ids.extend(listed.map(|segment| segment.id));
-        let mut held = Held {
-            segments: ids.len() as u64,
-            ..Held::default()
+    /// The drives that the rebalance spreads over, and what they take.
+    fn levels(&self, room: &Room) -> BTreeMap<DriveId, Level> {
+        let level = |id: &DriveId| {
+            (
+                *id,
+                Level {
+                    held: 0,
+                    free: room.on(*id),
+                },
+            )
         };
-        for id in ids {
-            let needed = self
-                .entries
-                .get(&id)
-                .and_then(|entry| self.survey.needed(entry.clone()));
-            match needed {
-                Some(needed) => held.bytes += needed.shard_bytes(),
-                None => held.unneeded += 1,
-            }
-        }
-        held
+        let seen = self.survey.fleet.usable.iter().filter(|id| room.knows(**id));
+        seen.map(level).collect()
     }
 
-    /// A log segment that no drive can take from a drained one is needed by a start only: it goes with newer checkpoints.
-    pub(super) fn log_waits_for_checkpoint(&self, shared: &Shared) -> bool {
-        let stuck = |(needed, finding): (Needed, Finding)| {
-            needed.entry.live == 0 && finding.leaves.iter().any(|leave| leave.to.is_none())
+    /// What a member still has.
+    fn held_by(&self, shared: &Shared, member: &Member) -> Held {
+        let mut emptying = Emptying::of(&self.survey, member.id);
+        for id in shared.table.ids() {
+            let Some(entry) = shared.table.entry(id) else { continue };
+            let segment = entry.segment.clone();
+            let needed = self.survey.needed(entry);
+            emptying.meet(&segment, needed.as_ref().map(Needed::shard_bytes));
+        }
+        emptying.end(&self.root, shared).1
+    }
+
+    /// What would have to find a place if a drive were to be empty, beside those that already are.
+    fn burden(&self, shared: &Shared, leaving: &BTreeSet<DriveId>, needed: &Needed) -> Option<Burden> {
+        let segment = needed.segment();
+        let of_start = match needed.ends {
+            Ends::At(valid_len) => valid_len,
+            Ends::After(_) => needed.shard_bytes(),
         };
-        self.is_draining() && self.judged(shared).any(stuck)
+        let held = self.survey.held(shared, segment);
+        let on: BTreeSet<DriveId> = held
+            .into_iter()
+            .flatten()
+            .chain(segment.drives.iter().copied())
+            .collect();
+        let (leaving, staying): (Vec<DriveId>, Vec<DriveId>) = on.into_iter().partition(|id| leaving.contains(id));
+        (needed.entry.live > 0 && !leaving.is_empty()).then_some(Burden {
+            shards: segment.geometry.shards(),
+            live: needed.entry.live,
+            file_bytes: of_start,
+            leaving,
+            staying,
+        })
     }
+}
 
-    /// Writes on the board how far the drains are. Gives what all of them still hold.
-    pub(super) fn tell(&self, shared: &Shared) -> Held {
-        let mut all = Held::default();
-        let mut left = Vec::new();
-        for member in self.leaving() {
-            let held = self.held_by(member);
-            all.segments += held.segments;
-            all.bytes += held.bytes;
-            all.unneeded += held.unneeded;
-            left.push((member.id, held, held.segments == 0 && !lies_on(shared, member.id)));
+impl Holding {
+    fn of(needed: &Needed, may_move: bool) -> Self {
+        Self {
+            segment: needed.segment().id,
+            bytes: needed.shard_bytes(),
+            drives: needed.segment().drives.clone(),
+            may_move,
         }
-        shared.service.moving.set_left(left, self.rebalance.is_some());
-        all
-    }
-
-    /// What the rebalance would move next.
-    pub(super) fn shifts(&self, shared: &Shared, percent: u8) -> Vec<Work> {
-        let mut levels: BTreeMap<DriveId, Level> = BTreeMap::new();
-        for id in &self.survey.fleet.usable {
-            let free = self.survey.drive(*id).map_or(0, |on| on.drive.space_seen().free);
-            levels.insert(*id, Level { held: 0, free });
-        }
-        let mut holdings = Vec::new();
-        for (needed, finding) in self.judged(shared) {
-            let bytes = needed.shard_bytes();
-            let whole = finding.is_whole() && finding.leaves.is_empty() && finding.moved.is_none();
-            for drive in &needed.segment().drives {
-                if let Some(level) = levels.get_mut(drive) {
-                    level.held += bytes;
-                }
-            }
-            if whole {
-                holdings.push(Holding {
-                    segment: needed.segment().id,
-                    bytes,
-                    drives: needed.segment().drives.clone(),
-                });
-            }
-        }
-        let shifts = spread::plan(levels, holdings, percent, SHIFTS_MAX);
-        let work = shifts.into_iter().map(|shift| Work {
-            segment: shift.segment,
-            shifts: vec![(shift.shard, shift.to)],
-        });
-        work.collect()
     }
 }
 
@@ -258,19 +355,47 @@ fn lies_on(shared: &Shared, id: DriveId) -> bool {
     drive.is_some_and(|drive| shared.index.lies_under(&drive.index_dir()))
 }
 
-/// Whether nothing that the store needs, or lists, is on a drive any more.
+/// Whether nothing that the store needs, or lists, is on a drive any more. Blocks for a look through all segments.
 pub(in crate::embedded) fn holds_nothing(shared: &Shared, member: &Member) -> bool {
-    member.state.is_draining() && Sight::of(shared).held_by(member).segments == 0 && !lies_on(shared, member.id)
+    member.state.is_draining() && Sight::of(shared).held_by(shared, member).segments == 0 && !lies_on(shared, member.id)
 }
 
-/// About the bytes of all that is on a drive.
-pub(in crate::embedded) fn held_bytes(shared: &Shared, id: DriveId) -> u64 {
+/// Bytes that would find no place above what the file systems must keep, if a drive were drained beside those that are.
+/// Blocks for a look through all segments.
+pub(in crate::embedded) fn without_place(shared: &Shared, id: DriveId, room: Room) -> u64 {
     let sight = Sight::of(shared);
-    sight.root.member(id).map_or(0, |member| sight.held_by(member).bytes)
+    let mut leaving = sight.survey.fleet.leaving.clone();
+    leaving.insert(id);
+    let rest = Rest {
+        members: sight
+            .root
+            .members
+            .iter()
+            .filter(|member| !leaving.contains(&member.id))
+            .count(),
+        usable: sight
+            .survey
+            .fleet
+            .usable
+            .iter()
+            .copied()
+            .filter(|usable| *usable != id)
+            .collect(),
+        parity: sight.root.parity,
+    };
+    let burdens = shared.table.ids().into_iter().filter_map(|segment| {
+        let needed = sight.survey.needed(shared.table.entry(segment)?)?;
+        sight.burden(shared, &leaving, &needed)
+    });
+    fit::without_place(room, &rest, burdens)
 }
 
-/// How many segments have too few shards on the drives that are here.
+/// How many segments have too few shards on the drives that are here. Blocks for a look through all segments.
 pub(in crate::embedded) fn unreadable(shared: &Shared) -> usize {
     let sight = Sight::of(shared);
-    sight.judged(shared).filter(|(_, finding)| finding.spare < 0).count()
+    let judged = shared.table.ids().into_iter().filter_map(|id| {
+        let needed = sight.survey.needed(shared.table.entry(id)?)?;
+        Some(sight.survey.judge(shared, needed.segment()))
+    });
+    judged.filter(|finding| finding.spare < 0).count()
 }

@@ -18,6 +18,51 @@ pub(super) struct Holding {
     /// Of one shard file.
     pub(super) bytes: u64,
     pub(super) drives: Vec<DriveId>,
+    /// Whether one of its shards may be moved now; otherwise it only counts.
+    pub(super) may_move: bool,
+}
+
+/// Holdings of one order of size that are kept for a pair of drives.
+const KEPT: u8 = 8;
+
+/// Of any number of holdings so many that the best moves are among them: for each two drives some of each order of size,
+/// and the smallest. So a plan is empty only where one of all holdings would be.
+#[derive(Default)]
+pub(super) struct Sample {
+    kept: Vec<Holding>,
+    by_size: BTreeMap<(DriveId, DriveId, u32), u8>,
+    smallest: BTreeMap<(DriveId, DriveId), u64>,
+}
+
+impl Sample {
+    /// Counts a holding on its drives, and keeps it if none like it is kept.
+    pub(super) fn meet(&mut self, levels: &mut BTreeMap<DriveId, Level>, holding: Holding) {
+        for drive in &holding.drives {
+            if let Some(level) = levels.get_mut(drive) {
+                level.held += holding.bytes;
+            }
+        }
+        if !holding.may_move || holding.bytes == 0 {
+            return;
+        }
+        let mut is_new = false;
+        for from in holding.drives.iter().filter(|drive| levels.contains_key(drive)) {
+            for to in levels.keys().filter(|drive| !holding.drives.contains(drive)) {
+                let alike = self.by_size.entry((*from, *to, holding.bytes.ilog2())).or_default();
+                let smallest = self.smallest.entry((*from, *to)).or_insert(u64::MAX);
+                is_new |= *alike < KEPT || holding.bytes < *smallest;
+                *alike = alike.saturating_add(1);
+                *smallest = holding.bytes.min(*smallest);
+            }
+        }
+        if is_new {
+            self.kept.push(holding);
+        }
+    }
+
+    pub(super) fn into_holdings(self) -> Vec<Holding> {
+        self.kept
+    }
 }
 
 /// A shard and the drive it should go to.
@@ -122,6 +167,7 @@ mod tests {
             segment: SegmentId::from_bytes([n; 16]),
             bytes,
             drives: on.iter().map(|n| drive(*n)).collect(),
+            may_move: true,
         }
     }
 
@@ -189,5 +235,35 @@ mod tests {
             .map(|n| holding(n, 10, if n < 11 { &[1] } else { &[2] }))
             .collect();
         assert_eq!(plan(levels(2, &near), near, 10, 10), []);
+    }
+
+    #[test]
+    fn a_sample_of_many_holdings_has_the_moves_that_all_of_them_have() {
+        let wide = |n: u64| Holding {
+            segment: SegmentId::from_bytes(u128::from(n).to_le_bytes()),
+            bytes: 1 + n * 7 % 300,
+            drives: if n.is_multiple_of(5) {
+                vec![drive(2)]
+            } else {
+                vec![drive(1), drive(3)]
+            },
+            may_move: !n.is_multiple_of(11),
+        };
+        let (mut levels, mut sample) = (levels(4, &[]), Sample::default());
+        for n in 0..20_000 {
+            sample.meet(&mut levels, wide(n));
+        }
+        let held: u64 = (0..20_000).filter(|n| n % 5 != 0).map(|n| wide(n).bytes).sum();
+        assert_eq!(levels[&drive(3)].held, held, "all are counted");
+        let kept = sample.into_holdings();
+        assert!(kept.len() < 1000, "{} are kept", kept.len());
+        assert!(kept.iter().all(|holding| holding.may_move));
+        for pair in [(1, 2), (1, 4), (2, 1), (2, 3), (3, 4)].map(|(a, b)| (drive(a), drive(b))) {
+            let of_pair = |h: &&Holding| h.drives.contains(&pair.0) && !h.drives.contains(&pair.1);
+            let smallest = kept.iter().filter(of_pair).map(|h| h.bytes).min();
+            let all = (0..20_000).map(wide).filter(|h| h.may_move && of_pair(&h));
+            assert_eq!(smallest, all.map(|h| h.bytes).min(), "{pair:?}");
+            assert!(kept.iter().filter(of_pair).any(|h| h.bytes >= 256), "{pair:?}");
+        }
     }
 }
