@@ -82,6 +82,11 @@ pub struct Census {
     pub unreadable: u64,
     pub bad_shards: u64,
     pub orphans: u64,
+    /// Segments written while drives were away, with fewer shards than the store has drives for, and their live bytes.
+    #[serde(default)]
+    pub narrow: u64,
+    #[serde(default)]
+    pub narrow_bytes: u64,
     pub verified_bytes: u64,
     pub took_milliseconds: u64,
     pub age_seconds: u64,
@@ -144,6 +149,8 @@ impl HealReport {
                 unreadable: census.unreadable,
                 bad_shards: census.bad_shards,
                 orphans: census.orphans,
+                narrow: census.narrow,
+                narrow_bytes: census.narrow_bytes,
                 verified_bytes: census.verified_bytes,
                 took_milliseconds: u64::try_from(census.took.as_millis()).unwrap_or(u64::MAX),
                 age_seconds: age.as_secs(),

@@ -64,6 +64,13 @@ pub fn report(report: &HealReport) -> String {
             census.bad_shards,
             census.orphans
         ));
+        if census.narrow > 0 {
+            text.push_str(&format!(
+                "  {} segments with {} were written while drives were away, and are made wider when all are back\n",
+                census.narrow,
+                bytes(census.narrow_bytes)
+            ));
+        }
     }
     text
 }
@@ -124,6 +131,8 @@ mod tests {
                 unreadable: 0,
                 bad_shards: 1,
                 orphans: 0,
+                narrow: 2,
+                narrow_bytes: 3 << 20,
                 verified_bytes: 0,
                 took_milliseconds: 5,
                 age_seconds: 61,

@@ -14,7 +14,6 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use storage_engine::backend::{Backend, Health};
-use storage_engine::embedded::heal::HealStatus;
 use storage_engine::store::record::settings::CorsRule;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
@@ -31,7 +30,7 @@ use super::request_id::{RequestId, RequestIds};
 use super::tracked::{Tracked, UntilAnswered};
 use crate::config::{Config, Limits};
 use crate::policy::Network;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{ByItself, Metrics};
 use crate::telemetry::scrape::Subject;
 use crate::usage::Usage;
 
@@ -57,8 +56,8 @@ pub struct Service {
     pub admin: Arc<Front>,
     /// The CORS rules of the bucket that a request is about.
     pub cors: Arc<BucketCors>,
-    /// How healing stands; `None` for a backend that has nothing to heal.
-    pub healing: Option<Arc<dyn Fn() -> HealStatus + Send + Sync>>,
+    /// How far what the store does by itself is; `None` for a backend that does nothing.
+    pub by_itself: Option<Arc<dyn Fn() -> ByItself + Send + Sync>>,
     pub scraper: Arc<Scraper>,
     /// What the buckets hold.
     pub usage: Usage,
@@ -338,9 +337,9 @@ impl Edge {
             }
         }
         let service = service.as_ref();
-        let healing = service.and_then(|service| Some(service.healing.as_ref()?()));
+        let by_itself = service.and_then(|service| Some(service.by_itself.as_ref()?()));
         let text = match subject {
-            Subject::Store => self.metrics.text(self.health().as_ref(), healing.as_ref()),
+            Subject::Store => self.metrics.text(self.health().as_ref(), by_itself.as_ref()),
             Subject::Buckets => {
                 let figures = service.and_then(|service| service.usage.latest());
                 self.metrics.buckets_text(figures.as_deref())

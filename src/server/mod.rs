@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use storage_engine::backend::{Backend, ServiceState};
-use storage_engine::embedded::heal::HealStatus;
 use storage_engine::store::clock::SystemClock;
 use storage_engine::store::{Epoch, Store};
 use tokio::net::TcpListener;
@@ -43,7 +42,7 @@ use crate::http::listener::{Connections, bind};
 use crate::http::pace::Pace;
 use crate::http::tls::{Certificates, RELOAD_INTERVAL};
 use crate::identity::{self, Directory, SealKeys};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{ByItself, Metrics};
 use crate::usage::Usage;
 
 /// How long requests may take to finish after the server was told to stop.
@@ -256,9 +255,14 @@ impl Server {
             host_id: self.edge.host_id().to_owned(),
             settings: settings::of(config),
         };
-        let healing = engine.healing.clone();
-        let healing =
-            healing.map(|healing| Arc::new(move || healing.status()) as Arc<dyn Fn() -> HealStatus + Send + Sync>);
+        let tells = engine.healing.clone().zip(engine.fleet.clone());
+        let by_itself = tells.map(|(healing, fleet)| {
+            let tell = move || ByItself {
+                healing: healing.status(),
+                moving: fleet.status(),
+            };
+            Arc::new(tell) as Arc<dyn Fn() -> ByItself + Send + Sync>
+        });
         let usage = Usage::new(store.clone());
         let reach = Reach {
             backend: Arc::clone(&backend),
@@ -280,7 +284,7 @@ impl Server {
             s3,
             admin,
             cors,
-            healing,
+            by_itself,
             scraper,
             usage,
         });

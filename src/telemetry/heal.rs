@@ -34,6 +34,8 @@ pub(super) struct HealGauges {
     census: Family<SegmentLabels, Gauge>,
     census_bad_shards: Gauge,
     census_orphans: Gauge,
+    census_narrow_segments: Gauge,
+    census_narrow_bytes: Gauge,
     census_age_seconds: Gauge<f64, AtomicU64>,
     left_bytes: Family<DriveLabels, Gauge>,
     left_shards: Family<DriveLabels, Gauge>,
@@ -83,6 +85,16 @@ impl HealGauges {
                 "drystone_census_orphans",
                 "Shard files that nothing names at the last census",
                 &self.census_orphans,
+            ),
+            (
+                "drystone_census_narrow_segments",
+                "Segments written while drives were away, with fewer shards than the store has drives for, at the last census",
+                &self.census_narrow_segments,
+            ),
+            (
+                "drystone_census_narrow_bytes",
+                "Live bytes in them",
+                &self.census_narrow_bytes,
             ),
         ] {
             registry.register(name, help, gauge.clone());
@@ -167,6 +179,8 @@ impl HealGauges {
             }
             self.census_bad_shards.set(signed(census.bad_shards));
             self.census_orphans.set(signed(census.orphans));
+            self.census_narrow_segments.set(signed(census.narrow));
+            self.census_narrow_bytes.set(signed(census.narrow_bytes));
         }
         self.set_drives(status);
     }

@@ -13,9 +13,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use storage_engine::backend::{Health, ServiceState};
-use storage_engine::embedded::heal::HealStatus;
+use storage_engine::embedded::heal::{HealStatus, MovingStatus};
 
 use super::heal::HealGauges;
+use super::moving::MovingGauges;
 use crate::http::health::{drives_in, is_in_service, read_quorum, write_quorum};
 
 /// Upper bounds of the latency histogram, in seconds.
@@ -34,6 +35,13 @@ pub(super) struct DriveLabels {
     pub(super) drive: String,
 }
 
+/// How far what the store does by itself is.
+#[derive(Clone, Debug, Default)]
+pub struct ByItself {
+    pub healing: HealStatus,
+    pub moving: MovingStatus,
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
@@ -48,6 +56,7 @@ pub struct Metrics {
     panics: Counter,
     store: StoreGauges,
     heal: HealGauges,
+    moving: MovingGauges,
     process: ProcessGauges,
     started: Instant,
 }
@@ -228,6 +237,7 @@ impl Metrics {
             panics: Counter::default(),
             store: StoreGauges::default(),
             heal: HealGauges::default(),
+            moving: MovingGauges::default(),
             process: ProcessGauges::default(),
             started: Instant::now(),
         };
@@ -270,15 +280,18 @@ impl Metrics {
         registry.register("drystone_panics", "Requests that ended in a bug", self.panics.clone());
         self.store.register(registry);
         self.heal.register(registry);
+        self.moving.register(registry);
         self.process.register(registry);
         self
     }
 
-    /// All metrics as text. `health` is `None` while the engine starts, `healing` also for a store that has nothing to heal.
-    pub fn text(&self, health: Option<&Health>, healing: Option<&HealStatus>) -> Result<String, std::fmt::Error> {
+    /// All metrics as text. `health` is `None` while the engine starts, `by_itself` also for a store that does nothing by
+    /// itself.
+    pub fn text(&self, health: Option<&Health>, by_itself: Option<&ByItself>) -> Result<String, std::fmt::Error> {
         self.store.set(health);
-        if let Some(healing) = healing {
+        if let Some(ByItself { healing, moving }) = by_itself {
             self.heal.set(healing);
+            self.moving.set(moving);
         }
         self.process.set(self.started);
         let mut text = String::new();
@@ -388,10 +401,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_tells_how_healing_stands_and_forgets_drives_that_are_whole() {
+    fn the_text_tells_how_healing_and_moving_stand_and_forgets_drives_that_are_whole() {
         use std::time::Duration;
 
-        use storage_engine::embedded::heal::{Census, CensusDepth, DriveHealing, DriveScrub, HealState};
+        use storage_engine::embedded::heal::{
+            Census, CensusDepth, Drain, DriveHealing, DriveScrub, HealState, Rebalance, Widening,
+        };
 
         let metrics = Metrics::new();
         let census = Census {
@@ -402,6 +417,9 @@ mod tests {
             unreadable: 0,
             bad_shards: 1,
             orphans: 3,
+            narrow: 4,
+            narrow_bytes: 4096,
+            could_be_wider: 1,
             verified_bytes: 0,
             took: Duration::ZERO,
         };
@@ -429,7 +447,30 @@ mod tests {
             }],
             ..HealStatus::default()
         };
-        let text = metrics.text(None, Some(&healing)).unwrap();
+        let moving = MovingStatus {
+            drains: vec![Drain {
+                path: "/data2".into(),
+                segments_left: 6,
+                bytes_left: 600,
+                bytes_per_second: 50,
+                eta: Some(Duration::from_secs(12)),
+                ..Drain::default()
+            }],
+            rebalance: Rebalance {
+                percent: Some(7),
+                done: false,
+            },
+            widening: Widening {
+                segments_left: 4,
+                bytes_left: 4000,
+                segments_done: 8,
+                bytes_done: 8000,
+            },
+            shards_moved: 11,
+            bytes_moved: 1100,
+            reasons: vec!["it waits".into()],
+        };
+        let text = metrics.text(None, Some(&ByItself { healing, moving })).unwrap();
         for line in [
             "drystone_heal_state{state=\"healing\"} 1",
             "drystone_heal_state{state=\"whole\"} 0",
@@ -441,6 +482,21 @@ mod tests {
             "drystone_census_segments{segments=\"thin\"} 2",
             "drystone_census_bad_shards 1",
             "drystone_census_orphans 3",
+            "drystone_census_narrow_segments 4",
+            "drystone_census_narrow_bytes 4096",
+            "drystone_drain_left_segments{drive=\"/data2\"} 6",
+            "drystone_drain_left_bytes{drive=\"/data2\"} 600",
+            "drystone_drain_bytes_per_second{drive=\"/data2\"} 50",
+            "drystone_drain_done{drive=\"/data2\"} 0",
+            "drystone_drain_eta_seconds{drive=\"/data2\"} 12.0",
+            "drystone_rebalance_percent 7",
+            "drystone_moved_shards 11",
+            "drystone_moved_bytes 1100",
+            "drystone_widen_left_segments 4",
+            "drystone_widen_left_bytes 4000",
+            "drystone_widen_done_segments 8",
+            "drystone_widen_done_bytes 8000",
+            "drystone_moving_reasons 1",
             "drystone_census_age_seconds 8.0",
             "drystone_drive_heal_left_bytes{drive=\"/data1\"} 60",
             "drystone_drive_heal_left_shards{drive=\"/data1\"} 2",
@@ -451,9 +507,9 @@ mod tests {
         ] {
             assert!(text.lines().any(|have| have == line), "{line} is not in:\n{text}");
         }
-        let text = metrics.text(None, Some(&HealStatus::default())).unwrap();
+        let text = metrics.text(None, Some(&ByItself::default())).unwrap();
         assert!(
-            !text.contains("/data1") && text.contains("drystone_heal_eta_seconds NaN"),
+            !text.contains("/data1") && !text.contains("/data2") && text.contains("drystone_heal_eta_seconds NaN"),
             "{text}"
         );
     }

@@ -3,4 +3,5 @@
 mod heal;
 pub mod log;
 pub mod metrics;
+mod moving;
 pub mod scrape;

@@ -28,6 +28,7 @@ fn segment() -> Segment {
             unit: 131_072,
         },
         drives: (0..4).map(|n| DriveId::from_bytes([n; 16])).collect(),
+        full_width: None,
     }
 }
 

@@ -56,6 +56,7 @@ impl Wall {
             kind: SegmentKind::Extent,
             store: StoreId::from_bytes([9; 16]),
             epoch: 1,
+            full_width: None,
         };
         let mut writer = SegmentWriter::create(self.codec.clone(), self.drives.present(), new).await?;
         let chunk = Bytes::from(vec![0x5A; CHUNK.min(len)]);

@@ -54,6 +54,8 @@ pub(crate) enum Bug {
     NoReadBack,
     /// Healing writes the bytes of the next shard.
     HealWrongShard,
+    /// What is made while drives are away does not say how wide it could have been.
+    WidthForgotten,
     /// A batch is answered before it is visible, which follows a moment later.
     AnswerBeforeApply,
     /// A page of a listing that is not the first leaves its first key out.
@@ -90,6 +92,9 @@ impl Bug {
     /// Bugs of healing.
     pub(crate) const OF_HEALING: [Self; 3] = [Self::HealNotSynced, Self::NoReadBack, Self::HealWrongShard];
 
+    /// Bugs of the widening of what was written while drives were away.
+    pub(crate) const OF_WIDENING: [Self; 1] = [Self::WidthForgotten];
+
     /// Bugs that show in what clients see at once.
     pub(crate) const OF_HISTORIES: [Self; 3] = [Self::StaleRow, Self::AnswerBeforeApply, Self::SkippedKey];
 
@@ -122,7 +127,8 @@ pub(crate) fn selected() -> Option<Bug> {
             .into_iter()
             .chain(crashes)
             .chain(Bug::OF_HISTORIES)
-            .chain(Bug::OF_HEALING);
+            .chain(Bug::OF_HEALING)
+            .chain(Bug::OF_WIDENING);
         all.find(|bug| bug.name() == name)
     })
 }

@@ -204,6 +204,7 @@ impl Shared {
             kind: SegmentKind::Extent,
             store: self.store,
             epoch,
+            full_width: self.width_missed(geometry),
         };
         SegmentWriter::create(codec, drives, new).await
     }

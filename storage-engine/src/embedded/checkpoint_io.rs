@@ -73,6 +73,8 @@ pub async fn write(
         kind: SegmentKind::Checkpoint,
         store: target.store,
         epoch: target.epoch,
+        // Never widened: the next one is made anew.
+        full_width: None,
     };
     let mut writer = SegmentWriter::create(codec, drives.clone(), new)
         .await

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::core::Shared;
 use super::log::Committer;
 use super::recovery::{OpenOptions, Patience, rejoin};
+use super::supervise::until;
 
 /// How often it is asked whether a look is due.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -87,7 +88,7 @@ pub fn wait_for_drives(
     committer: Committer,
     options: OpenOptions,
     patience: Arc<Patience>,
-    (absent, mut stop): (Absent, watch::Receiver<bool>),
+    (absent, stop): (Absent, watch::Receiver<bool>),
 ) {
     let looking = async move {
         let mut turns = Turns::new(options.heal.drives_after);
@@ -122,13 +123,7 @@ pub fn wait_for_drives(
             }
         }
     };
-    tokio::spawn(async move {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = looking => {}
-        }
-    });
+    tokio::spawn(until(stop, looking));
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::drive::Drive;
+use super::erasure::Geometry;
 use super::id::{DriveId, SegmentId, StoreId};
 use super::index::{Index, IndexError, Marker};
 use super::log::{Fault, HeldLocks, KeyLocks};
@@ -195,13 +196,27 @@ impl Shared {
         root.member(id).is_some_and(|m| m.state.serves()) && self.drives.get(&id).is_some()
     }
 
-    /// Parity and the drives a new log segment may use after these faults.
-    pub fn log_candidates(&self, faults: &[Fault]) -> (u8, Vec<Arc<Drive>>) {
+    /// Parity and the number of drives that could be, and the drives a new log segment may use after these faults.
+    pub fn log_candidates(&self, faults: &[Fault]) -> ((u8, usize), Vec<Arc<Drive>>) {
         let keeper = self.keeper.lock();
         let root = keeper.root();
         let usable =
             |drive: &Arc<Drive>| self.is_in(root, drive.id()) && !faults.iter().any(|fault| fault.drive == drive.id());
-        (root.parity, self.present_drives().filter(usable).collect())
+        let shape = (root.parity, root.takers());
+        (shape, self.present_drives().filter(usable).collect())
+    }
+
+    /// The width that a new extent or pack of this geometry falls short of, because drives are away.
+    pub fn width_missed(&self, geometry: Geometry) -> Option<u8> {
+        let (parity, takers) = {
+            let keeper = self.keeper.lock();
+            (keeper.root().parity, keeper.root().takers())
+        };
+        #[cfg(test)]
+        if planted::is(planted::Bug::WidthForgotten) {
+            return None;
+        }
+        geometry.short_of(Geometry::for_extent(takers, parity))
     }
 
     /// Parity and the drives a new extent may use.

@@ -12,6 +12,7 @@ use super::core::Shared;
 use super::drive::Lane;
 use super::id::DriveId;
 use super::log::{Committer, Fault, FaultKind};
+use super::supervise::until;
 use super::suspicion::Cause;
 
 /// How often the drives' lanes are looked at.
@@ -115,7 +116,7 @@ fn to_put_out(lasting: &[Lasting], parity: usize, writable_without: impl Fn(&[Dr
 }
 
 /// Looks after the drives' lanes until `stop` says so or whoever has it is gone.
-pub fn watch_lanes(shared: Arc<Shared>, committer: Committer, mut stop: watch::Receiver<bool>) {
+pub fn watch_lanes(shared: Arc<Shared>, committer: Committer, stop: watch::Receiver<bool>) {
     let looking = async move {
         let mut looks = Looks::default();
         loop {
@@ -152,13 +153,7 @@ pub fn watch_lanes(shared: Arc<Shared>, committer: Committer, mut stop: watch::R
             }
         }
     };
-    tokio::spawn(async move {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = looking => {}
-        }
-    });
+    tokio::spawn(until(stop, looking));
 }
 
 #[cfg(test)]

@@ -321,6 +321,15 @@ impl Embedded {
     }
 }
 
+/// Does `work` until it is done, `stop` says so, or whoever could say so is gone.
+pub(super) async fn until(mut stop: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = work => {}
+    }
+}
+
 /// Starts what a run does by itself.
 fn look_after(running: Running, options: &OpenOptions, patience: &Arc<Patience>) -> Arc<Running> {
     if let Some(committer) = &running.committer {

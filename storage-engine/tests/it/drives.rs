@@ -9,33 +9,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use storage_engine::backend::{Backend, DriveState};
-use storage_engine::embedded::drive::{DriveOptions, Fault, FaultPlan, FaultRule, Operation};
+use storage_engine::embedded::drive::{Fault, FaultPlan, FaultRule, Operation};
 use storage_engine::embedded::fleet::FleetError;
-use storage_engine::embedded::heal::{CensusDepth, HealOptions, HealState};
+use storage_engine::embedded::heal::HealOptions;
 use storage_engine::embedded::{Embedded, OpenOptions};
 
-use crate::scene::{Scene, body, copy_tree, delete, expect, files_below, kill, put, read, try_put};
+use crate::scene::{
+    Bodies, Scene, body, copy_tree, delete, eager, expect, files_below, kill, put, read, try_put, until_whole,
+};
 
 const LARGE: usize = 300_000;
-
-fn eager() -> HealOptions {
-    HealOptions {
-        duty_percent: 100,
-        bytes_per_second: 1 << 40,
-        drives_after: Duration::from_millis(500),
-        ..HealOptions::default()
-    }
-}
-
-fn options(scene: &Scene) -> OpenOptions {
-    OpenOptions {
-        heal: eager(),
-        ..scene.options()
-    }
-}
+const BODIES: Bodies = Bodies { count: 8, large: LARGE };
 
 async fn open(scene: &Scene) -> Arc<Embedded> {
-    scene.try_open(options(scene)).await.unwrap()
+    scene.try_open(scene.healing()).await.unwrap()
 }
 
 /// A directory for a new drive.
@@ -55,40 +42,6 @@ fn state_of(store: &Embedded, path: &str) -> Option<DriveState> {
         .into_iter()
         .find(|drive| drive.path == path)
         .map(|drive| drive.state)
-}
-
-async fn fill(store: &Embedded, round: u64) {
-    for n in 0..8 {
-        put(
-            store,
-            &format!("{round}/small/{n}"),
-            &body(round * 100 + n, 3000 + n as usize),
-        )
-        .await;
-        put(
-            store,
-            &format!("{round}/large/{n}"),
-            &body(round * 100 + n + 50, LARGE + n as usize),
-        )
-        .await;
-    }
-}
-
-async fn check(store: &Embedded, round: u64) {
-    for n in 0..8 {
-        expect(
-            store,
-            &format!("{round}/small/{n}"),
-            &body(round * 100 + n, 3000 + n as usize),
-        )
-        .await;
-        expect(
-            store,
-            &format!("{round}/large/{n}"),
-            &body(round * 100 + n + 50, LARGE + n as usize),
-        )
-        .await;
-    }
 }
 
 /// Shard files of a drive.
@@ -113,21 +66,6 @@ async fn until_drained(store: &Embedded, path: &str) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("never empty: {:?} {:?}", store.moving_status(), store.heal_status());
-}
-
-/// Waits until nothing is missing, and counts every frame.
-async fn until_whole(store: &Embedded) {
-    for _ in 0..1200 {
-        if store.heal_status().state == HealState::Whole {
-            let census = store.census(CensusDepth::Frames).await.unwrap();
-            if census.is_clean() {
-                return;
-            }
-        }
-        store.heal_now();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("never whole: {:?}", store.heal_status());
 }
 
 fn refusal<T: std::fmt::Debug>(answer: Result<T, FleetError>) -> String {
@@ -240,7 +178,7 @@ async fn adding_a_ninth_drive_and_draining_the_first_under_load_fails_nobody() {
     let mut scene = Scene::new(8);
     let store = open(&scene).await;
     assert_eq!(store.health().parity, 4);
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     let (load, tasks) = Load::begin(&store);
     tokio::time::sleep(Duration::from_millis(500)).await;
     let ninth = new_drive(&scene, 9);
@@ -278,7 +216,7 @@ async fn adding_a_ninth_drive_and_draining_the_first_under_load_fails_nobody() {
         scene.remove(n);
     }
     let store = open(&scene).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     load.check(&store).await;
 }
 
@@ -298,7 +236,7 @@ async fn a_drain_goes_on_after_a_clean_stop_and_after_a_death() {
     for clean in [true, false] {
         let scene = Scene::new(5);
         let store = scene.try_open(slowly(&scene)).await.unwrap();
-        fill(&store, 1).await;
+        BODIES.fill(&store, 1).await;
         store.add_drives(&[new_drive(&scene, 6)], false).await.unwrap();
         let first = name(&scene, 1);
         store.drain_drive(&first).await.unwrap();
@@ -318,22 +256,12 @@ async fn a_drain_goes_on_after_a_clean_stop_and_after_a_death() {
         let store = open(&scene).await;
         assert_eq!(state_of(&store, &name(&scene, 6)), Some(DriveState::In));
         assert_eq!(state_of(&store, &first), Some(DriveState::Draining));
-        check(&store, 1).await;
+        BODIES.check(&store, 1).await;
         until_drained(&store, &first).await;
-        check(&store, 1).await;
+        BODIES.check(&store, 1).await;
         until_whole(&store).await;
         assert_eq!(store.health().tolerated_losses, 2);
         assert_eq!(shard_files(&scene.drive(1)), Vec::<PathBuf>::new());
-    }
-}
-
-fn with_faults(scene: &Scene, plan: &Arc<FaultPlan>) -> OpenOptions {
-    OpenOptions {
-        drive: DriveOptions {
-            faults: Some(Arc::clone(plan)),
-            ..DriveOptions::default()
-        },
-        ..options(scene)
     }
 }
 
@@ -341,8 +269,8 @@ fn with_faults(scene: &Scene, plan: &Arc<FaultPlan>) -> OpenOptions {
 async fn a_drain_dies_at(operation: Operation, path_part: &str, after: u64) {
     let scene = Scene::new(5);
     let plan = Arc::new(FaultPlan::with_power_cuts());
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
-    fill(&store, 1).await;
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
+    BODIES.fill(&store, 1).await;
     store.add_drives(&[new_drive(&scene, 6)], false).await.unwrap();
     let rule = plan.arm(FaultRule {
         operation,
@@ -372,16 +300,16 @@ async fn a_drain_dies_at(operation: Operation, path_part: &str, after: u64) {
         all.remove(a);
         all.remove(b);
         let store = open(&all).await;
-        check(&store, 1).await;
+        BODIES.check(&store, 1).await;
         kill(store).await;
         all.bring_back(a);
         all.bring_back(b);
     }
-    let store = all.try_open(with_faults(&all, &plan)).await.unwrap();
-    check(&store, 1).await;
+    let store = all.try_open(all.with_faults(&plan)).await.unwrap();
+    BODIES.check(&store, 1).await;
     until_drained(&store, &first).await;
     until_whole(&store).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     let unfinished = files_below(all.root.path());
     let unfinished = unfinished
         .iter()
@@ -414,8 +342,8 @@ async fn a_drain_that_dies_with_the_power_at_any_step_is_gone_on_with_and_nothin
 async fn an_addition_dies_at(operation: Operation, path_part: &str, after: u64) {
     let mut scene = Scene::new(4);
     let plan = Arc::new(FaultPlan::with_power_cuts());
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
-    fill(&store, 1).await;
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
+    BODIES.fill(&store, 1).await;
     let fifth = new_drive(&scene, 5);
     let rule = plan.arm(FaultRule {
         operation,
@@ -445,16 +373,16 @@ async fn an_addition_dies_at(operation: Operation, path_part: &str, after: u64) 
     scene.wait_for_locks().await;
     plan.power_cut(scene.root.path()).unwrap();
     let store = open(&scene).await;
-    check(&store, 1).await;
-    fill(&store, 2).await;
+    BODIES.check(&store, 1).await;
+    BODIES.fill(&store, 2).await;
     let members = store.health().drives.len();
     assert!(members == 4 || members == 5, "{members}");
     kill(store).await;
     // Half of a root that reached a few is never taken for the store: the old four, less one, decide alone.
     scene.remove(4);
     let store = open(&scene).await;
-    check(&store, 1).await;
-    check(&store, 2).await;
+    BODIES.check(&store, 1).await;
+    BODIES.check(&store, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -473,8 +401,8 @@ async fn an_addition_that_dies_at_any_step_leaves_a_store_that_goes_on() {
 async fn an_addition_counts_only_on_a_majority_of_the_drives_from_before_too() {
     let scene = Scene::new(4);
     let plan = Arc::new(FaultPlan::default());
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
-    fill(&store, 1).await;
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
+    BODIES.fill(&store, 1).await;
     // Three of five have the new root, and only two of the four from before.
     let rules = ["data3/.drystone/root", "data4/.drystone/root"].map(|part| {
         plan.arm(FaultRule {
@@ -495,16 +423,39 @@ async fn an_addition_counts_only_on_a_majority_of_the_drives_from_before_too() {
     plan.disarm();
     kill(store).await;
     let store = open(&scene).await;
-    check(&store, 1).await;
-    fill(&store, 2).await;
-    check(&store, 2).await;
+    BODIES.check(&store, 1).await;
+    BODIES.fill(&store, 2).await;
+    BODIES.check(&store, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_counts_the_leaving_drive_among_those_from_before() {
+    let scene = Scene::new(4);
+    let plan = Arc::new(FaultPlan::default());
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
+    BODIES.fill(&store, 1).await;
+    let first = name(&scene, 1);
+    store.drain_drive(&first).await.unwrap();
+    until_drained(&store, &first).await;
+    // Two of the three that stay have the new root: of the four from before that is no majority without the one that goes.
+    let rule = plan.arm(FaultRule {
+        operation: Operation::Write,
+        path_part: "data4/.drystone/root".into(),
+        after: 0,
+        times: 1,
+        fault: Fault::Fail(5),
+    });
+    store.remove_drive(&first, false).await.unwrap();
+    assert_eq!(plan.fired(rule), 1);
+    BODIES.check(&store, 1).await;
+    BODIES.fill(&store, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_is_refused_with_the_reason() {
     let scene = Scene::new(3);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     let foreign = new_drive(&scene, 7);
     std::fs::write(foreign.join("photo.jpg"), b"mine").unwrap();
     assert!(refusal(store.add_drives(&[foreign], false).await).contains("photo.jpg"));
@@ -539,13 +490,13 @@ async fn what_does_not_fit_is_refused_with_the_reason() {
     assert_eq!(state_of(&store, &second), Some(DriveState::In));
     assert!(store.moving_status().drains.is_empty());
     until_whole(&store).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     // Two drives are the least that EC:1 can do with.
     store.drain_drive(&second).await.unwrap();
     until_drained(&store, &second).await;
     store.remove_drive(&second, false).await.unwrap();
     until_whole(&store).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     assert!(refusal(store.drain_drive(&name(&scene, 3)).await).contains("too few"));
 }
 
@@ -553,7 +504,7 @@ async fn what_does_not_fit_is_refused_with_the_reason() {
 async fn a_removed_drive_that_comes_back_is_refused_and_left_untouched() {
     let scene = Scene::new(5);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     let stale = scene.root.path().join("stale");
     store.close().await;
     kill(store).await;
@@ -564,7 +515,7 @@ async fn a_removed_drive_that_comes_back_is_refused_and_left_untouched() {
     until_drained(&store, &first).await;
     store.remove_drive(&first, false).await.unwrap();
     until_whole(&store).await;
-    fill(&store, 2).await;
+    BODIES.fill(&store, 2).await;
     assert!(refusal(store.add_drives(&[scene.drive(1)], false).await).contains("removed from this store"));
     store.close().await;
     kill(store).await;
@@ -573,8 +524,8 @@ async fn a_removed_drive_that_comes_back_is_refused_and_left_untouched() {
         let files = files_below(&scene.drive(1));
         let store = open(&scene).await;
         assert_eq!(store.health().drives.len(), 4);
-        check(&store, 1).await;
-        check(&store, 2).await;
+        BODIES.check(&store, 1).await;
+        BODIES.check(&store, 2).await;
         until_whole(&store).await;
         store.close().await;
         kill(store).await;
@@ -600,10 +551,10 @@ async fn a_removed_drive_that_comes_back_is_refused_and_left_untouched() {
 async fn five_drives_become_four_and_what_was_on_all_five_is_written_anew() {
     let scene = Scene::new(5);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     store.drain_drive(&name(&scene, 3)).await.unwrap();
     until_drained(&store, &name(&scene, 3)).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     store.remove_drive(&name(&scene, 3), false).await.unwrap();
     until_whole(&store).await;
     assert_eq!(store.health().tolerated_losses, 2);
@@ -613,7 +564,7 @@ async fn five_drives_become_four_and_what_was_on_all_five_is_written_anew() {
         scene.remove(a);
         scene.remove(b);
         let store = open(&scene).await;
-        check(&store, 1).await;
+        BODIES.check(&store, 1).await;
         kill(store).await;
         scene.bring_back(a);
         scene.bring_back(b);
@@ -626,7 +577,7 @@ async fn a_drive_is_drained_while_another_is_away_and_also_when_it_is_away_itsel
     let store = open(&scene).await;
     assert_eq!(store.health().parity, 3);
     store.set_parity(2).await.unwrap();
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     store.add_drives(&[new_drive(&scene, 7)], false).await.unwrap();
     store.close().await;
     kill(store).await;
@@ -635,7 +586,7 @@ async fn a_drive_is_drained_while_another_is_away_and_also_when_it_is_away_itsel
     let first = name(&scene, 1);
     store.drain_drive(&first).await.unwrap();
     until_drained(&store, &first).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     store.remove_drive(&first, false).await.unwrap();
     // The one that is away for good: what it had is made anew.
     let fourth = name(&scene, 4);
@@ -644,7 +595,7 @@ async fn a_drive_is_drained_while_another_is_away_and_also_when_it_is_away_itsel
     until_drained(&store, &fourth).await;
     store.remove_drive(&fourth, false).await.unwrap();
     until_whole(&store).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     assert_eq!(store.health().drives.len(), 5);
     assert_eq!(store.health().tolerated_losses, 2);
 }
@@ -653,7 +604,7 @@ async fn a_drive_is_drained_while_another_is_away_and_also_when_it_is_away_itsel
 async fn a_drive_is_replaced_by_one_elsewhere_whether_it_is_here_or_lost() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     let (second, third) = (name(&scene, 2), name(&scene, 3));
     let (old, new) = store
         .replace_drive(&second, &new_drive(&scene, 5), false, false)
@@ -671,7 +622,7 @@ async fn a_drive_is_replaced_by_one_elsewhere_whether_it_is_here_or_lost() {
     assert!(refusal(store.replace_drive(&third, &sixth, false, false).await).contains("lost for good"));
     store.replace_drive(&third, &sixth, true, false).await.unwrap();
     until_whole(&store).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     assert_eq!(store.health().tolerated_losses, 2);
     assert!(!shard_files(&sixth).is_empty());
 }
@@ -727,7 +678,7 @@ async fn a_rebalance_fills_a_new_drive_and_ends_by_itself_also_after_a_death() {
 async fn with_the_operators_word_a_start_takes_in_given_directories_where_no_drive_was() {
     let mut scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     store.close().await;
     kill(store).await;
     new_drive(&scene, 5);
@@ -738,7 +689,7 @@ async fn with_the_operators_word_a_start_takes_in_given_directories_where_no_dri
     kill(store).await;
     let with_word = || OpenOptions {
         add: true,
-        ..options(&scene)
+        ..scene.healing()
     };
     let store = scene.try_open(with_word()).await.unwrap();
     assert_eq!(state_of(&store, &name(&scene, 5)), Some(DriveState::In));
@@ -750,5 +701,5 @@ async fn with_the_operators_word_a_start_takes_in_given_directories_where_no_dri
     let store = scene.try_open(with_word()).await.unwrap();
     assert_eq!(store.health().drives.len(), 5);
     assert_eq!(state_of(&store, &name(&scene, 2)), Some(DriveState::Missing));
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
 }

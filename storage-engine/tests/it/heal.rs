@@ -9,87 +9,13 @@ use storage_engine::embedded::drive::{DriveOptions, Fault, FaultPlan, FaultRule,
 use storage_engine::embedded::heal::{Census, CensusDepth, HealOptions, HealState};
 use storage_engine::embedded::{Embedded, OpenOptions};
 
-use crate::scene::{Scene, body, copy_tree, delete, expect, files_below, kill, put, read};
+use crate::scene::{Bodies, Scene, body, copy_tree, delete, eager, expect, files_below, kill, put, read, until_whole};
 
 const LARGE: usize = 700_000;
-
-/// As fast as it can: tests do not wait for clients.
-fn eager() -> HealOptions {
-    HealOptions {
-        duty_percent: 100,
-        bytes_per_second: 1 << 40,
-        drives_after: Duration::from_millis(500),
-        ..HealOptions::default()
-    }
-}
-
-fn options(scene: &Scene) -> OpenOptions {
-    OpenOptions {
-        heal: eager(),
-        ..scene.options()
-    }
-}
-
-fn with_faults(scene: &Scene, plan: &Arc<FaultPlan>) -> OpenOptions {
-    let drive = DriveOptions {
-        faults: Some(Arc::clone(plan)),
-        ..DriveOptions::default()
-    };
-    OpenOptions {
-        drive,
-        ..options(scene)
-    }
-}
+const BODIES: Bodies = Bodies { count: 5, large: LARGE };
 
 async fn open(scene: &Scene) -> Arc<Embedded> {
-    scene.try_open(options(scene)).await.unwrap()
-}
-
-/// Waits until healing says that nothing is missing, and counts every frame to see whether that is so.
-async fn until_whole(store: &Embedded) -> Census {
-    for _ in 0..600 {
-        if store.heal_status().state == HealState::Whole {
-            let census = store.census(CensusDepth::Frames).await.unwrap();
-            assert!(census.is_clean(), "{census:?}");
-            return census;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!("never whole: {:?}", store.heal_status());
-}
-
-async fn fill(store: &Embedded, round: u64) {
-    for n in 0..5 {
-        put(
-            store,
-            &format!("{round}/small/{n}"),
-            &body(round * 100 + n, 3000 + n as usize),
-        )
-        .await;
-        put(
-            store,
-            &format!("{round}/large/{n}"),
-            &body(round * 100 + n + 50, LARGE + n as usize),
-        )
-        .await;
-    }
-}
-
-async fn check(store: &Embedded, round: u64) {
-    for n in 0..5 {
-        expect(
-            store,
-            &format!("{round}/small/{n}"),
-            &body(round * 100 + n, 3000 + n as usize),
-        )
-        .await;
-        expect(
-            store,
-            &format!("{round}/large/{n}"),
-            &body(round * 100 + n + 50, LARGE + n as usize),
-        )
-        .await;
-    }
+    scene.try_open(scene.healing()).await.unwrap()
 }
 
 /// The store of four is read with any two of these drives away.
@@ -100,7 +26,7 @@ async fn any_two_may_be_lost(scene: &Scene, drives: &[usize], rounds: &[u64]) {
             scene.remove(*b);
             let store = open(scene).await;
             for round in rounds {
-                check(&store, *round).await;
+                BODIES.check(&store, *round).await;
             }
             kill(store).await;
             scene.bring_back(*a);
@@ -118,11 +44,11 @@ fn wipe(scene: &Scene, drive: usize) {
 async fn after_a_drive_was_out_during_writes_and_came_back_any_two_others_may_be_lost() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     kill(store).await;
     scene.remove(2);
     let store = open(&scene).await;
-    fill(&store, 2).await;
+    BODIES.fill(&store, 2).await;
     delete(&store, "1/large/0").await;
     put(&store, "1/large/0", &body(150, LARGE)).await;
     assert_eq!(store.health().tolerated_losses, 1);
@@ -155,12 +81,12 @@ async fn until_verified(store: &Embedded) {
 async fn a_drive_that_was_away_is_verified_even_if_the_store_is_killed_before_it_gets_to_that() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     until_verified(&store).await;
     kill(store).await;
     scene.remove(2);
     let store = open(&scene).await;
-    fill(&store, 2).await;
+    BODIES.fill(&store, 2).await;
     kill(store).await;
     scene.bring_back(2);
     let rotten = shard_files(&scene.drive(2), "extent").pop().unwrap();
@@ -184,11 +110,11 @@ async fn a_drive_that_was_away_is_verified_even_if_the_store_is_killed_before_it
 async fn a_drive_taken_in_by_a_running_store_is_verified_even_if_that_is_killed_at_once() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     until_verified(&store).await;
     kill(store).await;
     let plan = Arc::new(FaultPlan::default());
-    let mut slow = with_faults(&scene, &plan);
+    let mut slow = scene.with_faults(&plan);
     slow.heal.bytes_per_second = 1;
     let store = scene.try_open(slow).await.unwrap();
     plan.arm(FaultRule {
@@ -220,28 +146,28 @@ async fn a_drive_taken_in_by_a_running_store_is_verified_even_if_that_is_killed_
 async fn a_drive_that_was_away_and_hangs_when_it_is_written_holds_up_no_start() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     kill(store).await;
     scene.remove(2);
     let store = open(&scene).await;
-    fill(&store, 2).await;
+    BODIES.fill(&store, 2).await;
     kill(store).await;
     scene.bring_back(2);
     let plan = Arc::new(FaultPlan::default());
     let rule = plan.arm_always(Operation::Write, "data2/.drystone/scrub", Fault::Hang);
-    let mut options = with_faults(&scene, &plan);
+    let mut options = scene.with_faults(&plan);
     options.drive.answer_within = Duration::from_secs(2);
     let began = tokio::time::Instant::now();
     let store = scene.try_open(options).await.unwrap();
     assert!(plan.fired(rule) > 0 && began.elapsed() < Duration::from_secs(60));
     assert_ne!(state(&store, 2), DriveState::In);
-    check(&store, 1).await;
-    fill(&store, 3).await;
+    BODIES.check(&store, 1).await;
+    BODIES.fill(&store, 3).await;
     plan.disarm();
     plan.release();
     until(&store, 2, DriveState::In).await;
     until_whole(&store).await;
-    check(&store, 3).await;
+    BODIES.check(&store, 3).await;
     kill(store).await;
 }
 
@@ -249,7 +175,7 @@ async fn a_drive_that_was_away_and_hangs_when_it_is_written_holds_up_no_start() 
 async fn a_wiped_drive_is_filled_again_by_itself() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     kill(store).await;
     wipe(&scene, 3);
     let store = open(&scene).await;
@@ -280,14 +206,14 @@ async fn a_wiped_drive_is_filled_again_by_itself() {
 async fn two_of_four_wiped_drives_are_filled_again_with_the_operators_word() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     kill(store).await;
     wipe(&scene, 1);
     wipe(&scene, 3);
-    let mut forced = options(&scene);
+    let mut forced = scene.healing();
     forced.adopt = true;
     let store = scene.try_open(forced).await.unwrap();
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     until_whole(&store).await;
     assert_eq!(store.health().tolerated_losses, 2);
     kill(store).await;
@@ -388,7 +314,7 @@ async fn bytes_flipped_in_the_log_are_mended_once_it_is_sealed() {
 async fn dies_at(operation: Operation, after: u64) {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     kill(store).await;
     wipe(&scene, 3);
     let plan = Arc::new(FaultPlan::with_power_cuts());
@@ -401,7 +327,7 @@ async fn dies_at(operation: Operation, after: u64) {
         times: u64::MAX,
         fault: Fault::Hang,
     });
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
     for _ in 0..200 {
         if plan.fired(rule) > 0 {
             break;
@@ -409,14 +335,14 @@ async fn dies_at(operation: Operation, after: u64) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(plan.fired(rule) > 0, "{operation:?} {after}");
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     kill(store).await;
     plan.disarm();
     plan.release();
     scene.wait_for_locks().await;
     plan.power_cut(scene.root.path()).unwrap();
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
-    check(&store, 1).await;
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
+    BODIES.check(&store, 1).await;
     until_whole(&store).await;
     assert!(unfinished(&scene).is_empty(), "{operation:?}: {:?}", unfinished(&scene));
     kill(store).await;
@@ -444,20 +370,20 @@ async fn healing_that_dies_at_any_step_is_gone_on_with_and_nothing_is_lost() {
 async fn healing_that_does_not_sync_is_caught_by_a_power_cut_and_costs_no_byte() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     kill(store).await;
     wipe(&scene, 3);
     let plan = Arc::new(FaultPlan::with_power_cuts());
     let lie = plan.arm_always(Operation::SyncFile, ".new", Fault::Pretend);
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
     until_whole(&store).await;
     assert!(plan.fired(lie) >= 5);
     kill(store).await;
     plan.disarm();
     scene.wait_for_locks().await;
     assert!(plan.power_cut(&scene.drive(3)).unwrap() >= 5);
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
-    check(&store, 1).await;
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
+    BODIES.check(&store, 1).await;
     assert!(store.census(CensusDepth::Frames).await.unwrap().bad_shards >= 5);
     store.heal_now();
     for _ in 0..100 {
@@ -479,7 +405,7 @@ fn unfinished(scene: &Scene) -> Vec<PathBuf> {
 async fn a_new_shard_file_that_reads_back_wrong_never_takes_its_place() {
     let scene = Scene::new(4);
     let plan = Arc::new(FaultPlan::default());
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
     put(&store, "large", &body(1, LARGE)).await;
     until_whole(&store).await;
     let file = shard_files(&scene.drive(2), "extent").pop().unwrap();
@@ -517,7 +443,7 @@ async fn a_new_shard_file_that_reads_back_wrong_never_takes_its_place() {
 async fn healing_goes_on_beside_writes_and_deletes() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     kill(store).await;
     wipe(&scene, 2);
     let store = open(&scene).await;
@@ -540,7 +466,7 @@ async fn healing_goes_on_beside_writes_and_deletes() {
         writer.await.unwrap();
     }
     until_whole(&store).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     assert!(read(&store, "w0/0").await.unwrap().is_some());
     kill(store).await;
     any_two_may_be_lost(&scene, &[1, 3, 4], &[1]).await;
@@ -564,8 +490,8 @@ async fn until(store: &Embedded, drive: usize, wanted: DriveState) {
 async fn a_drive_that_hung_is_taken_in_again_once_it_answers_and_not_before() {
     let scene = Scene::new(4);
     let plan = Arc::new(FaultPlan::default());
-    let store = scene.try_open(with_faults(&scene, &plan)).await.unwrap();
-    fill(&store, 1).await;
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
+    BODIES.fill(&store, 1).await;
     let hung = plan.arm(FaultRule {
         operation: Operation::SyncFile,
         path_part: "data2/.drystone/log".into(),
@@ -576,7 +502,7 @@ async fn a_drive_that_hung_is_taken_in_again_once_it_answers_and_not_before() {
     put(&store, "hung", &body(9, 100)).await;
     assert_eq!(plan.fired(hung), 1);
     assert_eq!(state(&store, 2), DriveState::Out);
-    fill(&store, 2).await;
+    BODIES.fill(&store, 2).await;
     // Longer than several looks: what it had on its way has not returned.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(state(&store, 2), DriveState::Out);
@@ -585,7 +511,7 @@ async fn a_drive_that_hung_is_taken_in_again_once_it_answers_and_not_before() {
     plan.disarm();
     plan.release();
     until(&store, 2, DriveState::In).await;
-    fill(&store, 3).await;
+    BODIES.fill(&store, 3).await;
     until_whole(&store).await;
     assert_eq!(store.health().tolerated_losses, 2);
     kill(store).await;
@@ -596,7 +522,7 @@ async fn a_drive_that_hung_is_taken_in_again_once_it_answers_and_not_before() {
 async fn a_drive_wiped_under_a_running_store_is_adopted_and_filled_without_a_start() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     let old = store.health().drives[1].id.clone();
     let aside = scene.root.path().join("aside");
     copy_tree(&scene.drive(2), &aside, &["index", "lock"]);
@@ -609,7 +535,7 @@ async fn a_drive_wiped_under_a_running_store_is_adopted_and_filled_without_a_sta
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_ne!(store.health().drives[1].id, old, "{:?}", store.health().drives);
-    fill(&store, 2).await;
+    BODIES.fill(&store, 2).await;
     until_whole(&store).await;
     assert_eq!(store.health().tolerated_losses, 2);
     kill(store).await;
@@ -625,7 +551,7 @@ async fn a_drive_wiped_under_a_running_store_is_adopted_and_filled_without_a_sta
         drive.state == DriveState::Missing && drive.reason.contains("no member"),
         "{drive:?}"
     );
-    check(&store, 2).await;
+    BODIES.check(&store, 2).await;
     kill(store).await;
     assert_eq!(files_below(&scene.drive(2).join(".drystone/extent")), before);
 }
@@ -661,7 +587,7 @@ async fn with_one_of_eight_drives_away_and_two_wiped_a_stale_one_that_is_back_le
 async fn a_flipped_byte_in_the_newest_checkpoint_is_followed_by_a_whole_one() {
     let scene = Scene::new(4);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     kill(store).await;
     let before: Vec<PathBuf> = (1..=4)
         .flat_map(|n| shard_files(&scene.drive(n), "checkpoint"))
@@ -672,7 +598,7 @@ async fn a_flipped_byte_in_the_newest_checkpoint_is_followed_by_a_whole_one() {
     // Without an index the start reads the checkpoint.
     let _ = std::fs::remove_dir_all(scene.drive(1).join(".drystone/index"));
     let store = open(&scene).await;
-    check(&store, 1).await;
+    BODIES.check(&store, 1).await;
     for _ in 0..300 {
         let now: Vec<PathBuf> = (1..=4)
             .flat_map(|n| shard_files(&scene.drive(n), "checkpoint"))

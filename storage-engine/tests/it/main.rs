@@ -22,3 +22,4 @@ mod scene;
 mod slow;
 mod space;
 mod uploads;
+mod widen;

@@ -9,6 +9,8 @@ use storage_engine::backend::{
     Backend, Batch, Blob, BlobClass, BodyStream, CommitError, Key, NewBody, Op, Put, ReadError, Require, Rev,
     ServiceState,
 };
+use storage_engine::embedded::drive::{DriveOptions, FaultPlan};
+use storage_engine::embedded::heal::{Census, CensusDepth, HealOptions, HealState};
 use storage_engine::embedded::{Embedded, OpenError, OpenOptions};
 use tempfile::TempDir;
 
@@ -43,6 +45,25 @@ impl Scene {
 
     pub(crate) async fn open(&self) -> Arc<Embedded> {
         self.try_open(self.options()).await.unwrap()
+    }
+
+    /// With healing as fast as it can: tests do not wait for clients.
+    pub(crate) fn healing(&self) -> OpenOptions {
+        OpenOptions {
+            heal: eager(),
+            ..self.options()
+        }
+    }
+
+    /// The same, on drives that do what the plan says.
+    pub(crate) fn with_faults(&self, plan: &Arc<FaultPlan>) -> OpenOptions {
+        OpenOptions {
+            drive: DriveOptions {
+                faults: Some(Arc::clone(plan)),
+                ..DriveOptions::default()
+            },
+            ..self.healing()
+        }
     }
 
     pub(crate) async fn try_open(&self, options: OpenOptions) -> Result<Arc<Embedded>, OpenError> {
@@ -81,6 +102,62 @@ impl Scene {
             .collect();
         files.sort();
         files.into_iter().map(|(_, path)| path).collect()
+    }
+}
+
+pub(crate) fn eager() -> HealOptions {
+    HealOptions {
+        duty_percent: 100,
+        bytes_per_second: 1 << 40,
+        drives_after: std::time::Duration::from_millis(500),
+        ..HealOptions::default()
+    }
+}
+
+/// Waits until healing says that nothing is missing, and a count of every frame says so, too.
+pub(crate) async fn until_whole(store: &Embedded) -> Census {
+    for _ in 0..1200 {
+        if store.heal_status().state == HealState::Whole {
+            let census = store.census(CensusDepth::Frames).await.unwrap();
+            if census.is_clean() {
+                return census;
+            }
+        }
+        store.heal_now();
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("never whole: {:?}", store.heal_status());
+}
+
+/// So many small bodies and as many large ones; each tells its round, its number and its size.
+#[derive(Clone, Copy)]
+pub(crate) struct Bodies {
+    pub(crate) count: u64,
+    pub(crate) large: usize,
+}
+
+impl Bodies {
+    fn each(self, round: u64) -> impl Iterator<Item = (String, Bytes)> {
+        (0..self.count).flat_map(move |n| {
+            let small = body(round * 100 + n, 3000 + n as usize);
+            let large = body(round * 100 + n + 50, self.large + n as usize);
+            [
+                (format!("{round}/small/{n}"), small),
+                (format!("{round}/large/{n}"), large),
+            ]
+        })
+    }
+
+    pub(crate) async fn fill(self, store: &Embedded, round: u64) {
+        for (name, bytes) in self.each(round) {
+            put(store, &name, &bytes).await;
+        }
+    }
+
+    pub(crate) async fn check(self, store: &Embedded, round: u64) {
+        for (name, bytes) in self.each(round) {
+            expect(store, &name, &bytes).await;
+        }
     }
 }
 

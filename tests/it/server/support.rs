@@ -155,7 +155,7 @@ impl Rig {
                 let own = uri.path().starts_with("/own/").then(|| settings.rules.clone());
                 Box::pin(async move { own })
             }),
-            healing: None,
+            by_itself: None,
             scraper: Arc::new(|token: &str| token == "the token"),
             usage: Usage::new(Store::new(
                 Arc::clone(&backend) as _,

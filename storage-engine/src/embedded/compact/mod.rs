@@ -7,9 +7,11 @@ mod dead;
 mod due;
 mod pick;
 mod space;
+mod stubborn;
 
 pub use bodies::{CompactError, CompactStore, Repoint, compact};
 pub use dead::{Grounds, Known, Shard, is_dead, is_orphan, lies_past};
 pub use due::{DueFacts, DueReason, checkpoint_due};
 pub use pick::{Candidate, pick};
 pub use space::{DriveSpace, Reserve, Room};
+pub use stubborn::Stubborn;

@@ -37,8 +37,6 @@ pub(super) fn write(folder: &Path, seam: &Seam, slot: usize, bytes: &[u8]) -> io
     })?;
     seam.resized(&path, len);
     seam.sync_file(&path, || file.sync_data())?;
-    if is_new {
-        seam.sync_directory(folder, || File::open(folder)?.sync_all())?;
-    }
-    Ok(())
+    // Always: a process that died after it made the file may not have come to this.
+    seam.sync_directory(folder, || File::open(folder)?.sync_all())
 }

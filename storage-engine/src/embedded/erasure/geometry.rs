@@ -5,7 +5,7 @@ use minicbor::{Decode, Encode};
 /// Most data shards of a log segment: a 4 KiB object must not cost a dozen reads.
 const LOG_DATA_SHARDS_MAX: usize = 4;
 /// Most shards of an extent.
-const EXTENT_SHARDS_MAX: usize = 16;
+pub const EXTENT_SHARDS_MAX: usize = 16;
 
 /// k data shards and m parity shards, with at most `unit` bytes per shard and stripe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -47,6 +47,12 @@ impl Geometry {
     /// Geometry of a new extent, pack or checkpoint with `usable` drives; `None` if there are not even m+1.
     pub fn for_extent(usable: usize, parity: u8) -> Option<Self> {
         Self::new(usable.min(EXTENT_SHARDS_MAX).checked_sub(usize::from(parity))?, parity)
+    }
+
+    /// The shards of `full`, where this has fewer.
+    pub fn short_of(&self, full: Option<Self>) -> Option<u8> {
+        let full = full.filter(|full| full.shards() > self.shards())?;
+        u8::try_from(full.shards()).ok()
     }
 
     /// k + m.

@@ -6,4 +6,4 @@ mod geometry;
 
 pub use codec::{Codec, CodecError, Codecs, EncodedShard};
 pub use cpu::cpu_supported;
-pub use geometry::{Geometry, default_parity};
+pub use geometry::{EXTENT_SHARDS_MAX, Geometry, default_parity};

@@ -1,7 +1,8 @@
 //! What may be done with the drives of a store. Pure: the root and who is here, in; yes, or why not, out.
 
+use crate::embedded::erasure::{EXTENT_SHARDS_MAX, Geometry};
 use crate::embedded::id::DriveId;
-use crate::embedded::root::{Member, Root};
+use crate::embedded::root::{MEMBERS_MAX, Member, Root};
 
 /// The member that an operator means by its id or by the path where it was last seen.
 pub(super) fn named<'a>(root: &'a Root, name: &str) -> Option<&'a Member> {
@@ -57,6 +58,11 @@ pub(super) fn may_go(root: &Root, id: DriveId, present: &[DriveId]) -> Result<()
 pub(super) fn may_have_parity(root: &Root, parity: u8, present: &[DriveId]) -> Result<(), String> {
     let mut changed = root.clone();
     changed.parity = parity;
+    if Geometry::for_extent(MEMBERS_MAX, parity).is_none() {
+        return Err(format!(
+            "No large body could be written with EC:{parity}: it has at most {EXTENT_SHARDS_MAX} shards, and one of them must be data"
+        ));
+    }
     could_write(&changed, present, "That parity does not fit the drives")
 }
 
@@ -97,6 +103,14 @@ mod tests {
         assert!(may_drain(&one, id(1), &ids(1..=5)).is_ok(), "three are left");
         one.members[3].state = MemberState::Draining;
         assert!(may_drain(&one, id(1), &ids(1..=5)).is_err());
+    }
+
+    #[test]
+    fn parity_that_no_extent_can_have_is_refused_however_many_drives_there_are() {
+        let present = ids(1..=20);
+        assert!(may_have_parity(&root(1, 20), 15, &present).is_ok());
+        let told = may_have_parity(&root(1, 20), 16, &present).unwrap_err();
+        assert!(told.contains("EC:16") && told.contains("16 shards"), "{told}");
     }
 
     #[test]

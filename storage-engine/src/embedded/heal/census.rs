@@ -28,6 +28,9 @@ pub(super) async fn count(shared: &Arc<Shared>, depth: CensusDepth, start_epoch:
         unreadable: 0,
         bad_shards: 0,
         orphans: 0,
+        narrow: 0,
+        narrow_bytes: 0,
+        could_be_wider: 0,
         verified_bytes: 0,
         took: began.elapsed(),
     };
@@ -42,6 +45,11 @@ pub(super) async fn count(shared: &Arc<Shared>, depth: CensusDepth, start_epoch:
             census.verified_bytes += verify(shared, &survey, &needed, pace).await;
         }
         census.add(&survey.judge(shared, needed.segment()));
+        if needed.segment().is_narrow() && needed.entry.live > 0 {
+            census.narrow += 1;
+            census.narrow_bytes += needed.entry.live;
+            census.could_be_wider += u64::from(survey.could_be_wider(needed.segment()));
+        }
     }
     if let Some(newest) = &survey.checkpoint {
         if depth == CensusDepth::Frames {

@@ -25,7 +25,7 @@ use futures::FutureExt;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-pub use self::moving::{Drain, MovingBoard, MovingStatus, Rebalance};
+pub use self::moving::{Drain, MovingBoard, MovingStatus, Rebalance, Widening};
 pub use self::pace::HealOptions;
 pub use self::scrub::Pass;
 pub use self::status::{Census, CensusDepth, DriveHealing, DriveScrub, HealBoard, HealState, HealStatus};
@@ -41,6 +41,7 @@ use super::drive::Lane;
 use super::id::{DriveId, SegmentId};
 use super::log::{Committer, Fault, Queued};
 use super::segment::{PresentDrive, Segment, StagedSegment};
+use super::supervise::until;
 use super::table::Lease;
 use crate::backend::CommitError;
 
@@ -74,17 +75,11 @@ pub(super) struct Healer {
 }
 
 /// Heals until `stop` says so, or whoever has it is gone.
-pub(super) fn heal(shared: Arc<Shared>, committer: Committer, options: HealOptions, mut stop: watch::Receiver<bool>) {
+pub(super) fn heal(shared: Arc<Shared>, committer: Committer, options: HealOptions, stop: watch::Receiver<bool>) {
     let Some(healer) = Healer::new(shared, committer, options) else {
         return;
     };
-    tokio::spawn(async move {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = healer.run() => {}
-        }
-    });
+    tokio::spawn(until(stop, healer.run()));
 }
 
 /// Counts the whole store, as often as it is asked.
@@ -187,6 +182,9 @@ impl Healer {
             self.shared.service.want_checkpoint();
         }
         self.shared.count_losses_anew();
+        if census.could_be_wider > 0 {
+            self.shared.service.moving.wake();
+        }
         self.shared.service.heal.end(census);
         clean
     }

@@ -48,6 +48,12 @@ pub struct Census {
     pub bad_shards: u64,
     /// Shard files of earlier runs that nothing names.
     pub orphans: u64,
+    /// Segments with live bytes that were made while drives were away, with fewer shards than the store has drives for.
+    pub narrow: u64,
+    /// Live bytes in them.
+    pub narrow_bytes: u64,
+    /// Of the segments, those that the drives which are in can make wider now.
+    pub could_be_wider: u64,
     /// Bytes that were read to verify them.
     pub verified_bytes: u64,
     pub took: Duration,

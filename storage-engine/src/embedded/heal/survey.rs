@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::plan::{Finding, Fleet, judge};
 use super::walk::Ends;
 use crate::embedded::core::Shared;
+use crate::embedded::erasure::Geometry;
 use crate::embedded::id::{DriveId, SegmentId};
 use crate::embedded::segment::{PresentDrive, Segment, SegmentKind};
 use crate::embedded::table::TableEntry;
@@ -32,6 +33,10 @@ impl Needed {
 pub(super) struct Survey {
     pub(super) present: Vec<PresentDrive>,
     pub(super) fleet: Fleet,
+    /// Of new segments.
+    parity: u8,
+    /// How many drives new segments would use if all that stay in the store took part.
+    takers: usize,
     /// The root's log segments; `None` is the open one.
     rooted: BTreeMap<SegmentId, Option<u64>>,
     /// The newest checkpoint. It is verified like other segments; a bad one is followed by another instead of healed.
@@ -67,6 +72,8 @@ impl Survey {
         let rooted = root.log.iter().map(|log| (log.segment.id, log.valid_len));
         Self {
             fleet,
+            parity: root.parity,
+            takers: root.takers(),
             rooted: rooted.collect(),
             checkpoint: root.checkpoints.last().map(|newest| Needed {
                 entry: TableEntry {
@@ -144,6 +151,18 @@ impl Survey {
         };
         let twice = |at: usize, id: &DriveId| segment.drives.iter().skip(at + 1).any(|other| other == id);
         (0u8..).zip(&segment.drives).all(stands) && !segment.drives.iter().enumerate().any(|(at, id)| twice(at, id))
+    }
+
+    /// Whether what is in a segment would get all the shards now that it should have had, or as many as all drives of the
+    /// store give, and no less parity. While one of them is away it is not written anew: it would be once more.
+    pub(super) fn could_be_wider(&self, segment: &Segment) -> bool {
+        let usable = self.fleet.usable.len();
+        let Some(now) = Geometry::for_extent(usable, self.parity).filter(|_| segment.is_narrow()) else {
+            return false;
+        };
+        let is_wider = now.shards() > segment.geometry.shards() && now.parity >= segment.geometry.parity;
+        let full = usize::from(segment.full_width.unwrap_or(u8::MAX));
+        is_wider && (usable >= self.takers || now.shards() >= full)
     }
 
     pub(super) fn drive(&self, id: DriveId) -> Option<&PresentDrive> {

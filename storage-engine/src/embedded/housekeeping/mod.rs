@@ -20,7 +20,7 @@ pub(super) use self::record_checkpoint::read_delta;
 pub(super) use self::room::NoRoom;
 use super::checkpoint::Position;
 use super::checkpoint_io::present;
-use super::compact::{Candidate, DueFacts, Grounds, checkpoint_due, compact, pick};
+use super::compact::{Candidate, DueFacts, Grounds, Stubborn, checkpoint_due, compact, pick};
 use super::core::Shared;
 use super::id::SegmentId;
 use super::log::Committer;
@@ -56,6 +56,8 @@ pub(super) struct Housekeeper {
     left_waiting: u64,
     swept: bool,
     compacted: Option<Instant>,
+    /// Segments that compaction could not empty lately.
+    stubborn: Stubborn,
 }
 
 /// Starts looking after `running` until it ends.
@@ -98,6 +100,7 @@ impl Housekeeper {
             left_waiting: 0,
             swept: false,
             compacted: None,
+            stubborn: Stubborn::default(),
         })
     }
 
@@ -175,7 +178,10 @@ impl Housekeeper {
             live,
             stored,
         };
-        let candidates: Vec<Candidate> = shared.table.stored().into_iter().map(candidate).collect();
+        let now = Instant::now();
+        let stored = shared.table.stored().into_iter();
+        let stored = stored.filter(|(id, ..)| !self.stubborn.holds(*id, now));
+        let candidates: Vec<Candidate> = stored.map(candidate).collect();
         // A segment that another job works on waits for the next round.
         let lease = |id: SegmentId| Some((id, shared.table.lease(id)?.1));
         let leased: Vec<(SegmentId, Lease)> = pick(&candidates, pressure).into_iter().filter_map(lease).collect();
@@ -187,7 +193,9 @@ impl Housekeeper {
             shared: Arc::clone(shared),
             committer: committer.clone(),
         });
-        let moved = compact(&ground, victims).await.map_err(|e| e.to_string())?;
+        let moved = compact(&ground, victims.clone()).await.map_err(|e| e.to_string())?;
+        let live = |id: SegmentId| shared.table.live(id).unwrap_or(0);
+        self.stubborn.note(victims, live, Instant::now());
         drop(leased);
         tracing::debug!(moved, "live bodies were moved into packs");
         Ok(())

@@ -49,6 +49,7 @@ impl CompactStore for PackGround {
             kind: SegmentKind::Pack,
             store: self.shared.store,
             epoch,
+            full_width: self.shared.width_missed(geometry),
         };
         Ok(SegmentWriter::create(codec, present(choose_drives(&drives, geometry.shards())), new).await?)
     }

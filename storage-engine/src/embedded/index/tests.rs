@@ -40,6 +40,7 @@ fn table() -> TableSnapshot {
         kind: SegmentKind::Log,
         geometry,
         drives: vec![],
+        full_width: None,
     };
     [(
         segment.id,

@@ -228,6 +228,7 @@ mod tests {
             kind: SegmentKind::Log,
             geometry,
             drives,
+            full_width: None,
         };
         let bodies = [
             vec![1; 10],

@@ -449,12 +449,12 @@ impl Writer {
             facts,
             batches: batch_ops(batches, seq),
         };
-        let (parity, candidates) = self.shared.log_candidates(&faults);
+        let (shape, candidates) = self.shared.log_candidates(&faults);
         let writable = |new: &[Fault]| {
             let out: Vec<DriveId> = Fault::failed(&faults).chain(Fault::failed(new)).collect();
             self.shared.writable_without(&out)
         };
-        let (made, more) = write_new_segment(self.shared.store, epoch, parity, candidates, head, writable);
+        let (made, more) = write_new_segment(self.shared.store, epoch, shape, candidates, head, writable);
         let full = faults.iter().chain(&more).any(|fault| fault.kind == FaultKind::Full);
         let out: Vec<DriveId> = Fault::failed(&faults).chain(Fault::failed(&more)).collect();
         for fault in faults.iter().chain(&more).filter(|fault| fault.is_failure()) {

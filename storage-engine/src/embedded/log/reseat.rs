@@ -29,12 +29,12 @@ pub struct NewSegment {
     pub epoch: u64,
 }
 
-/// Makes a new segment on drives out of `candidates`. Drives that fail are left out and the next attempt does without
+/// Makes a new segment on drives out of `candidates`, of the `takers` that could be. Drives that fail are left out and the next attempt does without
 /// them, as long as `writable_without` them the store could go on; all faults are returned beside the result.
 pub fn write_new_segment(
     store: StoreId,
     epoch: u64,
-    parity: u8,
+    (parity, takers): (u8, usize),
     mut candidates: Vec<Arc<Drive>>,
     mut head: Head<'_>,
     writable_without: impl Fn(&[Fault]) -> bool,
@@ -47,7 +47,7 @@ pub fn write_new_segment(
         let attempt = attempt(
             store,
             epoch,
-            geometry,
+            (geometry, geometry.short_of(Geometry::for_log(takers, parity))),
             choose_drives(&candidates, geometry.shards()),
             &mut head,
             |late| {
@@ -94,7 +94,7 @@ pub fn choose_drives(candidates: &[Arc<Drive>], count: usize) -> Vec<Arc<Drive>>
 fn attempt(
     store: StoreId,
     epoch: u64,
-    geometry: Geometry,
+    (geometry, full_width): (Geometry, Option<u8>),
     drives: Vec<Arc<Drive>>,
     head: &mut Head<'_>,
     writable_without: impl Fn(&[DriveId]) -> bool,
@@ -108,6 +108,7 @@ fn attempt(
         kind: SegmentKind::Log,
         geometry,
         drives: ids,
+        full_width,
     };
     let first = SHARD_HEADER_BYTES;
     let Ok(codec) = Codec::new(geometry) else {

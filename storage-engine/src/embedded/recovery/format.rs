@@ -163,7 +163,8 @@ async fn first_log(store: StoreId, parity: u8, drives: &[Arc<Drive>]) -> Result<
         batches: Vec::new(),
     };
     let made = tokio::task::spawn_blocking(move || {
-        write_new_segment(store, FIRST_EPOCH, parity, candidates, head, |faults| faults.is_empty())
+        let shape = (parity, candidates.len());
+        write_new_segment(store, FIRST_EPOCH, shape, candidates, head, |faults| faults.is_empty())
     });
     let (made, faults) = made.await.map_err(|e| OpenError::Write(e.to_string()))?;
     let full = faults.iter().find(|fault| !fault.is_failure());

@@ -393,9 +393,9 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
     {
         return Ok(Some("too few drives are present to decide the last batch".to_owned()));
     }
-    let (parity, candidates) = shared.log_candidates(&faults);
+    let (shape, candidates) = shared.log_candidates(&faults);
     let unfit: Vec<DriveId> = Fault::failed(&faults).collect();
-    let geometry = Geometry::for_log(candidates.len(), parity).filter(|_| shared.writable_without(&unfit));
+    let geometry = Geometry::for_log(candidates.len(), shape.0).filter(|_| shared.writable_without(&unfit));
     let Some(codec) = geometry.and_then(|geometry| Codec::new(geometry).ok()) else {
         return Ok(Some("too few drives are present to write with full parity".to_owned()));
     };
@@ -420,7 +420,7 @@ async fn begin_log(started: &mut Started, end: &LogEnd, mut faults: Vec<Fault>) 
     let writer = Arc::clone(&shared);
     let before = faults.clone();
     let made =
-        tokio::task::spawn_blocking(move || write_head(&writer, epoch, (parity, candidates), facts, &mut ops, &before));
+        tokio::task::spawn_blocking(move || write_head(&writer, epoch, (shape, candidates), facts, &mut ops, &before));
     let (made, more) = made.await.map_err(|e| OpenError::Write(e.to_string()))?;
     faults.extend(more);
     let Some(new) = made else {
@@ -507,7 +507,7 @@ fn leave_out(started: &mut Started, faults: Vec<Fault>) {
 fn write_head(
     shared: &Shared,
     epoch: u64,
-    (parity, candidates): (u8, Vec<Arc<Drive>>),
+    (shape, candidates): ((u8, usize), Vec<Arc<Drive>>),
     facts: RecordFacts,
     ops: &mut [PendingOp],
     before: &[Fault],
@@ -520,7 +520,7 @@ fn write_head(
         let out: Vec<DriveId> = Fault::failed(before).chain(Fault::failed(faults)).collect();
         shared.writable_without(&out)
     };
-    let (made, faults) = write_new_segment(shared.store, epoch, parity, candidates, head, writable);
+    let (made, faults) = write_new_segment(shared.store, epoch, shape, candidates, head, writable);
     for fault in &faults {
         tracing::warn!(drive = %fault.drive, reason = %fault.reason, "a drive could not take the new log segment");
     }

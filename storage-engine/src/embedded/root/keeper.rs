@@ -88,7 +88,7 @@ impl RootKeeper {
         self.drives
             .iter()
             .any(|d| d.drive.id() == id && !d.busy.load(Ordering::Acquire))
-            && self.root.member(id).is_some_and(|m| m.state.serves())
+            && self.root.serves(id)
     }
 
     /// Makes a change count, or says that it did not (`NoMajority`) or may not have (`Unknown`).
@@ -99,7 +99,8 @@ impl RootKeeper {
         self.epoch_floor += 1;
         next.epoch = self.epoch_floor;
         next.nonce = nonce;
-        let takes = |id: DriveId| next.member(id).is_some_and(|m| m.state.serves());
+        // Both tables count, so whoever is in either is written to: also the drive that is about to leave.
+        let takes = |id: DriveId| next.serves(id);
         let targets: Vec<usize> = (0..self.drives.len())
             .filter(|i| {
                 self.drives

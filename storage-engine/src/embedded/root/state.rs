@@ -158,6 +158,17 @@ impl Root {
         self.members.iter().find(|member| member.id == id)
     }
 
+    /// Whether a drive takes part, as the table says or, while a change of the members is not settled, the one before.
+    pub fn serves(&self, id: DriveId) -> bool {
+        let mut members = self.tables().flatten();
+        members.any(|member| member.id == id && member.state.serves())
+    }
+
+    /// How many drives new segments would use if all that stay in the store took part.
+    pub fn takers(&self) -> usize {
+        self.members.iter().filter(|member| !member.state.is_draining()).count()
+    }
+
     pub fn open_log(&self) -> Option<&LogSegment> {
         self.log.last().filter(|log| log.valid_len.is_none())
     }

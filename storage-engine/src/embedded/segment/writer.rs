@@ -34,6 +34,8 @@ pub struct NewSegment {
     pub store: StoreId,
     /// The start epoch.
     pub epoch: u64,
+    /// As in [`Segment::full_width`].
+    pub full_width: Option<u8>,
 }
 
 /// Why a segment could not be written. Nothing of it stays.
@@ -159,6 +161,7 @@ impl SegmentWriter {
             kind: new.kind,
             geometry,
             drives: drives.iter().map(|d| d.id).collect(),
+            full_width: new.full_width,
         };
         let creations = (0..).zip(drives).map(|(shard, on)| {
             let header = ShardHeader {

@@ -20,6 +20,7 @@ pub(crate) fn segment(n: u8) -> Segment {
         kind: SegmentKind::Log,
         geometry,
         drives: vec![],
+        full_width: None,
     }
 }
 

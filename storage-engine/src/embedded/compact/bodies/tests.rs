@@ -65,6 +65,7 @@ impl Yard {
             kind: SegmentKind::Pack,
             store: StoreId::from_bytes([9; 16]),
             epoch: 1,
+            full_width: None,
         };
         SegmentWriter::create(codec, self.drives.present(), new).await.unwrap()
     }

@@ -41,11 +41,23 @@ pub struct Rebalance {
     pub done: bool,
 }
 
+/// How far the widening of what was written while drives were away is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Widening {
+    /// Segments that the drives which are in can make wider now, and their live bytes, as it was last looked.
+    pub segments_left: u64,
+    pub bytes_left: u64,
+    /// Segments that were emptied into wider ones since the store was started, and the bytes written for it.
+    pub segments_done: u64,
+    pub bytes_done: u64,
+}
+
 /// How far everything is that moves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MovingStatus {
     pub drains: Vec<Drain>,
     pub rebalance: Rebalance,
+    pub widening: Widening,
     /// Shards that were moved since the store was started, and about their bytes.
     pub shards_moved: u64,
     pub bytes_moved: u64,
@@ -66,6 +78,7 @@ struct Told {
     shards_moved: u64,
     bytes_moved: u64,
     rebalanced: bool,
+    widening: Widening,
     rung: bool,
     reasons: Vec<String>,
 }
@@ -89,6 +102,27 @@ impl MovingBoard {
             told.ways.values_mut().for_each(|way| way.holds_nothing = false);
         }
         self.bell.notify_one();
+    }
+
+    /// There may be something to do, though nobody ordered anything.
+    pub(in crate::embedded) fn wake(&self) {
+        self.told.lock().rung = true;
+        self.bell.notify_one();
+    }
+
+    /// What could be wider.
+    pub(super) fn set_narrow(&self, segments: u64, bytes: u64) {
+        let mut told = self.told.lock();
+        (told.widening.segments_left, told.widening.bytes_left) = (segments, bytes);
+    }
+
+    /// So much of it is wider.
+    pub(super) fn widened(&self, segments: u64, bytes: u64) {
+        let mut told = self.told.lock();
+        told.widening.segments_done += segments;
+        told.widening.bytes_done += bytes;
+        told.widening.segments_left = told.widening.segments_left.saturating_sub(segments);
+        told.widening.bytes_left = told.widening.bytes_left.saturating_sub(bytes);
     }
 
     /// Whether an order was given since this was last asked.
@@ -176,6 +210,7 @@ impl MovingBoard {
                 percent: None,
                 done: told.rebalanced,
             },
+            widening: told.widening,
             shards_moved: told.shards_moved,
             bytes_moved: told.bytes_moved,
             reasons: told.reasons.clone(),

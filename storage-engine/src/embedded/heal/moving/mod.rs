@@ -1,11 +1,12 @@
-//! Moving shards off drives that are drained, and from fuller to emptier ones: segment by segment, under its lease, each
+//! Moving shards off drives that are drained, and from fuller to emptier ones, and writing anew what was written while
+//! drives were away: segment by segment, under its lease, each
 //! shard made anew beside its new neighbours, synced and read back, then noted by a record of the log, and only then
 //! removed where it was. What is to be done is found by looking at the root and at the drives, so a restart goes on where
 //! it stopped. It never makes a segment poorer by a shard, not for a moment, and decides nothing about members.
 
 mod board;
 mod fit;
-mod narrow;
+mod rewrite;
 mod sight;
 mod spread;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-pub use self::board::{Drain, MovingBoard, MovingStatus, Rebalance};
+pub use self::board::{Drain, MovingBoard, MovingStatus, Rebalance, Widening};
 pub(in crate::embedded) use self::sight::{holds_nothing, status, unreadable, without_place};
 
 use self::sight::{Looked, Sight, Work};
@@ -26,13 +27,14 @@ use super::census::verify_shard;
 use super::pace::{HealOptions, Pace};
 use super::survey::{Needed, Survey};
 use super::{make_shards, note_places};
-use crate::embedded::compact::Room;
+use crate::embedded::compact::{Room, Stubborn};
 use crate::embedded::core::Shared;
 use crate::embedded::drive::Lane;
 use crate::embedded::fleet::settle;
 use crate::embedded::id::DriveId;
 use crate::embedded::log::Committer;
 use crate::embedded::segment::{PresentDrive, Segment};
+use crate::embedded::supervise::until;
 use crate::embedded::table::Lease;
 
 /// How often it is looked whether something is to be moved.
@@ -64,6 +66,8 @@ struct Mover {
     room: Option<SeenRoom>,
     /// How long the last look through all segments took.
     look_took: Duration,
+    /// Segments that could not be emptied lately.
+    stubborn: Stubborn,
 }
 
 /// Moves shards until `stop` says so, or whoever has it is gone.
@@ -71,7 +75,7 @@ pub(in crate::embedded) fn tend(
     shared: Arc<Shared>,
     committer: Committer,
     options: HealOptions,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let mover = Mover {
         shared,
@@ -82,14 +86,9 @@ pub(in crate::embedded) fn tend(
         asked: None,
         room: None,
         look_took: Duration::ZERO,
+        stubborn: Stubborn::default(),
     };
-    tokio::spawn(async move {
-        tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = mover.run() => {}
-        }
-    });
+    tokio::spawn(until(stop, mover.run()));
 }
 
 /// What the drives took at one look, without what was begun since.
@@ -166,16 +165,17 @@ impl Mover {
         if self.do_all(work).await? == Turn::More {
             return Ok(Turn::More);
         }
-        self.settled = nothing_to_move && looked.wide.is_empty();
+        let narrower = !looked.wide.is_empty();
+        let victims = if narrower { looked.wide } else { looked.narrow };
+        self.settled = nothing_to_move && victims.is_empty();
         let rested = self.in_vain.is_none_or(|at| at.elapsed() >= AGAIN_AFTER);
-        let waits_for_room = !looked.wide.is_empty();
-        if waits_for_room && rested {
-            if self.narrow(looked.wide).await? {
+        if !victims.is_empty() && rested {
+            if self.rewrite(victims, narrower).await? {
                 return Ok(Turn::More);
             }
             self.in_vain = Some(Instant::now());
         }
-        if looked.left.unneeded > 0 || looked.log_waits || waits_for_room {
+        if looked.left.unneeded > 0 || looked.log_waits || narrower {
             self.ask_for_checkpoint();
         } else {
             self.asked = None;

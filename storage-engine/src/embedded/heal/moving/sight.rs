@@ -55,6 +55,9 @@ pub(super) struct Looked {
     /// Segments with live bytes that are on more drives than can have them again: they can only become narrower. The
     /// first of them.
     pub(super) wide: BTreeSet<SegmentId>,
+    /// Segments that were made while drives were away and could be wider now; the first of them. None while drives are
+    /// drained.
+    pub(super) narrow: BTreeSet<SegmentId>,
     /// A log segment that no drive can take from a drained one is needed by a start only: it goes with newer checkpoints.
     pub(super) log_waits: bool,
     /// What the rebalance would move next.
@@ -163,6 +166,7 @@ impl Sight {
             .rebalance
             .map(|percent| (percent, self.levels(room), Sample::default()));
         let stay = self.root.members.len() - emptying.len();
+        let mut narrow = (0_u64, 0_u64);
         for id in shared.table.ids() {
             let Some(entry) = shared.table.entry(id) else { continue };
             let segment = entry.segment.clone();
@@ -173,6 +177,11 @@ impl Sight {
             let well = !strays.contains(&id) && self.survey.stands(shared, &segment);
             if !well {
                 self.look_at(shared, &needed, stay, &mut looked);
+            } else if needed.entry.live > 0 && self.survey.could_be_wider(&segment) {
+                narrow = (narrow.0 + 1, narrow.1 + needed.entry.live);
+                if !self.is_draining() && looked.narrow.len() < WIDE_MAX {
+                    looked.narrow.insert(id);
+                }
             }
             if let Some((_, levels, sample)) = &mut spreading {
                 sample.meet(levels, Holding::of(&needed, well));
@@ -186,6 +195,7 @@ impl Sight {
             looked.left.unneeded += held.unneeded;
             left.push((id, held, held.segments == 0 && !lies_on(shared, id)));
         }
+        shared.service.moving.set_narrow(narrow.0, narrow.1);
         shared.service.moving.set_left(left, self.rebalance.is_some());
         if let Some((percent, levels, sample)) = spreading {
             let shifts = spread::plan(levels, sample.into_holdings(), percent, SHIFTS_MAX);

@@ -39,6 +39,7 @@ async fn one_look_through_all_segments_finds_all_work_and_tells_what_it_costs() 
             kind: SegmentKind::Extent,
             geometry,
             drives: drives[..6].to_vec(),
+            full_width: None,
         });
     }
     shared

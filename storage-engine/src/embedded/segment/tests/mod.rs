@@ -71,6 +71,7 @@ impl Wall {
             kind,
             store: StoreId::from_bytes([9; 16]),
             epoch: 1,
+            full_width: None,
         };
         let codec = Codec::new(self.geometry).unwrap();
         SegmentWriter::create(codec, self.drives.present(), new).await

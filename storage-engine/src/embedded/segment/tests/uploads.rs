@@ -71,6 +71,7 @@ impl Ground for Yard {
             kind: SegmentKind::Extent,
             store: StoreId::from_bytes([9; 16]),
             epoch: 1,
+            full_width: None,
         };
         let mut drives = self.wall.drives.present();
         drives.truncate(self.wall.geometry.shards());

@@ -11,6 +11,7 @@ mod play;
 mod reference;
 mod steps;
 mod sweep;
+mod widening;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Output};
