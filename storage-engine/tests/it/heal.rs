@@ -616,3 +616,40 @@ async fn a_flipped_byte_in_the_newest_checkpoint_is_followed_by_a_whole_one() {
     );
     until_whole(&store).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_file_that_is_never_read_in_time_is_made_anew() {
+    use std::os::unix::fs::MetadataExt;
+    let scene = Scene::new(4);
+    let plan = Arc::new(FaultPlan::default());
+    let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
+    BODIES.fill(&store, 1).await;
+    until_whole(&store).await;
+    let (file, _) = files_below(&scene.drive(2).join(".drystone/extent")).swap_remove(0);
+    let inode = || std::fs::metadata(&file).map(|meta| meta.ino()).ok();
+    let before = inode();
+    // As a sector that the drive tries again and again: longer than a read may take, so the drive is out before it fails.
+    let rule = plan.arm(FaultRule {
+        operation: Operation::Read,
+        path_part: file.to_string_lossy().into_owned(),
+        after: 0,
+        times: 3,
+        fault: Fault::Delay(Duration::from_secs(8)),
+    });
+    store.scrub_now();
+    for _ in 0..1200 {
+        if inode() != before {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(
+        plan.fired(rule),
+        3,
+        "it was tried more than once: {:?}",
+        store.heal_status()
+    );
+    assert!(inode().is_some() && inode() != before, "{:?}", store.heal_status());
+    until_whole(&store).await;
+    BODIES.check(&store, 1).await;
+}

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::check::check_shard;
 use super::pace::Pace;
-use super::status::{Census, CensusDepth};
+use super::status::{Census, CensusDepth, LATE_MAX};
 use super::stream::NoFrame;
 use super::survey::{Needed, Survey};
 use crate::embedded::core::Shared;
@@ -14,6 +14,9 @@ use crate::embedded::drive::Lane;
 use crate::embedded::frame::{SHARD_HEADER_BYTES, ShardHeader};
 use crate::embedded::id::SegmentId;
 use crate::embedded::segment::PresentDrive;
+
+/// An answer that takes so long and then does not come is one of a drive that is being put out for it.
+const LATE: Duration = Duration::from_secs(4);
 
 /// Counts the whole store; `start_epoch` tells what earlier runs left from what this run is making.
 pub(super) async fn count(shared: &Arc<Shared>, depth: CensusDepth, start_epoch: u64, pace: &Pace) -> Census {
@@ -87,7 +90,9 @@ async fn verify(shared: &Arc<Shared>, survey: &Survey, needed: &Needed, pace: &P
     let mut read = 0;
     for (shard, holders) in (0u8..).zip(survey.held(shared, segment)) {
         for on in holders.into_iter().filter_map(|id| survey.drive(id)) {
-            read += verify_shard(shared, on, needed, shard, pace).await.unwrap_or(0);
+            read += verify_shard((shared, survey), on, needed, shard, pace)
+                .await
+                .unwrap_or(0);
         }
     }
     read
@@ -96,7 +101,7 @@ async fn verify(shared: &Arc<Shared>, survey: &Survey, needed: &Needed, pace: &P
 /// Verifies one shard file and notes what it finds. Gives the bytes read; `None`: the drive does not answer, and nothing
 /// is said of the file.
 pub(super) async fn verify_shard(
-    shared: &Arc<Shared>,
+    (shared, survey): (&Arc<Shared>, &Survey),
     on: &PresentDrive,
     needed: &Needed,
     shard: u8,
@@ -104,6 +109,7 @@ pub(super) async fn verify_shard(
 ) -> Option<u64> {
     let segment = needed.segment();
     let board = &shared.service.heal;
+    let began = Instant::now();
     match check_shard(on, segment, shard, (shared.store, needed.ends), pace).await {
         Ok(read) => {
             board.set_good(segment.id, shard, on.id);
@@ -118,6 +124,16 @@ pub(super) async fn verify_shard(
                 "a newer version wrote to segment {}; it is left as it is",
                 segment.id
             ));
+        }
+        // A drive that fails slowly is out before it says so, and the next pass meets the same place: where the others
+        // are enough without it, such a file is made anew.
+        Err(NoFrame::Away(reason))
+            if began.elapsed() >= LATE
+                && survey.judge(shared, segment).spare > 0
+                && board.set_late(segment.id, shard, on.id) >= LATE_MAX =>
+        {
+            tracing::warn!(segment = %segment.id, shard, drive = %on.id, %reason, "a shard file is never read in time and will be made anew");
+            board.set_bad(segment.id, shard, on.id);
         }
         Err(NoFrame::Away(reason)) => {
             board.reason(format!("drive {}: {reason}", on.drive.path().display()));

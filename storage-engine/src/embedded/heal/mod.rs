@@ -328,6 +328,11 @@ async fn make_shards(
     let plan = Rebuild {
         segment,
         ends: needed.ends,
+        given_up: (0u8..)
+            .zip(&segment.drives)
+            .map(|(shard, _)| shard)
+            .filter(|shard| shared.service.heal.is_given_up(segment.id, *shard))
+            .collect(),
         targets,
     };
     if let Err(error) = rebuild(&plan, &ground).await {

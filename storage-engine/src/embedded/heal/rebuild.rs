@@ -31,6 +31,8 @@ pub(super) struct Rebuild<'a> {
     pub(super) ends: Ends,
     /// Shard and the drive that shall have it. Of each shard at most one.
     pub(super) targets: Vec<(u8, PresentDrive)>,
+    /// Shards whose files are not to be read.
+    pub(super) given_up: Vec<u8>,
 }
 
 /// The surroundings of a rebuild.
@@ -300,6 +302,7 @@ impl Sources {
         let is_target = |shard: &u8| rebuild.targets.iter().any(|(target, _)| target == shard);
         let (last, first): (Vec<u8>, Vec<u8>) = all.partition(is_target);
         let opening = first.into_iter().chain(last);
+        let opening = opening.filter(|shard| !rebuild.given_up.contains(shard));
         let opening = opening.map(|shard| ShardStream::open(ground.present, segment, shard, ground.store));
         let mut shards = join_all(opening).await;
         shards.retain(|shard| !shard.is_empty() || shard.is_away());

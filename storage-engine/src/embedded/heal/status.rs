@@ -8,6 +8,9 @@ use parking_lot::Mutex;
 
 use crate::embedded::id::{DriveId, SegmentId};
 
+/// How often verifying a shard file may end late and without an answer, while its drive comes back each time, before the
+/// file is given up and made anew.
+pub(super) const LATE_MAX: u32 = 3;
 /// Reasons that are kept for who asks.
 const REASONS_MAX: usize = 16;
 
@@ -143,10 +146,29 @@ pub struct HealBoard {
     renewed: Mutex<BTreeSet<DriveId>>,
     /// Shard files found bad that were not made anew since.
     bad: Mutex<BTreeSet<(SegmentId, u8, DriveId)>>,
+    /// Shard files whose verifying ended late and without an answer, and how often since one was verified.
+    late: Mutex<BTreeMap<(SegmentId, u8, DriveId), u32>>,
     scrub_wanted: AtomicBool,
 }
 
 impl HealBoard {
+    /// Verifying a shard file ended late and without an answer once more; gives how often it did.
+    pub(super) fn set_late(&self, segment: SegmentId, shard: u8, drive: DriveId) -> u32 {
+        let mut late = self.late.lock();
+        let times = late.entry((segment, shard, drive)).or_default();
+        *times = times.saturating_add(1);
+        *times
+    }
+
+    /// Whether a shard file of a segment is given up because it is never read in time: it is not to be read again.
+    pub(super) fn is_given_up(&self, segment: SegmentId, shard: u8) -> bool {
+        let late = self.late.lock();
+        let mut of_shard = late
+            .iter()
+            .filter(|((id, index, _), _)| (*id, *index) == (segment, shard));
+        of_shard.any(|(_, times)| *times >= LATE_MAX)
+    }
+
     /// Notes drives whose files have to be verified, all of them, whatever was verified before.
     pub fn doubt(&self, drives: impl IntoIterator<Item = DriveId>) {
         for drive in drives {
@@ -196,6 +218,7 @@ impl HealBoard {
 
     pub(super) fn set_good(&self, segment: SegmentId, shard: u8, drive: DriveId) {
         self.bad.lock().remove(&(segment, shard, drive));
+        self.late.lock().remove(&(segment, shard, drive));
     }
 
     /// Whether a shard file is known to be bad.
@@ -208,6 +231,7 @@ impl HealBoard {
     pub(super) fn keep_bad(&self, needed: impl Fn(SegmentId) -> bool) -> u64 {
         let mut bad = self.bad.lock();
         bad.retain(|(segment, ..)| needed(*segment));
+        self.late.lock().retain(|(segment, ..), _| needed(*segment));
         bad.len() as u64
     }
 

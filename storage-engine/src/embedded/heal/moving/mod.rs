@@ -334,7 +334,7 @@ impl Mover {
             };
             if !made.contains(&shard) {
                 // Of a drive that does not answer nothing is known; then both stay.
-                let read = verify_shard(&self.shared, on, needed, shard, &self.pace).await;
+                let read = verify_shard((&self.shared, survey), on, needed, shard, &self.pace).await;
                 if self.shared.service.heal.is_bad(segment.id, shard, *home) {
                     self.shared.service.damage.bell.notify_one();
                 }
