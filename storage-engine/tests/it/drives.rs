@@ -429,6 +429,23 @@ async fn an_addition_counts_only_on_a_majority_of_the_drives_from_before_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_index_leaves_a_drained_drive_for_the_next_one_that_takes_it() {
+    let scene = Scene::new(4);
+    let store = open(&scene).await;
+    BODIES.fill(&store, 1).await;
+    // Where the second drive would have it, something stands in the way.
+    let index = |n: usize| scene.drive(n).join(".drystone/index");
+    let _ = std::fs::remove_dir_all(index(2));
+    std::fs::write(index(2), b"no directory").unwrap();
+    let first = name(&scene, 1);
+    store.drain_drive(&first).await.unwrap();
+    until_drained(&store, &first).await;
+    assert!(index(3).is_dir(), "{:?}", store.moving_status());
+    store.remove_drive(&first, false).await.unwrap();
+    BODIES.check(&store, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_removal_counts_the_leaving_drive_among_those_from_before() {
     let scene = Scene::new(4);
     let plan = Arc::new(FaultPlan::default());

@@ -381,28 +381,46 @@ impl Mover {
         })
     }
 
-    /// The index leaves a drive that is drained while it is in use.
+    /// The index leaves a drive that is drained while it is in use, for the first of the others that takes it.
     async fn move_index(&self) -> Result<(), String> {
-        let from_to = {
-            let present = self.shared.drives.present();
-            let keeper = self.shared.keeper.lock();
-            let members = &keeper.root().members;
-            let drained = members.iter().filter(|member| member.state.is_draining());
-            let on = |id: DriveId| present.iter().find(|on| on.id == id);
-            let from = drained
-                .filter_map(|member| on(member.id))
-                .find(|on| self.shared.index.lies_under(&on.drive.index_dir()));
-            let stays = members.iter().filter(|member| member.state.takes_new());
-            let to = stays.filter_map(|member| on(member.id)).next();
-            from.zip(to).map(|(from, to)| (from.clone(), to.clone()))
+        let Some((from, others)) = self.index_moves() else {
+            return Ok(());
         };
-        let Some((from, to)) = from_to else { return Ok(()) };
-        let shared = Arc::clone(&self.shared);
-        let dir = to.drive.index_dir();
-        let moving = tokio::task::spawn_blocking(move || shared.index.move_to(&dir));
-        moving.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-        tracing::info!(from = %from.drive.path().display(), to = %to.drive.path().display(), "the index left a drained drive");
+        let mut refused = Vec::new();
+        for to in others {
+            let (shared, dir) = (Arc::clone(&self.shared), to.drive.index_dir());
+            let at = dir.clone();
+            let moving = tokio::task::spawn_blocking(move || shared.index.move_to(&at));
+            moving.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+            // A database that cannot be made leaves the old one in use.
+            let (from, to) = (from.drive.path().display(), to.drive.path().display());
+            if self.shared.index.lies_under(&dir) {
+                tracing::info!(%from, %to, "the index left a drained drive");
+                return Ok(());
+            }
+            refused.push(to.to_string());
+        }
+        let reason = format!(
+            "the index does not leave {}: it cannot be made on {}",
+            from.drive.path().display(),
+            refused.join(", ")
+        );
+        self.shared.service.moving.reason(reason);
         Ok(())
+    }
+
+    /// The drained drive that has the index, and the drives that could have it.
+    fn index_moves(&self) -> Option<(PresentDrive, Vec<PresentDrive>)> {
+        let present = self.shared.drives.present();
+        let keeper = self.shared.keeper.lock();
+        let members = &keeper.root().members;
+        let here = |id: DriveId| present.iter().find(|on| on.id == id).cloned();
+        let mut drained = members.iter().filter(|member| member.state.is_draining());
+        let from = drained
+            .find_map(|member| here(member.id).filter(|on| self.shared.index.lies_under(&on.drive.index_dir())))?;
+        let stays = members.iter().filter(|member| member.state.takes_new());
+        let others: Vec<PresentDrive> = stays.filter_map(|member| here(member.id)).collect();
+        (!others.is_empty()).then_some((from, others))
     }
 
     /// Dead segments and old checkpoints go with newer checkpoints: one is made soon, the next after a longer while.
