@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage_engine::backend::{Backend, DriveState};
-use storage_engine::embedded::drive::{DriveOptions, Fault, FaultPlan, FaultRule, Operation};
-use storage_engine::embedded::heal::{Census, CensusDepth, HealOptions, HealState};
-use storage_engine::embedded::{Embedded, OpenOptions};
+use storage_engine::embedded::Embedded;
+use storage_engine::embedded::drive::{Fault, FaultPlan, FaultRule, Operation};
+use storage_engine::embedded::heal::{CensusDepth, HealState};
 
-use crate::scene::{Bodies, Scene, body, copy_tree, delete, eager, expect, files_below, kill, put, read, until_whole};
+use crate::scene::{Bodies, Scene, body, copy_tree, delete, expect, files_below, kill, put, read, until_whole};
 
 const LARGE: usize = 700_000;
 const BODIES: Bodies = Bodies { count: 5, large: LARGE };

@@ -141,7 +141,7 @@ async fn a_widening_that_dies_with_the_power_is_gone_on_with_and_nothing_is_lost
     for (operation, part, after) in [
         (Operation::SyncFile, "data5/.drystone/extent", 0),
         (Operation::SyncDirectory, "data2/.drystone/extent", 0),
-        (Operation::Remove, "data1/.drystone/extent", 0),
+        (Operation::Write, "data1/.drystone/extent", 3),
     ] {
         widening_dies_at(operation, part, after).await;
     }

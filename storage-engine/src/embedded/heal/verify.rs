@@ -85,7 +85,7 @@ impl Healer {
         for (shard, holders) in (0u8..).zip(survey.held(&self.shared, needed.segment())) {
             let its = holders.contains(&on.id);
             if its
-                && verify_shard(&self.shared, on, needed, shard, &self.pace)
+                && verify_shard((&self.shared, survey), on, needed, shard, &self.pace)
                     .await
                     .is_none()
             {

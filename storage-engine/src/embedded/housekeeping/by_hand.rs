@@ -28,6 +28,14 @@ impl ByHand {
         self.0.sweep_orphans(&running.shared).await
     }
 
+    /// How many shards each segment has that holds live bytes.
+    pub(crate) fn widths(store: &Embedded) -> Result<Vec<usize>, String> {
+        let running = store.running()?;
+        let table = &running.shared.table;
+        let live = table.live_ids().into_iter().filter_map(|id| table.segment(id));
+        Ok(live.map(|segment| segment.geometry.shards()).collect())
+    }
+
     /// Takes a row out of the index alone, as a database does that loses one silently.
     pub(crate) fn lose_from_index(store: &Embedded, key: &Key) -> Result<(), String> {
         let running = store.running()?;

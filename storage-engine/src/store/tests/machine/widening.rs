@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::backend::{Backend, Batch, BlobClass, BodySource, Key, NewBody, Op, Put};
+use crate::backend::{Backend, Batch, BlobClass, BodySource, Key, NewBody, Op, Put, ServiceState};
 use crate::embedded::heal::HealOptions;
-use crate::embedded::{Embedded, OpenOptions};
+use crate::embedded::{ByHand, Embedded, OpenOptions};
 use crate::planted::{self, Bug};
 
 /// How long the store has to widen what could be wider.
@@ -26,7 +26,7 @@ async fn open(dir: &Path) -> std::sync::Arc<Embedded> {
     };
     for _ in 0..200 {
         if let Ok(store) = Embedded::open(options.clone()).await
-            && store.running().is_ok()
+            && !matches!(store.health().state, ServiceState::NotReady(_))
         {
             return store;
         }
@@ -87,10 +87,8 @@ async fn is_widened() -> Result<(), String> {
     let began = Instant::now();
     // Not what a segment says of itself counts, but how many shards it has.
     let narrow = || {
-        let running = store.running().unwrap();
-        let table = &running.shared.table;
-        let live = table.live_ids().into_iter().filter_map(|id| table.segment(id));
-        live.filter(|segment| segment.geometry.shards() < 4).count()
+        let widths = ByHand::widths(&store).unwrap();
+        widths.into_iter().filter(|shards| *shards < 4).count()
     };
     while narrow() > 0 {
         if began.elapsed() > WITHIN {
