@@ -125,6 +125,7 @@ impl Shelf {
             kind,
             geometry,
             drives: (0..shards).map(|shard| holder(shard).unwrap_or_else(nobody)).collect(),
+            full_width: None,
         })
     }
 
