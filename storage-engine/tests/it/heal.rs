@@ -560,10 +560,10 @@ async fn a_drive_wiped_under_a_running_store_is_adopted_and_filled_without_a_sta
 async fn with_one_of_eight_drives_away_and_two_wiped_a_stale_one_that_is_back_lets_the_store_go_on() {
     let scene = Scene::new(8);
     let store = open(&scene).await;
-    fill(&store, 1).await;
+    BODIES.fill(&store, 1).await;
     // Away while the store runs: the root calls it out, and it misses what is written.
     scene.remove(1);
-    fill(&store, 2).await;
+    BODIES.fill(&store, 2).await;
     assert_eq!(store.health().tolerated_losses, 3, "{:?}", store.health().drives);
     kill(store).await;
     scene.bring_back(1);
@@ -572,14 +572,14 @@ async fn with_one_of_eight_drives_away_and_two_wiped_a_stale_one_that_is_back_le
     wipe(&scene, 3);
     // Five of the eight old members are here, and one of these five was out.
     let store = open(&scene).await;
-    check(&store, 2).await;
-    fill(&store, 3).await;
+    BODIES.check(&store, 2).await;
+    BODIES.fill(&store, 3).await;
     kill(store).await;
     scene.bring_back(4);
     let store = open(&scene).await;
     until_whole(&store).await;
     assert_eq!(store.health().tolerated_losses, 4, "{:?}", store.health().drives);
-    check(&store, 3).await;
+    BODIES.check(&store, 3).await;
     kill(store).await;
 }
 
