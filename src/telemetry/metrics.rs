@@ -398,16 +398,12 @@ impl Drop for ConnectionMeter {
 
 #[cfg(test)]
 mod tests {
+    use storage_engine::embedded::heal::{Census, CensusDepth};
+
     use super::*;
 
-    #[test]
-    fn the_text_tells_how_healing_stands_and_forgets_drives_that_are_whole() {
-        use std::time::Duration;
-
-        use storage_engine::embedded::heal::{Census, CensusDepth, DriveHealing, DriveScrub, HealState};
-
-        let metrics = Metrics::new();
-        let census = Census {
+    fn census() -> Census {
+        Census {
             depth: CensusDepth::Files,
             segments: 9,
             whole: 7,
@@ -419,8 +415,17 @@ mod tests {
             narrow_bytes: 4096,
             could_be_wider: 1,
             verified_bytes: 0,
-            took: Duration::ZERO,
-        };
+            took: std::time::Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn the_text_tells_how_healing_stands_and_forgets_drives_that_are_whole() {
+        use std::time::Duration;
+
+        use storage_engine::embedded::heal::{DriveHealing, DriveScrub, HealState};
+
+        let metrics = Metrics::new();
         let healing = HealStatus {
             state: HealState::Healing,
             total_bytes: 100,
@@ -435,7 +440,7 @@ mod tests {
                 bytes_left: 60,
                 in_doubt: true,
             }],
-            census: Some((census, Duration::from_secs(8))),
+            census: Some((census(), Duration::from_secs(8))),
             scrubs: vec![DriveScrub {
                 id: "a".into(),
                 path: "/data1".into(),
