@@ -2,6 +2,7 @@
 
 mod attributes;
 mod read;
+mod stranger;
 mod write;
 
 pub(crate) use attributes::{BareETag, attributes};

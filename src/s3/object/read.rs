@@ -24,6 +24,8 @@ use crate::s3::front::{Basis, Front};
 use crate::s3::normalise::Lifted;
 use crate::s3::tagging;
 
+use super::stranger;
+
 pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result<S3Response<GetObjectOutput>, Failure> {
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
@@ -44,7 +46,15 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     describe!(output, read.head, checksums, get.selection);
     let place = (&get.bucket, &get.key);
     output.tag_count = tagging::count(front, &req.extensions, &read.head.object.labels.tags, place).await;
+    let stranger = stranger::calls(&req.extensions);
+    if stranger {
+        let kind = output.content_type.as_deref();
+        output.content_disposition = stranger::disposition(kind, output.content_disposition.take());
+    }
     let mut response = S3Response::new(output);
+    if stranger {
+        stranger::sandbox(&mut response.headers);
+    }
     if input.response_expires.is_none() {
         set_expires(&mut response.headers, &read.head);
     }
@@ -79,7 +89,15 @@ pub(crate) async fn head(
     output.content_language = input.response_content_language.or(output.content_language);
     output.content_type = input.response_content_type.or(output.content_type);
     output.expires = input.response_expires;
+    let stranger = stranger::calls(&req.extensions);
+    if stranger {
+        let kind = output.content_type.as_deref();
+        output.content_disposition = stranger::disposition(kind, output.content_disposition.take());
+    }
     let mut response = S3Response::new(output);
+    if stranger {
+        stranger::sandbox(&mut response.headers);
+    }
     if let Some(count) = tags {
         response.headers.insert("x-amz-tagging-count", HeaderValue::from(count));
     }
