@@ -283,6 +283,23 @@ async fn a_user_with_rights_does_what_they_say_and_changes_hold_at_once() {
     client.server.stop().await.unwrap();
 }
 
+/// The two keys of a user, to the user and to who may see all.
+async fn keys_are_listed(client: &Client) {
+    let (_, listed) = client.ask(LOW, "GET", "list-service-accounts").await;
+    assert_eq!(listed["accounts"].as_array().unwrap().len(), 2, "{listed}");
+    let (_, bulk) = client
+        .ask(ADMIN, "GET", "list-access-keys-bulk?listType=svcacc-only&all=true")
+        .await;
+    assert_eq!(bulk[LOW.0]["serviceAccounts"].as_array().unwrap().len(), 2, "{bulk}");
+    assert_eq!(bulk[USER], Value::Null, "an account without keys");
+    let (code, _) = client
+        .ask(LOW, "GET", "list-access-keys-bulk?listType=all&all=true")
+        .await;
+    assert_eq!(code, 403);
+    let (_, own) = client.ask(LOW, "GET", "list-access-keys-bulk?listType=all").await;
+    assert!(own[LOW.0]["stsKeys"].is_array(), "{own}");
+}
+
 #[tokio::test]
 async fn access_keys_are_told_listed_changed_and_removed_by_whose_they_are() {
     let client = Client::with_users().await;
@@ -315,19 +332,7 @@ async fn access_keys_are_told_listed_changed_and_removed_by_whose_they_are() {
         (&told["accessKey"], &told["userType"]),
         (&json!(key), &json!("Service Account"))
     );
-    let (_, listed) = client.ask(LOW, "GET", "list-service-accounts").await;
-    assert_eq!(listed["accounts"].as_array().unwrap().len(), 2, "{listed}");
-    let (_, bulk) = client
-        .ask(ADMIN, "GET", "list-access-keys-bulk?listType=svcacc-only&all=true")
-        .await;
-    assert_eq!(bulk[LOW.0]["serviceAccounts"].as_array().unwrap().len(), 2, "{bulk}");
-    assert_eq!(bulk[USER], Value::Null, "an account without keys");
-    let (code, _) = client
-        .ask(LOW, "GET", "list-access-keys-bulk?listType=all&all=true")
-        .await;
-    assert_eq!(code, 403);
-    let (_, own) = client.ask(LOW, "GET", "list-access-keys-bulk?listType=all").await;
-    assert!(own[LOW.0]["stsKeys"].is_array(), "{own}");
+    keys_are_listed(&client).await;
     let path = format!("update-service-account?accessKey={key}");
     let changed = client
         .seal(
