@@ -24,9 +24,12 @@ use crate::s3::error::Failure;
 /// Buckets whose policies are kept compiled; all are forgotten when there are more.
 const KEPT_MAX: usize = 4_096;
 
+/// The revision of the settings, and their policy; `None`: it cannot be read.
+type Compiled = (Rev, Option<Arc<Policy>>);
+
 pub(super) struct Facts {
     store: Store,
-    compiled: Mutex<HashMap<BucketName, (Rev, Option<Arc<Policy>>)>>,
+    compiled: Mutex<HashMap<BucketName, Compiled>>,
 }
 
 impl Facts {
