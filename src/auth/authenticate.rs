@@ -22,7 +22,7 @@ use super::identity::Identity;
 use super::payload::PayloadMode;
 use super::signed_with::SignedWith;
 use super::signing::{SignedIn, Signing};
-use super::signing_key::{ChunkChain, Scope, SigningKey, SigningKeys};
+use super::signing_key::{ChunkChain, Scope, Signature, SigningKey, SigningKeys};
 use super::target::{Query, decode_path};
 
 const MAX_SKEW: Duration = Duration::minutes(15);
@@ -63,9 +63,9 @@ pub struct Authenticator {
 }
 
 /// What the checks found out, owned, so that the request can be taken apart.
-struct Verdict {
+pub(super) struct Verdict {
     identity: Identity,
-    mode: PayloadMode,
+    pub(super) mode: PayloadMode,
     chain: Option<ChunkChain>,
     /// `None`: no credentials were presented.
     signing: Option<Signing>,
@@ -187,16 +187,10 @@ impl Authenticator {
         host: &[u8],
         (claim, now): (&Claim<'_>, OffsetDateTime),
     ) -> Result<Verdict, AuthError> {
-        let scope = claim.scope_parts();
         check_time(claim, now)?;
         let (payload_hash, mode) = payload_of(&parts.headers, claim)?;
         check_headers_signed(&parts.headers, claim)?;
 
-        let found = self.look_up(claim);
-        let exists = found.is_some();
-        let secret = found.as_ref().map_or(&self.nobody, |credential| &credential.secret);
-        let known = self.keys.find(&claim.access_key, secret, scope);
-        let key = known.clone().unwrap_or_else(|| SigningKey::derive(secret, scope));
         let canonical = Canonical {
             method: parts.method.as_str(),
             path,
@@ -206,34 +200,9 @@ impl Authenticator {
             signed_headers: &claim.signed_headers,
             payload_hash,
         };
-        let signature = key.sign(canonical.string_to_sign(claim.date.as_str(), &claim.scope).as_bytes());
-        let right = signature.matches(claim.signature.as_bytes());
-        let access_key = || claim.access_key.clone().into_owned();
-        let Some(credential) = found.filter(|_| right) else {
-            // Every refusal has derived one key, or a key in daily use would answer faster than one that does not exist.
-            if known.is_some() {
-                std::hint::black_box(SigningKey::derive(&self.nobody, scope));
-            }
-            // Looked for in both cases, for the same reason.
-            let missing = std::hint::black_box(lost_headers(&parts.headers, claim));
-            return Err(if exists {
-                AuthError::SignatureDoesNotMatch {
-                    access_key: access_key(),
-                    missing,
-                }
-            } else if !self.credentials.is_open() {
-                AuthError::DirectoryNotOpen
-            } else {
-                AuthError::InvalidAccessKeyId {
-                    access_key: access_key(),
-                }
-            });
-        };
-        if known.is_none() {
-            self.keys
-                .keep(&claim.access_key, &credential.secret, scope, key.clone());
-        }
-        check_token(&credential, claim, now)?;
+        let text = canonical.string_to_sign(claim.date.as_str(), &claim.scope);
+        let (credential, key, signature) =
+            self.prove((claim, now), text.as_bytes(), || lost_headers(&parts.headers, claim))?;
         let signing = signing(claim);
         if signing.form == SignedIn::Query && mode.is_chunked() {
             return Err(AuthError::NotImplemented(
@@ -263,7 +232,52 @@ impl Authenticator {
             .or_else(|| self.credentials.find(&claim.access_key))
     }
 
-    fn check_realm(&self, realm: Realm, claim: &Claim<'_>) -> Result<(), AuthError> {
+    /// Whose secret signed `text`: the one of the key that is claimed, or nobody's. `missing`: what of the text did not
+    /// arrive.
+    pub(super) fn prove(
+        &self,
+        (claim, now): (&Claim<'_>, OffsetDateTime),
+        text: &[u8],
+        missing: impl FnOnce() -> Option<String>,
+    ) -> Result<(Credential, SigningKey, Signature), AuthError> {
+        let scope = claim.scope_parts();
+        let found = self.look_up(claim);
+        let exists = found.is_some();
+        let secret = found.as_ref().map_or(&self.nobody, |credential| &credential.secret);
+        let known = self.keys.find(&claim.access_key, secret, scope);
+        let key = known.clone().unwrap_or_else(|| SigningKey::derive(secret, scope));
+        let signature = key.sign(text);
+        let right = signature.matches(claim.signature.as_bytes());
+        let access_key = || claim.access_key.clone().into_owned();
+        let Some(credential) = found.filter(|_| right) else {
+            // Every refusal has derived one key, or a key in daily use would answer faster than one that does not exist.
+            if known.is_some() {
+                std::hint::black_box(SigningKey::derive(&self.nobody, scope));
+            }
+            // Looked for in both cases, for the same reason.
+            let missing = std::hint::black_box(missing());
+            return Err(if exists {
+                AuthError::SignatureDoesNotMatch {
+                    access_key: access_key(),
+                    missing,
+                }
+            } else if !self.credentials.is_open() {
+                AuthError::DirectoryNotOpen
+            } else {
+                AuthError::InvalidAccessKeyId {
+                    access_key: access_key(),
+                }
+            });
+        };
+        if known.is_none() {
+            self.keys
+                .keep(&claim.access_key, &credential.secret, scope, key.clone());
+        }
+        check_token(&credential, claim, now)?;
+        Ok((credential, key, signature))
+    }
+
+    pub(super) fn check_realm(&self, realm: Realm, claim: &Claim<'_>) -> Result<(), AuthError> {
         let Scope {
             region: presented,
             service,
@@ -334,7 +348,7 @@ fn signing(claim: &Claim<'_>) -> Signing {
 }
 
 /// A request that presents no credentials. Its body may still promise a hash, which is held to it.
-fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
+pub(super) fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
     let mode = match only(headers, &CONTENT_SHA256)? {
         Some(text) => PayloadMode::parse(text)?,
         None => PayloadMode::Unsigned,
@@ -356,7 +370,7 @@ fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
     })
 }
 
-/// Uploads by HTML form carry their credentials in the body, which nothing here reads yet.
+/// Uploads by HTML form carry their credentials in the body: they come in by `admit_form`, or not at all.
 fn refuse_form(parts: &Parts) -> Result<(), AuthError> {
     let is_form = |value: &http::HeaderValue| {
         value

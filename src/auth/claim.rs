@@ -187,7 +187,7 @@ impl<'a> Claim<'a> {
     }
 
     /// Splits the credential into access key and scope, and checks what both forms have in common.
-    fn checked(mut self) -> Result<Self, AuthError> {
+    pub(super) fn checked(mut self) -> Result<Self, AuthError> {
         let malformed = |message| Err(self.form.malformed(message));
         let Some((access_key, scope)) = split_credential(&self.access_key) else {
             return malformed(

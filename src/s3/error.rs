@@ -61,6 +61,7 @@ codes! {
     INVALID_PART = "InvalidPart", 400, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     INVALID_PART_NUMBER = "InvalidPartNumber", 416, "The requested partnumber is not satisfiable.";
     INVALID_PART_ORDER = "InvalidPartOrder", 400, "The list of parts was not in ascending order. The parts list must be specified in order by part number.";
+    INVALID_POLICY_DOCUMENT = "InvalidPolicyDocument", 400, "The content of the form does not meet the conditions specified in the policy document.";
     INVALID_RANGE = "InvalidRange", 416, "The requested range is not satisfiable.";
     INVALID_REQUEST = "InvalidRequest", 400, "Invalid Request.";
     INVALID_STORAGE_CLASS = "InvalidStorageClass", 400, "The storage class you specified is not valid.";
@@ -68,9 +69,11 @@ codes! {
     INVALID_URI = "InvalidURI", 400, "Could not parse the specified URI.";
     KEY_TOO_LONG = "KeyTooLongError", 400, "Your key is too long.";
     MALFORMED_POLICY = "MalformedPolicy", 400, "The policy is not valid.";
+    MALFORMED_POST = "MalformedPOSTRequest", 400, "The body of your POST request is not well-formed multipart/form-data.";
     MALFORMED_XML = "MalformedXML", 400, "The XML you provided was not well-formed or did not validate against our published schema.";
     MALFORMED_TRAILER = "MalformedTrailerError", 400, "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MAX_MESSAGE_LENGTH = "MaxMessageLengthExceeded", 400, "Your request was too large.";
+    MAX_POST_PRE_DATA = "MaxPostPreDataLengthExceededError", 400, "Your POST request fields preceding the upload file were too large.";
     METADATA_TOO_LARGE = "MetadataTooLarge", 400, "Your metadata headers exceed the maximum allowed metadata size.";
     METHOD_NOT_ALLOWED = "MethodNotAllowed", 405, "The specified method is not allowed against this resource.";
     MISSING_CONTENT_LENGTH = "MissingContentLength", 411, "You must provide the Content-Length HTTP header.";

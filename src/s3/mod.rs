@@ -14,6 +14,7 @@ mod copy;
 mod cors;
 mod delete;
 mod error;
+mod form;
 mod front;
 mod guard;
 mod list;

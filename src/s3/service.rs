@@ -20,12 +20,14 @@ use time::OffsetDateTime;
 
 use super::convert::OWNER_ID;
 use super::error::{Circumstances, Code, Failure, finish};
+use super::form;
 use super::front::{Front, request};
 use super::guard;
 use super::normalise;
 use super::object::BareETag;
 use super::target::{Domains, Target};
 use super::{body, xml};
+use crate::auth::FormDoor;
 use crate::http::body::{self as edge, BoxError};
 use crate::http::request_id::RequestId;
 
@@ -96,11 +98,14 @@ impl S3Service {
         let (method, uri) = (parts.method.clone(), parts.uri.clone());
         let request_id = parts.extensions.get::<RequestId>().copied();
         let target = self.inner.domains.target(&parts.uri, &parts.headers);
-        let mut response = match self.prepare(parts, body, target.as_ref()).await {
-            Ok(request) => self.route(request).await,
-            Err(failure) => failure.into_response(),
+        let door = parts.extensions.get::<FormDoor>().cloned();
+        let mut response = match (door, &target) {
+            (Some(door), Some(Target::Bucket { bucket })) => self.form(parts, body, &door, bucket.as_str()).await,
+            (Some(_) | None, _) => self.plain(parts, body, target.as_ref()).await,
         };
-        if !response.status().is_success() {
+        // A form may ask to be sent on after success.
+        let sent_on = response.status() == StatusCode::SEE_OTHER;
+        if !response.status().is_success() && !sent_on {
             let about = Circumstances {
                 method: &method,
                 target: target.as_ref(),
@@ -127,6 +132,36 @@ impl S3Service {
             .headers_mut()
             .insert(SERVER, HeaderValue::from_static("Drystone"));
         response.map(|body| body.boxed_unsync())
+    }
+
+    async fn plain<B>(&self, parts: Parts, body: B, target: Option<&Target>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        match self.prepare(parts, body, target).await {
+            Ok(request) => self.route(request).await,
+            Err(failure) => failure.into_response(),
+        }
+    }
+
+    /// An upload by form: the PUT it stands for passes every step of a plain one.
+    async fn form<B>(&self, parts: Parts, body: B, door: &FormDoor, bucket: &str) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let virtual_host = parts.uri.path() == "/";
+        match form::receive(parts, body, door, (bucket, virtual_host)).await {
+            Ok(upload) => {
+                let (put, rest) = upload.split();
+                let (parts, body) = put.into_parts();
+                let target = self.inner.domains.target(&parts.uri, &parts.headers);
+                let answer = self.plain(parts, body, target.as_ref()).await;
+                rest.answer(answer).await
+            }
+            Err(failure) => failure.into_response(),
+        }
     }
 
     async fn prepare<B>(&self, mut parts: Parts, body: B, target: Option<&Target>) -> Result<Request<Body>, Failure>

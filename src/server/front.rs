@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::access::{Action, Context, Resource, decide};
 use crate::admin::AdminService;
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, is_form};
 use crate::config::Config;
 use crate::http::body::{self, Body, RequestBody};
 use crate::http::edge::{Answering, BucketCors, BucketRules, Front, Scraper};
@@ -87,11 +87,25 @@ pub(super) fn cors(config: &Config, store: Store) -> Arc<BucketCors> {
     })
 }
 
-async fn answer(authenticator: &Authenticator, service: &S3Service, request: Request<RequestBody>) -> Response<Body> {
+async fn answer(
+    authenticator: &Arc<Authenticator>,
+    service: &S3Service,
+    request: Request<RequestBody>,
+) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let id = request.extensions().get::<RequestId>().copied();
-    match authenticator.authenticate(request) {
-        Ok(authenticated) => service.handle(authenticated.request).await,
+    let (parts, body) = request.into_parts();
+    let form = is_form(&parts);
+    let request = Request::from_parts(parts, body);
+    let admitted = if form {
+        authenticator.admit_form(request)
+    } else {
+        authenticator
+            .authenticate(request)
+            .map(|authenticated| authenticated.request)
+    };
+    match admitted {
+        Ok(request) => service.handle(request).await,
         Err(error) => {
             let id = id.map(|id| id.to_string()).unwrap_or_default();
             error.to_response(&path, &id).map(body::full)

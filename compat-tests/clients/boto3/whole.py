@@ -559,8 +559,36 @@ def tags_and_settings_of_buckets():
     s3.put_object_acl(Bucket=BUCKET, Key="tagged", ACL="public-read")
     with urllib.request.urlopen(f"{ENDPOINT}/{BUCKET}/tagged") as page:
         equal(page.read(), b"x")
+        assert "sandbox" in page.headers["content-security-policy"], page.headers.items()
     for key in ("tagged", "copied"):
         s3.delete_object(Bucket=BUCKET, Key=key)
+
+
+def send_form(url, fields, file):
+    """Sends an upload form as a browser does; gives the status."""
+    parts = [f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    parts.append('--edge\r\nContent-Disposition: form-data; name="file"; filename="photo.png"\r\n\r\n')
+    sent = "".join(parts).encode() + file + b"\r\n--edge--\r\n"
+    request = urllib.request.Request(url, sent, {"Content-Type": "multipart/form-data; boundary=edge"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@case
+def presigned_posts():
+    conditions = [["content-length-range", 1, 2 * MIB], ["starts-with", "$Content-Type", "image/"]]
+    form = s3.generate_presigned_post(BUCKET, "form/${filename}", Conditions=conditions)
+    content = data(1, MIB + 1)
+    equal(send_form(form["url"], {**form["fields"], "Content-Type": "image/png"}, content), 204)
+    stored = s3.get_object(Bucket=BUCKET, Key="form/photo.png")
+    equal((stored["Body"].read(), stored["ContentType"]), (content, "image/png"))
+    equal(send_form(form["url"], {**form["fields"], "Content-Type": "text/html"}, content), 403)
+    equal(send_form(form["url"], {**form["fields"], "Content-Type": "image/png", "acl": "public-read"}, content), 403)
+    equal(send_form(form["url"], {**form["fields"], "Content-Type": "image/png"}, data(2, 3 * MIB)), 400)
+    s3.delete_object(Bucket=BUCKET, Key="form/photo.png")
 
 
 @case

@@ -10,6 +10,7 @@ mod configuration;
 mod copies;
 mod cors;
 mod faults;
+mod forms;
 mod keys;
 mod listings;
 mod matrix;
