@@ -274,8 +274,7 @@ impl Server {
             fleet: engine.fleet,
             index: engine.index,
         };
-        let service = AdminService::new(reach, told);
-        let admin = front::admin(Arc::clone(&authenticator), service);
+        let admin = front::admin(Arc::clone(&authenticator), AdminService::new(reach, told));
         let scraper = front::scraper(Arc::clone(&authenticator));
         let cors = front::cors(config, store.clone());
         let s3 = front::s3(config, authenticator, directory, store, self.edge.host_id());
