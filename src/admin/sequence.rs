@@ -196,6 +196,9 @@ mod tests {
             unreadable: 0,
             bad_shards: 0,
             orphans: 0,
+            narrow: 0,
+            narrow_bytes: 0,
+            could_be_wider: 0,
             verified_bytes: 0,
             took: Duration::ZERO,
         };

@@ -84,7 +84,7 @@ fn segment(number: u8) -> Segment {
             unit: 131_072,
         },
         drives: (1..=4).map(|drive| DriveId::from_bytes([drive; 16])).collect(),
-        full_width: (number % 2 == 0).then_some(5),
+        full_width: number.is_multiple_of(2).then_some(5),
     }
 }
 

@@ -300,6 +300,51 @@ async fn keys_are_listed(client: &Client) {
     assert!(own[LOW.0]["stsKeys"].is_array(), "{own}");
 }
 
+/// A key of [`LOW`], by its owner; of one that is gone or never was, nothing is said to who may not see it.
+async fn a_key_is_changed_and_removed(client: &Client, (key, secret): (&str, &str)) {
+    let path = format!("update-service-account?accessKey={key}");
+    let changed = client
+        .seal(
+            LOW,
+            "POST",
+            &path,
+            json!({ "newStatus": "off", "newDescription": "weekly" }),
+        )
+        .await;
+    assert_eq!(changed.0, 204);
+    let (_, told) = client
+        .ask(LOW, "GET", &format!("info-service-account?accessKey={key}"))
+        .await;
+    assert_eq!(
+        (&told["accountStatus"], &told["description"]),
+        (&json!("off"), &json!("weekly"))
+    );
+    assert_eq!(told["expiration"], "2040-01-01T00:00:00Z", "what nobody named stays");
+    assert_eq!(
+        client.ask((key, secret), "GET", "accountinfo").await.1["Code"],
+        "InvalidAccessKeyId"
+    );
+    assert_eq!(
+        client
+            .ask(LOW, "DELETE", &format!("delete-service-account?accessKey={key}"))
+            .await
+            .0,
+        204
+    );
+    let gone = client
+        .code(ROOT, "DELETE", &format!("delete-service-account?accessKey={key}"), None)
+        .await;
+    assert_eq!(gone, (404, "XMinioAdminNoSuchAccessKey".to_owned()));
+    let unknown = client
+        .code(LOW, "GET", "info-service-account?accessKey=none-such", None)
+        .await;
+    assert_eq!(
+        unknown,
+        (403, "AccessDenied".to_owned()),
+        "nothing is said of what is there"
+    );
+}
+
 #[tokio::test]
 async fn access_keys_are_told_listed_changed_and_removed_by_whose_they_are() {
     let client = Client::with_users().await;
@@ -333,46 +378,6 @@ async fn access_keys_are_told_listed_changed_and_removed_by_whose_they_are() {
         (&json!(key), &json!("Service Account"))
     );
     keys_are_listed(&client).await;
-    let path = format!("update-service-account?accessKey={key}");
-    let changed = client
-        .seal(
-            LOW,
-            "POST",
-            &path,
-            json!({ "newStatus": "off", "newDescription": "weekly" }),
-        )
-        .await;
-    assert_eq!(changed.0, 204);
-    let (_, told) = client
-        .ask(LOW, "GET", &format!("info-service-account?accessKey={key}"))
-        .await;
-    assert_eq!(
-        (&told["accountStatus"], &told["description"]),
-        (&json!("off"), &json!("weekly"))
-    );
-    assert_eq!(told["expiration"], "2040-01-01T00:00:00Z", "what nobody named stays");
-    assert_eq!(
-        client.ask((&key, &secret), "GET", "accountinfo").await.1["Code"],
-        "InvalidAccessKeyId"
-    );
-    assert_eq!(
-        client
-            .ask(LOW, "DELETE", &format!("delete-service-account?accessKey={key}"))
-            .await
-            .0,
-        204
-    );
-    let gone = client
-        .code(ROOT, "DELETE", &format!("delete-service-account?accessKey={key}"), None)
-        .await;
-    assert_eq!(gone, (404, "XMinioAdminNoSuchAccessKey".to_owned()));
-    let unknown = client
-        .code(LOW, "GET", "info-service-account?accessKey=none-such", None)
-        .await;
-    assert_eq!(
-        unknown,
-        (403, "AccessDenied".to_owned()),
-        "nothing is said of what is there"
-    );
+    a_key_is_changed_and_removed(&client, (&key, &secret)).await;
     client.server.stop().await.unwrap();
 }
