@@ -1,6 +1,7 @@
 //! The rules for names, secrets and texts of the directory. Pure.
 
 use super::error::IdentityError;
+use crate::auth::Account;
 
 const ACCESS_KEY_CHARS_MIN: usize = 3;
 const SECRET_CHARS_MIN: usize = 8;
@@ -20,6 +21,10 @@ pub(super) fn access_key(text: &str) -> Result<(), IdentityError> {
     }
     if text.len() > ACCESS_KEY_BYTES_MAX {
         return refuse("it is longer than 128 bytes");
+    }
+    // The account of the root user goes by this name wherever an owner is told, whatever its access key is.
+    if text == Account::Root.name() {
+        return refuse("'root' is the name of the root user's account");
     }
     if text.contains(['=', ',']) {
         return refuse("it may not hold '=' or ','");
@@ -81,7 +86,7 @@ mod tests {
 
     #[test]
     fn access_keys_and_secrets_follow_minios_rules() {
-        for good in ["abc", "app-user", "me@example.com", "user/team"] {
+        for good in ["abc", "roots", "Root", "app-user", "me@example.com", "user/team"] {
             assert!(access_key(good).is_ok(), "{good}");
         }
         for bad in [
@@ -94,6 +99,7 @@ mod tests {
             "a b c",
             "a\nb\nc",
             "Åsa",
+            "root",
             &"k".repeat(129),
         ] {
             assert!(access_key(bad).is_err(), "{bad:?}");

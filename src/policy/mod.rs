@@ -184,8 +184,12 @@ impl Statement {
             missing |= matches.is_none();
             matches == Some(true)
         });
-        // What a missing variable would have spared is not known, so the statement is not about it.
-        if resources.negated { !named && !missing } else { named }
+        // What a missing variable would have spared is not known: an Allow is not about it, a Deny is.
+        if resources.negated {
+            !named && (self.deny || !missing)
+        } else {
+            named
+        }
     }
 
     /// The names of all it looks at in a request.

@@ -102,6 +102,13 @@ fn variables_in_resources_are_the_callers_and_a_missing_one_matches_nothing() {
     assert_eq!(nobody(&policy, "arn:aws:s3:::photos/home//1"), Effect::Silent);
     let not_home = identity(&home.replace("\"Resource\"", "\"NotResource\"")).unwrap();
     assert_eq!(nobody(&not_home, "arn:aws:s3:::photos/other"), Effect::Silent);
+    let only_home = home.replace("\"Resource\"", "\"NotResource\"").replace("Allow", "Deny");
+    let only_home = identity(&only_home).unwrap();
+    assert_eq!(
+        nobody(&only_home, "arn:aws:s3:::photos/other"),
+        Effect::Deny,
+        "a Deny of all but a home holds for who has none"
+    );
     // Variables came with Version 2012-10-17; without it they would silently be plain text.
     assert!(Policy::parse(format!(r#"{{"Statement": {home}}}"#).as_bytes(), Kind::Identity).is_err());
 }

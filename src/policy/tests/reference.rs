@@ -53,6 +53,8 @@ fn applies(statement: &Value, request: &Request) -> bool {
     };
     let resource = match statement.get("Resource") {
         Some(_) => resources("Resource").contains(&Some(true)),
+        // A pattern that cannot be filled in spares nothing from a Deny, and opens nothing by an Allow.
+        None if statement["Effect"] == "Deny" => !resources("NotResource").contains(&Some(true)),
         None => resources("NotResource").iter().all(|matched| *matched == Some(false)),
     };
     let principal = match (statement.get("Principal"), statement.get("NotPrincipal")) {
