@@ -296,9 +296,15 @@ impl Drive {
 
     /// Removes a shard file in the background; a failure is logged and leaves an orphan.
     pub fn remove_shard_later(self: &Arc<Self>, kind: SegmentKind, segment: SegmentId, shard: u8) {
+        self.shards.leaves(segment, shard);
         let drive = self.clone();
         self.lanes
             .enqueue(Lane::Bulk, move || drive.remove_shard(kind, segment, shard));
+    }
+
+    /// Whether the removal of a shard file in the background has not had its turn yet; never touches the drive.
+    pub fn is_leaving(&self, segment: SegmentId, shard: u8) -> bool {
+        self.shards.is_leaving(segment, shard)
     }
 
     /// Begins a shard file beside its place, with its header; see [`Self::install`]. Blocks.

@@ -176,3 +176,36 @@ fn a_power_cut_shows_a_missing_file_sync() {
 fn a_power_cut_shows_a_missing_directory_sync() {
     assert_eq!(survivors(Some(Operation::SyncDirectory)), (None, None));
 }
+
+#[test]
+fn a_shard_file_is_leaving_until_its_removal_was_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = Arc::new(FaultPlan::default());
+    let options = DriveOptions {
+        faults: Some(Arc::clone(&plan)),
+        ..DriveOptions::default()
+    };
+    let drive = Arc::new(Drive::open_with(dir.path(), true, options).unwrap());
+    let remove = |byte: u8, fault| {
+        let header = extent_header(byte);
+        drive.create_shard(&header).unwrap();
+        plan.arm_always(Operation::Remove, "extent", fault);
+        drive.remove_shard_later(header.kind, header.segment, header.shard);
+        (header.kind, header.segment, header.shard)
+    };
+    let (kind, segment, shard) = remove(1, Fault::Hang);
+    assert!(drive.is_leaving(segment, shard), "it waits for its turn");
+    plan.disarm();
+    plan.release();
+    let until_tried = |segment| {
+        while drive.is_leaving(segment, 0) {
+            std::thread::yield_now();
+        }
+    };
+    until_tried(segment);
+    assert!(!drive.holds_shard(kind, segment, shard));
+    // One that could not be removed is there, and known to be.
+    let (kind, segment, shard) = remove(2, Fault::Fail(5));
+    until_tried(segment);
+    assert!(drive.holds_shard(kind, segment, shard));
+}

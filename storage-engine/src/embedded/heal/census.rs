@@ -143,14 +143,15 @@ pub(super) async fn verify_shard(
     Some(0)
 }
 
-/// Shard files on a drive that nothing names and that no task of this run can be making.
+/// Shard files on a drive that nothing names, that no task of this run can be making, and that are not about to go: after
+/// a checkpoint the files of many dead segments wait for their removal.
 async fn orphans(shared: &Arc<Shared>, survey: &Survey, on: &PresentDrive, start_epoch: u64) -> u64 {
     let unnamed = |id: &SegmentId| shared.table.entry(*id).is_none() && !survey.names(*id);
     let found: BTreeSet<_> = on
         .drive
         .known_shards()
         .into_iter()
-        .filter(|(id, ..)| unnamed(id))
+        .filter(|(id, shard, _)| unnamed(id) && !on.drive.is_leaving(*id, *shard))
         .collect();
     let mut orphans = 0;
     for (segment, shard, kind) in found {

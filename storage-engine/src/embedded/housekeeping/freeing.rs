@@ -68,7 +68,8 @@ impl Housekeeper {
         }
     }
 
-    /// Removes, once per run, the shard files of earlier runs that nothing names.
+    /// Removes, once per run, the shard files of earlier runs that nothing names; once more after the next checkpoint what
+    /// only the newest one still knows. A drive that is back has files of segments that were removed without it.
     pub(in crate::embedded) async fn sweep_orphans(&mut self, shared: &Arc<Shared>) -> Result<(), String> {
         let (start_epoch, head_seq) = (self.start_epoch, self.head_seq);
         let Some(newest) = self
@@ -78,6 +79,10 @@ impl Housekeeper {
         else {
             return Ok(());
         };
+        let position = newest.position;
+        if self.left_until_past.is_some_and(|left_at| left_at != position) {
+            (self.swept, self.left_until_past) = (false, None);
+        }
         if std::mem::replace(&mut self.swept, true) {
             return Ok(());
         }
@@ -93,7 +98,8 @@ impl Housekeeper {
         let sweeps = shared
             .present_drives()
             .map(|drive| sweep_in_time(drive, Arc::clone(&moment)));
-        join_all(sweeps).await;
+        let all = join_all(sweeps).await.into_iter().all(|all| all);
+        self.left_until_past = (!all).then_some(position);
         Ok(())
     }
 }
@@ -143,19 +149,25 @@ impl Moment {
     }
 }
 
-/// Sweeps a drive, for a limited time: one that hangs holds nobody up.
-async fn sweep_in_time(drive: Arc<Drive>, moment: Arc<Moment>) {
-    if timeout(SWEEP_WITHIN, sweep_drive(&drive, &moment.known()))
-        .await
-        .is_err()
-    {
+/// Sweeps a drive, for a limited time: one that hangs holds nobody up. `false` if something is left for the next
+/// checkpoint.
+async fn sweep_in_time(drive: Arc<Drive>, moment: Arc<Moment>) -> bool {
+    let swept = timeout(SWEEP_WITHIN, sweep_drive(&drive, &moment.known())).await;
+    if swept.is_err() {
         tracing::warn!(path = %drive.path().display(), "a drive could not be swept in time; the next start does it");
     }
+    swept.unwrap_or(true)
 }
 
-/// Each header is read in a job of its own: a long one would look like a drive that hangs.
-async fn sweep_drive(drive: &Arc<Drive>, known: &Known<'_>) {
+/// Each header is read in a job of its own: a long one would look like a drive that hangs. `false` if there is something
+/// that only the newest checkpoint still knows.
+async fn sweep_drive(drive: &Arc<Drive>, known: &Known<'_>) -> bool {
+    let mut all = true;
     for (id, shard, kind_hint) in drive.known_shards() {
+        let removed_since = known.grounds.newest.contains_key(&id) && !known.current.contains(&id);
+        if removed_since && !known.grounds.rooted.contains(&id) && !drive.is_leaving(id, shard) {
+            all = false;
+        }
         if known.current.contains(&id) || known.grounds.rooted.contains(&id) || known.grounds.newest.contains_key(&id) {
             continue;
         }
@@ -173,6 +185,7 @@ async fn sweep_drive(drive: &Arc<Drive>, known: &Known<'_>) {
             drive.remove_shard_later(kind, id, shard);
         }
     }
+    all
 }
 
 fn read_header(drive: &Drive, segment: SegmentId, shard: u8, kind: SegmentKind) -> Option<ShardHeader> {

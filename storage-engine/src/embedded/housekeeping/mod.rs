@@ -55,6 +55,8 @@ pub(super) struct Housekeeper {
     /// Bytes that still waited to be freed at the end of the last round.
     left_waiting: u64,
     swept: bool,
+    /// Files are left that the checkpoint at this position still knows, and nothing else does.
+    left_until_past: Option<Position>,
     compacted: Option<Instant>,
     /// Segments that compaction could not empty lately.
     stubborn: Stubborn,
@@ -99,6 +101,7 @@ impl Housekeeper {
             made_under_pressure: 0,
             left_waiting: 0,
             swept: false,
+            left_until_past: None,
             compacted: None,
             stubborn: Stubborn::default(),
         })

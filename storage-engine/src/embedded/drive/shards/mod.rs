@@ -136,6 +136,8 @@ pub(super) struct Shards {
     replacements_begun: AtomicU64,
     /// Those that are being made now.
     unfinished: Mutex<HashSet<PathBuf>>,
+    /// Shard files whose removal waits for its turn.
+    leaving: Mutex<HashSet<ShardKey>>,
     /// What its shard files are read into.
     buffers: Buffers,
 }
@@ -167,6 +169,7 @@ impl Shards {
             handles: Mutex::default(),
             replacements_begun: AtomicU64::new(0),
             unfinished: Mutex::default(),
+            leaving: Mutex::default(),
             buffers: Buffers::default(),
         })
     }
@@ -320,8 +323,24 @@ impl Shards {
         }
     }
 
+    /// Notes that a shard file is going to be removed.
+    pub(super) fn leaves(&self, segment: SegmentId, shard: u8) {
+        self.leaving.lock().insert((segment, shard));
+    }
+
+    /// Whether its removal was asked for and has not been tried yet.
+    pub(super) fn is_leaving(&self, segment: SegmentId, shard: u8) -> bool {
+        self.leaving.lock().contains(&(segment, shard))
+    }
+
     pub(super) fn remove(&self, kind: SegmentKind, segment: SegmentId, shard: u8) -> io::Result<()> {
         let key = (segment, shard);
+        let removed = self.try_remove(kind, key);
+        self.leaving.lock().remove(&key);
+        removed
+    }
+
+    fn try_remove(&self, kind: SegmentKind, key: ShardKey) -> io::Result<()> {
         let Some(place) = self.place_of(kind, &key) else {
             return Ok(());
         };

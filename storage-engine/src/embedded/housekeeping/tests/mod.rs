@@ -284,6 +284,42 @@ async fn what_an_earlier_run_left_without_a_name_is_swept_and_what_this_run_make
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_drive_kept_when_its_segment_was_removed_is_swept_after_the_next_checkpoint() {
+    use crate::embedded::drive::{DriveOptions, Fault, FaultPlan, Operation};
+
+    let yard = Yard::new();
+    let plan = Arc::new(FaultPlan::default());
+    let options = || OpenOptions {
+        drives: yard.drives(),
+        drive: DriveOptions {
+            faults: Some(Arc::clone(&plan)),
+            ..DriveOptions::default()
+        },
+        ..OpenOptions::default()
+    };
+    let store = Embedded::open(options()).await.unwrap();
+    put(&store, "dead", bytes(1, 600_000)).await;
+    store.close().await;
+    drop(store);
+    let store = Embedded::open(options()).await.unwrap();
+    delete(&store, "dead").await;
+    let running = store.running().unwrap();
+    let mut keeper = Housekeeper::new(&running.shared).unwrap();
+    // As on a drive that is away just then.
+    let rule = plan.arm_always(Operation::Remove, "/d2/.drystone/extent", Fault::Fail(5));
+    checkpoint(&mut keeper, &running).await;
+    yard.files_become(&running, SegmentKind::Extent, 1).await;
+    assert!(plan.fired(rule) > 0);
+    plan.disarm();
+    // It is back, and this checkpoint still knows the segment.
+    keeper.swept = false;
+    keeper.sweep_orphans(&running.shared).await.unwrap();
+    assert_eq!(yard.files(&running, SegmentKind::Extent), 1);
+    checkpoint(&mut keeper, &running).await;
+    yard.files_become(&running, SegmentKind::Extent, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn checkpoints_under_load_agree_with_the_counters_and_lose_nothing() {
     let yard = Yard::new();
     let store = yard.open().await;
