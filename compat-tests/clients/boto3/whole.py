@@ -580,7 +580,8 @@ def send_form(url, fields, file):
 @case
 def presigned_posts():
     conditions = [["content-length-range", 1, 2 * MIB], ["starts-with", "$Content-Type", "image/"]]
-    form = s3.generate_presigned_post(BUCKET, "form/${filename}", Conditions=conditions)
+    # As with links: left to itself boto3 signs forms the retired way.
+    form = client(signature_version="s3v4").generate_presigned_post(BUCKET, "form/${filename}", Conditions=conditions)
     content = data(1, MIB + 1)
     equal(send_form(form["url"], {**form["fields"], "Content-Type": "image/png"}, content), 204)
     stored = s3.get_object(Bucket=BUCKET, Key="form/photo.png")

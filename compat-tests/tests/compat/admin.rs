@@ -77,7 +77,7 @@ fn with_mc(stage: &mut Stage) -> Result<()> {
     // What is not built fails at once, in words, instead of being asked again for minutes.
     refused(
         "not implemented",
-        &mut mc(stage, &["admin", "idp", "openid", "ls", "stone"]),
+        &mut mc(stage, &["idp", "openid", "ls", "stone"]),
     )?;
     server.stop()?;
 
