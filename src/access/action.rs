@@ -167,6 +167,7 @@ actions! {
     AdminTopLocksInfo = "admin:TopLocksInfo",
     AdminUpdatePolicyAssociation = "admin:UpdatePolicyAssociation",
     AdminUpdateServiceAccount = "admin:UpdateServiceAccount",
+    AssumeRole = "sts:AssumeRole",
 }
 
 #[cfg(test)]
@@ -179,11 +180,11 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Action::ALL.len());
-        assert!(
-            names
+        assert!(names.iter().all(|name| {
+            ["s3:", "admin:", "sts:"]
                 .iter()
-                .all(|name| name.starts_with("s3:") || name.starts_with("admin:"))
-        );
+                .any(|service| name.starts_with(service))
+        }));
     }
 
     #[test]

@@ -54,8 +54,7 @@ impl Answer {
             Self::Sealed(text) => {
                 // Nobody else has a secret to seal with.
                 let caller = caller.ok_or(AdminError::AccessDenied)?;
-                let sealed = sealer.seal(caller.secret.clone(), text).await;
-                let sealed = sealed.map_err(|e| AdminError::Internal(e.to_string()))?;
+                let sealed = sealer.seal(&caller.access_key, caller.secret.clone(), text).await?;
                 Ok(with_body(sealed, "application/octet-stream"))
             }
             Self::Done(status) => {

@@ -3,6 +3,7 @@
 use http::{Response, StatusCode};
 
 use super::About;
+use super::sealed::SealError;
 use crate::auth::AuthError;
 use crate::http::body::Body;
 use crate::http::error;
@@ -66,6 +67,25 @@ impl From<&AuthError> for AdminError {
             code: error.code(),
             status: error.status(),
             message: error.to_string(),
+        }
+    }
+}
+
+impl From<SealError> for AdminError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Unknown | SealError::Wrong => Self::Minio {
+                code: "XMinioAdminConfigBadJSON",
+                status: StatusCode::BAD_REQUEST,
+                message: format!("The body is not understood: {error}."),
+            },
+            // Not 429 or 503: MinIO's clients would ask again at once, each time with a body to open.
+            SealError::Busy => Self::Minio {
+                code: "XDrystoneTooManyRequests",
+                status: StatusCode::BAD_REQUEST,
+                message: format!("Nothing was done: {error}."),
+            },
+            SealError::Unable => Self::Internal(error.to_string()),
         }
     }
 }

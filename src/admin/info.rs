@@ -257,6 +257,12 @@ mod tests {
         assert_eq!(drives[3]["endpoint"], "http://here:9000/data4");
         assert_eq!(drives[3]["usedspace"], 600);
         assert_eq!(info["objects"]["error"], "it is being counted");
+        let usage = super::super::usage::data_usage(&view, false);
+        assert_eq!(usage["lastUpdate"], "0001-01-01T00:00:00Z");
+        assert_eq!(
+            (&usage["objectsCount"], &usage["bucketsSizes"]),
+            (&json!(0), &json!({}))
+        );
         assert_eq!(info["backend"]["onlineDisks"], 2);
         assert_eq!(info["backend"]["offlineDisks"], 2);
         let storage = storage(&view);

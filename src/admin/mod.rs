@@ -44,7 +44,6 @@ use self::power::Power;
 use self::query::Query;
 pub use self::routes::UNBUILT;
 use self::routes::{Found, Verb, find};
-use self::sealed::SealError;
 use self::sealed::deriving::Sealer;
 use self::sequence::Sequences;
 use self::settings::Setting;
@@ -53,7 +52,7 @@ use crate::access::{Action, Behind, Context, Grant, RequestFacts, Resource, deci
 use crate::auth::{Account, AuthError, Identity, SignedWith};
 use crate::http::body::{Body, BoxError};
 use crate::http::request_id::RequestId;
-use crate::identity::Directory;
+use crate::identity::{Directory, KeyParent, account_of};
 use crate::usage::{Figures, Usage};
 
 /// What the front must be told of the server it belongs to.
@@ -141,9 +140,9 @@ struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// The name of the account whose caller this is: a user's, or root's access key.
-    fn account(&self) -> Option<&str> {
-        self.reach.directory.account_of(self.identity)
+    /// The account whose caller this is.
+    fn account(&self) -> Option<KeyParent> {
+        account_of(self.identity)
     }
 
     /// What follows `start` in the path.
@@ -327,10 +326,8 @@ impl Inner {
             Verb::Info => Ok(Answer::Document(info::server(&view))),
             Verb::StorageInfo => Ok(Answer::Document(info::storage(&view))),
             Verb::DataUsage => {
-                let counting = || AdminError::Unavailable("What the buckets hold is being counted.".into());
                 let capacity = ask.query.is_true("capacity");
-                let document = usage::data_usage(&view, usage.ok_or_else(counting)?, capacity);
-                Ok(Answer::Document(document))
+                Ok(Answer::Document(usage::data_usage(&view, capacity)))
             }
             Verb::Status => Answer::of(Status::of(&health, self.config.started.elapsed())),
             Verb::BackgroundHeal => reach.healing().map(|_| Answer::Document(heal::background(&view))),
@@ -385,15 +382,9 @@ impl Inner {
     /// What a sealed body says, under the secret of the caller.
     async fn opened(&self, ask: &Ask<'_>) -> Result<Zeroizing<Vec<u8>>, AdminError> {
         let caller = ask.caller.ok_or(AdminError::AccessDenied)?;
-        let opened = self.sealer.open(caller.secret.clone(), ask.body.clone()).await;
-        opened.map_err(|error| match error {
-            SealError::Unknown | SealError::Wrong => AdminError::Minio {
-                code: "XMinioAdminConfigBadJSON",
-                status: StatusCode::BAD_REQUEST,
-                message: format!("The body is not understood: {error}."),
-            },
-            SealError::Unable => AdminError::Internal(error.to_string()),
-        })
+        let secret = caller.secret.clone();
+        let opened = self.sealer.open(&caller.access_key, secret, ask.body.clone()).await;
+        opened.map_err(AdminError::from)
     }
 
     async fn config(&self, ask: &Ask<'_>) -> Result<Answer, AdminError> {
@@ -446,14 +437,15 @@ impl Inner {
             heal: None,
             usage: figures.as_deref(),
         };
-        let name = ask.account().unwrap_or_default();
+        let account = ask.account();
+        let name = account.as_ref().map(|account| reach.directory.name_of(account));
         let policy = match ask.identity {
             Identity::Caller(caller) if caller.account != Account::Root => {
                 identities::together(caller.policies.iter().map(|policy| policy.text()))?
             }
             Identity::Caller(_) | Identity::Root | Identity::Anonymous => usage::everything(),
         };
-        let document = usage::account(&view, name, &policy, &reachable);
+        let document = usage::account(&view, name.unwrap_or_default(), &policy, &reachable);
         Ok(Answer::Document(document))
     }
 }

@@ -300,6 +300,11 @@ const BUILT: &[(Method, &str, Verb)] = &[
         "/minio/admin/v3/delete-service-account",
         Verb::Identities(identities::Verb::KeyRemove),
     ),
+    (
+        Method::POST,
+        "/minio/admin/v3/revoke-tokens/builtin",
+        Verb::Identities(identities::Verb::TokensRevoke),
+    ),
 ];
 
 /// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.
@@ -327,6 +332,7 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("profile", "Profiling"),
     ("remove-remote-target", "Replication"),
     ("restore-config-history-kv", "A history of the configuration"),
+    ("revoke-tokens/", "Identity providers"),
     ("set-bucket-quota", "Bucket quotas"),
     ("set-remote-target", "Replication"),
     ("site-replication/", "Site replication"),

@@ -1,6 +1,8 @@
 //! MinIO's documents about what buckets hold: `datausageinfo`, and `accountinfo` of the caller. Pure; the figures are those
 //! of one count, whose time stands in the documents.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 use storage_engine::store::clock::Timestamp;
 use time::OffsetDateTime;
@@ -29,14 +31,19 @@ fn histogram(usage: &BucketUsage) -> Value {
     Value::Object(classes.collect::<Map<_, _>>())
 }
 
-/// `GET datausageinfo`.
-pub(super) fn data_usage(view: &View<'_>, figures: &Figures, capacity: bool) -> Value {
+/// `GET datausageinfo`. Before the first count has ended there are no figures, and the document says so by its time.
+pub(super) fn data_usage(view: &View<'_>, capacity: bool) -> Value {
+    let none = Figures {
+        counted_at: OffsetDateTime::UNIX_EPOCH,
+        buckets: BTreeMap::new(),
+    };
+    let figures = view.usage.unwrap_or(&none);
     let by_bucket = |shown: fn(&BucketUsage) -> Value| {
         let buckets = figures.buckets.iter().map(|(name, usage)| (name.clone(), shown(usage)));
         Value::Object(buckets.collect::<Map<_, _>>())
     };
     let mut document = json!({
-        "lastUpdate": shown(figures.counted_at),
+        "lastUpdate": view.usage.map_or_else(|| NEVER.to_owned(), |figures| shown(figures.counted_at)),
         "objectsCount": figures.objects(),
         "versionsCount": figures.objects(),
         "deleteMarkersCount": 0,

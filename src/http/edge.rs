@@ -42,7 +42,7 @@ pub type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 pub type Front = dyn Fn(Request<RequestBody>) -> Answering + Send + Sync;
 
 /// Whether a bearer token opens the metrics.
-pub type Scraper = dyn Fn(&str) -> bool + Send + Sync;
+pub type Scraper = dyn Fn(&str, &Parts) -> bool + Send + Sync;
 /// What a bucket says of pages of other origins; `None`: it has no rules of its own.
 pub type BucketRules = Pin<Box<dyn Future<Output = Option<Vec<CorsRule>>> + Send>>;
 /// Looks those rules up, by what the request names.
@@ -324,7 +324,7 @@ impl Edge {
                 .get(header::AUTHORIZATION)
                 .and_then(|value| value.to_str().ok());
             let token = token.and_then(|value| value.strip_prefix("Bearer "));
-            if !token.is_some_and(|token| (service.scraper)(token.trim())) {
+            if !token.is_some_and(|token| (service.scraper)(token.trim(), head)) {
                 return self.refuse(
                     Refusal::Forbidden(
                         "Metrics need a token: mc admin prometheus generate makes one. MINIO_PROMETHEUS_AUTH_TYPE=public \

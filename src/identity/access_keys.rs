@@ -13,7 +13,7 @@ use super::policies::check_session;
 use super::rules;
 use super::snapshot::Snapshot;
 use super::users;
-use crate::auth::{Account, Identity, SecretKey};
+use crate::auth::{Account, Identity, Kind, SecretKey};
 
 /// Most access keys of one account: all of them go with it in one batch.
 const KEYS_MAX: usize = 500;
@@ -21,10 +21,10 @@ const GENERATED_KEY_CHARS: usize = 20;
 const GENERATED_SECRET_CHARS: usize = 40;
 
 /// An access key to be made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NewAccessKey {
-    /// Whose key it is to be: a user's name, or root's access key.
-    pub parent: String,
+    /// Whose key it is to be.
+    pub parent: KeyParent,
     /// `None`: generated.
     pub access_key: Option<String>,
     /// `None`: generated.
@@ -34,6 +34,21 @@ pub struct NewAccessKey {
     pub name: String,
     pub description: String,
     pub expires: Option<Timestamp>,
+}
+
+impl NewAccessKey {
+    /// A generated pair with all rights of its parent, for ever.
+    pub fn of(parent: KeyParent) -> Self {
+        Self {
+            parent,
+            access_key: None,
+            secret: None,
+            policy: None,
+            name: String::new(),
+            description: String::new(),
+            expires: None,
+        }
+    }
 }
 
 /// A pair that was made, shown once.
@@ -61,8 +76,7 @@ pub struct AccessKeyChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessKeyView {
     pub access_key: String,
-    /// A user's name, or root's access key.
-    pub parent: String,
+    pub parent: KeyParent,
     /// Whether it may sign: enabled, and so is its parent. It may have expired.
     pub enabled: bool,
     /// Its own policy; `None`: the parent's rights.
@@ -72,30 +86,39 @@ pub struct AccessKeyView {
     pub expires: Option<Timestamp>,
 }
 
-/// An account as it is written in a row.
-fn parent_of(directory: &Directory, name: &str) -> KeyParent {
-    if name == directory.root_access_key() {
-        KeyParent::Root
-    } else {
-        KeyParent::User(name.to_owned())
-    }
-}
-
 fn existing<'s>(snapshot: &'s Snapshot, access_key: &str) -> Result<&'s AccessKeyRecord, IdentityError> {
     let found = snapshot.rows.access_keys.get(access_key);
     found.ok_or_else(|| IdentityError::NoSuchAccessKey(access_key.to_owned()))
 }
 
-/// A credential with a policy of its own neither makes nor changes keys: they could do more than it does.
+/// A credential with a policy of its own neither makes, changes nor removes keys: they can do more than it may.
 fn unbounded(by: &Identity) -> Result<(), IdentityError> {
     match by {
         Identity::Root => Ok(()),
         Identity::Caller(caller) if caller.session.is_none() => Ok(()),
         Identity::Caller(_) => Err(IdentityError::NotAllowed(
-            "a credential that a policy of its own narrows neither makes nor changes access keys",
+            "a credential that a policy of its own narrows neither makes, changes nor removes access keys",
         )),
         Identity::Anonymous => Err(IdentityError::NotAllowed("an access key is made by somebody")),
     }
+}
+
+/// When the credential of a caller ends; `None`: not by itself.
+fn end_of(snapshot: &Snapshot, by: &Identity) -> Option<Timestamp> {
+    let Identity::Caller(caller) = by else { return None };
+    match caller.kind {
+        Kind::User => None,
+        Kind::AccessKey => snapshot.rows.access_keys.get(&caller.access_key)?.expires,
+        Kind::Temporary { expires } => {
+            let millis = u64::try_from(expires.unix_timestamp_nanos() / 1_000_000);
+            Some(Timestamp::from_millis(millis.unwrap_or_default()))
+        }
+    }
+}
+
+/// Whether a key lasts longer than a credential that ends then.
+fn outlives(key: &AccessKeyRecord, end: Option<Timestamp>) -> bool {
+    end.is_some_and(|end| key.expires.is_none_or(|expires| expires > end))
 }
 
 fn future(expires: Option<Timestamp>, now: Timestamp) -> Result<(), IdentityError> {
@@ -111,21 +134,24 @@ fn check_secret(secret: &SecretKey) -> Result<(), IdentityError> {
 }
 
 impl Directory {
-    /// The name of the account that a caller's access keys belong to: a user's, or root's access key. `None` for callers
-    /// who can have none.
-    pub fn account_of<'i>(&'i self, by: &'i Identity) -> Option<&'i str> {
-        match by {
-            Identity::Anonymous => None,
-            Identity::Root => Some(self.root_access_key()),
-            Identity::Caller(caller) => match &caller.account {
-                Account::Root => Some(self.root_access_key()),
-                Account::User(name) => Some(name),
-                Account::Federated(_) => None,
-            },
+    /// The account that clients mean by a name: root's goes by its access key there.
+    pub fn account_named(&self, name: &str) -> KeyParent {
+        match name == self.root_access_key() {
+            true => KeyParent::Root,
+            false => KeyParent::User(name.to_owned()),
         }
     }
 
-    /// Makes an access key. What the caller may do for other accounts is `access`'s to say, before.
+    /// The name that clients know an account by.
+    pub fn name_of<'n>(&'n self, account: &'n KeyParent) -> &'n str {
+        match account {
+            KeyParent::Root => self.root_access_key(),
+            KeyParent::User(name) => name,
+        }
+    }
+
+    /// Makes an access key, which ends with the caller's own credential at the latest. What the caller may do for other
+    /// accounts is `access`'s to say, before.
     pub async fn add_access_key(&self, by: &Identity, new: NewAccessKey) -> Result<NewCredential, IdentityError> {
         unbounded(by)?;
         let access_key = match new.access_key {
@@ -149,12 +175,19 @@ impl Directory {
             return Err(IdentityError::NotAllowed("this is root's access key"));
         }
         future(new.expires, self.now())?;
-        let parent = parent_of(self, &new.parent);
-        let (name, description, expires) = (new.name, new.description, new.expires);
+        let (parent, by) = (new.parent, by.clone());
+        let (name, description, wanted) = (new.name, new.description, new.expires);
         self.change_secrets(move |snapshot, now| {
             if let KeyParent::User(user) = &parent {
                 users::existing(snapshot, user)?;
+                if snapshot.why_shut_out(user).is_some() {
+                    return Err(IdentityError::NotAllowed("this user is shut out"));
+                }
             }
+            let expires = match (wanted, end_of(snapshot, &by)) {
+                (Some(wanted), Some(end)) => Some(wanted.min(end)),
+                (wanted, end) => wanted.or(end),
+            };
             let rows = &snapshot.rows;
             if rows.users.contains_key(&access_key) {
                 return Err(IdentityError::AccessKeyTaken("a user"));
@@ -190,37 +223,17 @@ impl Directory {
     pub fn access_key(&self, access_key: &str) -> Result<AccessKeyView, IdentityError> {
         let snapshot = self.snapshot()?;
         let key = existing(&snapshot, access_key)?;
-        Ok(self.view(&snapshot, access_key, key))
+        Ok(AccessKeyView::of(&snapshot, access_key, key))
     }
 
-    /// The access keys of one account: a user's name, or root's access key.
-    pub fn access_keys_of(&self, parent: &str) -> Result<Vec<AccessKeyView>, IdentityError> {
+    /// The access keys of one account.
+    pub fn access_keys_of(&self, parent: &KeyParent) -> Result<Vec<AccessKeyView>, IdentityError> {
         let snapshot = self.snapshot()?;
-        let wanted = parent_of(self, parent);
         let keys = snapshot.rows.access_keys.iter();
         Ok(keys
-            .filter(|(_, key)| key.parent == wanted)
-            .map(|(access_key, key)| self.view(&snapshot, access_key, key))
+            .filter(|(_, key)| key.parent == *parent)
+            .map(|(access_key, key)| AccessKeyView::of(&snapshot, access_key, key))
             .collect())
-    }
-
-    fn view(&self, snapshot: &Snapshot, access_key: &str, key: &AccessKeyRecord) -> AccessKeyView {
-        let (parent, enabled) = match &key.parent {
-            KeyParent::Root => (self.root_access_key(), true),
-            KeyParent::User(name) => {
-                let enabled = snapshot.rows.users.get(name).is_some_and(|user| user.enabled);
-                (name.as_str(), enabled)
-            }
-        };
-        AccessKeyView {
-            access_key: access_key.to_owned(),
-            parent: parent.to_owned(),
-            enabled: key.enabled && enabled,
-            policy: key.policy.clone(),
-            name: key.name.clone(),
-            description: key.description.clone(),
-            expires: key.expires,
-        }
     }
 
     /// Changes an access key; in force from the next request on.
@@ -240,7 +253,12 @@ impl Directory {
         if change.enabled == Some(false) && users::own_key(self, by) == Some(access_key) {
             return Err(IdentityError::NotAllowed("nobody disables themselves"));
         }
-        let access_key = access_key.to_owned();
+        // What makes more of a key than it was.
+        let gives = change.secret.is_some()
+            || change.policy.is_some()
+            || change.expires.is_some()
+            || change.enabled == Some(true);
+        let (access_key, by) = (access_key.to_owned(), by.clone());
         self.change_secrets(move |snapshot, now| {
             let mut key = existing(snapshot, &access_key)?.clone();
             key.updated = now;
@@ -254,13 +272,19 @@ impl Directory {
             key.name = change.name.clone().unwrap_or(key.name);
             key.description = change.description.clone().unwrap_or(key.description);
             key.expires = change.expires.unwrap_or(key.expires);
+            if gives && outlives(&key, end_of(snapshot, &by)) {
+                return Err(IdentityError::NotAllowed(
+                    "a credential that ends changes no access key that lasts longer",
+                ));
+            }
             Ok((vec![DirectoryChange::AccessKey(access_key.clone(), Some(key))], ()))
         })
         .await
     }
 
     /// Removes an access key; refused from the next request on.
-    pub async fn remove_access_key(&self, access_key: &str) -> Result<(), IdentityError> {
+    pub async fn remove_access_key(&self, by: &Identity, access_key: &str) -> Result<(), IdentityError> {
+        unbounded(by)?;
         let access_key = access_key.to_owned();
         self.change(move |snapshot, _now| {
             existing(snapshot, &access_key)?;
@@ -270,15 +294,46 @@ impl Directory {
     }
 
     /// The policies that bound an account now: those of the user and its groups; none for root, whom nothing bounds.
-    pub fn policies_of(&self, account: &str) -> Result<Vec<Arc<crate::policy::Policy>>, IdentityError> {
+    pub fn policies_of(&self, account: &KeyParent) -> Result<Vec<Arc<crate::policy::Policy>>, IdentityError> {
         let snapshot = self.snapshot()?;
-        match parent_of(self, account) {
+        match account {
             KeyParent::Root => Ok(Vec::new()),
-            KeyParent::User(name) => match snapshot.rights_of(&name) {
+            KeyParent::User(name) => match snapshot.rights_of(name) {
                 Some(rights) => Ok(rights.map_err(|why| super::internal(&why))?.policies),
-                None => Err(IdentityError::NoSuchUser(name)),
+                None => Err(IdentityError::NoSuchUser(name.clone())),
             },
         }
+    }
+}
+
+impl AccessKeyView {
+    fn of(snapshot: &Snapshot, access_key: &str, key: &AccessKeyRecord) -> Self {
+        let parent_enabled = match &key.parent {
+            KeyParent::Root => true,
+            KeyParent::User(name) => snapshot.rights_of(name).is_some(),
+        };
+        Self {
+            access_key: access_key.to_owned(),
+            parent: key.parent.clone(),
+            enabled: key.enabled && parent_enabled,
+            policy: key.policy.clone(),
+            name: key.name.clone(),
+            description: key.description.clone(),
+            expires: key.expires,
+        }
+    }
+}
+
+/// The account that a caller's access keys belong to. `None` for callers who can have none.
+pub fn account_of(by: &Identity) -> Option<KeyParent> {
+    match by {
+        Identity::Anonymous => None,
+        Identity::Root => Some(KeyParent::Root),
+        Identity::Caller(caller) => match &caller.account {
+            Account::Root => Some(KeyParent::Root),
+            Account::User(name) => Some(KeyParent::User(name.clone())),
+            Account::Federated(_) => None,
+        },
     }
 }
 

@@ -164,7 +164,8 @@ impl Inner {
     fn snapshot(&self) -> Result<Arc<Snapshot>, IdentityError> {
         match &**self.state.load() {
             State::Open(snapshot) => Ok(Arc::clone(snapshot)),
-            State::Loading(why) | State::Shut(why) => Err(IdentityError::NotOpen(why.clone())),
+            State::Loading(why) => Err(IdentityError::NotOpen(why.clone())),
+            State::Shut(why) => Err(IdentityError::Shut(why.clone())),
         }
     }
 
@@ -296,7 +297,7 @@ impl Inner {
             Err(ChangeDirectoryError::Stale) => match self.read().await {
                 Ok(_) => Ok(false),
                 Err(NotLoaded::Later(fault)) => Err(fault.into()),
-                Err(NotLoaded::Shut(why)) => Err(IdentityError::NotOpen(why)),
+                Err(NotLoaded::Shut(why)) => Err(IdentityError::Shut(why)),
             },
             Err(ChangeDirectoryError::TooLarge(why)) => Err(IdentityError::TooMany(why)),
             Err(ChangeDirectoryError::Fault(fault)) => {

@@ -53,9 +53,12 @@ pub enum IdentityError {
     /// More than the directory holds, or one change takes.
     #[error("{0}")]
     TooMany(&'static str),
-    /// The directory cannot be read yet, or cannot be opened.
+    /// The directory cannot be read yet.
     #[error("The directory of users is not open: {0}")]
     NotOpen(String),
+    /// The directory was read and does not open; only an operator can help.
+    #[error("The directory of users is not open: {0}")]
+    Shut(String),
     /// The store could not do it.
     #[error(transparent)]
     Fault(#[from] Fault),

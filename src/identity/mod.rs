@@ -18,7 +18,7 @@ mod temporary;
 mod tests;
 mod users;
 
-pub use access_keys::{AccessKeyChange, AccessKeyView, NewAccessKey, NewCredential};
+pub use access_keys::{AccessKeyChange, AccessKeyView, NewAccessKey, NewCredential, account_of};
 pub use attach::{Attached, Entities, EntitiesAsked, Target};
 pub use directory::{Directory, Root};
 pub use error::IdentityError;
@@ -28,6 +28,10 @@ pub use seal::{SealError, SealKeys};
 pub use temporary::Temporary;
 pub use users::{NewUser, UserView};
 
+/// Whose access keys or temporary credentials are meant: root's, or those of a user by name.
+pub use storage_engine::store::record::identity::KeyParent;
+
+use snapshot::Snapshot;
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::error::Fault;
 use storage_engine::store::identity::DirectoryChange;
@@ -37,7 +41,9 @@ fn internal(why: &str) -> IdentityError {
     Fault::Internal(why.to_owned()).into()
 }
 
-/// Refuses every temporary credential of an account made until `now`.
-fn revocation(account: &str, now: Timestamp) -> DirectoryChange {
-    DirectoryChange::Revocation(account.to_owned(), Some(RevocationRecord { until: now }))
+/// Refuses every temporary credential that the account of this row was given so far; also where the clock went back.
+fn revocation(snapshot: &Snapshot, account: &str, now: Timestamp) -> DirectoryChange {
+    let before = snapshot.rows.revocations.get(account);
+    let until = before.map_or(now, |row| row.until.max(now));
+    DirectoryChange::Revocation(account.to_owned(), Some(RevocationRecord { until }))
 }

@@ -19,6 +19,8 @@ pub(super) struct Snapshot {
     pub(super) rows: DirectoryRows,
     /// `None`: there was never a secret to seal.
     pub(super) sealer: Option<Arc<Sealer>>,
+    /// Root's access key, which no user may have.
+    root_key: String,
     policies: BTreeMap<String, Arc<Policy>>,
     /// Who may sign, by access key.
     holders: HashMap<String, Holder>,
@@ -55,6 +57,7 @@ impl Snapshot {
         let mut snapshot = Self {
             rows,
             sealer,
+            root_key: root_key.to_owned(),
             policies,
             holders: HashMap::new(),
             troubles,
@@ -62,8 +65,8 @@ impl Snapshot {
         let mut holders = HashMap::new();
         let mut troubles = Vec::new();
         for (name, user) in &snapshot.rows.users {
-            if name == root_key {
-                troubles.push(format!("user '{name}' has root's access key and is shut out"));
+            if let Some(why) = snapshot.why_shut_out(name) {
+                troubles.push(format!("user '{name}' is shut out, with its access keys: {why}"));
                 continue;
             }
             match snapshot.user_holder(name, user) {
@@ -104,8 +107,19 @@ impl Snapshot {
         &self.policies
     }
 
-    /// The rights of an enabled user; `None`: no such user, or not enabled.
+    /// Why a user of this name cannot be let in, whoever it is: it would be taken for root.
+    pub(super) fn why_shut_out(&self, name: &str) -> Option<&'static str> {
+        if name == self.root_key {
+            return Some("the name is root's access key");
+        }
+        (name == Account::Root.name()).then_some("the name is that of root's account")
+    }
+
+    /// The rights of an enabled user; `None`: no such user, not enabled, or shut out.
     pub(super) fn rights_of(&self, name: &str) -> Option<Result<Rights, String>> {
+        if self.why_shut_out(name).is_some() {
+            return None;
+        }
         let user = self.rows.users.get(name).filter(|user| user.enabled)?;
         Some(self.rights(user))
     }

@@ -18,6 +18,7 @@ use super::error::IdentityError;
 use super::policies::check_session;
 use super::seal::Sealer;
 use super::snapshot::{Rights, Snapshot};
+use super::{KeyParent, users};
 use crate::auth::{Account, Caller, Credential, Identity, Kind, SecretKey};
 use crate::policy::{self, Policy};
 
@@ -47,6 +48,9 @@ struct Carried {
     /// Wiped by hand: serde knows no text that wipes itself.
     secret: String,
     account: CarriedAccount,
+    /// Of the account: another user who is given the name later has another one.
+    #[serde(default)]
+    canonical_id: String,
     /// Milliseconds since 1970.
     issued: u64,
     expires: u64,
@@ -61,7 +65,8 @@ enum CarriedAccount {
 }
 
 impl CarriedAccount {
-    fn name(&self) -> &str {
+    /// What the account goes by in rows of revocations.
+    fn row(&self) -> &str {
         match self {
             Self::Root => ROOT_ACCOUNT,
             Self::User(name) => name,
@@ -83,10 +88,10 @@ impl Directory {
             }
             check_session(text)?;
         }
-        let account = match by {
-            Identity::Root => CarriedAccount::Root,
+        let (account, canonical_id) = match by {
+            Identity::Root => (CarriedAccount::Root, String::new()),
             Identity::Caller(caller) => match (caller.kind, &caller.account) {
-                (Kind::User, Account::User(name)) => CarriedAccount::User(name.clone()),
+                (Kind::User, Account::User(name)) => (CarriedAccount::User(name.clone()), caller.canonical_id.clone()),
                 (Kind::User | Kind::AccessKey | Kind::Temporary { .. }, _) => {
                     return Err(IdentityError::NotAllowed(
                         "access keys and temporary credentials give out no temporary credentials",
@@ -100,11 +105,16 @@ impl Directory {
         let access_key = format!("ASIA{}", random.as_str());
         let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-";
         let secret = generated(letters, SECRET_CHARS)?;
-        let issued = self.now().millis();
-        let expires = issued.saturating_add(seconds.saturating_mul(1_000));
+        let now = self.now().millis();
+        // What was revoked in this very moment, or by a clock that is ahead, was not this one.
+        let snapshot = self.snapshot()?;
+        let revoked = snapshot.rows.revocations.get(account.row());
+        let issued = revoked.map_or(now, |row| row.until.millis().saturating_add(1).max(now));
+        let expires = now.saturating_add(seconds.saturating_mul(1_000));
         let mut carried = Carried {
             secret: secret.to_string(),
             account,
+            canonical_id,
             issued,
             expires,
             policy,
@@ -121,19 +131,18 @@ impl Directory {
         })
     }
 
-    /// Refuses, from the next request on, every temporary credential that an account was given so far. `account`: a
-    /// user's name, or root's access key.
-    pub async fn revoke_temporary(&self, account: &str) -> Result<(), IdentityError> {
-        let account = match account == self.root_access_key() {
-            true => ROOT_ACCOUNT,
-            false => account,
-        };
-        let account = account.to_owned();
+    /// Refuses, from the next request on, every temporary credential that an account was given so far.
+    pub async fn revoke_temporary(&self, account: &KeyParent) -> Result<(), IdentityError> {
+        let account = account.clone();
         self.change(move |snapshot, now| {
-            if account != ROOT_ACCOUNT && !snapshot.rows.users.contains_key(&account) {
-                return Err(IdentityError::NoSuchUser(account.clone()));
-            }
-            Ok((vec![super::revocation(&account, now)], ()))
+            let row = match &account {
+                KeyParent::Root => ROOT_ACCOUNT,
+                KeyParent::User(name) => {
+                    users::existing(snapshot, name)?;
+                    name
+                }
+            };
+            Ok((vec![super::revocation(snapshot, row, now)], ()))
         })
         .await
     }
@@ -149,7 +158,7 @@ impl Snapshot {
         let carried = open(self.sealer.as_deref()?, access_key, &sealed)?;
         // Takes over the bytes, so that they are wiped.
         let secret = SecretKey::new(carried.secret);
-        let revoked = self.rows.revocations.get(carried.account.name());
+        let revoked = self.rows.revocations.get(carried.account.row());
         if revoked.is_some_and(|row| carried.issued <= row.until.millis()) {
             return None;
         }
@@ -160,6 +169,9 @@ impl Snapshot {
                 (Account::User(name), rights)
             }
         };
+        if rights.canonical_id != carried.canonical_id {
+            return None;
+        }
         let session = match &carried.policy {
             None => None,
             Some(text) => Some(Arc::new(Policy::parse(text.as_bytes(), policy::Kind::Session).ok()?)),

@@ -10,7 +10,9 @@ use storage_engine::store::identity::DirectoryChange;
 use storage_engine::store::record::identity::{PolicyRecord, UserRecord};
 use storage_engine::store::{Epoch, Store};
 
-use super::{AccessKeyChange, Directory, EntitiesAsked, IdentityError, NewAccessKey, NewUser, Root, SealKeys, Target};
+use super::{
+    AccessKeyChange, Directory, EntitiesAsked, IdentityError, KeyParent, NewAccessKey, NewUser, Root, SealKeys, Target,
+};
 use crate::auth::{Account, Caller, Credential, CredentialSource, Identity, Kind, SecretKey};
 use crate::config::OperatorKey;
 
@@ -110,10 +112,9 @@ fn texts(caller: &Caller) -> Vec<&str> {
 
 fn child(parent: &str, access_key: &str) -> NewAccessKey {
     NewAccessKey {
-        parent: parent.to_owned(),
         access_key: Some(access_key.to_owned()),
         secret: Some(SecretKey::new(CANARY)),
-        ..NewAccessKey::default()
+        ..NewAccessKey::of(KeyParent::User(parent.to_owned()))
     }
 }
 
@@ -393,7 +394,7 @@ async fn another_root_password_opens_nothing_loses_nothing_and_lets_root_in() {
     assert!(!shut.is_open() && shut.find("alice").is_none());
     assert_eq!(shut.find(ROOT).unwrap().identity, Identity::Root);
     let refused = shut.set_user_status(&Identity::Root, "alice", false).await.unwrap_err();
-    assert!(matches!(refused, IdentityError::NotOpen(_)), "{refused}");
+    assert!(matches!(refused, IdentityError::Shut(_)), "{refused}");
     assert_eq!(ground.all_rows().await, before);
 
     let changed = ground
@@ -460,4 +461,191 @@ async fn a_policy_that_no_longer_reads_shuts_out_whom_it_concerns_and_nobody_els
     let directory = ground.open().await;
     assert!(caller(&directory, "alice").is_none() && caller(&directory, "bob").is_some());
     assert_eq!(directory.snapshot().unwrap().troubles.len(), 2);
+}
+
+impl Ground {
+    async fn open_as(&self, root: &str) -> Directory {
+        let root = Root {
+            access_key: root.to_owned(),
+            secret: SecretKey::new("root-password"),
+        };
+        Directory::open(
+            self.store.clone(),
+            self.clock.clone(),
+            root,
+            keys("root-password", None, None),
+        )
+        .await
+    }
+}
+
+/// The caller that a temporary credential of `by` is, and its access key and token.
+async fn temporary(directory: &Directory, by: &Identity) -> (Option<Identity>, String, String) {
+    let given = directory.issue(by, 900, None).await.unwrap();
+    let token = String::from_utf8(given.token.expose().to_vec()).unwrap();
+    let known = directory.find_temporary(&given.access_key, &token);
+    (known.map(|known| known.identity), given.access_key, token)
+}
+
+#[tokio::test]
+async fn a_user_whose_name_root_takes_is_shut_out_with_its_keys_and_never_taken_for_root() {
+    let ground = ground();
+    let directory = ground.open().await;
+    add(&directory, "bob").await;
+    let made = directory
+        .add_access_key(&Identity::Root, child("bob", "bobs-key"))
+        .await;
+    made.unwrap();
+    let bob = Identity::Caller(caller(&directory, "bob").unwrap());
+    let (known, key, token) = temporary(&directory, &bob).await;
+    assert!(known.is_some());
+
+    let renamed = ground.open_as("bob").await;
+    assert_eq!(renamed.find("bob").unwrap().identity, Identity::Root);
+    assert!(caller(&renamed, "bobs-key").is_none());
+    assert!(renamed.find_temporary(&key, &token).is_none());
+    assert_eq!(renamed.snapshot().unwrap().troubles.len(), 1);
+    let view = renamed.access_key("bobs-key").unwrap();
+    assert_eq!((view.parent, view.enabled), (KeyParent::User("bob".into()), false));
+    assert_eq!(renamed.account_named("bob"), KeyParent::Root);
+    assert_eq!(renamed.access_keys_of(&KeyParent::Root).unwrap(), []);
+    let refused = renamed.add_access_key(&Identity::Root, child("bob", "another")).await;
+    assert!(matches!(refused, Err(IdentityError::NotAllowed(_))), "{refused:?}");
+
+    // Root has the name for good once the user is gone.
+    renamed.remove_user(&Identity::Root, "bob").await.unwrap();
+    assert!(renamed.access_key("bobs-key").is_err());
+    let again = renamed.remove_user(&Identity::Root, "bob").await;
+    assert!(matches!(again, Err(IdentityError::NotAllowed(_))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_row_under_the_name_of_roots_account_lets_nobody_in() {
+    let ground = ground();
+    let directory = ground.open().await;
+    add(&directory, "alice").await;
+    let made = directory
+        .add_access_key(&Identity::Root, child("alice", "alices-key"))
+        .await;
+    made.unwrap();
+    let rows = ground.store.load_directory().await.unwrap();
+    let mut key = rows.access_keys["alices-key"].clone();
+    key.parent = KeyParent::User("root".into());
+    let changes = [
+        DirectoryChange::User("root".into(), Some(rows.users["alice"].clone())),
+        DirectoryChange::AccessKey("alices-key".into(), Some(key)),
+    ];
+    ground.store.change_directory(rows.rev, &changes).await.unwrap();
+    let directory = ground.open().await;
+    assert!(caller(&directory, "alices-key").is_none() && caller(&directory, "alice").is_some());
+    let troubles = directory.snapshot().unwrap().troubles.join("\n");
+    assert!(troubles.contains("the name is that of root's account"), "{troubles}");
+    directory.remove_user(&Identity::Root, "root").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_credential_that_ends_gives_nothing_that_lasts_longer() {
+    let ground = ground();
+    let directory = ground.open().await;
+    add(&directory, "alice").await;
+    let now = ground.clock.now().millis();
+    let mut ending = child("alice", "ending");
+    ending.expires = Some(Timestamp::from_millis(now + 60_000));
+    directory.add_access_key(&Identity::Root, ending.clone()).await.unwrap();
+    let made = directory
+        .add_access_key(&Identity::Root, child("alice", "lasting"))
+        .await;
+    made.unwrap();
+    let by_key = Identity::Caller(caller(&directory, "ending").unwrap());
+    let alice = Identity::Caller(caller(&directory, "alice").unwrap());
+    let by_temporary = temporary(&directory, &alice).await.0.unwrap();
+    for (by, end) in [(&by_key, now + 60_000), (&by_temporary, now + 900_000)] {
+        for wanted in [None, Some(now + 10_000_000)] {
+            let new = NewAccessKey {
+                expires: wanted.map(Timestamp::from_millis),
+                ..NewAccessKey::of(KeyParent::User("alice".into()))
+            };
+            let made = directory.add_access_key(by, new).await.unwrap();
+            assert_eq!(made.expires, Some(Timestamp::from_millis(end)), "{by:?}");
+        }
+        let change = AccessKeyChange::default;
+        for wider in [
+            AccessKeyChange {
+                secret: Some(SecretKey::new("mine-for-ever")),
+                ..change()
+            },
+            AccessKeyChange {
+                policy: Some(String::new()),
+                ..change()
+            },
+            AccessKeyChange {
+                expires: Some(None),
+                ..change()
+            },
+        ] {
+            let refused = directory.change_access_key(by, "lasting", wider.clone()).await;
+            assert!(matches!(refused, Err(IdentityError::NotAllowed(_))), "{by:?} {wider:?}");
+        }
+        let off = AccessKeyChange {
+            enabled: Some(false),
+            ..change()
+        };
+        directory.change_access_key(by, "lasting", off).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_narrowed_credential_removes_no_access_key() {
+    let directory = ground().open().await;
+    for (parent, key, policy) in [
+        (KeyParent::Root, "narrow", Some(READ_X.to_owned())),
+        (KeyParent::Root, "roots", None),
+    ] {
+        let new = NewAccessKey {
+            parent,
+            policy,
+            ..child("nobody", key)
+        };
+        directory.add_access_key(&Identity::Root, new).await.unwrap();
+    }
+    let narrow = Identity::Caller(caller(&directory, "narrow").unwrap());
+    for key in ["roots", "narrow"] {
+        let refused = directory.remove_access_key(&narrow, key).await;
+        assert!(matches!(refused, Err(IdentityError::NotAllowed(_))), "{refused:?}");
+    }
+    directory.remove_access_key(&Identity::Root, "roots").await.unwrap();
+}
+
+#[tokio::test]
+async fn temporary_credentials_are_of_one_user_and_end_with_its_secret_whatever_the_clock_does() {
+    let ground = ground();
+    let directory = ground.open().await;
+    add(&directory, "alice").await;
+    let alice = || Identity::Caller(caller(&directory, "alice").unwrap());
+    let opens = |(_, key, token): &(Option<Identity>, String, String)| directory.find_temporary(key, token).is_some();
+    let first = temporary(&directory, &alice()).await;
+    assert!(opens(&first));
+    add(&directory, "alice").await;
+    assert!(!opens(&first), "it outlived the secret it was had with");
+
+    ground.clock.0.fetch_add(10_000, Ordering::Relaxed);
+    let second = temporary(&directory, &alice()).await;
+    let account = KeyParent::User("alice".into());
+    directory.revoke_temporary(&account).await.unwrap();
+    ground.clock.0.fetch_sub(20_000, Ordering::Relaxed);
+    directory.revoke_temporary(&account).await.unwrap();
+    assert!(!opens(&second), "a clock that went back took a revocation back");
+    let third = temporary(&directory, &alice()).await;
+    assert!(opens(&third), "what is given out after a revocation holds");
+
+    let rows = ground.store.load_directory().await.unwrap();
+    let another = UserRecord {
+        canonical_id: "ab".repeat(32),
+        ..rows.users["alice"].clone()
+    };
+    let changes = [DirectoryChange::User("alice".into(), Some(another))];
+    ground.store.change_directory(rows.rev, &changes).await.unwrap();
+    let reopened = ground.open().await;
+    assert!(caller(&reopened, "alice").is_some());
+    assert!(reopened.find_temporary(&third.1, &third.2).is_none());
 }

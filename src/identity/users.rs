@@ -66,7 +66,8 @@ pub(super) fn own_key<'i>(directory: &'i Directory, by: &'i Identity) -> Option<
 }
 
 impl Directory {
-    /// Makes a user, or gives an existing one this secret and status; its policies and groups stay.
+    /// Makes a user, or gives an existing one this secret and status; its policies and groups stay, its temporary
+    /// credentials end.
     pub async fn put_user(&self, by: &Identity, user: NewUser) -> Result<(), IdentityError> {
         let NewUser { name, secret, enabled } = user;
         rules::access_key(&name)?;
@@ -102,7 +103,12 @@ impl Directory {
                     groups: Vec::new(),
                 },
             };
-            Ok((vec![DirectoryChange::User(name.clone(), Some(record))], ()))
+            let mut changes = vec![DirectoryChange::User(name.clone(), Some(record))];
+            // Who knew the secret before may have had temporary credentials with it.
+            if snapshot.rows.users.contains_key(&name) {
+                changes.push(super::revocation(snapshot, &name, now));
+            }
+            Ok((changes, ()))
         })
         .await
     }
@@ -144,10 +150,13 @@ impl Directory {
         .await
     }
 
-    /// Removes a user with all its access keys.
+    /// Removes a user with all its access keys; also one that is shut out because root took its name.
     pub async fn remove_user(&self, by: &Identity, name: &str) -> Result<(), IdentityError> {
-        if own_key(self, by) == Some(name) || name == self.root_access_key() {
-            return Err(IdentityError::NotAllowed("nobody removes themselves, nor root"));
+        let refused = || IdentityError::NotAllowed("nobody removes themselves, nor root");
+        let is_own = matches!(by, Identity::Caller(caller) if caller.access_key == name);
+        let is_roots = name == self.root_access_key();
+        if is_own || (is_roots && self.user(name).is_err()) {
+            return Err(refused());
         }
         let name = name.to_owned();
         self.change(move |snapshot, now| {
@@ -160,7 +169,7 @@ impl Directory {
                 .collect();
             changes.push(DirectoryChange::User(name.clone(), None));
             // A user made anew under this name takes over no temporary credential of this one.
-            changes.push(super::revocation(&name, now));
+            changes.push(super::revocation(snapshot, &name, now));
             Ok((changes, ()))
         })
         .await

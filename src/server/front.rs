@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderMap, Request, Response, Uri};
 use storage_engine::store::Store;
 use time::OffsetDateTime;
 
-use crate::access::{Action, Context, Resource, decide};
+use crate::access::{Action, Context, RequestFacts, Resource, decide};
 use crate::admin::AdminService;
 use crate::auth::{Authenticator, is_form};
 use crate::config::Config;
@@ -39,10 +40,15 @@ pub(super) fn admin(authenticator: Arc<Authenticator>, service: AdminService) ->
 
 /// Whether a token lets its bearer read the metrics.
 pub(super) fn scraper(authenticator: Arc<Authenticator>) -> Arc<Scraper> {
-    Arc::new(move |token: &str| {
-        let identity = authenticator.bearer(token, OffsetDateTime::now_utc());
-        let asked = (Action::AdminPrometheus, Resource::Service, Context::default());
-        identity.is_some_and(|identity| decide(&identity, asked.0, asked.1, &asked.2).is_ok())
+    Arc::new(move |token: &str, head: &Parts| {
+        let now = OffsetDateTime::now_utc();
+        let facts = RequestFacts::read(&head.extensions, &head.headers, now);
+        let context = Context {
+            request: Some(&facts),
+            ..Context::default()
+        };
+        let identity = authenticator.bearer(token, now);
+        identity.is_some_and(|identity| decide(&identity, Action::AdminPrometheus, Resource::Service, &context).is_ok())
     })
 }
 

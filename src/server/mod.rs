@@ -101,12 +101,28 @@ pub async fn run(config: Config) -> Result<Ending, ServerError> {
         }
     };
     let ending = tokio::select! {
-        () = stopped => Ending::Stop,
+        () = &mut stopped => Ending::Stop,
         ordered = started.ordered() => ordered,
     };
     tracing::info!(?ending, "told to stop; finishing what was begun");
-    started.stop().await?;
-    Ok(ending)
+    ended(ending, started.stop(), stopped).await
+}
+
+/// Waits for the server to stop. Who sends a signal meanwhile wants it to end, whatever was ordered before.
+async fn ended(
+    ending: Ending,
+    stopping: impl Future<Output = Result<(), ServerError>>,
+    signalled: impl Future<Output = ()>,
+) -> Result<Ending, ServerError> {
+    if ending == Ending::Stop {
+        return stopping.await.map(|()| ending);
+    }
+    let (stopping, signalled) = (std::pin::pin!(stopping), std::pin::pin!(signalled));
+    // Asked first, so that a signal counts that came as late as with the end itself.
+    match futures::future::select(signalled, stopping).await {
+        futures::future::Either::Left(((), stopping)) => stopping.await.map(|()| Ending::Stop),
+        futures::future::Either::Right((stopped, _)) => stopped.map(|()| ending),
+    }
 }
 
 /// The order of an operator to end, kept for whoever runs the server.
@@ -468,4 +484,25 @@ async fn root(config: &Config, backend: &dyn Backend) -> Result<Root, ServerErro
 fn to_operator(text: &str) {
     let mut out = std::io::stdout().lock();
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::{Ending, ended};
+
+    #[tokio::test]
+    async fn a_signal_while_a_restart_drains_ends_the_process() {
+        let stopping = || async {
+            tokio::task::yield_now().await;
+            Ok(())
+        };
+        let ending = ended(Ending::Restart, stopping(), ready(())).await.unwrap();
+        assert_eq!(ending, Ending::Stop);
+        let ending = ended(Ending::Restart, stopping(), pending()).await.unwrap();
+        assert_eq!(ending, Ending::Restart);
+        let ending = ended(Ending::Stop, stopping(), pending()).await.unwrap();
+        assert_eq!(ending, Ending::Stop);
+    }
 }

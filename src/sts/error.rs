@@ -54,7 +54,9 @@ impl From<IdentityError> for StsError {
             | IdentityError::InvalidAccessKey(_)
             | IdentityError::InvalidSecretKey(_)
             | IdentityError::TooMany(_) => Self::InvalidValue(text),
-            IdentityError::NotOpen(_) => Self::Unavailable("The directory of users is not open.".to_owned()),
+            IdentityError::NotOpen(_) | IdentityError::Shut(_) => {
+                Self::Unavailable("The directory of users is not open.".to_owned())
+            }
             IdentityError::Fault(Fault::Unavailable(_) | Fault::Unknown(_) | Fault::Full(_)) => {
                 Self::Unavailable("The store cannot take changes now. Please try again later.".to_owned())
             }

@@ -20,6 +20,7 @@ use time::format_description::well_known::Rfc3339;
 
 use self::error::StsError;
 use self::form::Form;
+use crate::access::{Action, Context, RequestFacts, decide_own};
 use crate::auth::{Authenticator, Identity, Realm, sign::body_hash};
 use crate::http::body::{self, Body, RequestBody};
 use crate::http::request_id::RequestId;
@@ -92,12 +93,14 @@ impl StsService {
         let authenticated = self
             .authenticator
             .authenticate_in(Realm::Sts, request, OffsetDateTime::now_utc())?;
-        let signed = authenticated.request.into_body().collect().await;
+        let (head, signed) = authenticated.request.into_parts();
+        let facts = RequestFacts::read(&head.extensions, &head.headers, OffsetDateTime::now_utc());
+        let signed = signed.collect().await;
         let form = Form::parse(&signed.map_err(StsError::Body)?.to_bytes())?;
-        self.act(&authenticated.identity, &form, id).await
+        self.act(&authenticated.identity, &form, &facts, id).await
     }
 
-    async fn act(&self, identity: &Identity, form: &Form, id: &str) -> Result<String, StsError> {
+    async fn act(&self, identity: &Identity, form: &Form, facts: &RequestFacts, id: &str) -> Result<String, StsError> {
         match form.one("Action")?.unwrap_or_default() {
             "GetCallerIdentity" => answer::caller_identity(identity, self.directory.root_access_key(), id),
             "AssumeRole" => {
@@ -118,9 +121,13 @@ impl StsService {
                         return Err(StsError::NotBuilt(format!("{unbuilt} of AssumeRole")));
                     }
                 }
-                if matches!(identity, Identity::Anonymous) {
-                    return Err(StsError::AccessDenied);
-                }
+                let context = Context {
+                    request: Some(facts),
+                    ..Context::default()
+                };
+                // What is granted is made by the directory, which is behind no grant.
+                let granted = decide_own(identity, Action::AssumeRole, &context);
+                drop(granted.map_err(|_| StsError::AccessDenied)?);
                 let temporary = self.directory.issue(identity, seconds, policy).await?;
                 let expires = written(temporary.expires)?;
                 answer::assume_role(identity, &temporary, &expires, id)

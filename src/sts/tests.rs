@@ -14,7 +14,7 @@ use time::{Duration, OffsetDateTime};
 use super::{StsService, is_sts};
 use crate::auth::sign::Signer;
 use crate::auth::{Account, AuthError, Authenticator, Identity, Kind, PayloadMode, SecretKey};
-use crate::identity::{Directory, NewAccessKey, NewUser, Root, SealKeys};
+use crate::identity::{Directory, KeyParent, NewAccessKey, NewUser, Root, SealKeys, Target};
 
 const ROOT: (&str, &str) = ("rootkey", "root-password");
 const ALICE: (&str, &str) = ("alice", "alice-secret");
@@ -206,12 +206,16 @@ async fn temporary_credentials_end_with_their_user_and_when_they_are_revoked() {
     ground.directory.set_user_status(&by, "alice", true).await.unwrap();
     assert!(ground.caller(&given.signer()).is_ok());
 
-    ground.directory.revoke_temporary("alice").await.unwrap();
+    ground
+        .directory
+        .revoke_temporary(&KeyParent::User("alice".into()))
+        .await
+        .unwrap();
     assert_eq!(ground.caller(&given.signer()).unwrap_err().code(), "InvalidAccessKeyId");
     assert!(ground.caller(&signer(ALICE)).is_ok());
 
     let roots = ground.given(ROOT, ASSUME).await;
-    ground.directory.revoke_temporary(ROOT.0).await.unwrap();
+    ground.directory.revoke_temporary(&KeyParent::Root).await.unwrap();
     assert!(ground.caller(&roots.signer()).is_err());
 }
 
@@ -234,10 +238,9 @@ async fn a_user_made_anew_takes_over_no_temporary_credential() {
 async fn only_root_and_users_themselves_are_given_temporary_credentials() {
     let ground = ground().await;
     let key = NewAccessKey {
-        parent: "alice".into(),
         access_key: Some("alices-key".into()),
         secret: Some(SecretKey::new("alices-key-secret")),
-        ..NewAccessKey::default()
+        ..NewAccessKey::of(KeyParent::User("alice".into()))
     };
     ground.directory.add_access_key(&Identity::Root, key).await.unwrap();
     let temporary = ground.given(ALICE, ASSUME).await.signer();
@@ -363,4 +366,25 @@ async fn a_url_presigned_before_its_user_was_disabled_opens_nothing_after() {
         .await
         .unwrap();
     assert_eq!(codes(), [Some("InvalidAccessKeyId"), Some("InvalidAccessKeyId")]);
+}
+
+#[tokio::test]
+async fn a_policy_can_deny_temporary_credentials_to_whom_it_is_attached() {
+    let ground = ground().await;
+    let deny = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"sts:AssumeRole"}]}"#;
+    ground.directory.put_policy("no-tokens", deny.as_bytes()).await.unwrap();
+    let alice = Target::User("alice".into());
+    ground
+        .directory
+        .attach(&alice, &["no-tokens".to_owned()])
+        .await
+        .unwrap();
+    let (status, xml) = ground.ask(Some(&signer(ALICE)), ASSUME).await;
+    assert_eq!(
+        (status.as_u16(), element(&xml, "Code").as_str()),
+        (403, "AccessDenied"),
+        "{xml}"
+    );
+    let who = "Action=GetCallerIdentity&Version=2011-06-15";
+    assert_eq!(ground.ask(Some(&signer(ALICE)), who).await.0, StatusCode::OK);
 }

@@ -1,6 +1,8 @@
 //! Access keys (MinIO's service accounts). About the keys of their own account everybody may ask; about those of others who
 //! has the right. Root's keys are changed by root alone: who could make one would be root.
 
+use std::collections::BTreeSet;
+
 use http::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
@@ -13,7 +15,7 @@ use super::{Answer, Ask, at, document, is_enabled, together};
 use crate::access::Action;
 use crate::admin::error::AdminError;
 use crate::auth::{Identity, Kind, SecretKey};
-use crate::identity::{AccessKeyChange, AccessKeyView, NewAccessKey};
+use crate::identity::{AccessKeyChange, AccessKeyView, KeyParent, NewAccessKey};
 
 /// What MinIO's clients read as "does not expire".
 const NO_END: &str = "1970-01-01T00:00:00Z";
@@ -63,13 +65,16 @@ struct AddKey {
     expiration: Option<Timestamp>,
 }
 
-/// May the caller change keys of this account?
-fn may_change(ask: &Ask<'_>, account: &str, right: Action) -> Result<(), AdminError> {
-    let is_root = account == ask.reach.directory.root_access_key();
-    match ask.account() {
-        Some(own) if own == account => Ok(()),
-        Some(_) | None if is_root => Err(AdminError::AccessDenied),
-        Some(_) | None => ask.must(right),
+/// May the caller make, change or remove keys of this account? An access key or temporary credential may so only with the
+/// right, also for its own account: what it makes or changes could outlive it.
+fn may_change(ask: &Ask<'_>, account: &KeyParent, right: Action) -> Result<(), AdminError> {
+    if matches!(ask.identity, Identity::Caller(caller) if caller.kind != Kind::User) {
+        ask.must(right)?;
+    }
+    match (ask.account(), account) {
+        (Some(own), account) if own == *account => Ok(()),
+        (Some(_) | None, KeyParent::Root) => Err(AdminError::AccessDenied),
+        (Some(_) | None, KeyParent::User(_)) => ask.must(right),
     }
 }
 
@@ -80,11 +85,11 @@ pub(super) async fn add(ask: &Ask<'_>, text: &[u8]) -> Result<Answer, AdminError
     let parent = match asked.target_user.as_deref() {
         None | Some("") => ask.account(),
         // A key that names itself means its account.
-        named if named == own_key => ask.account(),
-        named => named,
+        Some(named) if own_key == Some(named) => ask.account(),
+        Some(named) => Some(ask.reach.directory.account_named(named)),
     };
     let parent = parent.ok_or(AdminError::AccessDenied)?;
-    may_change(ask, parent, Action::AdminCreateServiceAccount)?;
+    may_change(ask, &parent, Action::AdminCreateServiceAccount)?;
     if !asked.status.as_deref().map_or(Ok(true), is_enabled)? {
         return Err(AdminError::Argument(
             "A new access key is enabled; disable it once it is there.".into(),
@@ -93,7 +98,7 @@ pub(super) async fn add(ask: &Ask<'_>, text: &[u8]) -> Result<Answer, AdminError
     let some = |text: Option<String>| text.filter(|text| !text.is_empty());
     let secret = asked.secret_key.filter(|secret| !secret.is_empty());
     let new = NewAccessKey {
-        parent: parent.to_owned(),
+        parent,
         access_key: some(asked.access_key),
         secret: secret.map(SecretKey::new),
         policy: policy_text(asked.policy),
@@ -112,9 +117,9 @@ pub(super) async fn add(ask: &Ask<'_>, text: &[u8]) -> Result<Answer, AdminError
     }))
 }
 
-fn fields(key: &AccessKeyView) -> Map<String, Value> {
+fn fields(ask: &Ask<'_>, key: &AccessKeyView) -> Map<String, Value> {
     let mut fields = Map::new();
-    fields.insert("parentUser".into(), key.parent.clone().into());
+    fields.insert("parentUser".into(), ask.reach.directory.name_of(&key.parent).into());
     fields.insert("accountStatus".into(), if key.enabled { "on" } else { "off" }.into());
     fields.insert("impliedPolicy".into(), key.policy.is_none().into());
     fields.insert("name".into(), key.name.clone().into());
@@ -125,8 +130,8 @@ fn fields(key: &AccessKeyView) -> Map<String, Value> {
     fields
 }
 
-fn listed(key: &AccessKeyView) -> Value {
-    let mut fields = fields(key);
+fn listed(ask: &Ask<'_>, key: &AccessKeyView) -> Value {
+    let mut fields = fields(ask, key);
     fields.insert("accessKey".into(), key.access_key.clone().into());
     // In lists clients look into it whether or not there is one.
     fields.entry("expiration").or_insert_with(|| NO_END.into());
@@ -135,13 +140,15 @@ fn listed(key: &AccessKeyView) -> Value {
 
 /// `GET list-service-accounts`.
 pub(super) fn list(ask: &Ask<'_>) -> Result<Answer, AdminError> {
-    let own = ask.account();
-    let account = ask.query.get("user").or(own).ok_or(AdminError::AccessDenied)?;
-    if own != Some(account) {
+    let (own, directory) = (ask.account(), &ask.reach.directory);
+    let named = ask.query.get("user").map(|name| directory.account_named(name));
+    let account = named.or(own.clone()).ok_or(AdminError::AccessDenied)?;
+    if own.as_ref() != Some(&account) {
         ask.must(Action::AdminListServiceAccounts)?;
     }
-    let keys = ask.reach.directory.access_keys_of(account)?;
-    Answer::sealed(&json!({ "accounts": keys.iter().map(listed).collect::<Vec<_>>() }))
+    let keys = directory.access_keys_of(&account)?;
+    let keys: Vec<Value> = keys.iter().map(|key| listed(ask, key)).collect();
+    Answer::sealed(&json!({ "accounts": keys }))
 }
 
 /// `GET list-access-keys-bulk`. Temporary credentials are not kept, so there are none to list.
@@ -155,20 +162,23 @@ pub(super) fn list_bulk(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     };
     let directory = &ask.reach.directory;
     let own = ask.account();
-    let mut accounts: Vec<String> = ask.query.all("users").map(str::to_owned).collect();
+    // Each once, however often it is named; root is the first.
+    let named = ask.query.all("users").map(|name| directory.account_named(name));
+    let mut accounts: BTreeSet<KeyParent> = named.collect();
     if ask.query.is_true("all") {
         if !accounts.is_empty() {
             return Err(AdminError::Argument(
                 "Ask for all users or for some, not for both.".into(),
             ));
         }
-        accounts = directory.users()?.into_iter().map(|user| user.name).collect();
-        accounts.push(directory.root_access_key().to_owned());
+        let users = directory.users()?.into_iter();
+        accounts = users.map(|user| KeyParent::User(user.name)).collect();
+        accounts.insert(KeyParent::Root);
         ask.must(Action::AdminListServiceAccounts)?;
     } else if accounts.is_empty() {
-        accounts.extend(own.map(str::to_owned));
+        accounts.extend(own.clone());
     }
-    if accounts.iter().any(|account| Some(account.as_str()) != own) {
+    if accounts.iter().any(|account| Some(account) != own.as_ref()) {
         ask.must(Action::AdminListServiceAccounts)?;
     }
     let mut told = Map::new();
@@ -178,8 +188,10 @@ pub(super) fn list_bulk(ask: &Ask<'_>) -> Result<Answer, AdminError> {
             false => Vec::new(),
         };
         if with_empty || !keys.is_empty() {
-            let keys: Vec<Value> = keys.iter().map(listed).collect();
-            told.insert(account, json!({ "serviceAccounts": keys, "stsKeys": [] }));
+            let keys: Vec<Value> = keys.iter().map(|key| listed(ask, key)).collect();
+            // A user whom root took the name from is not told in root's place.
+            let told = told.entry(directory.name_of(&account));
+            told.or_insert_with(|| json!({ "serviceAccounts": keys, "stsKeys": [] }));
         }
     }
     Answer::sealed(&told)
@@ -200,7 +212,7 @@ fn effective(ask: &Ask<'_>, key: &AccessKeyView) -> Result<String, AdminError> {
     if let Some(policy) = &key.policy {
         return Ok(policy.clone());
     }
-    if key.parent == ask.reach.directory.root_access_key() {
+    if key.parent == KeyParent::Root {
         return Ok(crate::admin::usage::everything().to_string());
     }
     let policies = ask.reach.directory.policies_of(&key.parent)?;
@@ -210,7 +222,7 @@ fn effective(ask: &Ask<'_>, key: &AccessKeyView) -> Result<String, AdminError> {
 /// `GET info-service-account`.
 pub(super) fn info(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     let key = seen(ask, ask.query.must("accessKey")?)?;
-    let mut told = fields(&key);
+    let mut told = fields(ask, &key);
     told.insert("policy".into(), effective(ask, &key)?.into());
     Answer::sealed(&told)
 }
@@ -220,7 +232,7 @@ pub(super) fn info_of_any(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     let own = ask.caller.map(|caller| caller.access_key.as_str());
     let access_key = ask.query.get("accessKey").or(own).ok_or(AdminError::AccessDenied)?;
     let key = seen(ask, access_key)?;
-    let mut told = fields(&key);
+    let mut told = fields(ask, &key);
     told.insert("policy".into(), effective(ask, &key)?.into());
     told.insert("accessKey".into(), access_key.into());
     told.insert("userType".into(), "Service Account".into());
@@ -251,26 +263,20 @@ struct UpdateKey {
     new_expiration: Option<Option<Timestamp>>,
 }
 
-/// A key that the caller may change. A key is not changed by itself or by another key of its account: it could outlive
-/// what it was given.
-fn changeable(ask: &Ask<'_>, right: Action) -> Result<String, AdminError> {
+/// A key that the caller may change.
+pub(super) fn changeable(ask: &Ask<'_>, right: Action) -> Result<String, AdminError> {
     let access_key = ask.query.must("accessKey")?;
     let found = ask.reach.directory.access_key(access_key);
     let Ok(key) = &found else {
         ask.must(right)?;
         return Err(found.map_or_else(AdminError::from, |_| AdminError::AccessDenied));
     };
-    let by_key = matches!(ask.identity, Identity::Caller(caller) if caller.kind == Kind::AccessKey);
-    if by_key {
-        ask.must(right)?;
-    }
     may_change(ask, &key.parent, right)?;
     Ok(access_key.to_owned())
 }
 
 /// `POST update-service-account`.
-pub(super) async fn update(ask: &Ask<'_>, text: &[u8]) -> Result<Answer, AdminError> {
-    let access_key = changeable(ask, Action::AdminUpdateServiceAccount)?;
+pub(super) async fn update(ask: &Ask<'_>, access_key: &str, text: &[u8]) -> Result<Answer, AdminError> {
     let asked: UpdateKey = document(text)?;
     let some = |text: String| Some(text).filter(|text| !text.is_empty());
     let change = AccessKeyChange {
@@ -282,14 +288,39 @@ pub(super) async fn update(ask: &Ask<'_>, text: &[u8]) -> Result<Answer, AdminEr
         expires: asked.new_expiration,
     };
     let directory = &ask.reach.directory;
-    directory.change_access_key(ask.identity, &access_key, change).await?;
+    directory.change_access_key(ask.identity, access_key, change).await?;
     Ok(Answer::Done(StatusCode::NO_CONTENT))
 }
 
 /// `DELETE delete-service-account`.
 pub(super) async fn remove(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     let access_key = changeable(ask, Action::AdminRemoveServiceAccount)?;
-    ask.reach.directory.remove_access_key(&access_key).await?;
+    let directory = &ask.reach.directory;
+    directory.remove_access_key(ask.identity, &access_key).await?;
+    Ok(Answer::Done(StatusCode::NO_CONTENT))
+}
+
+/// `POST revoke-tokens/builtin`: ends the temporary credentials of an account, all of them. Nothing of them is kept, so there
+/// is no part of them to choose.
+pub(super) async fn revoke(ask: &Ask<'_>) -> Result<Answer, AdminError> {
+    let directory = &ask.reach.directory;
+    let named = ask.query.get("user").map(|name| directory.account_named(name));
+    let account = named.or(ask.account()).ok_or(AdminError::AccessDenied)?;
+    // Of root's account nobody but root itself; a key that got into other hands must not shut out root's other clients.
+    if account == KeyParent::Root && !matches!(ask.identity, Identity::Root) {
+        return Err(AdminError::AccessDenied);
+    }
+    may_change(ask, &account, Action::AdminRemoveServiceAccount)?;
+    match (ask.query.get("tokenRevokeType"), ask.query.is_true("fullRevoke")) {
+        (None, true) => {}
+        (Some(_), false) => return Err(AdminError::NotBuilt("Revoking temporary credentials by their type")),
+        (Some(_), true) | (None, false) => {
+            return Err(AdminError::Argument(
+                "Say fullRevoke=true: all temporary credentials of the account are revoked.".into(),
+            ));
+        }
+    }
+    directory.revoke_temporary(&account).await?;
     Ok(Answer::Done(StatusCode::NO_CONTENT))
 }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, Ask, at, is_enabled, joined, plain_document, status};
+use crate::access::Action;
 use crate::admin::error::AdminError;
 
 #[derive(Deserialize)]
@@ -29,6 +30,12 @@ pub(super) async fn change(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     if asked.is_remove {
         directory.remove_members(&asked.group, &members).await?;
         return Ok(Answer::Done(StatusCode::OK));
+    }
+    if let Some(enabled) = wanted {
+        ask.must(match enabled {
+            true => Action::AdminEnableGroup,
+            false => Action::AdminDisableGroup,
+        })?;
     }
     directory.add_members(&asked.group, &members).await?;
     if let Some(enabled) = wanted {

@@ -50,6 +50,7 @@ pub enum Verb {
     TemporaryInfo,
     KeyUpdate,
     KeyRemove,
+    TokensRevoke,
 }
 
 /// Who may ask for something.
@@ -63,7 +64,8 @@ pub(super) enum Permission {
 
 impl Verb {
     pub(super) fn permission(self, query: Option<&Query>) -> Permission {
-        let enables = query.and_then(|query| query.get("status")) == Some("enabled");
+        let status = query.and_then(|query| query.get("status"));
+        let enables = status.is_some_and(|status| is_enabled(status).unwrap_or(false));
         Permission::AnyOf(match self {
             Self::UserAdd => &[Action::AdminCreateUser],
             Self::UserList => &[Action::AdminListUsers],
@@ -87,7 +89,7 @@ impl Verb {
             Self::PolicyEntities => &[Action::AdminListUserPolicies],
             Self::KeyAdd => return Permission::Own(Action::AdminCreateServiceAccount),
             Self::KeyUpdate => return Permission::Own(Action::AdminUpdateServiceAccount),
-            Self::KeyRemove => return Permission::Own(Action::AdminRemoveServiceAccount),
+            Self::KeyRemove | Self::TokensRevoke => return Permission::Own(Action::AdminRemoveServiceAccount),
             Self::KeyList | Self::KeyListBulk | Self::KeyInfo | Self::AccessKeyInfo => {
                 return Permission::Own(Action::AdminListServiceAccounts);
             }
@@ -122,8 +124,13 @@ impl Inner {
             Verb::KeyInfo => access_keys::info(ask),
             Verb::AccessKeyInfo => access_keys::info_of_any(ask),
             Verb::TemporaryInfo => access_keys::temporary(ask),
-            Verb::KeyUpdate => access_keys::update(ask, &self.opened(ask).await?).await,
+            Verb::KeyUpdate => {
+                // Before a key is derived for the body.
+                let access_key = access_keys::changeable(ask, Action::AdminUpdateServiceAccount)?;
+                access_keys::update(ask, &access_key, &self.opened(ask).await?).await
+            }
             Verb::KeyRemove => access_keys::remove(ask).await,
+            Verb::TokensRevoke => access_keys::revoke(ask).await,
         }
     }
 }
@@ -190,6 +197,8 @@ impl From<IdentityError> for AdminError {
             IdentityError::SessionPolicyTooLarge(_) => {
                 ("XMinioIAMServiceAccountSessionPolicyTooLarge", StatusCode::BAD_REQUEST)
             }
+            // Clients ask again for minutes after 503, which helps while it is loading and nothing else.
+            IdentityError::Shut(_) => ("XDrystoneDirectoryShut", StatusCode::CONFLICT),
             IdentityError::NotOpen(_) => ("XMinioIAMNotInitialized", StatusCode::SERVICE_UNAVAILABLE),
             IdentityError::Fault(fault) => {
                 return match fault {
@@ -249,6 +258,24 @@ mod tests {
         assert_eq!(names("a, b,,c"), ["a", "b", "c"]);
         assert!(names("").is_empty() && joined(&[]).is_empty());
         assert_eq!(joined(&names("a,b")), "a,b");
+    }
+
+    #[test]
+    fn enabling_needs_the_right_to_enable_however_it_is_said() {
+        let asked = |verb: Verb, query: &str| verb.permission(Query::parse(Some(query)).ok().as_ref());
+        for (status, user, group) in [
+            ("enabled", Action::AdminEnableUser, Action::AdminEnableGroup),
+            ("on", Action::AdminEnableUser, Action::AdminEnableGroup),
+            ("disabled", Action::AdminDisableUser, Action::AdminDisableGroup),
+            ("off", Action::AdminDisableUser, Action::AdminDisableGroup),
+        ] {
+            for (verb, right) in [(Verb::UserStatus, user), (Verb::GroupStatus, group)] {
+                let Permission::AnyOf(rights) = asked(verb, &format!("status={status}")) else {
+                    panic!("{verb:?}");
+                };
+                assert_eq!(rights, [right], "{status}");
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{Answer, Ask, at, document, is_enabled, joined, status};
 use crate::access::Action;
 use crate::admin::error::AdminError;
 use crate::auth::SecretKey;
-use crate::identity::{NewUser, UserView};
+use crate::identity::{KeyParent, NewUser, UserView};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,7 +71,7 @@ pub(super) fn list(ask: &Ask<'_>) -> Result<Answer, AdminError> {
 /// `GET user-info`.
 pub(super) fn info(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     let name = ask.query.must("accessKey")?;
-    if ask.account() != Some(name) {
+    if ask.account() != Some(KeyParent::User(name.to_owned())) {
         ask.must(Action::AdminGetUser)?;
     }
     Ok(Answer::Document(told(&ask.reach.directory.user(name)?)))

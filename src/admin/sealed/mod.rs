@@ -43,6 +43,9 @@ pub enum SealError {
     /// Another secret, or a body that is not whole.
     #[error("the body does not open with the secret key of the caller")]
     Wrong,
+    /// Too many bodies of the same caller wait already.
+    #[error("too many encrypted requests of this access key wait already")]
+    Busy,
     /// No memory for the key's derivation, or a text longer than fragments can be numbered.
     #[error("the body cannot be encrypted")]
     Unable,

@@ -177,15 +177,30 @@ fn what_is_no_sealed_body_is_known_by_its_header() {
 async fn what_is_sealed_for_a_caller_opens_for_that_caller_only() {
     let (sealer, secret) = (Sealer::default(), SecretKey::new("granite-wall"));
     let body = sealer
-        .seal(secret.clone(), Zeroizing::new(b"dry stone".to_vec()))
+        .seal("key", secret.clone(), Zeroizing::new(b"dry stone".to_vec()))
         .await
         .unwrap();
     let body = Bytes::from(body);
     assert_eq!(body[32], 0, "every client reads this suite");
-    let opened = sealer.open(secret, body.clone()).await.unwrap();
+    let opened = sealer.open("key", secret, body.clone()).await.unwrap();
     assert_eq!(opened.as_slice(), b"dry stone");
-    let wrong = sealer.open(SecretKey::new("another"), body).await;
+    let wrong = sealer.open("key", SecretKey::new("another"), body).await;
     assert_eq!(wrong.err(), Some(SealError::Wrong));
-    let plain = sealer.open(SecretKey::new("a"), Bytes::from_static(b"{}")).await;
+    let plain = sealer.open("key", SecretKey::new("a"), Bytes::from_static(b"{}")).await;
     assert_eq!(plain.err(), Some(SealError::Unknown));
+}
+
+#[tokio::test]
+async fn an_access_key_that_asks_too_much_at_once_is_refused_and_holds_up_nobody_else() {
+    let sealer = Sealer::default();
+    let text = || Zeroizing::new(b"text".to_vec());
+    let many = (0..60).map(|_| sealer.seal("busy", SecretKey::new("its secret"), text()));
+    let other = sealer.seal("other", SecretKey::new("another secret"), text());
+    let (many, other) = futures::future::join(futures::future::join_all(many), other).await;
+    assert!(other.is_ok());
+    let refused = many.iter().filter(|sealed| matches!(sealed, Err(SealError::Busy)));
+    assert!(refused.count() > 0);
+    assert!(many.iter().filter(|sealed| sealed.is_ok()).count() >= 16);
+    // Who waited is let in afterwards.
+    assert!(sealer.seal("busy", SecretKey::new("its secret"), text()).await.is_ok());
 }

@@ -117,7 +117,7 @@ async fn told(address: SocketAddr, request: &str) -> (u16, Value) {
 }
 
 /// MinIO's verbs that are built.
-const MINIO_BUILT: [&str; 46] = [
+const MINIO_BUILT: [&str; 47] = [
     "accountinfo",
     "add-canned-policy",
     "add-service-account",
@@ -153,6 +153,7 @@ const MINIO_BUILT: [&str; 46] = [
     "rebalance/stop",
     "remove-canned-policy",
     "remove-user",
+    "revoke-tokens/builtin",
     "service",
     "set-config-kv",
     "set-group-status",
@@ -228,7 +229,7 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
             }
         }
     }
-    assert_eq!(served, 30);
+    assert_eq!(served, 29);
     server.stop().await.unwrap();
 }
 
@@ -309,7 +310,7 @@ fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
     Some(match path.strip_prefix("/minio/admin/v3/")? {
         "set-config-kv" | "del-config-kv" => (400, "XMinioAdminConfigBadJSON"),
         "config" if *method == Method::PUT => (400, "XMinioAdminConfigBadJSON"),
-        "add-user" | "add-service-account" | "update-service-account" => (400, "XMinioAdminConfigBadJSON"),
+        "add-user" | "add-service-account" => (400, "XMinioAdminConfigBadJSON"),
         "idp/builtin/policy/attach" | "idp/builtin/policy/detach" => (400, "XMinioAdminConfigBadJSON"),
         "update-group-members" => (400, "XMinioMalformedJSON"),
         "info-access-key" => (404, "XMinioAdminNoSuchAccessKey"),
@@ -328,6 +329,8 @@ fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
         | "set-user-or-group-policy"
         | "info-service-account"
         | "temporary-account-info"
+        | "revoke-tokens/builtin"
+        | "update-service-account"
         | "delete-service-account" => (400, "XMinioAdminInvalidArgument"),
         _ => return None,
     })
@@ -472,10 +475,14 @@ async fn figures_are_those_of_what_is_stored() {
 
 /// As `mc admin prometheus generate` makes it.
 fn token(secret: &str) -> String {
+    token_of(USER, secret)
+}
+
+pub(super) fn token_of(user: &str, secret: &str) -> String {
     use aws_lc_rs::hmac::{HMAC_SHA512, Key, sign};
     use base64_simd::URL_SAFE_NO_PAD;
     let encode = |text: &[u8]| URL_SAFE_NO_PAD.encode_to_string(text);
-    let claims = format!(r#"{{"exp":4924952268,"sub":"{USER}","iss":"prometheus"}}"#);
+    let claims = format!(r#"{{"exp":4924952268,"sub":"{user}","iss":"prometheus"}}"#);
     let signed = format!(
         "{}.{}",
         encode(br#"{"alg":"HS512","typ":"JWT"}"#),
@@ -485,7 +492,7 @@ fn token(secret: &str) -> String {
     format!("{signed}.{}", encode(signature.as_ref()))
 }
 
-async fn metrics(address: SocketAddr, of: &str, token: Option<&str>) -> String {
+pub(super) async fn metrics(address: SocketAddr, of: &str, token: Option<&str>) -> String {
     let token = token
         .map(|token| format!("Authorization: Bearer {token}\r\n"))
         .unwrap_or_default();
@@ -520,14 +527,17 @@ async fn sealed_answer(address: SocketAddr, path: &str) -> String {
     let answer = exchange_bytes(address, request.as_bytes()).await;
     let at = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
     let (sealer, secret) = (Sealer::default(), SecretKey::new(PASSWORD));
-    let text = sealer.open(secret, answer[at..].to_vec().into()).await.unwrap();
+    let text = sealer.open(USER, secret, answer[at..].to_vec().into()).await.unwrap();
     String::from_utf8(text.to_vec()).unwrap()
 }
 
 /// The answer to a body that root sends sealed with `secret`.
 async fn send_sealed(address: SocketAddr, method: &str, path: &str, text: &str, secret: &str) -> String {
     let text = Zeroizing::new(text.as_bytes().to_vec());
-    let body = Sealer::default().seal(SecretKey::new(secret), text).await.unwrap();
+    let body = Sealer::default()
+        .seal("key", SecretKey::new(secret), text)
+        .await
+        .unwrap();
     let request = ask_bytes((USER, PASSWORD), method, &format!("/minio/admin/v3/{path}"), &body);
     let answer = exchange_bytes(address, &request).await;
     String::from_utf8(answer).unwrap()

@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use drystone::admin::is_built;
 use drystone::admin::sealed::deriving::Sealer;
 use drystone::auth::SecretKey;
+use drystone::auth::sign::Signer;
 use drystone::server::Server;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::admin::{ask_bytes, document, exchange_bytes, routes};
+use super::admin::{ask_bytes, document, exchange_bytes, metrics, routes, token_of};
 use super::stack::{PASSWORD, USER, start};
 use super::support::status;
+use super::users::{self, element, signer};
 
 type Pair<'a> = (&'a str, &'a str);
 const ROOT: Pair<'static> = (USER, PASSWORD);
@@ -47,7 +49,7 @@ impl Client {
             return (status(&head), document(&String::from_utf8_lossy(&answer)));
         }
         let body = answer[at..].to_vec().into();
-        let text = self.sealer.open(SecretKey::new(who.1), body).await.unwrap();
+        let text = self.sealer.open(who.0, SecretKey::new(who.1), body).await.unwrap();
         (status(&head), serde_json::from_slice(&text).unwrap())
     }
 
@@ -57,7 +59,7 @@ impl Client {
 
     async fn seal(&self, who: Pair<'_>, method: &str, path: &str, body: Value) -> (u16, Value) {
         let text = Zeroizing::new(body.to_string().into_bytes());
-        let body = self.sealer.seal(SecretKey::new(who.1), text).await.unwrap();
+        let body = self.sealer.seal(who.0, SecretKey::new(who.1), text).await.unwrap();
         self.send(who, method, path, &body).await
     }
 
@@ -100,6 +102,7 @@ async fn a_caller_without_rights_gets_what_is_its_own_and_nothing_else() {
         "info-service-account",
         "list-access-keys-bulk",
         "list-service-accounts",
+        "revoke-tokens/builtin",
         "update-service-account",
         "user-info",
     ];
@@ -379,5 +382,147 @@ async fn access_keys_are_told_listed_changed_and_removed_by_whose_they_are() {
     );
     keys_are_listed(&client).await;
     a_key_is_changed_and_removed(&client, (&key, &secret)).await;
+    client.server.stop().await.unwrap();
+}
+
+impl Client {
+    /// A temporary credential of a caller.
+    async fn temporary(&self, who: Pair<'_>) -> Signer {
+        let form = "Action=AssumeRole&Version=2011-06-15&DurationSeconds=900";
+        let given = users::ask(self.address, Some(&signer(who)), ("POST", "/"), "localhost", form).await;
+        let (key, secret) = (element(&given, "AccessKeyId"), element(&given, "SecretAccessKey"));
+        signer((&key, &secret)).with_session_token(element(&given, "SessionToken"))
+    }
+
+    /// The status of a request without a body, signed by any credential.
+    async fn status(&self, by: Option<&Signer>, method: &str, path: &str) -> u16 {
+        let path = format!("/minio/admin/v3/{path}");
+        status(&users::ask(self.address, by, (method, &path), "localhost", "").await)
+    }
+}
+
+#[tokio::test]
+async fn temporary_credentials_are_revoked_by_their_account_or_who_has_the_right_and_roots_by_root() {
+    let client = Client::with_users().await;
+    let path = |user: &str| format!("revoke-tokens/builtin?user={user}&tokenRevokeType=&fullRevoke=true");
+    let of = |who: Pair<'_>| signer(who);
+    for (by, user, expected) in [
+        (None, LOW.0, 403),
+        (Some(of(CHILD)), LOW.0, 403),
+        (Some(client.temporary(LOW).await), LOW.0, 403),
+        (Some(of(LOW)), ADMIN.0, 403),
+        (Some(of(LOW)), "nobody-there", 403),
+        (Some(of(LOW)), USER, 403),
+        (Some(of(ADMIN)), USER, 403),
+        (Some(client.temporary(ROOT).await), USER, 403),
+        (Some(of(ADMIN)), "nobody-there", 404),
+    ] {
+        let kept = [client.temporary(LOW).await, client.temporary(ROOT).await];
+        let found = client.status(by.as_ref(), "POST", &path(user)).await;
+        assert_eq!(found, expected, "{user}");
+        for kept in &kept {
+            assert_eq!(client.status(Some(kept), "GET", "accountinfo").await, 200, "{user}");
+        }
+    }
+    for (by, user, whose) in [
+        (LOW, "", LOW),
+        (LOW, LOW.0, LOW),
+        (ADMIN, LOW.0, LOW),
+        (ROOT, LOW.0, LOW),
+        (ROOT, USER, ROOT),
+    ] {
+        let given = client.temporary(whose).await;
+        assert_eq!(client.status(Some(&given), "GET", "accountinfo").await, 200);
+        assert_eq!(client.status(Some(&of(by)), "POST", &path(user)).await, 204);
+        assert_eq!(client.status(Some(&given), "GET", "accountinfo").await, 403, "{user}");
+    }
+    for (query, expected) in [
+        ("builtin", 400),
+        ("builtin?tokenRevokeType=app", 501),
+        ("builtin?tokenRevokeType=app&fullRevoke=true", 400),
+    ] {
+        let found = client
+            .status(Some(&of(ROOT)), "POST", &format!("revoke-tokens/{query}"))
+            .await;
+        assert_eq!(found, expected, "{query}");
+    }
+    let elsewhere = client
+        .status(Some(&of(ROOT)), "POST", "revoke-tokens/ldap?fullRevoke=true")
+        .await;
+    assert_eq!(elsewhere, 501);
+    client.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn temporary_credentials_make_change_and_remove_no_access_keys_without_the_right() {
+    let client = Client::with_users().await;
+    let temporary = client.temporary(LOW).await;
+    for (method, path) in [
+        ("POST", format!("update-service-account?accessKey={}", CHILD.0)),
+        ("DELETE", format!("delete-service-account?accessKey={}", CHILD.0)),
+    ] {
+        assert_eq!(client.status(Some(&temporary), method, &path).await, 403, "{path}");
+    }
+    let made = client.code(CHILD, "PUT", "add-service-account", Some(json!({}))).await;
+    assert_eq!(made, (403, "AccessDenied".to_owned()));
+    let path = format!("delete-service-account?accessKey={}", CHILD.0);
+    assert_eq!(client.status(Some(&signer(LOW)), "DELETE", &path).await, 204);
+    client.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_group_is_enabled_with_its_members_only_by_who_may_enable_it() {
+    let client = Client::with_users().await;
+    let adder = json!({ "Version": "2012-10-17",
+        "Statement": [{ "Effect": "Allow", "Action": ["admin:AddUserToGroup", "admin:DisableGroup"] }] });
+    let text = adder.to_string();
+    let put = client
+        .send(ADMIN, "PUT", "add-canned-policy?name=adder", text.as_bytes())
+        .await;
+    assert_eq!(put.0, 200, "{}", put.1);
+    let attach = json!({ "policies": ["adder"], "user": LOW.0 });
+    let attached = client.seal(ADMIN, "POST", "idp/builtin/policy/attach", attach).await;
+    assert_eq!(attached.0, 200, "{}", attached.1);
+    for (status, expected) in [
+        ("", 200),
+        ("disabled", 200),
+        ("off", 200),
+        ("enabled", 403),
+        ("on", 403),
+    ] {
+        let group = json!({ "group": "crew", "members": [LOW.0], "groupStatus": status, "isRemove": false });
+        let text = group.to_string();
+        let found = client.send(LOW, "PUT", "update-group-members", text.as_bytes()).await;
+        assert_eq!(found.0, expected, "{status:?} {}", found.1);
+    }
+    let (_, crew) = client.ask(ADMIN, "GET", "group?group=crew").await;
+    assert_eq!(crew["status"], "disabled");
+    for status in ["on", "enabled"] {
+        let path = format!("set-group-status?group=crew&status={status}");
+        assert_eq!(client.ask(LOW, "PUT", &path).await.0, 403, "{status}");
+    }
+    client.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn conditions_of_policies_hold_for_tokens_of_the_metrics() {
+    let client = Client::with_users().await;
+    for (network, expected) in [("127.0.0.0/8", 200), ("10.0.0.0/8", 403)] {
+        let policy = json!({ "Version": "2012-10-17",
+            "Statement": [{ "Effect": "Allow", "Action": ["admin:Prometheus"],
+                "Condition": { "IpAddress": { "aws:SourceIp": network } } }] });
+        let text = policy.to_string();
+        let put = client
+            .send(ROOT, "PUT", "add-canned-policy?name=scraper", text.as_bytes())
+            .await;
+        assert_eq!(put.0, 200, "{}", put.1);
+        let set = format!(
+            "set-user-or-group-policy?policyName=scraper&userOrGroup={}&isGroup=false",
+            LOW.0
+        );
+        assert_eq!(client.ask(ROOT, "PUT", &set).await.0, 200);
+        let answer = metrics(client.address, "cluster", Some(&token_of(LOW.0, LOW.1))).await;
+        assert_eq!(status(&answer), expected, "{network}");
+    }
     client.server.stop().await.unwrap();
 }

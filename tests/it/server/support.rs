@@ -14,6 +14,7 @@ use drystone::http::listener::{Connections, bind};
 use drystone::http::pace::Pace;
 use drystone::telemetry::metrics::Metrics;
 use drystone::usage::Usage;
+use http::request::Parts;
 use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -156,7 +157,7 @@ impl Rig {
                 Box::pin(async move { own })
             }),
             by_itself: None,
-            scraper: Arc::new(|token: &str| token == "the token"),
+            scraper: Arc::new(|token: &str, _: &Parts| token == "the token"),
             usage: Usage::new(Store::new(
                 Arc::clone(&backend) as _,
                 Arc::new(SystemClock),

@@ -68,12 +68,12 @@ async fn serve(folder: &Path, password: &str, vars: &[(&str, &str)]) -> Server {
         .unwrap()
 }
 
-fn signer((access_key, secret): (&str, &str)) -> Signer {
+pub(super) fn signer((access_key, secret): (&str, &str)) -> Signer {
     Signer::new(access_key, SecretKey::new(secret), "us-east-1")
 }
 
 /// A signed request; without a signer, an anonymous one.
-async fn ask(
+pub(super) async fn ask(
     address: SocketAddr,
     signer: Option<&Signer>,
     (method, path): (&str, &str),
@@ -112,7 +112,7 @@ async fn refused(address: SocketAddr, caller: (&str, &str)) -> Option<String> {
     (!["AccessDenied", "NoSuchKey", "NoSuchBucket"].contains(&code.as_str())).then_some(code)
 }
 
-fn element(answer: &str, name: &str) -> String {
+pub(super) fn element(answer: &str, name: &str) -> String {
     let after = answer.split_once(&format!("<{name}>"));
     let after = after.unwrap_or_else(|| panic!("no {name} in {answer}")).1;
     after.split_once('<').unwrap().0.to_owned()
@@ -140,6 +140,11 @@ async fn users_survive_restarts_and_a_change_of_the_root_password() {
     let address = server.addresses()[0];
     assert_eq!(refused(address, ALICE).await.as_deref(), Some("ServiceUnavailable"));
     assert_eq!(refused(address, (USER, "another-wall")).await, None);
+    // Not 503: clients would ask again for minutes, and nothing would change.
+    let list = ("GET", "/minio/admin/v3/list-users");
+    let told = ask(address, Some(&signer((USER, "another-wall"))), list, "localhost", "").await;
+    assert_eq!(status(&told), 409, "{told}");
+    assert!(told.contains("MINIO_ROOT_PASSWORD_OLD"), "{told}");
     server.stop().await.unwrap();
 
     let old = [("MINIO_ROOT_PASSWORD_OLD", PASSWORD)];
