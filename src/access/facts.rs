@@ -22,7 +22,7 @@ pub struct BucketFacts {
     pub owner: Option<String>,
     /// A policy that is open to everybody allows something to the owner's account only.
     pub restrict_public: bool,
-    /// What is public by its visibility counts as private.
+    /// What is public or protected by its visibility counts as private.
     pub ignore_public: bool,
 }
 

@@ -141,7 +141,7 @@ fn principal(identity: &Identity) -> Principal<'_> {
                 name,
                 canonical_id: Some(caller.canonical_id.as_str()).filter(|id| !id.is_empty()),
             },
-            Account::Federated(name) => Principal::Federated { name },
+            Account::Federated(federated) => Principal::Federated { name: federated.name() },
         },
     }
 }
@@ -183,7 +183,8 @@ fn is_visible(identity: &Identity, action: Action, context: &Context<'_>) -> boo
     let by_level = match object.visibility {
         None => return false,
         Some(Visibility::Public) => !ignores_public,
-        Some(Visibility::Protected) => account.is_some(),
+        // To AWS the group of all who are signed in is as public as everybody.
+        Some(Visibility::Protected) => !ignores_public && account.is_some(),
         Some(Visibility::Private | Visibility::Shared) => false,
     };
     by_level || account == Some(object.owner.as_str())
@@ -200,8 +201,13 @@ fn may(caller: &Caller, question: &Question<'_>, by_resource: bool) -> bool {
             Effect::Silent => {}
         }
     }
-    let within = |policy: &std::sync::Arc<Policy>| policy.judge(question) == Effect::Allow;
-    allowed && caller.session.as_ref().is_none_or(within)
+    allowed && within_session(caller, question)
+}
+
+/// Whether the policy of the caller's very credential, if it carries one, allows it.
+fn within_session(caller: &Caller, question: &Question<'_>) -> bool {
+    let session = caller.session.as_ref();
+    session.is_none_or(|policy| policy.judge(question) == Effect::Allow)
 }
 
 /// Something that can be used only with a [`Grant`] in hand.

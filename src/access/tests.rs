@@ -6,7 +6,9 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-use super::{Action, BucketFacts, BucketPolicy, Context, ObjectFacts, RequestFacts, Resource, Visibility, decide};
+use super::{
+    Action, BucketFacts, BucketPolicy, Context, ObjectFacts, RequestFacts, Resource, Visibility, decide, decide_own,
+};
 use crate::auth::{Account, Caller, Identity, Kind, SignedIn, Signing};
 use crate::policy::{self, Policy};
 
@@ -384,7 +386,7 @@ fn visibility_lets_read_and_nothing_else_and_yields_to_every_deny() {
         (Some(Visibility::Protected), &open, [false, true, true]),
         (Some(Visibility::Public), &open, [true, true, true]),
         (Some(Visibility::Public), &block, [false, false, true]),
-        (Some(Visibility::Protected), &block, [false, true, true]),
+        (Some(Visibility::Protected), &block, [false, false, true]),
     ] {
         let object = ObjectFacts {
             owner: "olga".to_owned(),
@@ -415,4 +417,36 @@ fn visibility_lets_read_and_nothing_else_and_yields_to_every_deny() {
         assert!(!may(&own_deny, Action::GetObject, OBJECT, context(bucket)));
         assert!(!may(&narrow, Action::GetObject, OBJECT, context(bucket)));
     }
+}
+
+#[test]
+fn of_its_own_account_a_caller_may_what_its_credential_does_not_leave_out() {
+    let own = |policies: &[&str], session: Option<&str>| {
+        let caller = caller(Caller {
+            policies: policies.iter().map(|text| identity_policy(text)).collect(),
+            session: session.map(identity_policy),
+            ..user("ann")
+        });
+        decide_own(&caller, Action::GetObject, &Context::default()).is_ok()
+    };
+    let (allow, deny) = (
+        r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}}"#,
+        r#"{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}}"#,
+    );
+    let other =
+        r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}}"#;
+    for (policies, session, expected) in [
+        (&[][..], None, true),
+        (&[deny], None, false),
+        (&[], Some(allow), true),
+        (&[], Some(deny), false),
+        // Silent: it allows something else only.
+        (&[], Some(other), false),
+        (&[allow], Some(other), false),
+        (&[deny], Some(allow), false),
+    ] {
+        assert_eq!(own(policies, session), expected, "{policies:?} {session:?}");
+    }
+    assert!(decide_own(&Identity::Root, Action::GetObject, &Context::default()).is_ok());
+    assert!(decide_own(&Identity::Anonymous, Action::GetObject, &Context::default()).is_err());
 }

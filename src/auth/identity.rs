@@ -61,15 +61,35 @@ pub enum Account {
     /// A user of the directory, by name.
     User(String),
     /// Somebody an identity provider vouches for, by the name it gave.
-    Federated(String),
+    Federated(Federated),
+}
+
+/// Somebody an identity provider vouches for. What they make is owned under a name that no user can have, since none
+/// holds `=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Federated(String);
+
+impl Federated {
+    const MARK: &str = "federated=";
+
+    /// By the name the provider gave.
+    pub fn new(name: &str) -> Self {
+        Self(format!("{}{name}", Self::MARK))
+    }
+
+    /// The name the provider gave.
+    pub fn name(&self) -> &str {
+        self.0.strip_prefix(Self::MARK).unwrap_or_default()
+    }
 }
 
 impl Account {
-    /// The account's name; root's is `root`.
+    /// The account's name, which no other account has; root's is `root`.
     pub fn name(&self) -> &str {
         match self {
             Self::Root => "root",
-            Self::User(name) | Self::Federated(name) => name,
+            Self::User(name) => name,
+            Self::Federated(federated) => &federated.0,
         }
     }
 }
@@ -80,7 +100,23 @@ impl Caller {
         match &self.account {
             Account::Root => format!("arn:aws:iam::{ACCOUNT_ID}:root"),
             Account::User(name) => format!("arn:aws:iam::{ACCOUNT_ID}:user/{name}"),
-            Account::Federated(name) => format!("arn:aws:sts::{ACCOUNT_ID}:federated-user/{name}"),
+            Account::Federated(federated) => {
+                format!("arn:aws:sts::{ACCOUNT_ID}:federated-user/{}", federated.name())
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, Federated};
+
+    #[test]
+    fn a_user_and_somebody_of_a_provider_never_own_under_one_name() {
+        let federated = Account::Federated(Federated::new("ann"));
+        assert_eq!(federated.name(), "federated=ann");
+        assert_ne!(federated.name(), Account::User("ann".to_owned()).name());
+        assert_ne!(Account::Federated(Federated::new("root")).name(), Account::Root.name());
+        assert_eq!(Federated::new("ann").name(), "ann");
     }
 }

@@ -162,7 +162,10 @@ impl Statement {
         named != self.actions.negated
             && self.is_about_principal(question.principal)
             && self.is_about_resource(question)
-            && self.conditions.iter().all(|condition| condition.holds(question.keys))
+            && self
+                .conditions
+                .iter()
+                .all(|condition| condition.holds(question.keys, self.deny))
     }
 
     fn is_about_principal(&self, caller: Principal<'_>) -> bool {

@@ -4,20 +4,23 @@
 //! about no read: `access` does, by the visibility that stands.
 
 use http::Extensions;
+use parking_lot::Mutex;
 use s3s::dto::{
     GetBucketAclInput, GetBucketAclOutput, GetObjectAclInput, GetObjectAclOutput, Grant as AclGrant, Grantee, Owner,
     Permission, PutBucketAclInput, PutBucketAclOutput, PutObjectAclInput, PutObjectAclOutput, Type,
 };
 use s3s::{S3Request, S3Response};
+use storage_engine::store::Store;
+use storage_engine::store::multipart::list::{ListParts, ListPartsError};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::labels::ObjectPlace;
-use storage_engine::store::record::labels::Visibility;
+use storage_engine::store::record::labels::{Labels, Visibility};
 use storage_engine::store::record::settings::{BucketSettings, ObjectOwnership};
 
 use super::convert::{bucket_name, object_key, owner_named};
 use super::error::{Code, Failure};
 use super::front::Front;
-use super::object::version;
+use super::object::{relabel, version};
 use crate::access::{Action, Resource};
 
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
@@ -78,6 +81,20 @@ pub(crate) async fn of_write(
     Ok(Some(visibility))
 }
 
+/// Checks the visibility that was asked for when an upload was begun: what the bucket keeps closed by now stays closed.
+pub(crate) async fn recheck_upload(store: &Store, list: &ListParts) -> Result<(), Failure> {
+    let upload = match store.list_parts(list).await {
+        Ok(page) => page.upload,
+        // What completes the upload says what is missing, or that it was completed before.
+        Err(ListPartsError::NoSuchBucket | ListPartsError::NoSuchUpload) => return Ok(()),
+        Err(ListPartsError::Fault(fault)) => return Err(fault.into()),
+    };
+    match upload.labels.visibility {
+        Some(visibility) if opens(visibility) => check_settings(&*store.settings_of(&list.bucket).await?, visibility),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The visibility that a change of an ACL asks for.
 fn asked(canned_acl: Option<&str>, has_grants: bool) -> Result<Visibility, Failure> {
     if has_grants {
@@ -109,9 +126,9 @@ pub(crate) async fn put_object(
     let name = input.acl.as_ref().map(|acl| acl.as_str());
     let visibility = asked(name, input.access_control_policy.is_some())?;
     check_settings(&*store.settings_of(&place.bucket).await?, visibility)?;
-    store
-        .change_labels(&place, None, |labels| labels.visibility = Some(visibility))
-        .await?;
+    let actions = (Action::PutObjectAcl, Action::PutObjectVersionAcl);
+    let open = |labels: &mut Labels| labels.visibility = Some(visibility);
+    relabel::change(front, &req.extensions, actions, &place, open).await?;
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }
 
@@ -125,6 +142,8 @@ pub(crate) async fn get_object(
         key: object_key(input.key)?,
         version: version(input.version_id)?,
     };
+    let actions = (Action::GetObjectAcl, Action::GetObjectVersionAcl);
+    let object = relabel::change(front, &req.extensions, actions, &place, |_| ()).await?;
     let action = match place.version {
         Some(_) => Action::GetObjectVersionAcl,
         None => Action::GetObjectAcl,
@@ -132,8 +151,6 @@ pub(crate) async fn get_object(
     let store = front
         .open_object(&req.extensions, action, &place.bucket, &place.key)
         .await?;
-    // Changes nothing, and says exactly what is missing.
-    let object = store.change_labels(&place, None, |_| ()).await?;
     let settings = store.settings_of(&place.bucket).await?;
     let owner = owner_named(object.labels.owner.as_deref());
     let visibility = object.labels.visibility.or(settings.visibility);
@@ -153,10 +170,18 @@ pub(crate) async fn put_bucket(
     let store = front.open(&req.extensions, Action::PutBucketAcl, resource).await?;
     let name = req.input.acl.as_ref().map(|acl| acl.as_str());
     let visibility = asked(name, req.input.access_control_policy.is_some())?;
-    check_settings(&*store.settings_of(&bucket).await?, visibility)?;
+    let checked = Mutex::new(Ok(()));
+    // Decided on the settings that are changed: a block that was set meanwhile holds.
     store
-        .change_settings(&bucket, |settings| settings.visibility = default_of(visibility))
+        .change_settings(&bucket, |settings| {
+            let allowed = check_settings(settings, visibility);
+            if allowed.is_ok() {
+                settings.visibility = default_of(visibility);
+            }
+            *checked.lock() = allowed;
+        })
         .await?;
+    checked.into_inner()?;
     Ok(S3Response::new(PutBucketAclOutput {}))
 }
 

@@ -15,6 +15,7 @@ use super::error::{Code, Failure};
 use super::front::Front;
 use super::settings::ownership;
 use crate::access::{Action, RequestFacts, Resource};
+use crate::auth::Identity;
 
 /// What AWS calls its first region, and what clients send when nobody chose one.
 pub(crate) const NO_REGION: &str = "us-east-1";
@@ -43,6 +44,9 @@ pub(crate) async fn create(
     if let Some(wire) = &req.input.object_ownership {
         let message = "Invalid x-amz-object-ownership header";
         settings.ownership = Some(ownership(wire).ok_or_else(|| Failure::argument(message))?);
+        front
+            .may_at_birth(&req.extensions, Action::PutBucketOwnershipControls, &bucket)
+            .await?;
     }
     if let Some(name) = req.input.acl.as_ref().map(|acl| acl.as_str()) {
         let visibility = acl::canned(name)?;
@@ -50,7 +54,7 @@ pub(crate) async fn create(
         settings.visibility = acl::default_of(visibility);
         if settings.visibility.is_some() {
             front
-                .open(&req.extensions, Action::PutBucketAcl, Resource::Bucket(bucket.as_str()))
+                .may_at_birth(&req.extensions, Action::PutBucketAcl, &bucket)
                 .await?;
         }
     }
@@ -159,6 +163,10 @@ pub(crate) async fn list(
     front: &Front,
     req: S3Request<ListBucketsInput>,
 ) -> Result<S3Response<ListBucketsOutput>, Failure> {
+    // To look for what is public among all buckets is work that nobody without an account may ask for.
+    if matches!(req.extensions.get::<Identity>(), None | Some(Identity::Anonymous)) {
+        return Err(Code::ACCESS_DENIED.into());
+    }
     let input = req.input;
     let may_list = front
         .may(&req.extensions, Action::ListAllMyBuckets, Resource::Service)

@@ -59,8 +59,10 @@ pub(crate) async fn of_object(
 ) -> Result<(), Failure> {
     let get = lookup(bucket, key, version_id, None, &Lifted::default())?;
     let store = front.open_object(extensions, action, &get.bucket, &get.key).await?;
-    store.head_object(&get).await?;
-    Ok(())
+    match store.head_object(&get).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(front.told(extensions, &get.bucket, error.into()).await),
+    }
 }
 
 /// Object lock is off on every bucket, and AWS refuses to speak of it then.

@@ -51,7 +51,7 @@ pub(crate) fn caller_name(extensions: &Extensions) -> Option<String> {
         None | Some(Identity::Anonymous | Identity::Root) => None,
         Some(Identity::Caller(caller)) => match &caller.account {
             Account::Root => None,
-            Account::User(name) | Account::Federated(name) => Some(name.clone()),
+            account @ (Account::User(_) | Account::Federated(_)) => Some(account.name().to_owned()),
         },
     }
 }

@@ -1,5 +1,6 @@
 //! CopyObject and UploadPartCopy.
 
+use http::Extensions;
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource as WireSource, ETag as WireETag,
     MetadataDirective, UploadPartCopyInput, UploadPartCopyOutput,
@@ -32,26 +33,19 @@ pub(crate) async fn object(
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let source = source(input.copy_source, &lifted)?;
-    front
-        .open_object(
-            &req.extensions,
-            action_on(source.version.is_some()),
-            &source.bucket,
-            &source.key,
-        )
-        .await?;
-    let store = front
-        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
-        .await?;
+    let read = open_source(front, &req.extensions, &source).await?;
     let (directive, header) = (input.tagging_directive.as_ref(), input.tagging.as_deref());
     let tags = tagging::of_copy(
         front,
-        (store, &mut req.extensions),
+        (&read, &mut req.extensions),
         (directive, header),
         &source,
         (&bucket, &key),
     )
     .await?;
+    let store = front
+        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
+        .await?;
     let acl = input.acl.as_ref().map(|acl| acl.as_str());
     let visibility = acl::of_write(front, &req.extensions, acl, (&bucket, &key)).await?;
     let class = storage_class(input.storage_class.clone())?;
@@ -67,6 +61,7 @@ pub(crate) async fn object(
         .map(|name| convert::algorithm(name.as_str()))
         .transpose()?;
     let condition = conditions::of_write(&lifted);
+    let read_from = source.bucket.clone();
     let copy = CopyObject {
         source,
         bucket,
@@ -79,7 +74,13 @@ pub(crate) async fn object(
         checksum,
         condition,
     };
-    let stored = store.copy_object(copy).await?;
+    let stored = match store.copy_object(copy).await {
+        Ok(stored) => stored,
+        Err(CopyObjectError::Source(error)) => {
+            return Err(front.told(&req.extensions, &read_from, error.into()).await);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut result = CopyObjectResult {
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),
         last_modified: Some(wire_time(stored.modified)),
@@ -102,20 +103,22 @@ pub(crate) async fn part(
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut source = source(input.copy_source, &lifted)?;
-    front
-        .open_object(
-            &req.extensions,
-            action_on(source.version.is_some()),
-            &source.bucket,
-            &source.key,
-        )
-        .await?;
+    open_source(front, &req.extensions, &source).await?;
     let place = place(input.bucket, input.key, &input.upload_id, input.part_number)?;
     let store = front
         .open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)
         .await?;
-    let selection = select(store, &mut source, input.copy_source_range.as_deref()).await?;
-    let part = store.upload_part_copy(&place, &source, selection).await?;
+    let selection = match select(&store, &mut source, input.copy_source_range.as_deref()).await {
+        Ok(selection) => selection,
+        Err(failure) => return Err(front.told(&req.extensions, &source.bucket, failure).await),
+    };
+    let part = match store.upload_part_copy(&place, &source, selection).await {
+        Ok(part) => part,
+        Err(UploadPartCopyError::Source(error)) => {
+            return Err(front.told(&req.extensions, &source.bucket, error.into()).await);
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut result = CopyPartResult {
         e_tag: Some(WireETag::Strong(part.etag.to_string())),
         last_modified: Some(wire_time(part.modified)),
@@ -128,6 +131,12 @@ pub(crate) async fn part(
         copy_part_result: Some(result),
         ..UploadPartCopyOutput::default()
     }))
+}
+
+/// The store, for a caller who may read what is copied.
+async fn open_source(front: &Front, extensions: &Extensions, source: &CopySource) -> Result<Store, Failure> {
+    let action = action_on(source.version.is_some());
+    front.open_object(extensions, action, &source.bucket, &source.key).await
 }
 
 fn source(wire: WireSource, lifted: &Lifted) -> Result<CopySource, Failure> {

@@ -13,10 +13,12 @@ use storage_engine::store::checksum::{Checksum, ChecksumAlgorithm, ChecksumType}
 use storage_engine::store::multipart::abort::AbortUploadError;
 use storage_engine::store::multipart::begin::{BeginUpload, BeginUploadError};
 use storage_engine::store::multipart::complete::{CompleteUpload, CompleteUploadError, NamedPart};
+use storage_engine::store::multipart::list::ListParts;
 use storage_engine::store::multipart::part::{PartPlace, UploadPartError};
 use storage_engine::store::name::UploadId;
 use storage_engine::store::record::upload::UploadChecksum;
 
+use super::acl;
 use super::conditions;
 use super::convert::{self, algorithm_name, bucket_name, checksum_text, object_key, set_checksum, texts, type_name};
 use super::error::{Code, Failure};
@@ -126,6 +128,15 @@ pub(crate) async fn complete(
         .open_object(&req.extensions, Action::PutObject, &bucket, &key)
         .await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
+    let upload = UploadId::parse(&input.upload_id)?;
+    let list = ListParts {
+        bucket: bucket.clone(),
+        key: key.clone(),
+        upload,
+        after: 0,
+        limit: 0,
+    };
+    acl::recheck_upload(&store, &list).await?;
     let parts = input
         .multipart_upload
         .and_then(|upload| upload.parts)
@@ -135,7 +146,7 @@ pub(crate) async fn complete(
     let complete = CompleteUpload {
         bucket: bucket.clone(),
         key: key.clone(),
-        upload: UploadId::parse(&input.upload_id)?,
+        upload,
         parts,
         condition: conditions::of_write(&lifted),
         checksum: whole_checksum(&req.headers)?,

@@ -151,8 +151,7 @@ impl S3Service {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let virtual_host = parts.uri.path() == "/";
-        match form::receive(parts, body, door, (bucket, virtual_host)).await {
+        match form::receive(parts, body, door, (bucket, &self.inner.domains)).await {
             Ok(upload) => {
                 let (put, rest) = upload.split();
                 let (parts, body) = put.into_parts();
@@ -173,7 +172,7 @@ impl S3Service {
         let query = guard::parameters(parts.uri.query());
         normalise::unfold_query(&query, &mut parts.headers)?;
         guard::check(&parts.method, target, &query, &parts.headers)?;
-        let facts = request::facts(&parts, &query, OffsetDateTime::now_utc());
+        let facts = request::facts(&parts, &query, OffsetDateTime::now_utc())?;
         parts.extensions.insert(facts);
         check_expected_owner(&parts)?;
         if parts.headers.get(CONTENT_MD5).is_some_and(HeaderValue::is_empty) {

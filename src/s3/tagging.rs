@@ -16,12 +16,13 @@ use storage_engine::store::Store;
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::copy::CopySource;
 use storage_engine::store::object::labels::{LabelsError, ObjectPlace};
+use storage_engine::store::record::labels::Labels;
 use storage_engine::store::tags::{TagError, Tags};
 
 use super::convert::{bucket_name, object_key};
 use super::error::{Code, Failure};
 use super::front::Front;
-use super::object::version;
+use super::object::{relabel, version};
 use crate::access::{Action, RequestTags, Resource};
 
 /// The tags of an `x-amz-tagging` header or field: `a=1&b=2`, percent-encoded. `None`: it was not sent.
@@ -71,7 +72,8 @@ pub(crate) async fn of_write(
     Ok(tags)
 }
 
-/// The tags of a copy: those it brings, or with `None` the source's.
+/// The tags of a copy: those it brings, or the source's, for a caller who may read those. Judged is what will be written.
+/// `None`: a copy onto itself, which keeps those that stand.
 pub(crate) async fn of_copy(
     front: &Front,
     (store, extensions): (&Store, &mut Extensions),
@@ -84,25 +86,32 @@ pub(crate) async fn of_copy(
         None | Some(TaggingDirective::COPY) => {}
         Some(_) => return Err(Failure::argument("Unknown tagging directive.")),
     }
-    let action = match source.version {
-        Some(_) => Action::GetObjectVersionTagging,
-        None => Action::GetObjectTagging,
-    };
-    let read = front.open_object(extensions, action, &source.bucket, &source.key).await;
-    let write = front
-        .open_object(extensions, Action::PutObjectTagging, bucket, key)
-        .await;
-    let Err(refused) = read.and(write) else { return Ok(None) };
+    if header.is_some() {
+        let message = "The header 'x-amz-tagging' can only be used with the tagging directive REPLACE.";
+        return Err(Failure::because(Code::INVALID_REQUEST, message));
+    }
     let place = ObjectPlace {
         bucket: source.bucket.clone(),
         key: source.key.clone(),
         version: source.version,
     };
-    match store.look_at(&place).await? {
-        Some((object, _)) if !object.labels.tags.is_empty() => Err(refused),
-        // Tags that come in between are not copied: who may not read them gets none.
-        Some(_) | None => Ok(Some(Tags::default())),
+    let found = store.look_at(&place).await?;
+    let tags = found.map(|(object, _)| object.labels.tags).unwrap_or_default();
+    if !tags.is_empty() {
+        let action = match source.version {
+            Some(_) => Action::GetObjectVersionTagging,
+            None => Action::GetObjectTagging,
+        };
+        front
+            .open_object(extensions, action, &source.bucket, &source.key)
+            .await?;
+        announce(extensions, &tags);
+        front
+            .open_object(extensions, Action::PutObjectTagging, bucket, key)
+            .await?;
     }
+    let onto_itself = source.bucket == *bucket && source.key == *key;
+    Ok((!onto_itself).then_some(tags))
 }
 
 /// How many tags an answer about an object tells of; only those who may read them are told.
@@ -145,17 +154,6 @@ fn place(bucket: String, key: String, version_id: Option<String>) -> Result<Obje
     })
 }
 
-/// The store for one action on an object, or, where a version is named, for the one that is this action on versions.
-async fn open<'f>(
-    front: &'f Front,
-    extensions: &Extensions,
-    (of_object, of_version): (Action, Action),
-    place: &ObjectPlace,
-) -> Result<&'f Store, Failure> {
-    let action = if place.version.is_some() { of_version } else { of_object };
-    front.open_object(extensions, action, &place.bucket, &place.key).await
-}
-
 pub(crate) async fn put_object(
     front: &Front,
     mut req: S3Request<PutObjectTaggingInput>,
@@ -164,16 +162,9 @@ pub(crate) async fn put_object(
     let place = place(input.bucket, input.key, input.version_id)?;
     let tags = Tags::of_object(pairs(input.tagging.tag_set)?)?;
     announce(&mut req.extensions, &tags);
-    let store = open(
-        front,
-        &req.extensions,
-        (Action::PutObjectTagging, Action::PutObjectVersionTagging),
-        &place,
-    )
-    .await?;
-    store
-        .change_labels(&place, None, |labels| labels.tags = tags.clone())
-        .await?;
+    let actions = (Action::PutObjectTagging, Action::PutObjectVersionTagging);
+    let set = |labels: &mut Labels| labels.tags = tags.clone();
+    relabel::change(front, &req.extensions, actions, &place, set).await?;
     Ok(S3Response::new(PutObjectTaggingOutput::default()))
 }
 
@@ -183,15 +174,8 @@ pub(crate) async fn get_object(
 ) -> Result<S3Response<GetObjectTaggingOutput>, Failure> {
     let input = req.input;
     let place = place(input.bucket, input.key, input.version_id)?;
-    let store = open(
-        front,
-        &req.extensions,
-        (Action::GetObjectTagging, Action::GetObjectVersionTagging),
-        &place,
-    )
-    .await?;
-    // Changes nothing, and says exactly what is missing.
-    let object = store.change_labels(&place, None, |_| ()).await?;
+    let actions = (Action::GetObjectTagging, Action::GetObjectVersionTagging);
+    let object = relabel::change(front, &req.extensions, actions, &place, |_| ()).await?;
     Ok(S3Response::new(GetObjectTaggingOutput {
         tag_set: wire(&object.labels.tags),
         version_id: None,
@@ -204,16 +188,9 @@ pub(crate) async fn delete_object(
 ) -> Result<S3Response<DeleteObjectTaggingOutput>, Failure> {
     let input = req.input;
     let place = place(input.bucket, input.key, input.version_id)?;
-    let store = open(
-        front,
-        &req.extensions,
-        (Action::DeleteObjectTagging, Action::DeleteObjectVersionTagging),
-        &place,
-    )
-    .await?;
-    store
-        .change_labels(&place, None, |labels| labels.tags = Tags::default())
-        .await?;
+    let actions = (Action::DeleteObjectTagging, Action::DeleteObjectVersionTagging);
+    let remove = |labels: &mut Labels| labels.tags = Tags::default();
+    relabel::change(front, &req.extensions, actions, &place, remove).await?;
     Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
 }
 

@@ -1,8 +1,9 @@
 //! The conditions of a statement: one operator, one key, some values each; all must hold.
 //!
 //! A key that the request does not have: the plain operators are false, the negated ones true, as in AWS, and every
-//! `…IfExists` is true. A policy *variable* that the request does not have makes its condition false, whatever the
-//! operator. `ForAllValues:` asks it of every value of the request (true of none), `ForAnyValue:` of at least one; under
+//! `…IfExists` is true. A value with a *variable* that the request does not have matches nothing; the other values count.
+//! What holds only because nothing matched, or because the key is missing, is not known then: a Deny takes it as true, an
+//! Allow as false. `ForAllValues:` asks it of every value of the request (true of none), `ForAnyValue:` of at least one; under
 //! a negated operator "it" is "equals none of the policy's values".
 
 mod date;
@@ -59,13 +60,14 @@ pub(super) fn parse(json: &Json, variables: bool) -> Result<Vec<Condition>, Stri
 }
 
 impl Condition {
-    /// Whether it holds for a request.
-    pub(super) fn holds(&self, keys: &dyn Keys) -> bool {
+    /// Whether it holds for a request, in a statement that denies or in one that allows.
+    pub(super) fn holds(&self, keys: &dyn Keys, deny: bool) -> bool {
         let found = keys.get(self.key.as_str());
         let found = found.as_slice();
-        let Some(ready) = self.expected.fill(keys) else {
+        let (ready, missing) = self.expected.fill(keys);
+        if missing && !deny && (self.operator.negated || found.is_empty()) {
             return false;
-        };
+        }
         if let Ready::Null(missing) = ready {
             return found.is_empty() == missing;
         }

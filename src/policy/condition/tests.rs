@@ -25,7 +25,9 @@ fn parse(condition: &str) -> Result<Vec<super::Condition>, String> {
 /// Whether `operator` with the policy's `values` (JSON) holds for the request's `found`.
 fn holds(operator: &str, values: &str, found: &[&str]) -> bool {
     let conditions = parse(&format!(r#"{{"{operator}": {{"jwt:x": {values}}}}}"#)).unwrap();
-    conditions.iter().all(|condition| condition.holds(&Found(found)))
+    let holds = |deny| conditions.iter().all(|condition| condition.holds(&Found(found), deny));
+    assert_eq!(holds(false), holds(true), "{operator} {values}: no variable is missing");
+    holds(false)
 }
 
 /// Operator, the policy's values, the value of the request, and whether it holds.
@@ -186,17 +188,43 @@ fn quantifiers_ask_all_or_any_of_the_values_of_the_request_also_when_negated() {
 }
 
 #[test]
-fn a_missing_variable_makes_any_condition_false() {
-    for operator in [
-        "StringEquals",
-        "StringNotEquals",
-        "StringNotLike",
-        "ForAllValues:StringEquals",
-        "StringEqualsIfExists",
-    ] {
-        assert!(!holds(operator, r#""${aws:userid}""#, &["x"]), "{operator}");
-        assert!(!holds(operator, r#""${aws:userid}""#, &[]), "{operator}");
-        assert!(!holds(operator, r#""${aws:userid}""#, &[""]), "{operator}");
+fn a_value_that_misses_a_variable_matches_nothing_and_the_others_count() {
+    // Of the policy's values one misses its variable, the other is "pub*" where it stands.
+    let table: &[(&str, bool, &[&str], bool, bool)] = &[
+        // operator, whether the other value is there, of the request, whether an Allow holds, whether a Deny does
+        ("StringEquals", false, &["x"], false, false),
+        ("StringEquals", false, &[""], false, false),
+        ("StringEquals", false, &[], false, false),
+        ("StringLike", true, &["public"], true, true),
+        ("StringLike", true, &["home"], false, false),
+        ("StringNotEquals", false, &["x"], false, true),
+        ("StringNotLike", false, &["x"], false, true),
+        ("StringNotLike", false, &[], false, true),
+        ("StringNotLike", true, &["home"], false, true),
+        ("StringNotLike", true, &["public"], false, false),
+        ("ForAllValues:StringLike", true, &["public"], true, true),
+        ("ForAllValues:StringLike", true, &["public", "home"], false, false),
+        ("ForAllValues:StringLike", true, &[], false, true),
+        ("ForAllValues:StringNotLike", true, &["home"], false, true),
+        ("ForAnyValue:StringNotLike", true, &["public", "home"], false, true),
+        ("StringLikeIfExists", true, &[], false, true),
+        ("StringEqualsIgnoreCase", false, &["X"], false, false),
+        ("ArnNotLike", false, &["arn:aws:iam::1:user/x"], false, true),
+    ];
+    for (operator, with_other, found, allows, denies) in table {
+        let missing = match operator.starts_with("Arn") {
+            true => "\"arn:aws:iam::1:user/${aws:userid}\"",
+            false => "\"${aws:userid}\"",
+        };
+        let other = if *with_other { ", \"pub*\"" } else { "" };
+        let conditions = parse(&format!(r#"{{"{operator}": {{"jwt:x": [{missing}{other}]}}}}"#)).unwrap();
+        for (deny, expected) in [(false, allows), (true, denies)] {
+            let holds = conditions.iter().all(|condition| condition.holds(&Found(found), deny));
+            assert_eq!(
+                holds, *expected,
+                "{operator} {found:?}, other {with_other}, deny {deny}"
+            );
+        }
     }
     assert!(holds("StringEquals", r#""${aws:userid, 'x'}""#, &["x"]));
 }
@@ -208,7 +236,7 @@ fn all_operators_and_all_keys_of_a_block_must_hold() {
         parse(block)
             .unwrap()
             .iter()
-            .all(|condition| condition.holds(&Found(found)))
+            .all(|condition| condition.holds(&Found(found), false))
     };
     assert!(all(&["1"]));
     assert!(!all(&["2"]));

@@ -85,21 +85,26 @@ impl Expected {
         })
     }
 
-    /// With every variable filled in; `None` if one is missing.
-    pub(super) fn fill<'c>(&'c self, keys: &dyn Keys) -> Option<Ready<'c>> {
-        Some(match self {
+    /// With every variable filled in, without the values that miss one; and whether there are such.
+    pub(super) fn fill<'c>(&'c self, keys: &dyn Keys) -> (Ready<'c>, bool) {
+        match self {
             Self::Text { patterns, fold } => {
-                let filled: Option<_> = patterns.iter().map(|pattern| pattern.fill(keys)).collect();
-                Ready::Text(filled?, *fold)
+                let filled: Vec<_> = patterns.iter().filter_map(|pattern| pattern.fill(keys)).collect();
+                let missing = filled.len() < patterns.len();
+                (Ready::Text(filled, *fold), missing)
             }
             Self::Arn(arns) => {
-                let fill = |arn: &'c Vec<Pattern>| arn.iter().map(|part| part.fill(keys)).collect();
-                let filled: Option<_> = arns.iter().map(fill).collect();
-                Ready::Arn(filled?)
+                let fill =
+                    |arn: &'c Vec<Pattern>| -> Option<Vec<_>> { arn.iter().map(|part| part.fill(keys)).collect() };
+                let filled: Vec<_> = arns.iter().filter_map(fill).collect();
+                let missing = filled.len() < arns.len();
+                (Ready::Arn(filled), missing)
             }
-            Self::Null(missing) => Ready::Null(*missing),
-            Self::Number(..) | Self::Date(..) | Self::Bool(_) | Self::Binary(_) | Self::Ip(_) => Ready::Plain(self),
-        })
+            Self::Null(missing) => (Ready::Null(*missing), false),
+            Self::Number(..) | Self::Date(..) | Self::Bool(_) | Self::Binary(_) | Self::Ip(_) => {
+                (Ready::Plain(self), false)
+            }
+        }
     }
 
     pub(super) fn variables(&self) -> Box<dyn Iterator<Item = &Name> + '_> {

@@ -62,7 +62,7 @@ fn applies(statement: &Value, request: &Request) -> bool {
         (None, Some(spared)) => !names(spared, request.user),
         (None, None) => true,
     };
-    action && resource && principal && conditions(&statement["Condition"], request)
+    action && resource && principal && conditions(&statement["Condition"], statement["Effect"] == "Deny", request)
 }
 
 fn names(principal: &Value, user: Option<&str>) -> bool {
@@ -75,18 +75,18 @@ fn names(principal: &Value, user: Option<&str>) -> bool {
         .any(|name| name == "*" || user.is_some_and(|user| *name == format!("arn:aws:iam:::user/{user}")))
 }
 
-fn conditions(condition: &Value, request: &Request) -> bool {
+fn conditions(condition: &Value, deny: bool, request: &Request) -> bool {
     let Some(operators) = condition.as_object() else {
         return true;
     };
     operators.iter().all(|(operator, keys)| {
         let keys = keys.as_object().unwrap();
         keys.iter()
-            .all(|(key, values)| holds(operator, &key.to_lowercase(), &texts(values), request))
+            .all(|(key, values)| holds(operator, &key.to_lowercase(), &texts(values), (deny, request)))
     })
 }
 
-fn holds(operator: &str, key: &str, values: &[String], request: &Request) -> bool {
+fn holds(operator: &str, key: &str, values: &[String], (deny, request): (bool, &Request)) -> bool {
     let found = request.keys.get(key).cloned().unwrap_or_default();
     if operator == "Null" {
         return (values == ["true"]) == found.is_empty();
@@ -96,10 +96,12 @@ fn holds(operator: &str, key: &str, values: &[String], request: &Request) -> boo
         Some(plain) => (plain, true),
         None => (rest, false),
     };
-    if plain.starts_with("String") && values.iter().any(|value| symbols(value, request).is_none()) {
+    let negated = plain.contains("Not");
+    // A value that cannot be filled in equals nothing, and an Allow takes no comfort from that.
+    let unknown = plain.starts_with("String") && values.iter().any(|value| symbols(value, request).is_none());
+    if unknown && !deny && (negated || found.is_empty()) {
         return false;
     }
-    let negated = plain.contains("Not");
     let equal = |found: &str| {
         values
             .iter()

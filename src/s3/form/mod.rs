@@ -16,9 +16,11 @@ use http_body_util::{BodyExt, StreamBody};
 use multer::Multipart;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::Body;
+use storage_engine::store::name::BucketName;
 use time::OffsetDateTime;
 
 use super::error::{Code, Failure};
+use super::target::{Domains, Target};
 use super::xml;
 use crate::auth::{AuthError, FormDoor, Payload};
 use crate::http::body::BoxError;
@@ -54,12 +56,14 @@ pub(super) async fn receive<B>(
     mut parts: Parts,
     body: B,
     door: &FormDoor,
-    (bucket, virtual_host): (&str, bool),
+    (bucket, domains): (&str, &Domains),
 ) -> Result<Upload, Failure>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    BucketName::parse(bucket)?;
+    let virtual_host = parts.uri.path() == "/";
     let kind = parts.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let boundary = kind.and_then(|kind| multer::parse_boundary(kind).ok());
     let boundary = boundary.ok_or(Code::MALFORMED_POST)?;
@@ -86,12 +90,16 @@ where
     let path = if virtual_host {
         format!("/{path}")
     } else {
-        format!("/{bucket}/{path}")
+        format!("/{}/{path}", utf8_percent_encode(bucket, PATH))
     };
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let location = match host {
         Some(host) => format!("http://{host}{path}"),
         None => path.clone(),
+    };
+    let meant = Target::Object {
+        bucket: bucket.to_owned(),
+        key: key.clone(),
     };
     let answer = Answer {
         bucket: bucket.to_owned(),
@@ -104,6 +112,10 @@ where
     let verdict = Verdict::default();
     let body = StreamBody::new(Limited::new(file, length, verdict.clone()));
     become_put(&mut parts, fields.headers()?, path)?;
+    // What was judged by the policy of the form is what is written, or nothing is.
+    if parts.uri.query().is_some() || domains.target(&parts.uri, &parts.headers) != Some(meant) {
+        return Err(Code::INVALID_URI.into());
+    }
     parts.extensions.insert(identity);
     if let Some(signing) = signing {
         parts.extensions.insert(signing);

@@ -9,27 +9,68 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
-use storage_engine::store::bucket::{BucketError, BucketPage, ListBuckets};
-use storage_engine::store::condition::ReadConditions;
+use storage_engine::store::bucket::{BucketPage, ListBuckets};
 use storage_engine::store::name::{BucketName, ObjectKey};
-use storage_engine::store::object::get::{GetObject, GetObjectError, Selection};
+use storage_engine::store::object::labels::ObjectPlace;
 use storage_engine::store::record::labels;
 use storage_engine::store::record::object::Object;
+use storage_engine::store::record::settings::{BucketSettings, ObjectOwnership};
 
 use crate::access::{BucketFacts, BucketPolicy, ObjectFacts, Visibility, account_of, any_policy};
 use crate::auth::{Account, Identity};
 use crate::policy::{Kind, Policy};
-use crate::s3::error::Failure;
+use crate::s3::error::{Code, Failure};
 
 /// Buckets whose policies are kept compiled; all are forgotten when there are more.
 const KEPT_MAX: usize = 4_096;
 
-/// The revision of the settings, and their policy; `None`: it cannot be read.
-type Compiled = (Rev, Option<Arc<Policy>>);
+/// Bytes of the texts of compiled policies; all are forgotten when there are more. What is compiled takes some times that.
+const KEPT_BYTES_MAX: usize = 8 << 20;
+/// How often a bucket that changes while it is looked at is looked at.
+const LOOKS_MAX: usize = 16;
+
+/// The policies that are kept compiled.
+#[derive(Default)]
+struct Kept {
+    by_bucket: HashMap<BucketName, Compiled>,
+    /// Of all their texts together.
+    bytes: usize,
+}
+
+struct Compiled {
+    /// Of the settings that the policy is in.
+    rev: Rev,
+    /// `None`: it cannot be read.
+    policy: Option<Arc<Policy>>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, bucket: &BucketName, compiled: Compiled) {
+        if let Some(old) = self.by_bucket.remove(bucket) {
+            self.bytes = self.bytes.saturating_sub(old.bytes);
+        }
+        if self.by_bucket.len() >= KEPT_MAX || self.bytes.saturating_add(compiled.bytes) > KEPT_BYTES_MAX {
+            *self = Self::default();
+        }
+        self.bytes = self.bytes.saturating_add(compiled.bytes);
+        self.by_bucket.insert(bucket.clone(), compiled);
+    }
+}
+
+/// Which bucket was judged on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// No policy looks at whose it is, so the rights are the same whichever bucket has the name.
+    Unasked,
+    Absent,
+    /// The one whose record has this revision.
+    At(Rev),
+}
 
 pub(super) struct Facts {
     store: Store,
-    compiled: Mutex<HashMap<BucketName, Compiled>>,
+    compiled: Mutex<Kept>,
 }
 
 impl Facts {
@@ -40,31 +81,56 @@ impl Facts {
         }
     }
 
-    /// What is set on `bucket`; nothing if there is no such bucket.
-    pub(super) async fn of_bucket(&self, identity: &Identity, bucket: &str) -> Result<BucketFacts, Failure> {
+    /// What is set on `bucket`, and which bucket that is; nothing if there is no such bucket.
+    pub(super) async fn of_bucket(
+        &self,
+        identity: &Identity,
+        bucket: &str,
+    ) -> Result<(BucketFacts, Standing), Failure> {
         let Ok(bucket) = BucketName::parse(bucket) else {
-            return Ok(BucketFacts::default());
+            return Ok((BucketFacts::default(), Standing::Unasked));
         };
-        let mut facts = BucketFacts::default();
-        if let Some((settings, rev)) = self.store.bucket_settings(&bucket).await? {
-            let block = settings.public_access_block.unwrap_or_default();
-            facts.restrict_public = block.restrict_public_buckets;
-            facts.ignore_public = block.ignore_public_acls;
-            if let Some(text) = &settings.policy {
-                facts.policy = self.compiled(&bucket, rev, text);
-            }
-        }
-        let needs_owner = any_policy(identity, Some(&facts), Policy::looks_at_bucket_owner)
-            || !matches!(facts.policy, BucketPolicy::None);
-        if needs_owner {
-            facts.owner = match self.store.head_bucket(&bucket).await {
-                Ok(found) => Some(owner_name(found.owner)),
-                // What is not there is whose it would be if the caller made it.
-                Err(BucketError::NoSuchBucket) => account_of(identity).map(str::to_owned),
-                Err(BucketError::Fault(fault)) => return Err(fault.into()),
+        for _ in 0..LOOKS_MAX {
+            let settings = self.store.bucket_settings(&bucket).await?;
+            let before = settings.as_ref().map(|(_, rev)| *rev);
+            let mut facts = match &settings {
+                Some((settings, rev)) => self.of_settings(&bucket, settings, *rev),
+                None => BucketFacts::default(),
             };
+            let needs_owner = any_policy(identity, Some(&facts), Policy::looks_at_bucket_owner)
+                || !matches!(facts.policy, BucketPolicy::None);
+            if !needs_owner {
+                return Ok((facts, Standing::Unasked));
+            }
+            let found = self.store.look_at_bucket(&bucket).await?;
+            // Owner and settings must be of one bucket.
+            let after = self.store.bucket_settings(&bucket).await?.map(|(_, rev)| rev);
+            if before != after {
+                continue;
+            }
+            let (owner, standing) = match found {
+                Some((found, rev)) => (Some(owner_name(found.owner)), Standing::At(rev)),
+                // What is not there is whose it would be if the caller made it; the door opens for nothing else.
+                None => (account_of(identity).map(str::to_owned), Standing::Absent),
+            };
+            facts.owner = owner;
+            return Ok((facts, standing));
         }
-        Ok(facts)
+        Err(Code::OPERATION_ABORTED.into())
+    }
+
+    fn of_settings(&self, bucket: &BucketName, settings: &BucketSettings, rev: Rev) -> BucketFacts {
+        let block = settings.public_access_block.unwrap_or_default();
+        BucketFacts {
+            policy: match &settings.policy {
+                Some(text) => self.compiled(bucket, rev, text),
+                None => BucketPolicy::None,
+            },
+            owner: None,
+            restrict_public: block.restrict_public_buckets,
+            // Where the owner of the bucket owns all that is in it, ACLs are off.
+            ignore_public: block.ignore_public_acls || settings.ownership == Some(ObjectOwnership::BucketOwnerEnforced),
+        }
     }
 
     /// A page of all buckets there are, for whoever filters it.
@@ -74,10 +140,10 @@ impl Facts {
 
     fn compiled(&self, bucket: &BucketName, rev: Rev, text: &str) -> BucketPolicy {
         let ready = |policy: Option<Arc<Policy>>| policy.map_or(BucketPolicy::Unreadable, BucketPolicy::Set);
-        if let Some((known, policy)) = self.compiled.lock().get(bucket)
-            && *known == rev
+        if let Some(known) = self.compiled.lock().by_bucket.get(bucket)
+            && known.rev == rev
         {
-            return ready(policy.clone());
+            return ready(known.policy.clone());
         }
         let kind = Kind::Bucket {
             bucket: bucket.as_str(),
@@ -89,30 +155,28 @@ impl Facts {
                 None
             }
         };
-        let mut compiled = self.compiled.lock();
-        if compiled.len() >= KEPT_MAX && !compiled.contains_key(bucket) {
-            compiled.clear();
-        }
-        compiled.insert(bucket.clone(), (rev, policy.clone()));
+        let compiled = Compiled {
+            rev,
+            policy: policy.clone(),
+            bytes: text.len(),
+        };
+        self.compiled.lock().keep(bucket, compiled);
         ready(policy)
     }
 
-    /// What is stored about an object; `None` if there is none.
-    pub(super) async fn of_object(&self, bucket: &str, key: &str) -> Result<Option<ObjectFacts>, Failure> {
+    /// What is stored about an object, and its revision; `None` if there is none.
+    pub(super) async fn of_object(&self, bucket: &str, key: &str) -> Result<Option<(ObjectFacts, Rev)>, Failure> {
         let (Ok(bucket), Ok(key)) = (BucketName::parse(bucket), ObjectKey::parse(key)) else {
             return Ok(None);
         };
-        let get = GetObject {
+        let place = ObjectPlace {
             bucket,
             key,
             version: None,
-            selection: Selection::Whole,
-            conditions: ReadConditions::default(),
         };
-        match self.store.head_object(&get).await {
-            Ok(head) => self.of_record(&get.bucket, &head.object).await.map(Some),
-            Err(GetObjectError::NoSuchBucket | GetObjectError::NoSuchKey | GetObjectError::NoSuchVersion) => Ok(None),
-            Err(error) => Err(error.into()),
+        match self.store.look_at(&place).await? {
+            Some((object, rev)) => Ok(Some((self.of_record(&place.bucket, &object).await?, rev))),
+            None => Ok(None),
         }
     }
 

@@ -8,6 +8,7 @@ mod operations;
 pub(crate) mod request;
 
 use http::Extensions;
+use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::bucket::{BucketPage, ListBuckets};
 use storage_engine::store::name::{BucketName, ObjectKey};
@@ -20,7 +21,7 @@ use crate::access::{
 };
 use crate::auth::Identity;
 use crate::policy::Policy;
-use facts::Facts;
+use facts::{Facts, Standing};
 
 /// The handlers' common ground.
 pub(crate) struct Front {
@@ -34,8 +35,16 @@ pub(crate) struct Front {
 pub(crate) enum Basis {
     /// On policies that do not look at the object.
     Policies,
-    /// On the object's record, which may have been replaced since: see [`Front::still_may`].
-    Record,
+    /// On the object's record at this revision, which may have been replaced since: see [`Front::still_may`]. `None`: no
+    /// object was there.
+    Record(Option<Rev>),
+}
+
+/// A positive decision, and what it was made on.
+struct Judgement {
+    grant: Grant,
+    basis: Basis,
+    standing: Standing,
 }
 
 /// Who asks, and what the request says.
@@ -86,13 +95,14 @@ impl Front {
         self.region.as_deref()
     }
 
-    /// The store, opened for one action the caller may take. No identity means anonymous.
+    /// The store, opened for one action the caller may take. No identity means anonymous. Where the caller's rights hang on
+    /// whose the bucket is, only that very bucket can be changed with it.
     pub(crate) async fn open(
         &self,
         extensions: &Extensions,
         action: Action,
         resource: Resource<'_>,
-    ) -> Result<&Store, Failure> {
+    ) -> Result<Store, Failure> {
         let (store, _basis) = self.open_judged(extensions, action, resource).await?;
         Ok(store)
     }
@@ -103,23 +113,55 @@ impl Front {
         extensions: &Extensions,
         action: Action,
         resource: Resource<'_>,
-    ) -> Result<(&Store, Basis), Failure> {
+    ) -> Result<(Store, Basis), Failure> {
+        let judged = self.judge(extensions, action, resource).await?;
+        let store = self.store.with(&judged.grant);
+        let store = match (judged.standing, resource) {
+            (Standing::At(rev), Resource::Bucket(bucket) | Resource::Object { bucket, .. }) => {
+                let bucket = BucketName::parse(bucket).map_err(|_| Code::INVALID_BUCKET_NAME)?;
+                store.only_while(&bucket, rev)
+            }
+            // Somebody else may be making it just now, and whoever was judged on none has no rights in that one.
+            (Standing::Absent, _) if action != Action::CreateBucket => return Err(Code::NO_SUCH_BUCKET.into()),
+            (Standing::Unasked | Standing::Absent | Standing::At(_), _) => store.clone(),
+        };
+        Ok((store, judged.basis))
+    }
+
+    /// Whether the caller may do this to a bucket that it is about to make; nothing is opened.
+    pub(crate) async fn may_at_birth(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        bucket: &BucketName,
+    ) -> Result<(), Failure> {
+        let resource = Resource::Bucket(bucket.as_str());
+        self.judge(extensions, action, resource).await.map(drop)
+    }
+
+    async fn judge(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        resource: Resource<'_>,
+    ) -> Result<Judgement, Failure> {
         let asking = Asking::of(extensions);
-        let bucket = self.bucket_facts(&asking, resource).await?;
+        let (bucket, standing) = self.bucket_facts(&asking, resource).await?;
+        let judged = |grant, basis| Judgement { grant, basis, standing };
         let Resource::Object { bucket: name, key } = resource else {
             let grant = asking.decide(action, resource, &bucket, None)?;
-            return Ok((self.store.with(&grant), Basis::Policies));
+            return Ok(judged(grant, Basis::Policies));
         };
         if !looks_at_object(&asking, &bucket) {
             match asking.decide(action, resource, &bucket, None) {
-                Ok(grant) => return Ok((self.store.with(&grant), Basis::Policies)),
+                Ok(grant) => return Ok(judged(grant, Basis::Policies)),
                 Err(denied) if !is_visible_by(action) => return Err(denied),
                 Err(_) => {}
             }
         }
-        let object = self.facts.of_object(name, key).await?;
+        let (object, rev) = self.facts.of_object(name, key).await?.unzip();
         let grant = asking.decide(action, resource, &bucket, object.as_ref())?;
-        Ok((self.store.with(&grant), Basis::Record))
+        Ok(judged(grant, Basis::Record(rev)))
     }
 
     /// As [`Self::open`], on an object.
@@ -129,7 +171,7 @@ impl Front {
         action: Action,
         bucket: &BucketName,
         key: &ObjectKey,
-    ) -> Result<&Store, Failure> {
+    ) -> Result<Store, Failure> {
         let (bucket, key) = (bucket.as_str(), key.as_str());
         self.open(extensions, action, Resource::Object { bucket, key }).await
     }
@@ -141,7 +183,7 @@ impl Front {
         action: Action,
         resource: Resource<'_>,
         say: impl FnOnce(&mut RequestFacts),
-    ) -> Result<&Store, Failure> {
+    ) -> Result<Store, Failure> {
         let mut more = extensions.clone();
         if let Some(request) = more.get_mut::<RequestFacts>() {
             say(request);
@@ -156,8 +198,9 @@ impl Front {
         action: Action,
         resource: Resource<'_>,
     ) -> Result<bool, Failure> {
-        match self.open(extensions, action, resource).await {
-            Ok(_) => Ok(true),
+        match self.judge(extensions, action, resource).await {
+            // Of what is not there nobody has anything.
+            Ok(judged) => Ok(judged.standing != Standing::Absent),
             Err(failure) if failure.code == Code::ACCESS_DENIED => Ok(false),
             Err(failure) => Err(failure),
         }
@@ -194,7 +237,7 @@ impl Front {
         let object = self.facts.of_record(bucket, found).await?;
         let (bucket, key) = (bucket.as_str(), key.as_str());
         let resource = Resource::Object { bucket, key };
-        let facts = self.bucket_facts(&asking, resource).await?;
+        let (facts, _) = self.bucket_facts(&asking, resource).await?;
         asking.decide(action, resource, &facts, Some(&object)).map(drop)
     }
 
@@ -214,9 +257,20 @@ impl Front {
         Ok(if may_list { failure } else { Code::ACCESS_DENIED.into() })
     }
 
-    async fn bucket_facts(&self, asking: &Asking<'_>, resource: Resource<'_>) -> Result<BucketFacts, Failure> {
+    /// The failure as this caller may be told it: see [`Self::tell_missing`].
+    pub(crate) async fn told(&self, extensions: &Extensions, bucket: &BucketName, failure: Failure) -> Failure {
+        match self.tell_missing(extensions, bucket, failure).await {
+            Ok(failure) | Err(failure) => failure,
+        }
+    }
+
+    async fn bucket_facts(
+        &self,
+        asking: &Asking<'_>,
+        resource: Resource<'_>,
+    ) -> Result<(BucketFacts, Standing), Failure> {
         match resource {
-            Resource::Service => Ok(BucketFacts::default()),
+            Resource::Service => Ok((BucketFacts::default(), Standing::Unasked)),
             Resource::Bucket(bucket) | Resource::Object { bucket, .. } => {
                 self.facts.of_bucket(asking.identity, bucket).await
             }

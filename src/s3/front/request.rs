@@ -5,10 +5,13 @@
 
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
+use storage_engine::limits::OBJECT_TAGS_MAX;
+use storage_engine::store::tags::TagError;
 use time::OffsetDateTime;
 
 use crate::access::RequestFacts;
 use crate::auth::{Payload, PayloadMode};
+use crate::s3::error::Failure;
 use crate::s3::guard::Parameter;
 
 /// Query parameters and the condition keys they feed.
@@ -49,7 +52,7 @@ const HEADERS: &[(&str, &str)] = &[
 ];
 
 /// Reads them of a request whose query was decoded.
-pub(crate) fn facts(parts: &Parts, query: &[Parameter], now: OffsetDateTime) -> RequestFacts {
+pub(crate) fn facts(parts: &Parts, query: &[Parameter], now: OffsetDateTime) -> Result<RequestFacts, Failure> {
     let mut facts = RequestFacts::read(&parts.extensions, &parts.headers, now);
     for (name, value) in query {
         if let Some((_, key)) = PARAMETERS.iter().find(|(known, _)| known == name) {
@@ -66,12 +69,12 @@ pub(crate) fn facts(parts: &Parts, query: &[Parameter], now: OffsetDateTime) -> 
         say_copy_source(&mut facts, &text(source));
     }
     for tags in parts.headers.get_all("x-amz-tagging") {
-        say_tags(&mut facts, &text(tags));
+        say_tags(&mut facts, &text(tags))?;
     }
     if let (Some(payload), Some(_)) = (parts.extensions.get::<Payload>(), &facts.signing) {
         facts.say("s3:x-amz-content-sha256", content_sha256(&payload.mode));
     }
-    facts
+    Ok(facts)
 }
 
 /// Policies write it with and without the leading slash.
@@ -83,12 +86,18 @@ fn say_copy_source(facts: &mut RequestFacts, source: &str) {
     facts.say("s3:x-amz-copy-source", format!("/{bare}"));
 }
 
-/// The tags a request sets, written as a query.
-fn say_tags(facts: &mut RequestFacts, text: &str) {
+/// The tags a request sets, written as a query. No object takes more than some, and the rest would only cost time.
+fn say_tags(facts: &mut RequestFacts, text: &str) -> Result<(), Failure> {
+    let count = text.split('&').filter(|pair| !pair.is_empty()).count();
+    if count > OBJECT_TAGS_MAX {
+        let max = OBJECT_TAGS_MAX;
+        return Err(TagError::TooMany { count, max }.into());
+    }
     for (key, value) in crate::s3::guard::parameters(Some(text)) {
         facts.say(format!("s3:requestobjecttag/{key}"), value);
         facts.say("s3:requestobjecttagkeys", key);
     }
+    Ok(())
 }
 
 fn content_sha256(mode: &PayloadMode) -> String {

@@ -36,7 +36,10 @@ pub(crate) async fn attributes(
     let store = front
         .open_object(&req.extensions, action, &get.bucket, &get.key)
         .await?;
-    let (object, table) = store.object_parts(&get).await?;
+    let (object, table) = match store.object_parts(&get).await {
+        Ok(found) => found,
+        Err(error) => return Err(front.told(&req.extensions, &get.bucket, error.into()).await),
+    };
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(http_time(object.modified)),
         ..Default::default()

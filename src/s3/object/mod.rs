@@ -2,6 +2,7 @@
 
 mod attributes;
 mod read;
+pub(crate) mod relabel;
 mod stranger;
 mod write;
 

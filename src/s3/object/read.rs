@@ -33,7 +33,10 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     let (store, basis) = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
     let read = match store.get_object(&get).await {
         Ok(read) => read,
-        Err(error) => return Err(told(front, &req.extensions, &get, refused(error, &get, &lifted)).await),
+        Err(error) => {
+            let failure = refused(error, &get, &lifted);
+            return Err(front.told(&req.extensions, &get.bucket, failure).await);
+        }
     };
     still_may((front, basis), &req.extensions, &get, &read.head).await?;
     let checksums = input.checksum_mode.is_some();
@@ -71,7 +74,10 @@ pub(crate) async fn head(
     let (store, basis) = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
     let head = match store.head_object(&get).await {
         Ok(head) => head,
-        Err(error) => return Err(told(front, &req.extensions, &get, refused(error, &get, &lifted)).await),
+        Err(error) => {
+            let failure = refused(error, &get, &lifted);
+            return Err(front.told(&req.extensions, &get.bucket, failure).await);
+        }
     };
     still_may((front, basis), &req.extensions, &get, &head).await?;
     let checksums = input.checksum_mode.is_some();
@@ -105,13 +111,6 @@ pub(crate) async fn head(
         set_expires(&mut response.headers, &head);
     }
     Ok(response)
-}
-
-/// The failure as this caller may be told it.
-async fn told(front: &Front, extensions: &Extensions, get: &GetObject, failure: Failure) -> Failure {
-    match front.tell_missing(extensions, &get.bucket, failure).await {
-        Ok(failure) | Err(failure) => failure,
-    }
 }
 
 /// What was judged before the read must hold of what was read.
@@ -166,12 +165,12 @@ macro_rules! describe {
 use describe;
 
 /// The store, for a caller who may read this object; settles what its range is meant for.
-async fn open<'f>(
-    front: &'f Front,
+async fn open(
+    front: &Front,
     (extensions, uri): (&Extensions, &Uri),
     get: &mut GetObject,
     lifted: &Lifted,
-) -> Result<(&'f Store, Basis), Failure> {
+) -> Result<(Store, Basis), Failure> {
     let anonymous = matches!(extensions.get::<Identity>(), None | Some(Identity::Anonymous));
     if anonymous && uri.query().is_some_and(|query| query.contains("response-")) {
         let message = "Request specific response headers cannot be used for anonymous GET requests.";
@@ -183,8 +182,10 @@ async fn open<'f>(
         key: get.key.as_str(),
     };
     let (store, basis) = front.open_judged(extensions, action, resource).await?;
-    honour_if_range(store, get, lifted).await?;
-    Ok((store, basis))
+    match honour_if_range(&store, get, lifted).await {
+        Ok(()) => Ok((store, basis)),
+        Err(failure) => Err(front.told(extensions, &get.bucket, failure).await),
+    }
 }
 
 /// Reading a version that is named is an action of its own.

@@ -52,7 +52,9 @@ pub(super) fn sandbox(headers: &mut HeaderMap) {
 pub(super) fn disposition(content_type: Option<&str>, stored: Option<String>) -> Option<String> {
     let kind = content_type.unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if SHOWN.contains(&kind.as_str()) {
+    // Of types in a list a browser may take the last.
+    let listed = content_type.is_some_and(|kind| kind.contains(','));
+    if !listed && SHOWN.contains(&kind.as_str()) {
         return stored;
     }
     let Some(stored) = stored else {
@@ -78,6 +80,8 @@ mod tests {
             Some("application/pdf"),
             Some("application/xhtml+xml"),
             Some("text/xml"),
+            Some("text/plain; x=,text/html"),
+            Some("image/png,text/html"),
             Some(""),
             None,
         ] {

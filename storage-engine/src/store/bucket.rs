@@ -167,6 +167,12 @@ impl Store {
         Ok(described(bucket.clone(), record))
     }
 
+    /// The bucket as it stands, and the revision that [`Store::only_while`] takes; `None`: there is none.
+    pub async fn look_at_bucket(&self, bucket: &BucketName) -> Result<Option<(Bucket, Rev)>, Fault> {
+        let found = self.bucket_record(bucket).await?;
+        Ok(found.map(|(record, rev)| (described(bucket.clone(), record), rev)))
+    }
+
     /// Says whose the bucket is that stands where one was to be made.
     async fn why_taken(&self, bucket: &BucketName) -> Result<CreateBucketError, Fault> {
         Ok(match self.bucket_record(bucket).await? {
@@ -221,6 +227,9 @@ impl Store {
             .bucket_record(bucket)
             .await?
             .ok_or(DeleteBucketError::NoSuchBucket)?;
+        if self.meant_revision(bucket).is_some_and(|meant| meant != rev) {
+            return Err(DeleteBucketError::Busy);
+        }
         // Looked at first with the gate open: a bucket in use is refused without disturbing its writers.
         if !self.bucket_is_empty(bucket).await? {
             if record.state == BucketState::Deleting {

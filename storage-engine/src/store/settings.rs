@@ -19,24 +19,45 @@ use crate::store::{RACES_MAX, Store, key};
 
 /// Buckets whose decoded settings are kept; all are forgotten when there are more.
 const KEPT_MAX: usize = 4_096;
+/// Bytes of the rows that the kept settings were decoded from; all are forgotten when there are more.
+const KEPT_BYTES_MAX: usize = 16 << 20;
 
 /// Decoded settings, each under the revision it was decoded from.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<HashMap<BucketName, (Rev, Arc<BucketSettings>)>>);
+pub(super) struct Kept(Mutex<Rows>);
+
+#[derive(Default)]
+struct Rows {
+    by_bucket: HashMap<BucketName, KeptRow>,
+    /// Of all rows together.
+    bytes: usize,
+}
+
+struct KeptRow {
+    rev: Rev,
+    settings: Arc<BucketSettings>,
+    bytes: usize,
+}
 
 impl Kept {
     fn find(&self, bucket: &BucketName, rev: Rev) -> Option<Arc<BucketSettings>> {
         let kept = self.0.lock();
-        let (known, settings) = kept.get(bucket)?;
-        (*known == rev).then(|| Arc::clone(settings))
+        let row = kept.by_bucket.get(bucket)?;
+        (row.rev == rev).then(|| Arc::clone(&row.settings))
     }
 
-    fn keep(&self, bucket: &BucketName, rev: Rev, settings: &Arc<BucketSettings>) {
+    /// Keeps what was decoded from a row of `bytes`.
+    fn keep(&self, bucket: &BucketName, rev: Rev, (settings, bytes): (&Arc<BucketSettings>, usize)) {
         let mut kept = self.0.lock();
-        if kept.len() >= KEPT_MAX && !kept.contains_key(bucket) {
-            kept.clear();
+        if let Some(old) = kept.by_bucket.remove(bucket) {
+            kept.bytes = kept.bytes.saturating_sub(old.bytes);
         }
-        kept.insert(bucket.clone(), (rev, Arc::clone(settings)));
+        if kept.by_bucket.len() >= KEPT_MAX || kept.bytes.saturating_add(bytes) > KEPT_BYTES_MAX {
+            *kept = Rows::default();
+        }
+        kept.bytes = kept.bytes.saturating_add(bytes);
+        let settings = Arc::clone(settings);
+        kept.by_bucket.insert(bucket.clone(), KeptRow { rev, settings, bytes });
     }
 }
 
@@ -88,7 +109,8 @@ impl Store {
             return Ok(Some((kept, row.rev)));
         }
         let settings = Arc::new(BucketSettings::from_value(&row.value)?);
-        self.inner.settings.keep(bucket, row.rev, &settings);
+        let decoded = (&settings, row.value.len());
+        self.inner.settings.keep(bucket, row.rev, decoded);
         Ok(Some((settings, row.rev)))
     }
 
@@ -127,7 +149,7 @@ impl Store {
             }
             let ops = vec![settings_op(bucket, &after)?];
             // Whoever deletes the bucket closes its gate first, so nothing can be set behind the deletion.
-            let require = vec![Require::Present(key::gate(bucket)), unchanged];
+            let require = vec![self.is_open(bucket), unchanged];
             match self.commit(Batch { require, ops }).await {
                 Ok(_) => return Ok(()),
                 Err(CommitRefused::Condition { index: 0, .. }) => {
@@ -157,4 +179,27 @@ pub(super) fn settings_op(bucket: &BucketName, settings: &BucketSettings) -> Res
         body: NewBody::None,
         parent_len: None,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_settings_are_forgotten_when_they_are_too_many_bytes() {
+        let kept = Kept::default();
+        let name = |n: usize| BucketName::parse(format!("bucket-{n}")).unwrap();
+        let settings = Arc::new(BucketSettings::default());
+        let third = KEPT_BYTES_MAX / 3;
+        for n in 0..3 {
+            kept.keep(&name(n), Rev(1), (&settings, third));
+        }
+        // The same row again weighs once.
+        kept.keep(&name(0), Rev(2), (&settings, third));
+        assert!((0..3).all(|n| kept.find(&name(n), Rev(if n == 0 { 2 } else { 1 })).is_some()));
+        kept.keep(&name(3), Rev(1), (&settings, third));
+        assert!(kept.find(&name(3), Rev(1)).is_some());
+        assert!((0..3).all(|n| kept.find(&name(n), Rev(if n == 0 { 2 } else { 1 })).is_none()));
+        assert_eq!(kept.0.lock().bytes, third);
+    }
 }

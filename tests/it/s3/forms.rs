@@ -287,6 +287,16 @@ async fn the_address_says_the_bucket_and_no_field_says_another() {
     server.put("/other").send().await.is(200);
     // Signed for another bucket than it is sent to, with and without a field that says so.
     server.form("up/a").to("/other").send().await.fails(403, "AccessDenied");
+    // What looks like a bucket is a query, a longer path or a fragment once it is decoded again.
+    for path in [
+        "/bucket%3Fpolicy%26x",
+        "/bucket%252Fup",
+        "/bucket%23x",
+        "/bucket%3Fpolicy",
+    ] {
+        let form = server.form("up/a").to(path).signed_by(None);
+        form.send().await.fails(400, "InvalidBucketName");
+    }
     let named = server.form("up/a").said("bucket", "other");
     named.send().await.fails(400, "InvalidArgument");
     let twice = server.form("up/a").field("key", "up/b");

@@ -75,7 +75,7 @@ impl Store {
             body: NewBody::None,
             parent_len: None,
         };
-        let require = vec![Require::Present(key::gate(&begin.bucket)), Require::Absent(row_key)];
+        let require = vec![self.is_open(&begin.bucket), Require::Absent(row_key)];
         match self
             .commit(Batch {
                 require,

@@ -255,10 +255,7 @@ impl Store {
             labels: upload.labels.clone(),
         };
         for _ in 0..RACES_MAX {
-            let mut require = vec![
-                Require::Present(key::gate(&complete.bucket)),
-                Require::RevIs(upload_key.clone(), rev),
-            ];
+            let mut require = vec![self.is_open(&complete.bucket), Require::RevIs(upload_key.clone(), rev)];
             require.extend(self.decide_write(&object_key, &complete.condition).await?);
             let blob =
                 self.inner

@@ -210,10 +210,7 @@ impl Store {
                 body,
                 parent_len: None,
             };
-            let require = vec![
-                Require::Present(key::gate(&copy.bucket)),
-                Require::RevIs(row_key.clone(), current.rev),
-            ];
+            let require = vec![self.is_open(&copy.bucket), Require::RevIs(row_key.clone(), current.rev)];
             match self
                 .commit(Batch {
                     require,

@@ -85,12 +85,14 @@ impl Store {
                 body,
                 parent_len: None,
             };
-            let batch = Batch {
-                require: vec![Require::RevIs(row_key.clone(), current.rev)],
-                ops: vec![Op::Put(put)],
-            };
-            match self.commit(batch).await {
+            let mut require = vec![Require::RevIs(row_key.clone(), current.rev)];
+            if self.meant_revision(&place.bucket).is_some() {
+                require.push(self.is_open(&place.bucket));
+            }
+            let ops = vec![Op::Put(put)];
+            match self.commit(Batch { require, ops }).await {
                 Ok(_) => return Ok(object),
+                Err(CommitRefused::Condition { index: 1, .. }) => return Err(LabelsError::Changed),
                 Err(CommitRefused::Condition { .. }) => {}
                 Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
             }

@@ -112,7 +112,7 @@ impl Store {
             upload: None,
             labels,
         };
-        let mut require = vec![Require::Present(key::gate(&bucket))];
+        let mut require = vec![self.is_open(&bucket)];
         require.extend(self.decide_write(&row_key, &condition).await?);
         #[cfg(test)]
         let object = match self.with_planted_bug(&row_key, object).await? {

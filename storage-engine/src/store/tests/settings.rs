@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Scripted, bucket, fixture, store_over};
+use super::{Scripted, bucket, fixture, key, store_over};
 use crate::limits::SETTINGS_BYTES_MAX;
 use crate::store::bucket::{BucketError, CreateBucketError, DeleteBucketError, NewBucket};
+use crate::store::object::delete::DeleteObject;
+use crate::store::object::put::PutObjectError;
 use crate::store::record::settings::{BucketSettings, Quota};
 use crate::store::settings::SettingsError;
 
@@ -189,4 +191,35 @@ async fn no_setting_outlives_its_bucket_however_many_set_and_delete_at_once() {
         }
         assert!(fixture.store.bucket_settings(&name).await.unwrap().is_none());
     }
+}
+
+#[tokio::test]
+async fn who_was_judged_on_a_bucket_writes_nothing_to_the_one_made_in_its_place() {
+    let fixture = fixture().await;
+    let (store, name) = (&fixture.store, &fixture.bucket);
+    let (_, rev) = store.look_at_bucket(name).await.unwrap().unwrap();
+    let judged = store.only_while(name, rev);
+    judged.change_settings(name, policy("mine")).await.unwrap();
+    judged.put_object(fixture.put_of("a", "mine")).await.unwrap();
+    let delete = DeleteObject {
+        bucket: name.clone(),
+        key: key("a"),
+        version: None,
+        condition: Default::default(),
+    };
+    store.delete_object(&delete).await.unwrap();
+    store.delete_bucket(name).await.unwrap();
+    store.create_bucket(name, "").await.unwrap();
+    let refused = judged.change_settings(name, policy("mine")).await;
+    assert!(matches!(refused, Err(SettingsError::BucketBusy)), "{refused:?}");
+    let refused = judged.put_object(fixture.put_of("a", "mine")).await;
+    assert!(matches!(refused, Err(PutObjectError::BucketBusy)), "{refused:?}");
+    let refused = judged.delete_bucket(name).await;
+    assert!(matches!(refused, Err(DeleteBucketError::Busy)), "{refused:?}");
+    assert!(store.bucket_settings(name).await.unwrap().is_none());
+    fixture.assert_absent("a").await;
+    // Of other buckets nothing was said.
+    let other = bucket("other");
+    store.create_bucket(&other, "").await.unwrap();
+    judged.change_settings(&other, policy("open")).await.unwrap();
 }

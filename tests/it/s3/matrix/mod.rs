@@ -1,5 +1,6 @@
 //! Every operation of the S3 front for every kind of caller: exactly the actions it needs open it, nothing less does.
 
+mod rights;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
