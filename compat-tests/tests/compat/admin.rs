@@ -75,10 +75,7 @@ fn with_mc(stage: &mut Stage) -> Result<()> {
     ensure!(healing.contains("\"sets\""), "{healing}");
     good(&mut mc(stage, &["ping", "--distributed", "--count", "1", "stone"]))?;
     // What is not built fails at once, in words, instead of being asked again for minutes.
-    refused(
-        "not implemented",
-        &mut mc(stage, &["idp", "openid", "ls", "stone"]),
-    )?;
+    refused("not implemented", &mut mc(stage, &["idp", "openid", "ls", "stone"]))?;
     server.stop()?;
 
     let third = stage.setup.drives.get(2).context("four drives")?;

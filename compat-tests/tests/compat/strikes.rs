@@ -524,7 +524,10 @@ fn sweep(stage: &mut Stage, deeds: &[Deed]) -> Result<()> {
         ensure!(met * 2 >= tried, "{deed:?}: only {met} of {tried} points were met");
     }
     let log = fs::read_to_string(stage.setup.log())?;
-    ensure!(!log.contains("panicked at"), "the server panicked");
+    if let Some((_, what)) = log.split_once("panicked at") {
+        let what: Vec<&str> = what.lines().take(4).collect();
+        bail!("the server panicked at {}", what.join(" "));
+    }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }

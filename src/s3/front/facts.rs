@@ -207,6 +207,6 @@ fn level(stored: labels::Visibility) -> Visibility {
     }
 }
 
-fn owner_name(owner: Option<String>) -> String {
+pub(super) fn owner_name(owner: Option<String>) -> String {
     owner.unwrap_or_else(|| Account::Root.name().to_owned())
 }

@@ -10,7 +10,7 @@ pub(crate) mod request;
 use http::Extensions;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
-use storage_engine::store::bucket::{BucketPage, ListBuckets};
+use storage_engine::store::bucket::{Bucket, BucketPage, ListBuckets};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::record::object::Object;
 
@@ -21,7 +21,7 @@ use crate::access::{
 };
 use crate::auth::Identity;
 use crate::policy::Policy;
-use facts::{Facts, Standing};
+use facts::{Facts, Standing, owner_name};
 
 /// The handlers' common ground.
 pub(crate) struct Front {
@@ -206,23 +206,28 @@ impl Front {
         }
     }
 
-    /// A page of buckets without those the caller may neither list nor locate.
+    /// A page of buckets without those the caller's own policies let it neither list nor locate. What a bucket's policy
+    /// opens to others puts it in nobody's list.
     pub(crate) async fn visible_buckets(
         &self,
         extensions: &Extensions,
         list: ListBuckets,
     ) -> Result<BucketPage, Failure> {
+        let asking = Asking::of(extensions);
         let page = self.facts.buckets(list).await?;
-        let mut buckets = Vec::with_capacity(page.buckets.len());
-        for bucket in page.buckets {
-            let resource = Resource::Bucket(bucket.name.as_str());
-            if self.may(extensions, Action::ListBucket, resource).await?
-                || self.may(extensions, Action::GetBucketLocation, resource).await?
-            {
-                buckets.push(bucket);
-            }
-        }
-        Ok(BucketPage { buckets, ..page })
+        let seen = |bucket: &Bucket| {
+            let facts = BucketFacts {
+                owner: Some(owner_name(bucket.owner.clone())),
+                ..BucketFacts::default()
+            };
+            let may = |action| asking.decide(action, Resource::Bucket(bucket.name.as_str()), &facts, None);
+            may(Action::ListBucket).is_ok() || may(Action::GetBucketLocation).is_ok()
+        };
+        let buckets = page.buckets.into_iter().filter(seen).collect();
+        Ok(BucketPage {
+            buckets,
+            next: page.next,
+        })
     }
 
     /// Judges once more, on the very record that was read: it may have been replaced since [`Self::open_judged`] looked.
