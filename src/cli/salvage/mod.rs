@@ -111,11 +111,20 @@ impl Sink for Copy {
 impl Work {
     async fn all(mut self, as_json: bool) -> Result<bool, String> {
         let unwritable = |error: io::Error| format!("cannot write to the folder: {error}");
-        let (account, mut rows) = self.salvage.rows().await.map_err(|error| error.to_string())?;
+        let (mut account, mut rows) = self.salvage.rows().await.map_err(|error| error.to_string())?;
         let store = self.store(&account);
         self.target.report(&store).map_err(unwritable)?;
         while let Some(row) = rows.next().await {
             self.row(&row).await.map_err(unwritable)?;
+        }
+        if let Some(reason) = rows.broke_off() {
+            let note = format!(
+                "the checkpoint could be read when it was looked through, and no more when its rows were read; objects \
+                 are missing here that are not in the report: {reason}"
+            );
+            let line = json!({ "type": "broke_off", "why": note });
+            self.target.report(&line).map_err(unwritable)?;
+            account.notes.push(note);
         }
         for key in &account.undecided {
             if let Some((bucket, key)) = key::parse_current(key) {

@@ -29,6 +29,34 @@ fn plain(bucket: &str, key: &str) -> Option<PathBuf> {
     names.then_some(path)
 }
 
+/// The longest beginning of a path that stands, with all links resolved.
+fn standing(path: &Path) -> io::Result<PathBuf> {
+    let whole = std::path::absolute(path)?;
+    // A name behind `..` would be another one once what is before it is a link.
+    if whole.components().any(|part| part == Component::ParentDir) {
+        return Err(io::Error::other("give a path without `..`"));
+    }
+    for above in whole.ancestors() {
+        match fs::canonicalize(above) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            answer => return answer,
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
+fn refuse_drives(folder: &Path, drives: &[PathBuf]) -> Result<(), String> {
+    let below = |drive: &&PathBuf| fs::canonicalize(drive).is_ok_and(|drive| folder.starts_with(drive));
+    match drives.iter().find(below) {
+        Some(drive) => Err(format!(
+            "{} is on the drive {}: nothing is written there",
+            folder.display(),
+            drive.display()
+        )),
+        None => Ok(()),
+    }
+}
+
 /// The folder, and what was put into it.
 pub struct Target {
     folder: PathBuf,
@@ -41,16 +69,11 @@ impl Target {
     /// Makes the folder, or takes an empty one; never one below a drive.
     pub fn create(folder: &Path, drives: &[PathBuf]) -> Result<Self, String> {
         let failed = |error: io::Error| format!("{}: {error}", folder.display());
+        // Before anything is made, and once more when all links on the way are known.
+        refuse_drives(&standing(folder).map_err(failed)?, drives)?;
         fs::create_dir_all(folder).map_err(failed)?;
         let folder = fs::canonicalize(folder).map_err(failed)?;
-        let below = |drive: &&PathBuf| fs::canonicalize(drive).is_ok_and(|drive| folder.starts_with(drive));
-        if let Some(drive) = drives.iter().find(below) {
-            return Err(format!(
-                "{} is on the drive {}: nothing is written there",
-                folder.display(),
-                drive.display()
-            ));
-        }
+        refuse_drives(&folder, drives)?;
         if fs::read_dir(&folder).map_err(failed)?.next().is_some() {
             return Err(format!("{} is not empty", folder.display()));
         }
@@ -192,7 +215,16 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         let drive = outer.path().join("drive");
         fs::create_dir(&drive).unwrap();
-        assert!(Target::create(&drive.join("out"), std::slice::from_ref(&drive)).is_err());
+        let linked = outer.path().join("linked");
+        std::os::unix::fs::symlink(&drive, &linked).unwrap();
+        for out in [drive.join("out"), drive.join("a/b/out"), linked.join("out")] {
+            assert!(Target::create(&out, std::slice::from_ref(&drive)).is_err());
+        }
+        assert_eq!(
+            fs::read_dir(&drive).unwrap().count(),
+            0,
+            "something was made on the drive"
+        );
         assert!(Target::create(outer.path(), &[drive]).is_err(), "not empty");
     }
 }

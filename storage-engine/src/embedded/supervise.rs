@@ -95,6 +95,7 @@ impl Running {
         for drive in self.shared.present_drives() {
             drive.shut();
         }
+        self.shared.keeper.lock().shut();
     }
 }
 

@@ -149,10 +149,12 @@ impl Store {
         };
         let (record_key, gate) = (key::bucket(&new.name), key::gate(&new.name));
         let require = vec![Require::Absent(record_key.clone())];
-        let mut ops = vec![row(record_key, record.to_value()), row(gate, bytes::Bytes::new())];
-        if new.settings != BucketSettings::default() {
-            ops.push(settings_op(&new.name, &new.settings)?);
-        }
+        let ops = vec![
+            row(record_key, record.to_value()),
+            row(gate, bytes::Bytes::new()),
+            // Also where nothing is set: whatever is left of one before goes.
+            settings_op(&new.name, &new.settings)?,
+        ];
         let batch = Batch { require, ops };
         match self.commit(batch).await {
             Ok(_) => Ok(described(new.name, record)),

@@ -469,6 +469,49 @@ async fn a_removal_counts_the_leaving_drive_among_those_from_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_removal_cut_off_between_its_two_changes_is_settled_by_the_next_start() {
+    let scene = Scene::new(2);
+    let plan = Arc::new(FaultPlan::with_power_cuts());
+    let options = OpenOptions {
+        parity: Some(0),
+        ..scene.with_faults(&plan)
+    };
+    let store = scene.try_open(options).await.unwrap();
+    BODIES.fill(&store, 1).await;
+    let second = name(&scene, 2);
+    store.drain_drive(&second).await.unwrap();
+    until_drained(&store, &second).await;
+    // The change that counts in both tables stands on both drives; the one that settles it is not written any more.
+    let rule = plan.arm(FaultRule {
+        operation: Operation::Write,
+        path_part: "data1/.drystone/root".into(),
+        after: 1,
+        times: u64::MAX,
+        fault: Fault::Fail(5),
+    });
+    let answer = store.remove_drive(&second, false).await;
+    assert!(matches!(answer, Err(FleetError::Unavailable(_))), "{answer:?}");
+    assert!(plan.fired(rule) > 0);
+    kill(store).await;
+    plan.disarm();
+    scene.wait_for_locks().await;
+    plan.power_cut(scene.root.path()).unwrap();
+    let store = open(&scene).await;
+    // Of two members the one that stays is no majority: the leaving drive still counted.
+    BODIES.check(&store, 1).await;
+    BODIES.fill(&store, 2).await;
+    assert_eq!(state_of(&store, &second), None, "it is removed");
+    store.close().await;
+    kill(store).await;
+    // Settled, nobody asks for it any more.
+    scene.remove(2);
+    let store = open(&scene).await;
+    BODIES.check(&store, 1).await;
+    BODIES.check(&store, 2).await;
+    BODIES.fill(&store, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_fit_is_refused_with_the_reason() {
     let scene = Scene::new(3);
     let store = open(&scene).await;

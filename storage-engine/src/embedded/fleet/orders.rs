@@ -171,8 +171,12 @@ impl Embedded {
             root.gone.push(id);
         });
         changed.await.map_err(FleetError::Unavailable)?;
-        shared.keeper.lock().leave(id);
-        shared.drop_drives(&[id]);
+        if shared.keeper.lock().root().old_members.is_none() {
+            shared.drop_drives(&[id]);
+        } else {
+            // Until the change is settled it still counts: it serves nothing, and goes on taking the root.
+            drop(shared.drives.remove(&id));
+        }
         shared.count_losses_anew();
         tracing::warn!(path = member.path, drive = %id, lost, "a drive was removed from the store");
         shared.service.damage.bell.notify_one();

@@ -325,7 +325,7 @@ async fn make_shards(
         pace,
         lives: &|| shared.table.entry(segment.id).is_some(),
     };
-    let plan = Rebuild {
+    let mut plan = Rebuild {
         segment,
         ends: needed.ends,
         given_up: (0u8..)
@@ -335,7 +335,14 @@ async fn make_shards(
             .collect(),
         targets,
     };
-    if let Err(error) = rebuild(&plan, &ground).await {
+    let mut made = rebuild(&plan, &ground).await;
+    let too_few = matches!(made, Err(RebuildError::Lost(_) | RebuildError::Away(_)));
+    if too_few && !plan.given_up.is_empty() {
+        // They may be late again; without them there is nothing to make it from.
+        plan.given_up.clear();
+        made = rebuild(&plan, &ground).await;
+    }
+    if let Err(error) = made {
         // One that took its place, and whose name is not on stable media, is not there yet: it is made once more.
         for (shard, on) in &plan.targets {
             if on.drive.holds_shard(segment.kind, segment.id, *shard) {
@@ -351,7 +358,7 @@ async fn make_shards(
     }
     for (shard, on) in &plan.targets {
         tracing::debug!(segment = %segment.id, shard, drive = %on.id, "a shard was made anew");
-        shared.service.heal.set_good(segment.id, *shard, on.id);
+        shared.service.heal.made_anew(segment.id, *shard, on.id);
         shared.service.damage.forget(segment.id, *shard);
     }
     Ok(())

@@ -221,6 +221,18 @@ impl HealBoard {
         self.late.lock().remove(&(segment, shard, drive));
     }
 
+    /// A shard was made anew on a drive: nothing that was said of its files before is said of this one.
+    pub(super) fn made_anew(&self, segment: SegmentId, shard: u8, drive: DriveId) {
+        self.bad.lock().remove(&(segment, shard, drive));
+        let of_shard = |(id, index, _): &(SegmentId, u8, DriveId)| (*id, *index) == (segment, shard);
+        self.late.lock().retain(|file, _| !of_shard(file));
+    }
+
+    /// A shard file was removed.
+    pub(super) fn file_gone(&self, segment: SegmentId, shard: u8, drive: DriveId) {
+        self.set_good(segment, shard, drive);
+    }
+
     /// Whether a shard file is known to be bad.
     pub fn is_bad(&self, segment: SegmentId, shard: u8, drive: DriveId) -> bool {
         let bad = self.bad.lock();

@@ -136,6 +136,12 @@ impl Survey {
         (0u8..).zip(&segment.drives).map(|(shard, _)| holders(shard)).collect()
     }
 
+    /// Who has a file of a shard, good or bad.
+    pub(super) fn copies(&self, segment: &Segment, shard: u8) -> impl Iterator<Item = DriveId> {
+        let has = move |on: &&PresentDrive| on.drive.holds_shard(segment.kind, segment.id, shard);
+        self.present.iter().filter(has).map(|on| on.id)
+    }
+
     pub(super) fn judge(&self, shared: &Shared, segment: &Segment) -> Finding {
         judge(segment, &self.held(shared, segment), &self.fleet)
     }

@@ -27,6 +27,20 @@ fn a_segment_has_one_job_at_a_time_and_is_not_condemned_under_it() {
     assert!(table.lease(id).is_some());
 }
 
+#[test]
+fn a_shard_that_was_made_anew_elsewhere_is_not_given_up_any_more() {
+    let (board, id) = (HealBoard::default(), segment(1).id);
+    let [slow, other] = [8, 9].map(|n| DriveId::from_bytes([n; 16]));
+    for _ in 0..super::status::LATE_MAX {
+        board.set_late(id, 2, slow);
+        board.set_late(id, 3, slow);
+    }
+    assert!(board.is_given_up(id, 2) && board.is_given_up(id, 3));
+    board.made_anew(id, 2, other);
+    assert!(!board.is_given_up(id, 2), "it is read on the other drive");
+    assert!(board.is_given_up(id, 3));
+}
+
 fn paths(dir: &tempfile::TempDir) -> Vec<PathBuf> {
     (1..=4).map(|n| dir.path().join(format!("d{n}"))).collect()
 }

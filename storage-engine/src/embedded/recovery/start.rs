@@ -83,7 +83,7 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
     let mut found = find_or_format(options, patience, occasion).await?;
     let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
     let mut election = elect(&slots).map_err(|refusal| with_paths(refusal, &found.drives))?;
-    refuse_gone(&mut found, &election);
+    let parting = refuse_gone(&mut found, &election);
     identity::restore(&options.drive, &mut found, &election, patience).await;
     let doubted = doubted(&found, &election, &slots);
     let plan = replacements(options, &mut found, &election);
@@ -105,7 +105,8 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
         Arc::new(Codecs::default()),
         Arc::clone(&damage) as Arc<dyn DamageSink>,
     );
-    let slots = found.drives.iter().map(|d| (Arc::clone(&d.drive), d.next_slot));
+    let of_root = found.drives.iter().chain(&parting);
+    let slots = of_root.map(|d| (Arc::clone(&d.drive), d.next_slot));
     let mut keeper = RootKeeper::new(election.root.clone(), slots.collect());
     let mut read_only = match election.majority {
         true => readmit_all(&mut keeper, &found, &mut faults),
@@ -214,7 +215,9 @@ async fn look_where_members_were(found: &mut Found, options: &OpenOptions, patie
         return;
     }
     let is_found = |member: &Member| found.drives.iter().any(|known| known.slot.drive == member.id);
-    let unseen = root.members.iter().filter(|member| !is_found(member));
+    // A drive whose removal is not settled counts, too.
+    let members = root.members.iter().chain(root.parting());
+    let unseen = members.filter(|member| !is_found(member));
     let elsewhere: Vec<(DriveId, PathBuf)> = unseen
         .map(|member| (member.id, PathBuf::from(&member.path)))
         .filter(|(_, path)| !options.drives.contains(path))
@@ -286,8 +289,10 @@ fn index_knows_a_store(options: &OpenOptions) -> bool {
     options.index_dir.as_deref().is_some_and(holds_anything)
 }
 
-/// A drive that the newest root calls gone, or does not name, is not used: it needs an operator.
-fn refuse_gone(found: &mut Found, election: &Election) {
+/// A drive that the newest root calls gone, or does not name, is not used: it needs an operator. Gives those that only a
+/// change which is not settled takes out: they hold nothing for the store, and count for the root until it is.
+fn refuse_gone(found: &mut Found, election: &Election) -> Vec<FoundDrive> {
+    let mut parting = Vec::new();
     let (members, others): (Vec<_>, Vec<_>) = found
         .drives
         .drain(..)
@@ -298,8 +303,12 @@ fn refuse_gone(found: &mut Found, election: &Election) {
             "drive {} is no member of the store any more; it is left untouched",
             other.slot.drive
         );
-        found.absent.push((other.path, reason));
+        found.absent.push((other.path.clone(), reason));
+        if election.root.parting().any(|member| member.id == other.slot.drive) {
+            parting.push(other);
+        }
     }
+    parting
 }
 
 /// Which empty directories take the place of missing members, by the rules or the operator's word; the others are

@@ -74,6 +74,11 @@ impl RootKeeper {
         self.drives.retain(|known| known.drive.id() != id);
     }
 
+    /// Lets go of all drives for good; some may be known here alone.
+    pub fn shut(&self) {
+        self.drives.iter().for_each(|known| known.drive.shut());
+    }
+
     /// The root as last changed with success.
     pub fn root(&self) -> &Root {
         &self.root
@@ -125,6 +130,10 @@ impl RootKeeper {
         }
         for drive in self.drives.iter_mut().filter(|d| written.contains(&d.drive.id())) {
             drive.next_slot = 1 - drive.next_slot;
+        }
+        if self.root.old_members.is_some() && next.old_members.is_none() {
+            // Until here a drive that leaves counted in the table from before.
+            self.drives.retain(|known| next.member(known.drive.id()).is_some());
         }
         self.root = next;
         Ok(ids.into_iter().filter(|id| !written.contains(id)).collect())

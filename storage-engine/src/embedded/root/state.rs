@@ -164,6 +164,12 @@ impl Root {
         members.any(|member| member.id == id && member.state.serves())
     }
 
+    /// The drives that a change of the members which is not settled takes out: they count in the table from before.
+    pub fn parting(&self) -> impl Iterator<Item = &Member> {
+        let before = self.old_members.iter().flatten();
+        before.filter(|member| self.member(member.id).is_none())
+    }
+
     /// How many drives new segments would use if all that stay in the store took part.
     pub fn takers(&self) -> usize {
         self.members.iter().filter(|member| !member.state.is_draining()).count()

@@ -76,13 +76,16 @@ impl Entries {
         Ok(None)
     }
 
-    /// The next row; `None` behind the last that can be read.
-    pub(super) async fn next_row(&mut self) -> Option<(Vec<u8>, RowRecord)> {
+    /// The next row; `None` behind the last.
+    ///
+    /// # Errors
+    /// Why the rest cannot be read.
+    pub(super) async fn next_row(&mut self) -> Result<Option<(Vec<u8>, RowRecord)>, String> {
         loop {
-            match self.next().await {
-                Ok(Some(CheckpointEntry::Row { key, row })) => return Some((key.into(), row)),
-                Ok(Some(CheckpointEntry::Segment(_) | CheckpointEntry::End(_))) => {}
-                Ok(None) | Err(_) => return None,
+            match self.next().await? {
+                Some(CheckpointEntry::Row { key, row }) => return Ok(Some((key.into(), row))),
+                Some(CheckpointEntry::Segment(_) | CheckpointEntry::End(_)) => {}
+                None => return Ok(None),
             }
         }
     }
@@ -201,6 +204,15 @@ impl Basis {
         match &self.found {
             Found::Beginning(begun) => begun.reading.last_key.clone(),
             Found::Whole(..) | Found::Nothing => None,
+        }
+    }
+
+    /// How many rows it must give when it is read again; one that was read to its end must not end early at all.
+    pub(super) fn rows_known(&self) -> u64 {
+        match &self.found {
+            Found::Whole(..) => u64::MAX,
+            Found::Beginning(begun) => begun.reading.rows,
+            Found::Nothing => 0,
         }
     }
 

@@ -210,6 +210,7 @@ impl Salvage {
         };
         let source = Source {
             basis: basis.open(&self.reader),
+            rows_known: basis.rows_known(),
             until: basis.last_key(),
             is_known: basis.is_known(),
             late,

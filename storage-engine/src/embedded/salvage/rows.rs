@@ -21,6 +21,8 @@ pub struct Row {
 /// What rows are made from.
 pub(super) struct Source {
     pub(super) basis: Option<Entries>,
+    /// So many of its rows could be read.
+    pub(super) rows_known: u64,
     /// The last key of a checkpoint that breaks off there.
     pub(super) until: Option<Vec<u8>>,
     /// Rows of checkpoint and late log stand for sure.
@@ -33,6 +35,10 @@ pub(super) struct Source {
 /// The rows that stand, in the order of their keys as long as that can be told.
 pub struct Rows {
     basis: Option<Entries>,
+    rows_known: u64,
+    rows_read: u64,
+    last_key: Vec<u8>,
+    broke_off: Option<String>,
     until: Option<Vec<u8>>,
     is_known: bool,
     late: Merge,
@@ -45,6 +51,10 @@ impl Rows {
     pub(super) fn new(source: Source) -> Self {
         Self {
             basis: source.basis,
+            rows_known: source.rows_known,
+            rows_read: 0,
+            last_key: Vec::new(),
+            broke_off: None,
             until: source.until,
             is_known: source.is_known,
             late: Merge::new(source.late),
@@ -54,7 +64,13 @@ impl Rows {
         }
     }
 
-    /// The next row; `None` after the last.
+    /// Why rows of the checkpoint are missing that were there when it was looked through; `None`: none are, as far as
+    /// rows were asked for.
+    pub fn broke_off(&self) -> Option<&str> {
+        self.broke_off.as_deref()
+    }
+
+    /// The next row; `None` after the last. Then see [`Self::broke_off`].
     pub async fn next(&mut self) -> Option<Row> {
         loop {
             if let Some(row) = self.ready.pop_front() {
@@ -73,8 +89,20 @@ impl Rows {
         if let Some(basis) = &mut self.basis {
             match basis.next_row().await {
                 // Out of order it cannot be: the decoder refuses that.
-                Some((key, row)) => drop(self.late.row(&key, &row, &mut out)),
-                None => self.basis = None,
+                Ok(Some((key, row))) => {
+                    self.rows_read += 1;
+                    self.last_key.clone_from(&key);
+                    drop(self.late.row(&key, &row, &mut out));
+                }
+                Ok(None) => self.basis = None,
+                Err(reason) => {
+                    self.basis = None;
+                    // Where it was known to break off, that was said.
+                    if self.rows_read < self.rows_known {
+                        self.broke_off = Some(reason);
+                        self.until = Some(std::mem::take(&mut self.last_key));
+                    }
+                }
             }
             return true;
         }

@@ -394,6 +394,24 @@ async fn of_a_checkpoint_that_breaks_off_its_beginning_counts_and_the_log_tells_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_cannot_be_read_a_second_time_is_told() {
+    let yard = Yard::of(4);
+    let bodies = fill(&yard).await;
+    let mut salvage = Salvage::open(&yard.drives()).unwrap();
+    let (account, mut rows) = salvage.rows().await.unwrap();
+    assert!(account.is_complete(), "{account:?}");
+    for file in yard.files("checkpoint") {
+        wreck(&file, 0);
+    }
+    let mut found = 0;
+    while rows.next().await.is_some() {
+        found += 1;
+    }
+    assert!(found < bodies.len(), "what only the checkpoint tells is missing");
+    assert!(rows.broke_off().is_some(), "and nobody would know");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn drives_of_two_stores_and_paths_without_any_are_refused() {
     let (one, other) = (Yard::of(3), Yard::of(3));
     for yard in [&one, &other] {

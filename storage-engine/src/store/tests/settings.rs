@@ -89,6 +89,22 @@ async fn settings_go_with_their_bucket_and_one_made_anew_has_none_but_its_own() 
 }
 
 #[tokio::test]
+async fn what_is_left_of_the_settings_of_a_bucket_before_is_not_found_on_one_made_anew() {
+    let fixture = fixture().await;
+    let (store, name) = (&fixture.store, super::bucket("again"));
+    let left = BucketSettings {
+        policy: Some("old".into()),
+        ..BucketSettings::default()
+    };
+    let ops = vec![super::super::settings::settings_op(&name, &left).unwrap()];
+    let batch = crate::backend::Batch { require: vec![], ops };
+    crate::backend::Backend::commit(&fixture.memory, batch).await.unwrap();
+    store.create_bucket(&name, "").await.unwrap();
+    assert_eq!(*store.settings_of(&name).await.unwrap(), BucketSettings::default());
+    assert!(store.bucket_settings(&name).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn settings_larger_than_a_row_are_refused_and_change_nothing() {
     let fixture = fixture().await;
     let large = |settings: &mut BucketSettings| settings.policy = Some("x".repeat(SETTINGS_BYTES_MAX));

@@ -63,6 +63,8 @@ pub enum CompactError {
     Write(#[from] WriteError),
     #[error("no drives for a pack: {0}")]
     NoDrives(String),
+    #[error("the next pack would not fit above what the drives must keep free")]
+    NoRoom,
     #[error("re-pointing rows: {0}")]
     Commit(String),
 }

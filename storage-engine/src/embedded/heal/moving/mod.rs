@@ -41,6 +41,8 @@ use crate::embedded::table::Lease;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How soon what failed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(15);
+/// How soon an index that no drive took is offered again: each try copies it.
+const INDEX_AGAIN_AFTER: Duration = Duration::from_secs(300);
 /// How long shards are moved before it is looked again what is most needed.
 const TURN: Duration = Duration::from_secs(60);
 /// Segments whose places one record notes.
@@ -68,6 +70,10 @@ struct Mover {
     look_took: Duration,
     /// Segments that could not be emptied lately.
     stubborn: Stubborn,
+    /// What was to be written anew found no room lately: newer checkpoints make some.
+    waits_for_room: bool,
+    /// When the index could last be made on none of the drives.
+    index_refused: Option<Instant>,
 }
 
 /// Moves shards until `stop` says so, or whoever has it is gone.
@@ -87,6 +93,8 @@ pub(in crate::embedded) fn tend(
         room: None,
         look_took: Duration::ZERO,
         stubborn: Stubborn::default(),
+        waits_for_room: false,
+        index_refused: None,
     };
     tokio::spawn(until(stop, mover.run()));
 }
@@ -148,6 +156,7 @@ impl Mover {
         if self.shared.service.moving.take_rung() {
             self.settled = false;
             self.room = None;
+            self.index_refused = None;
         }
         if self.settled && !sight::is_ordered(&self.shared) {
             return Ok(Turn::Idle);
@@ -156,31 +165,47 @@ impl Mover {
         if sight.open_log_leaves(&self.shared) {
             self.committer.roll().await;
         }
-        self.move_index().await?;
+        // What fails keeps nothing else from being done: others may make the room that it needs.
+        let mut failed = self.move_index().await.err();
         let (mut work, shifts) = (looked.work, (looked.shifts, looked.unseen));
         let nothing_to_move = work.is_empty();
         if nothing_to_move && !sight.is_draining() {
-            work = self.shifts(&sight, shifts).await?;
+            match self.shifts(&sight, shifts).await {
+                Ok(shifts) => work = shifts,
+                Err(reason) => failed = Some(reason),
+            }
         }
-        if self.do_all(work).await? == Turn::More {
-            return Ok(Turn::More);
+        match self.do_all(work).await {
+            Ok(Turn::More) => return Ok(Turn::More),
+            Ok(Turn::Idle) => {}
+            Err(reason) => failed = Some(reason),
         }
         let narrower = !looked.wide.is_empty();
         let victims = if narrower { looked.wide } else { looked.narrow };
-        self.settled = nothing_to_move && victims.is_empty();
+        self.settled = nothing_to_move && victims.is_empty() && failed.is_none();
+        self.waits_for_room &= !victims.is_empty();
         let rested = self.in_vain.is_none_or(|at| at.elapsed() >= AGAIN_AFTER);
         if !victims.is_empty() && rested {
-            if self.rewrite(victims, narrower).await? {
-                return Ok(Turn::More);
+            match self.rewrite(victims, narrower).await {
+                Ok(true) => {
+                    // What was emptied is room for the next.
+                    self.ask_for_checkpoint();
+                    if let Some(reason) = failed {
+                        self.shared.service.moving.reason(reason);
+                    }
+                    return Ok(Turn::More);
+                }
+                Ok(false) => {}
+                Err(reason) => failed = Some(reason),
             }
             self.in_vain = Some(Instant::now());
         }
-        if looked.left.unneeded > 0 || looked.log_waits || narrower {
+        if looked.left.unneeded > 0 || looked.log_waits || narrower || self.waits_for_room {
             self.ask_for_checkpoint();
         } else {
             self.asked = None;
         }
-        Ok(Turn::Idle)
+        failed.map_or(Ok(Turn::Idle), Err)
     }
 
     /// Looks through all segments, once, beside the requests.
@@ -325,7 +350,8 @@ impl Mover {
             let Some(home) = segment.drives.get(usize::from(shard)) else {
                 continue;
             };
-            let others: Vec<DriveId> = holders.iter().copied().filter(|id| id != home).collect();
+            // A file that is known to be bad is a copy, too: nobody reads it, and it would stay for ever.
+            let others: Vec<DriveId> = survey.copies(needed.segment(), shard).filter(|id| id != home).collect();
             let Some(on) = survey
                 .drive(*home)
                 .filter(|_| holders.contains(home) && !others.is_empty())
@@ -362,8 +388,9 @@ impl Mover {
             for (shard, on) in moved.left.iter().filter(|(shard, _)| self.stands(moved, *shard)) {
                 let (drive, kind, id, shard) = (Arc::clone(&on.drive), moved.segment.kind, moved.segment.id, *shard);
                 let removed = on.drive.run(Lane::Bulk, move || drive.remove_shard(kind, id, shard));
-                if let Err(error) = removed.await {
-                    tracing::warn!(segment = %id, shard, %error, "a shard file that was moved is left");
+                match removed.await {
+                    Ok(()) => self.shared.service.heal.file_gone(id, shard, on.id),
+                    Err(error) => tracing::warn!(segment = %id, shard, %error, "a shard file that was moved is left"),
                 }
             }
         }
@@ -382,12 +409,20 @@ impl Mover {
     }
 
     /// The index leaves a drive that is drained while it is in use, for the first of the others that takes it.
-    async fn move_index(&self) -> Result<(), String> {
-        let Some((from, others)) = self.index_moves() else {
+    async fn move_index(&mut self) -> Result<(), String> {
+        let rests = self.index_refused.is_some_and(|at| at.elapsed() < INDEX_AGAIN_AFTER);
+        let Some((from, others)) = self.index_moves().filter(|_| !rests) else {
             return Ok(());
         };
+        let shared = Arc::clone(&self.shared);
+        let bytes = tokio::task::spawn_blocking(move || shared.index.disk_bytes()).await;
+        let bytes = bytes.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         let mut refused = Vec::new();
         for to in others {
+            if !self.room().await?.spend(to.id, bytes) {
+                refused.push(format!("{} (no room)", to.drive.path().display()));
+                continue;
+            }
             let (shared, dir) = (Arc::clone(&self.shared), to.drive.index_dir());
             let at = dir.clone();
             let moving = tokio::task::spawn_blocking(move || shared.index.move_to(&at));
@@ -406,6 +441,7 @@ impl Mover {
             refused.join(", ")
         );
         self.shared.service.moving.reason(reason);
+        self.index_refused = Some(Instant::now());
         Ok(())
     }
 

@@ -241,8 +241,9 @@ impl Sight {
 
     fn is_twice(&self, shared: &Shared, segment: &Segment) -> bool {
         let held = self.survey.held(shared, segment);
-        let mut listed = segment.drives.iter().zip(&held);
-        listed.any(|(hint, holders)| holders.len() > 1 && holders.contains(hint))
+        let mut listed = (0u8..).zip(segment.drives.iter().zip(&held));
+        let has_other = |shard, home: &DriveId| self.survey.copies(segment, shard).any(|id| id != *home);
+        listed.any(|(shard, (hint, holders))| holders.contains(hint) && has_other(shard, hint))
     }
 
     /// The drives that the rebalance spreads over, and what they take.
