@@ -174,6 +174,10 @@ pub enum CommitError {
     /// The batch breaks a limit or a rule of this interface.
     #[error("invalid batch: {0}")]
     Invalid(&'static str),
+    /// A joined part is not what a row owns that ends with this batch: it was replaced, deleted, or moved to another
+    /// place since it was read. Nothing changed; read the parts and join them again.
+    #[error("a joined part is no longer what its row owns")]
+    PartChanged,
     /// No space below the reserve. Nothing changed.
     #[error("storage full: {0}")]
     Full(String),

@@ -222,7 +222,7 @@ pub async fn a_part_replaced_or_deleted_since_it_was_joined_is_not_taken_over(ba
         }
         let ops = vec![put_body(&object, NewBody::Blob(blob)), Op::Delete(upload.clone())];
         let answer = backend.commit(Batch { require: vec![], ops }).await;
-        assert!(matches!(answer, Err(CommitError::Invalid(_))), "{answer:?}");
+        assert!(matches!(answer, Err(CommitError::PartChanged)), "{answer:?}");
         assert!(backend.get(&object).await.expect("rows can be read").is_none());
         if replaced {
             assert!(read_all(backend, &child(&upload, 1)).await == second);

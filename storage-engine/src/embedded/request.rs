@@ -146,6 +146,10 @@ impl Shared {
         {
             return Ok(());
         }
+        // A part is known by its place: a shard that moves does not change it, a body that is written anew does.
+        if batch.ops.iter().any(|op| matches!(op, Op::Delete(_))) {
+            return Err(CommitError::PartChanged);
+        }
         Err(CommitError::Invalid(
             "joining parts needs the delete of the row their owners depend on",
         ))

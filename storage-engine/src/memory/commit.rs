@@ -98,7 +98,7 @@ impl State {
     fn check_joined(&self, staged: &Staged, deletes: &[Bytes]) -> Result<(), CommitError> {
         for id in &staged.joined {
             let Some(owned) = self.bodies.get(id) else {
-                return Err(CommitError::Invalid("a joined part is no longer stored"));
+                return Err(CommitError::PartChanged);
             };
             let parent_len = self.rows.get(&owned.owner).and_then(|row| row.parent_len);
             let parent = parent_len.and_then(|len| owned.owner.get(..len));

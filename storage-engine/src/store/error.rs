@@ -58,6 +58,7 @@ impl From<CommitError> for CommitRefused {
         Self::Fault(match error {
             CommitError::Failed { index, found } => return Self::Condition { index, found },
             CommitError::Invalid(rule) => Fault::Internal(format!("invalid batch: {rule}")),
+            error @ CommitError::PartChanged => Fault::Unavailable(error.to_string()),
             CommitError::Full(reason) => Fault::Full(reason),
             CommitError::Unavailable(reason) => Fault::Unavailable(reason),
             CommitError::Unknown(reason) => Fault::Unknown(reason),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use parking_lot::Mutex;
 
-use crate::backend::{Batch, BlobClass, BodyRef, Key, NewBody, Op, Put, Require, Rev};
+use crate::backend::{Batch, BlobClass, BodyRef, CommitError, Key, NewBody, Op, Put, Require, Rev};
 use crate::limits::{LIST_ITEMS_MAX, OBJECT_BYTES_MAX, PART_BYTES_MIN, PART_TABLE_INLINE_BYTES_MAX, PARTS_MAX};
 #[cfg(test)]
 use crate::planted;
@@ -230,27 +230,15 @@ impl Store {
     ) -> Result<Stored, CompleteUploadError> {
         let object_key = key::current(&complete.bucket, &complete.key);
         self.decide_write(&object_key, &complete.condition).await?;
-        let uploaded = self.all_parts(upload_key).await?;
-        let plan = plan(complete, upload, &uploaded)?;
-        let mut bodies = plan.bodies;
-        let parts = match plan.table.to_value() {
-            value if value.len() <= PART_TABLE_INLINE_BYTES_MAX => Parts::Inline(plan.table),
-            value => {
-                let len = u32::try_from(value.len()).map_err(|_| Fault::Internal("a part table over 4 GiB".into()))?;
-                bodies.push(self.put_part_table(upload_key, rev, value).await?);
-                Parts::InBody {
-                    count: u16::try_from(plan.table.parts.len()).unwrap_or(PARTS_MAX),
-                    len,
-                }
-            }
-        };
+        let gathered = self.gather(complete, upload, upload_key, rev).await?;
+        let mut bodies = gathered.bodies;
         let object = Object {
-            size: plan.size,
-            etag: plan.etag,
+            size: gathered.size,
+            etag: gathered.etag,
             modified: self.now(),
             metadata: upload.metadata.clone(),
-            checksum: plan.checksum,
-            parts: Some(parts),
+            checksum: gathered.checksum,
+            parts: Some(gathered.parts),
             upload: Some(complete.upload),
             labels: upload.labels.clone(),
         };
@@ -273,7 +261,13 @@ impl Store {
                 parent_len: None,
             };
             let ops = vec![Op::Put(put), Op::Delete(upload_key.clone())];
-            match self.commit(Batch { require, ops }).await {
+            let committed = self.inner.backend.commit(Batch { require, ops }).await;
+            if let Err(CommitError::PartChanged) = &committed {
+                // The upload is marked, so nobody replaced one: its body was written anew elsewhere.
+                bodies = self.gather(complete, upload, upload_key, rev).await?.bodies;
+                continue;
+            }
+            match committed.map_err(CommitRefused::from) {
                 Ok(_) => return Ok(Stored::of(&object)),
                 Err(CommitRefused::Condition { index: 0, .. }) => {
                     return Err(self.why_gate_closed(&complete.bucket).await?.into());
@@ -284,6 +278,37 @@ impl Store {
             }
         }
         Err(WriteRefused::Conflict.into())
+    }
+
+    /// What the upload becomes. The table of its parts is stored as one more body where it is large.
+    async fn gather(
+        &self,
+        complete: &CompleteUpload,
+        upload: &Upload,
+        upload_key: &Key,
+        rev: Rev,
+    ) -> Result<Gathered, CompleteUploadError> {
+        let uploaded = self.all_parts(upload_key).await?;
+        let plan = plan(complete, upload, &uploaded)?;
+        let mut bodies = plan.bodies;
+        let parts = match plan.table.to_value() {
+            value if value.len() <= PART_TABLE_INLINE_BYTES_MAX => Parts::Inline(plan.table),
+            value => {
+                let len = u32::try_from(value.len()).map_err(|_| Fault::Internal("a part table over 4 GiB".into()))?;
+                bodies.push(self.put_part_table(upload_key, rev, value).await?);
+                Parts::InBody {
+                    count: u16::try_from(plan.table.parts.len()).unwrap_or(PARTS_MAX),
+                    len,
+                }
+            }
+        };
+        Ok(Gathered {
+            size: plan.size,
+            etag: plan.etag,
+            checksum: plan.checksum,
+            parts,
+            bodies,
+        })
     }
 
     async fn all_parts(&self, upload_key: &Key) -> Result<Vec<PartRow>, Fault> {
@@ -325,6 +350,16 @@ impl Store {
         row.and_then(|row| row.body)
             .ok_or_else(|| Fault::Unavailable("the part table was swept; send it again".into()))
     }
+}
+
+/// What an upload becomes, all of it stored.
+struct Gathered {
+    size: u64,
+    etag: ETag,
+    checksum: Option<checksum::ObjectChecksum>,
+    parts: Parts,
+    /// Of the parts, and of their table if it has one.
+    bodies: Vec<BodyRef>,
 }
 
 /// What an upload becomes; decided without touching anything.

@@ -318,6 +318,19 @@ async fn while_an_upload_is_completed_it_takes_no_parts_and_no_abort() {
 }
 
 #[tokio::test]
+async fn an_upload_is_completed_though_a_part_was_written_anew_elsewhere_meanwhile() {
+    let (plain, raced, script) = scripted().await;
+    let upload = raced.begin("k", None).await;
+    let parts = [raced.part("k", upload, 1, &pattern(10)).await];
+    // Marked; then, when the object is put, a part is not where it was read.
+    script.nothing_before_next_commit();
+    script.fail_next_commit(CommitError::PartChanged);
+    let complete = raced.complete_of("k", upload, &parts);
+    raced.store.complete_upload(complete).await.unwrap();
+    assert_eq!(plain.get("k").await, pattern(10));
+}
+
+#[tokio::test]
 async fn an_upload_whose_complete_ended_with_its_process_is_open_again() {
     let (plain, raced, script) = scripted().await;
     for finish in [true, false] {
