@@ -128,7 +128,12 @@ impl Shared {
     pub fn writable_without(&self, out: &[DriveId]) -> bool {
         let keeper = self.keeper.lock();
         let root = keeper.root();
-        root.is_writable_with(|id| !out.contains(&id) && self.serves(root, id))
+        // One that a removal takes out holds nothing for the store; until that is settled it counts for the root alone.
+        let well = |id| match root.member(id) {
+            Some(_) => self.serves(root, id),
+            None => keeper.knows(id),
+        };
+        root.is_writable_with(|id| !out.contains(&id) && well(id))
     }
 
     /// Most drives that may be lost with every acknowledged write still readable: what the segment with the fewest

@@ -89,6 +89,11 @@ impl RootKeeper {
         self.root.has_majority(|id| self.reachable(id))
     }
 
+    /// Whether the drive is here to take changes.
+    pub fn knows(&self, id: DriveId) -> bool {
+        self.drives.iter().any(|known| known.drive.id() == id)
+    }
+
     fn reachable(&self, id: DriveId) -> bool {
         self.drives
             .iter()
