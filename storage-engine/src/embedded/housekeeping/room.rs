@@ -79,7 +79,7 @@ impl Shared {
         if self.service.spend_room(bytes) {
             return Ok(());
         }
-        // One look at a time; it keeps its turn until it was answered, so that a hung drive costs one thread.
+        // Waited for here, so that what another look finds is enough for this body, too.
         let turn = match timeout(LOOK_WITHIN, self.service.turn_to_look()).await {
             Ok(turn) => turn,
             Err(_) => return self.go_on_unseen(),
@@ -97,7 +97,8 @@ impl Shared {
         }
     }
 
-    /// [`Self::judge_space`], for a limited time.
+    /// [`Self::judge_space`], for a limited time. One look at a time, whoever asks (`turn` is that of a caller who has it
+    /// already): a look that hangs keeps its turn, so that a hung drive costs one thread and not one for every look.
     ///
     /// # Errors
     /// The index failed, which ends the service by itself, or a file system does not answer.
@@ -106,6 +107,13 @@ impl Shared {
         within: Duration,
         turn: Option<OwnedMutexGuard<()>>,
     ) -> Result<Judged, String> {
+        let untold = || "a file system does not tell its free space".to_owned();
+        let turn = match turn {
+            Some(turn) => turn,
+            None => timeout(within, self.service.turn_to_look())
+                .await
+                .map_err(|_| untold())?,
+        };
         let shared = Arc::clone(self);
         let look = tokio::task::spawn_blocking(move || {
             let judged = shared.judge_space();
@@ -115,7 +123,7 @@ impl Shared {
         match timeout(within, look).await {
             Ok(Ok(judged)) => judged.map_err(|e| e.to_string()),
             Ok(Err(failed)) => Err(failed.to_string()),
-            Err(_) => Err("a file system does not tell its free space".into()),
+            Err(_) => Err(untold()),
         }
     }
 
