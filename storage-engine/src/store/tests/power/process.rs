@@ -561,7 +561,8 @@ fn metadata(state: State) -> Metadata {
 
 fn is_temporary(path: &Path) -> bool {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    name.is_some_and(|name| name.ends_with(".new") || name.ends_with(".tmp"))
+    // What a drive notes of its scrub is made in one place, which the next note takes over.
+    name.is_some_and(|name| name != "scrub.new" && (name.ends_with(".new") || name.ends_with(".tmp")))
 }
 
 /// Faults that a planted bug or a load is made of. The others run without: the way of a production build.

@@ -278,9 +278,9 @@ fn nothing_that_a_cut_of_the_power_may_leave_breaks_a_promise() {
 #[test]
 fn child_looks_at_cuts_with_a_planted_bug() {
     let Some(bug) = planted::selected() else { return };
-    let stories = match told() {
-        Ok(stories) => stories,
-        Err(why) => return println!("{bug:?} broke a run before any cut: {why}"),
+    // A planted bug may break the run itself before there is anything to cut; that says nothing about cuts.
+    let Some(Ok(stories)) = (0..4).map(|_| told()).find(Result::is_ok) else {
+        return println!("{bug:?} broke every run before any cut");
     };
     let tally = look_at(
         STATES as usize,
