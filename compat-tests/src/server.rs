@@ -299,6 +299,18 @@ fn answers_ready(port: u16, tls: bool) -> bool {
         && answer.starts_with(b"HTTP/1.1 200")
 }
 
+/// The first panic that a server's log tells of, with the lines after it. Panics inside sled do not count: the engine
+/// catches each, takes it for a failed index and makes another.
+#[must_use]
+pub fn panic_in(log: &str) -> Option<String> {
+    log.match_indices("panicked at").find_map(|(at, _)| {
+        let told = log.get(at..)?;
+        let place = told.lines().next()?;
+        let text: Vec<&str> = told.lines().take(4).collect();
+        (!place.contains("/sled-")).then(|| text.join(" "))
+    })
+}
+
 /// Copies what a failed test needs for reading to a place that outlives its temporary folder; for `DRYSTONE_COMPAT_KEEP`.
 ///
 /// # Errors
@@ -310,4 +322,18 @@ pub fn keep_log(setup: &Setup, name: &str) -> Result<()> {
         std::io::copy(&mut File::open(setup.log())?, &mut copy)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::panic_in;
+
+    #[test]
+    fn a_panic_of_ours_is_found_behind_one_inside_sled() {
+        let inside = "thread 'drive' panicked at /r/sled-0.34.7/src/pagecache/logger.rs:467:41:\ncalled unwrap\n";
+        let ours = "thread 'main' panicked at src/s3/mod.rs:1:1:\nindex out of bounds\n";
+        assert_eq!(panic_in(inside), None);
+        let found = panic_in(&format!("{inside}{ours}"));
+        assert!(found.is_some_and(|text| text.contains("src/s3/mod.rs:1:1: index out of bounds")));
+    }
 }

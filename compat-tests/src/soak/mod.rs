@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use self::clients::{Client, Counts, World, make_bucket, read_all};
 use self::keys::Keys;
 use self::nemesis::{Chaos, files_below};
 use crate::s3::Target;
-use crate::server::Setup;
+use crate::server::{Setup, panic_in};
 
 const DRIVES: usize = 8;
 
@@ -181,7 +181,9 @@ fn judge(world: &World, setup: &Setup) -> Result<()> {
         .collect();
     ensure!(violated.is_empty(), "violated: {violated:?}");
     let log = std::fs::read_to_string(setup.log())?;
-    ensure!(!log.contains("panicked at"), "the server panicked");
+    if let Some(what) = panic_in(&log) {
+        bail!("the server {what}");
+    }
     for drive in &setup.drives {
         let left: Vec<PathBuf> = files_below(drive)?
             .into_iter()

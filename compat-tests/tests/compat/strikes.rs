@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use compat_tests::s3::{Payload, Target, between};
-use compat_tests::server::Server;
+use compat_tests::server::{Server, panic_in};
 use compat_tests::strace::{Blow, Strike, Whose, threads};
 use compat_tests::tree;
 use http::{Method, StatusCode};
@@ -524,9 +524,8 @@ fn sweep(stage: &mut Stage, deeds: &[Deed]) -> Result<()> {
         ensure!(met * 2 >= tried, "{deed:?}: only {met} of {tried} points were met");
     }
     let log = fs::read_to_string(stage.setup.log())?;
-    if let Some((_, what)) = log.split_once("panicked at") {
-        let what: Vec<&str> = what.lines().take(4).collect();
-        bail!("the server panicked at {}", what.join(" "));
+    if let Some(what) = panic_in(&log) {
+        bail!("the server {what}");
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())

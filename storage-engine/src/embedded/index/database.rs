@@ -39,8 +39,12 @@ impl AsRef<[u8]> for Stored {
     }
 }
 
-/// One database: the rows, and per parent key the number of rows that depend on it.
-pub(super) struct Store {
+/// One database. Whatever sled does, in the end of it too, is guarded: the last handle to go syncs a file, and sled
+/// panics where that fails.
+pub(super) struct Store(Guarded<Database>);
+
+/// The rows, and per parent key the number of rows that depend on it.
+struct Database {
     db: sled::Db,
     rows: sled::Tree,
     dependents: sled::Tree,
@@ -56,7 +60,7 @@ impl Store {
             // Nothing relies on what sled has on disk before it is closed.
             .flush_every_ms(None);
         let started = Instant::now();
-        guarded(|| {
+        let database = guarded(|| {
             let db = loop {
                 match config.open() {
                     // The threads of a database that was just closed may hold its lock a little longer.
@@ -70,33 +74,35 @@ impl Store {
             };
             let rows = db.open_tree("rows")?;
             let dependents = db.open_tree("dependents")?;
-            Ok(Self { db, rows, dependents })
-        })
+            Ok(Database { db, rows, dependents })
+        })?;
+        Ok(Self(Guarded(Some(database))))
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Stored>, StoreError> {
-        guarded(|| Ok(self.rows.get(key)?.map(Stored)))
+        self.0.with(|database| Ok(database.rows.get(key)?.map(Stored)))
     }
 
     /// Puts a row and gives the one it replaces.
     pub(super) fn put(&self, key: &[u8], value: &[u8]) -> Result<Option<Stored>, StoreError> {
-        guarded(|| Ok(self.rows.insert(key, value)?.map(Stored)))
+        self.0
+            .with(|database| Ok(database.rows.insert(key, value)?.map(Stored)))
     }
 
     /// Removes a row and gives it.
     pub(super) fn remove(&self, key: &[u8]) -> Result<Option<Stored>, StoreError> {
-        guarded(|| Ok(self.rows.remove(key)?.map(Stored)))
+        self.0.with(|database| Ok(database.rows.remove(key)?.map(Stored)))
     }
 
     /// Runs `read` over the rows with a guard against panics around all of it.
     pub(super) fn read<T>(&self, read: impl FnOnce(Rows<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        guarded(|| read(Rows(&self.rows)))
+        self.0.with(|database| read(Rows(&database.rows)))
     }
 
     /// How many rows name `parent` as the row they depend on.
     pub(super) fn dependents(&self, parent: &[u8]) -> Result<u64, StoreError> {
-        guarded(|| {
-            let Some(count) = self.dependents.get(parent)? else {
+        self.0.with(|database| {
+            let Some(count) = database.dependents.get(parent)? else {
                 return Ok(0);
             };
             let bytes = count
@@ -109,8 +115,8 @@ impl Store {
 
     /// All counts of [`Self::dependents`] that are not 0.
     pub(super) fn all_dependents(&self) -> Result<BTreeMap<Vec<u8>, u64>, StoreError> {
-        guarded(|| {
-            let counts = self.dependents.iter().map(|entry| {
+        self.0.with(|database| {
+            let counts = database.dependents.iter().map(|entry| {
                 let (parent, count) = entry?;
                 // One that cannot be read is no count that anybody expects.
                 let count = count.as_ref().try_into().map_or(u64::MAX, u64::from_le_bytes);
@@ -121,11 +127,11 @@ impl Store {
     }
 
     pub(super) fn set_dependents(&self, parent: &[u8], count: u64) -> Result<(), StoreError> {
-        guarded(|| {
+        self.0.with(|database| {
             if count == 0 {
-                self.dependents.remove(parent)?;
+                database.dependents.remove(parent)?;
             } else {
-                self.dependents.insert(parent, &count.to_le_bytes())?;
+                database.dependents.insert(parent, &count.to_le_bytes())?;
             }
             Ok(())
         })
@@ -133,8 +139,8 @@ impl Store {
 
     /// Hands everything to the operating system. Not durable: the files must be synced by someone else.
     pub(super) fn flush(&self) -> Result<(), StoreError> {
-        guarded(|| {
-            self.db.flush()?;
+        self.0.with(|database| {
+            database.db.flush()?;
             Ok(())
         })
     }
@@ -156,6 +162,30 @@ impl super::page::Ordered for Rows<'_> {
     }
 }
 
+/// What may panic whenever it is used, and when it is let go.
+struct Guarded<T>(Option<T>);
+
+impl<T> Guarded<T> {
+    fn with<R>(&self, work: impl FnOnce(&T) -> Result<R, StoreError>) -> Result<R, StoreError> {
+        let inner = self.0.as_ref().ok_or_else(|| StoreError("it is closed".into()))?;
+        guarded(|| work(inner))
+    }
+}
+
+impl<T> Drop for Guarded<T> {
+    fn drop(&mut self) {
+        let inner = self.0.take();
+        let dropped = guarded(move || {
+            drop(inner);
+            Ok(())
+        });
+        // Nothing is lost by it: an index that was not closed well is compared with the checkpoint or made anew.
+        if let Err(error) = dropped {
+            tracing::warn!(%error, "an index could not be closed");
+        }
+    }
+}
+
 fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic
@@ -165,4 +195,35 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreEr
             .unwrap_or("no message");
         Err(StoreError(format!("sled panicked: {text}")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct PanicsInTheEnd;
+
+    impl Drop for PanicsInTheEnd {
+        fn drop(&mut self) {
+            panic!("the last sync failed");
+        }
+    }
+
+    #[test]
+    fn a_panic_while_it_is_used_is_an_error() {
+        let guarded = Guarded(Some(7));
+        let answer = guarded.with(|_| -> Result<(), StoreError> { panic!("no page") });
+        assert_eq!(answer.map_err(|e| e.0), Err("sled panicked: no page".to_owned()));
+        assert_eq!(guarded.with(|n| Ok(*n)).ok(), Some(7));
+    }
+
+    /// A drive whose every sync failed took its index down: the panic of sled's last handle ended the thread it was on.
+    #[test]
+    fn a_panic_when_it_is_let_go_ends_no_thread() {
+        let alive = std::thread::spawn(|| {
+            drop(Guarded(Some(PanicsInTheEnd)));
+            "alive"
+        });
+        assert_eq!(alive.join().ok(), Some("alive"));
+    }
 }
