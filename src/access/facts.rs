@@ -18,7 +18,7 @@ pub enum BucketPolicy {
 #[derive(Clone, Debug, Default)]
 pub struct BucketFacts {
     pub policy: BucketPolicy,
-    /// The name of the account that made it. `None`: it was not asked for, since no policy looks at it.
+    /// The owner id of the account that made it. `None`: it was not asked for, since no policy looks at it.
     pub owner: Option<String>,
     /// A policy that is open to everybody allows something to the owner's account only.
     pub restrict_public: bool,
@@ -56,7 +56,7 @@ impl Visibility {
 pub struct ObjectFacts {
     /// Its tags, in any order.
     pub tags: Vec<(String, String)>,
-    /// The name of the account that wrote it.
+    /// The owner id of the account that wrote it.
     pub owner: String,
     /// Its own, or else the default of its bucket. `None`: neither is set, and policies alone decide.
     pub visibility: Option<Visibility>,

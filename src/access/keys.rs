@@ -46,7 +46,13 @@ impl Asked<'_> {
                 Some(Account::User(name)) => Values::one(name),
                 Some(Account::Root | Account::Federated(_)) | None => Values::Missing,
             },
-            "aws:userid" | "aws:principalaccount" => maybe(account_of(self.identity)),
+            // MinIO's word for it is the name.
+            "aws:userid" => match self.identity {
+                Identity::Anonymous => Values::Missing,
+                Identity::Root => Values::one(Account::Root.name()),
+                Identity::Caller(caller) => Values::one(caller.account.name()),
+            },
+            "aws:principalaccount" => maybe(owner_id_of(self.identity)),
             "aws:principaltype" => Values::one(match self.identity {
                 Identity::Anonymous => "Anonymous",
                 Identity::Root => "Account",
@@ -130,11 +136,11 @@ impl Asked<'_> {
     }
 }
 
-/// The name of the account whose rights `identity` has; nobody's is none.
-pub fn account_of(identity: &Identity) -> Option<&str> {
+/// What the account whose rights `identity` has owns things under; nobody's is none.
+pub fn owner_id_of(identity: &Identity) -> Option<&str> {
     match identity {
         Identity::Anonymous => None,
         Identity::Root => Some(Account::Root.name()),
-        Identity::Caller(caller) => Some(caller.account.name()),
+        Identity::Caller(caller) => Some(caller.owner_id()),
     }
 }

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 
 pub use action::Action;
 pub use facts::{BucketFacts, BucketPolicy, ObjectFacts, Visibility};
-pub use keys::account_of;
+pub use keys::owner_id_of;
 pub use own::decide_own;
 pub use request::{RequestFacts, RequestTags};
 
@@ -160,7 +160,7 @@ fn of_bucket(identity: &Identity, action: Action, bucket: &BucketFacts, question
         BucketPolicy::Unreadable => return Effect::Deny,
         BucketPolicy::Set(policy) => policy,
     };
-    let owned = || bucket.owner.is_some() && bucket.owner.as_deref() == keys::account_of(identity);
+    let owned = || bucket.owner.is_some() && bucket.owner.as_deref() == keys::owner_id_of(identity);
     match policy.judge(question) {
         Effect::Deny if mends && (is_root || owned()) => Effect::Silent,
         Effect::Allow if bucket.restrict_public && policy.is_public() && !owned() => Effect::Silent,
@@ -179,7 +179,7 @@ fn is_visible(identity: &Identity, action: Action, context: &Context<'_>) -> boo
         return false;
     };
     let ignores_public = context.bucket.is_some_and(|bucket| bucket.ignore_public);
-    let account = keys::account_of(identity);
+    let account = keys::owner_id_of(identity);
     let by_level = match object.visibility {
         None => return false,
         Some(Visibility::Public) => !ignores_public,

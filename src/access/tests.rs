@@ -35,7 +35,7 @@ fn bucket_policy(effect: &str, action: &str, principal: &str, more: &str) -> Buc
     let kind = policy::Kind::Bucket { bucket: "photos" };
     BucketFacts {
         policy: BucketPolicy::Set(Arc::new(Policy::parse(text.as_bytes(), kind).unwrap())),
-        owner: Some("olga".to_owned()),
+        owner: Some("id-of-olga".to_owned()),
         ..BucketFacts::default()
     }
 }
@@ -45,7 +45,7 @@ fn user(name: &str) -> Caller {
         access_key: format!("{name}-key"),
         kind: Kind::User,
         account: Account::User(name.to_owned()),
-        canonical_id: "a".repeat(64),
+        canonical_id: format!("id-of-{name}"),
         groups: Vec::new(),
         claims: BTreeMap::new(),
         policies: Vec::new(),
@@ -233,8 +233,8 @@ fn the_owner_policy_opens_ones_own_buckets_and_no_others() {
         ..BucketFacts::default()
     };
     for action in [Action::PutObject, Action::DeleteBucket, Action::PutBucketPolicy] {
-        assert!(may(&olga, action, OBJECT, with(&owned_by("olga"))));
-        assert!(!may(&olga, action, OBJECT, with(&owned_by("bob"))));
+        assert!(may(&olga, action, OBJECT, with(&owned_by("id-of-olga"))));
+        assert!(!may(&olga, action, OBJECT, with(&owned_by("id-of-bob"))));
         assert!(!may(&olga, action, OBJECT, with(&owned_by("root"))));
         assert!(!may(&olga, action, OBJECT, Context::default()));
     }
@@ -245,6 +245,37 @@ fn the_owner_policy_opens_ones_own_buckets_and_no_others() {
         Resource::Service,
         Context::default()
     ));
+}
+
+/// A user was removed and another made under the name: what the first one had made was the second one's.
+#[test]
+fn a_user_made_anew_under_an_old_name_owns_nothing_of_the_old_one() {
+    let policies = vec![identity_policy(policy::canned::find("owner").unwrap().document)];
+    let old = Caller {
+        policies,
+        ..user("olga")
+    };
+    let new = Caller {
+        canonical_id: "id-of-the-second-olga".to_owned(),
+        ..old.clone()
+    };
+    let bucket = BucketFacts {
+        owner: Some(old.owner_id().to_owned()),
+        ..BucketFacts::default()
+    };
+    let object = ObjectFacts {
+        owner: old.owner_id().to_owned(),
+        visibility: Some(Visibility::Private),
+        ..ObjectFacts::default()
+    };
+    let elsewhere = Context {
+        object: Some(&object),
+        ..Context::default()
+    };
+    for (olga, expected) in [(caller(old), true), (caller(new), false)] {
+        assert_eq!(may(&olga, Action::DeleteBucket, BUCKET, with(&bucket)), expected);
+        assert_eq!(may(&olga, Action::GetObject, OBJECT, elsewhere), expected);
+    }
 }
 
 /// What a condition key is for a caller, told by which value allows.
@@ -273,11 +304,11 @@ fn condition_keys_tell_caller_connection_and_record() {
     request.say("s3:prefix", "2026/");
     let object = ObjectFacts {
         tags: vec![("Team".to_owned(), "blue".to_owned())],
-        owner: "olga".to_owned(),
+        owner: "id-of-olga".to_owned(),
         visibility: Some(Visibility::Shared),
     };
     let bucket = BucketFacts {
-        owner: Some("olga".to_owned()),
+        owner: Some("id-of-olga".to_owned()),
         ..BucketFacts::default()
     };
     let context = Context {
@@ -296,9 +327,9 @@ fn condition_keys_tell_caller_connection_and_record() {
         ("aws:userid", "ann"),
         ("aws:PrincipalType", "User"),
         ("aws:PrincipalArn", "arn:aws:iam::000000000000:user/ann"),
-        ("aws:PrincipalAccount", "ann"),
-        ("aws:ResourceAccount", "olga"),
-        ("s3:ResourceAccount", "olga"),
+        ("aws:PrincipalAccount", "id-of-ann"),
+        ("aws:ResourceAccount", "id-of-olga"),
+        ("s3:ResourceAccount", "id-of-olga"),
         ("aws:groups", "ops"),
         ("jwt:mail", "ann@example.com"),
         ("aws:CurrentTime", "2026-01-02T03:04:05Z"),
@@ -310,7 +341,7 @@ fn condition_keys_tell_caller_connection_and_record() {
         ("s3:signatureAge", "5000"),
         ("s3:prefix", "2026/"),
         ("s3:ExistingObjectTag/Team", "blue"),
-        ("drystone:ObjectOwner", "olga"),
+        ("drystone:ObjectOwner", "id-of-olga"),
         ("drystone:Visibility", "shared"),
     ] {
         assert!(value_is(&ann, context, key, value), "{key}");
@@ -389,7 +420,7 @@ fn visibility_lets_read_and_nothing_else_and_yields_to_every_deny() {
         (Some(Visibility::Protected), &block, [false, false, true]),
     ] {
         let object = ObjectFacts {
-            owner: "olga".to_owned(),
+            owner: "id-of-olga".to_owned(),
             visibility,
             ..ObjectFacts::default()
         };

@@ -27,7 +27,7 @@ pub struct Caller {
     pub kind: Kind,
     /// Whose rights the caller has at most.
     pub account: Account,
-    /// The account's canonical id, 64 hexadecimal digits; empty for an account that owns nothing under its own id.
+    /// The account's canonical id, 64 hexadecimal digits; empty for root and for who is not a user.
     pub canonical_id: String,
     /// The enabled groups the account is a member of, sorted.
     pub groups: Vec<String>,
@@ -94,7 +94,28 @@ impl Account {
     }
 }
 
+/// Tells accounts from their owner ids.
+pub trait Accounts: Send + Sync {
+    /// The name of the user with this canonical id; `None`: there is none any more, or never was.
+    fn user_of(&self, canonical_id: &str) -> Option<String>;
+}
+
+/// Known ids and their names.
+impl Accounts for BTreeMap<String, String> {
+    fn user_of(&self, canonical_id: &str) -> Option<String> {
+        self.get(canonical_id).cloned()
+    }
+}
+
 impl Caller {
+    /// What the caller's account owns things under. A user who is made anew under an old name is another owner.
+    pub fn owner_id(&self) -> &str {
+        match &self.account {
+            Account::User(_) => &self.canonical_id,
+            account @ (Account::Root | Account::Federated(_)) => account.name(),
+        }
+    }
+
     /// The ARN that policies and `GetCallerIdentity` name the caller's account by.
     pub fn arn(&self) -> String {
         match &self.account {

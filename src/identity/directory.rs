@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use super::error::IdentityError;
 use super::seal::{SealError, SealKeys, Sealer};
 use super::snapshot::Snapshot;
-use crate::auth::{Credential, CredentialSource, Identity, SecretKey};
+use crate::auth::{Accounts, Credential, CredentialSource, Identity, SecretKey};
 
 /// How often a change looks again when another store changed the directory meanwhile.
 const RACES_MAX: usize = 16;
@@ -326,6 +326,12 @@ async fn read_until_known(inner: Weak<Inner>, before: Option<storage_engine::bac
                 return;
             }
         }
+    }
+}
+
+impl Accounts for Directory {
+    fn user_of(&self, canonical_id: &str) -> Option<String> {
+        self.snapshot().ok()?.user_of(canonical_id).map(str::to_owned)
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Snapshot {
     policies: BTreeMap<String, Arc<Policy>>,
     /// Who may sign, by access key.
     holders: HashMap<String, Holder>,
+    /// The names of all users, by canonical id.
+    names: HashMap<String, String>,
     /// What shut somebody out, for the operator's log.
     pub(super) troubles: Vec<String>,
 }
@@ -54,12 +56,15 @@ impl Snapshot {
     ) -> Self {
         let mut troubles = Vec::new();
         let policies = compile(&rows, before, &mut troubles);
+        let named = |(name, user): (&String, &UserRecord)| (user.canonical_id.clone(), name.clone());
+        let names = rows.users.iter().map(named).collect();
         let mut snapshot = Self {
             rows,
             sealer,
             root_key: root_key.to_owned(),
             policies,
             holders: HashMap::new(),
+            names,
             troubles,
         };
         let mut holders = HashMap::new();
@@ -95,6 +100,11 @@ impl Snapshot {
     pub(super) fn holder(&self, access_key: &str, now: Timestamp) -> Option<&Holder> {
         let holder = self.holders.get(access_key)?;
         holder.expires.is_none_or(|end| now < end).then_some(holder)
+    }
+
+    /// The name of the user with this canonical id.
+    pub(super) fn user_of(&self, canonical_id: &str) -> Option<&str> {
+        self.names.get(canonical_id).map(String::as_str)
     }
 
     /// A policy by name, the store's own among them.

@@ -17,7 +17,7 @@ use storage_engine::store::object::labels::ObjectPlace;
 use storage_engine::store::record::labels::{Labels, Visibility};
 use storage_engine::store::record::settings::{BucketSettings, ObjectOwnership};
 
-use super::convert::{bucket_name, object_key, owner_named};
+use super::convert::{bucket_name, object_key};
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::object::{relabel, version};
@@ -152,7 +152,7 @@ pub(crate) async fn get_object(
         .open_object(&req.extensions, action, &place.bucket, &place.key)
         .await?;
     let settings = store.settings_of(&place.bucket).await?;
-    let owner = owner_named(object.labels.owner.as_deref());
+    let owner = front.owner(object.labels.owner.as_deref());
     let visibility = object.labels.visibility.or(settings.visibility);
     Ok(S3Response::new(GetObjectAclOutput {
         grants: Some(grants(&owner, visibility.unwrap_or(Visibility::Private))),
@@ -197,7 +197,7 @@ pub(crate) async fn get_bucket(
     let bucket = bucket_name(req.input.bucket)?;
     let resource = Resource::Bucket(bucket.as_str());
     let store = front.open(&req.extensions, Action::GetBucketAcl, resource).await?;
-    let owner = owner_named(store.head_bucket(&bucket).await?.owner.as_deref());
+    let owner = front.owner(store.head_bucket(&bucket).await?.owner.as_deref());
     let settings = store.settings_of(&bucket).await?;
     Ok(S3Response::new(GetBucketAclOutput {
         grants: Some(grants(&owner, settings.visibility.unwrap_or(Visibility::Private))),

@@ -10,7 +10,7 @@ use storage_engine::store::bucket::{CreateBucketError, DeleteBucketError, ListBu
 use storage_engine::store::record::settings::BucketSettings;
 
 use super::acl;
-use super::convert::{bucket_name, caller_name, owner_named, wire_time};
+use super::convert::{bucket_name, caller_id, wire_time};
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::settings::ownership;
@@ -39,7 +39,7 @@ pub(crate) async fn create(
     let store = front
         .open_saying(&req.extensions, Action::CreateBucket, resource, say)
         .await?;
-    let owner = caller_name(&req.extensions);
+    let owner = caller_id(&req.extensions);
     let mut settings = BucketSettings::default();
     if let Some(wire) = &req.input.object_ownership {
         let message = "Invalid x-amz-object-ownership header";
@@ -223,7 +223,7 @@ pub(crate) async fn list(
     let output = ListBucketsOutput {
         buckets: Some(buckets),
         continuation_token: after,
-        owner: Some(owner_named(caller_name(&req.extensions).as_deref())),
+        owner: Some(front.owner(caller_id(&req.extensions).as_deref())),
         prefix,
     };
     Ok(S3Response::new(output))

@@ -27,31 +27,22 @@ pub(crate) const OWNER_NAME: &str = "drystone";
 /// What AWS says of an object that was stored without a type.
 const DEFAULT_CONTENT_TYPE: &str = "binary/octet-stream";
 
-pub(crate) fn owner() -> Owner {
+/// The owner with this id and name as answers tell it; `None` is root.
+pub(crate) fn owner(user: Option<(&str, String)>) -> Owner {
+    let (id, name) = user.unwrap_or_else(|| (OWNER_ID, OWNER_NAME.to_owned()));
     Owner {
-        display_name: Some(OWNER_NAME.to_owned()),
-        id: Some(OWNER_ID.to_owned()),
+        display_name: Some(name),
+        id: Some(id.to_owned()),
     }
 }
 
-/// The owner with this name as answers tell it; `None` is root.
-pub(crate) fn owner_named(name: Option<&str>) -> Owner {
-    match name {
-        None => owner(),
-        Some(name) => Owner {
-            display_name: Some(name.to_owned()),
-            id: Some(name.to_owned()),
-        },
-    }
-}
-
-/// Whose the caller's writes are; `None`: root's, and so are those of callers without a name.
-pub(crate) fn caller_name(extensions: &Extensions) -> Option<String> {
+/// What the caller's writes are owned under; `None`: root's id, and so are those of callers without an account.
+pub(crate) fn caller_id(extensions: &Extensions) -> Option<String> {
     match extensions.get::<Identity>() {
         None | Some(Identity::Anonymous | Identity::Root) => None,
         Some(Identity::Caller(caller)) => match &caller.account {
             Account::Root => None,
-            account @ (Account::User(_) | Account::Federated(_)) => Some(account.name().to_owned()),
+            Account::User(_) | Account::Federated(_) => Some(caller.owner_id().to_owned()),
         },
     }
 }

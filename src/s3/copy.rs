@@ -69,7 +69,7 @@ pub(crate) async fn object(
         metadata,
         storage_class: class,
         tags,
-        owner: convert::caller_name(&req.extensions),
+        owner: convert::caller_id(&req.extensions),
         visibility,
         checksum,
         condition,

@@ -11,7 +11,7 @@ use storage_engine::store::list::{
 };
 use storage_engine::store::record::object::Object;
 
-use super::convert::{TextEncoding, algorithm_name, bucket_name, owner_named, type_name, wire_time};
+use super::convert::{TextEncoding, algorithm_name, bucket_name, type_name, wire_time};
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::object::version;
@@ -64,7 +64,7 @@ pub(crate) async fn v1(
         // Without a delimiter a client goes on behind the last key.
         next_marker: next.filter(|_| delimiter.is_some()).map(|next| encoding.write(next)),
         common_prefixes: Some(common_prefixes(&page, encoding)),
-        contents: Some(contents(page, encoding, true)),
+        contents: Some(contents(page, encoding, Some(front))),
         delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
         encoding_type: encoding.echo(),
         request_charged: None,
@@ -96,6 +96,7 @@ pub(crate) async fn v2(
         limit,
     };
     let page = store.list_objects(&list).await?;
+    let owners = input.fetch_owner.unwrap_or(false).then_some(front);
     Ok(S3Response::new(ListObjectsV2Output {
         name: Some(list.bucket.as_str().to_owned()),
         prefix: Some(encoding.write(&list.prefix)),
@@ -105,7 +106,7 @@ pub(crate) async fn v2(
         is_truncated: Some(page.next.is_some()),
         next_continuation_token: page.next.as_deref().map(write_token),
         common_prefixes: Some(common_prefixes(&page, encoding)),
-        contents: Some(contents(page, encoding, input.fetch_owner.unwrap_or(false))),
+        contents: Some(contents(page, encoding, owners)),
         delimiter: delimiter.map(|delimiter| encoding.write(&delimiter)),
         encoding_type: encoding.echo(),
         start_after: input.start_after.map(|after| encoding.write(&after)),
@@ -165,7 +166,7 @@ pub(crate) async fn versions(
         versions: Some(
             page.items
                 .into_iter()
-                .filter_map(|item| object_version(item, encoding))
+                .filter_map(|item| object_version(front, item, encoding))
                 .collect(),
         ),
     }))
@@ -200,11 +201,12 @@ pub(crate) fn common_prefixes<T>(page: &ListPage<T>, encoding: TextEncoding) -> 
         .collect()
 }
 
-fn contents(page: ListPage<ListedObject>, encoding: TextEncoding, with_owner: bool) -> Vec<WireObject> {
+/// `owners` knows whose they are; `None`: it was not asked.
+fn contents(page: ListPage<ListedObject>, encoding: TextEncoding, owners: Option<&Front>) -> Vec<WireObject> {
     page.items
         .into_iter()
         .filter_map(|item| match item {
-            Listed::Item(listed) => Some(content(listed, encoding, with_owner)),
+            Listed::Item(listed) => Some(content(listed, encoding, owners)),
             Listed::CommonPrefix(_) => None,
         })
         .collect()
@@ -218,7 +220,7 @@ fn storage_class(object: &Object) -> String {
         .unwrap_or_else(|| ObjectStorageClass::STANDARD.to_owned())
 }
 
-fn content(ListedObject { key, object }: ListedObject, encoding: TextEncoding, with_owner: bool) -> WireObject {
+fn content(ListedObject { key, object }: ListedObject, encoding: TextEncoding, owners: Option<&Front>) -> WireObject {
     let algorithm = |checksum: &storage_engine::store::checksum::ObjectChecksum| {
         vec![algorithm_name(checksum.value.algorithm()).to_owned().into()]
     };
@@ -231,14 +233,14 @@ fn content(ListedObject { key, object }: ListedObject, encoding: TextEncoding, w
         e_tag: Some(WireETag::Strong(object.etag.to_string())),
         key: Some(encoding.write(key.as_str())),
         last_modified: Some(wire_time(object.modified)),
-        owner: with_owner.then(|| owner_named(object.labels.owner.as_deref())),
+        owner: owners.map(|front| front.owner(object.labels.owner.as_deref())),
         restore_status: None,
         size: i64::try_from(object.size).ok(),
         storage_class: Some(storage_class(&object).into()),
     }
 }
 
-fn object_version(item: Listed<ListedVersion>, encoding: TextEncoding) -> Option<ObjectVersion> {
+fn object_version(front: &Front, item: Listed<ListedVersion>, encoding: TextEncoding) -> Option<ObjectVersion> {
     let Listed::Item(ListedVersion {
         key,
         version,
@@ -251,7 +253,7 @@ fn object_version(item: Listed<ListedVersion>, encoding: TextEncoding) -> Option
     // No bucket has delete markers yet.
     let VersionKind::Object(object) = kind else { return None };
     let class = storage_class(&object);
-    let content = content(ListedObject { key, object }, encoding, true);
+    let content = content(ListedObject { key, object }, encoding, Some(front));
     Some(ObjectVersion {
         checksum_algorithm: content.checksum_algorithm,
         checksum_type: content.checksum_type,

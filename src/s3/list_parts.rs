@@ -2,7 +2,7 @@
 
 use s3s::dto::{
     ETag as WireETag, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListPartsInput,
-    ListPartsOutput, MultipartUpload, Part as WirePart, StorageClass,
+    ListPartsOutput, MultipartUpload, Owner, Part as WirePart, StorageClass,
 };
 use s3s::{S3Request, S3Response};
 use storage_engine::store::list::Listed;
@@ -12,18 +12,18 @@ use storage_engine::store::record::object::Metadata;
 use storage_engine::store::record::part::Part;
 
 use super::convert::{
-    OWNER_ID, OWNER_NAME, TextEncoding, algorithm_name, bucket_name, checksum_text, object_key, owner, set_checksum,
-    type_name, wire_time,
+    TextEncoding, algorithm_name, bucket_name, checksum_text, object_key, set_checksum, type_name, wire_time,
 };
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::list::{common_prefixes, page_size};
 use crate::access::{Action, Resource};
 
-fn initiator() -> Initiator {
+/// Whoever began an upload owns what it becomes.
+fn initiator(owner: &Owner) -> Initiator {
     Initiator {
-        display_name: Some(OWNER_NAME.to_owned()),
-        id: Some(OWNER_ID.to_owned()),
+        display_name: owner.display_name.clone(),
+        id: owner.id.clone(),
     }
 }
 
@@ -58,6 +58,7 @@ pub(crate) async fn parts(
         limit,
     };
     let page = store.list_parts(&list).await?;
+    let owner = front.owner(page.upload.labels.owner.as_deref());
     let last = page.parts.last().map_or(0, |(number, _)| i32::from(number.get()));
     Ok(S3Response::new(ListPartsOutput {
         bucket: Some(bucket.as_str().to_owned()),
@@ -66,12 +67,12 @@ pub(crate) async fn parts(
             .checksum
             .map(|sum| algorithm_name(sum.algorithm).to_owned().into()),
         checksum_type: page.upload.checksum.map(|sum| type_name(sum.kind).to_owned().into()),
-        initiator: Some(initiator()),
+        initiator: Some(initiator(&owner)),
         is_truncated: Some(page.next.is_some()),
         key: Some(key.into_string()),
         max_parts: Some(max_parts),
         next_part_number_marker: Some(last),
-        owner: Some(owner()),
+        owner: Some(owner),
         part_number_marker: Some(marker),
         parts: Some(page.parts.into_iter().map(wire_part).collect()),
         storage_class: Some(storage_class(&page.upload.metadata)),
@@ -145,25 +146,26 @@ pub(crate) async fn uploads(
         uploads: Some(
             page.items
                 .into_iter()
-                .filter_map(|item| upload(item, encoding))
+                .filter_map(|item| upload(front, item, encoding))
                 .collect(),
         ),
     }))
 }
 
-fn upload(item: Listed<ListedUpload>, encoding: TextEncoding) -> Option<MultipartUpload> {
+fn upload(front: &Front, item: Listed<ListedUpload>, encoding: TextEncoding) -> Option<MultipartUpload> {
     let Listed::Item(ListedUpload { key, id, upload }) = item else {
         return None;
     };
+    let owner = front.owner(upload.labels.owner.as_deref());
     Some(MultipartUpload {
         checksum_algorithm: upload
             .checksum
             .map(|sum| algorithm_name(sum.algorithm).to_owned().into()),
         checksum_type: upload.checksum.map(|sum| type_name(sum.kind).to_owned().into()),
         initiated: Some(wire_time(upload.begun)),
-        initiator: Some(initiator()),
+        initiator: Some(initiator(&owner)),
         key: Some(encoding.write(key.as_str())),
-        owner: Some(owner()),
+        owner: Some(owner),
         storage_class: Some(storage_class(&upload.metadata)),
         upload_id: Some(id.to_string()),
     })

@@ -27,7 +27,7 @@ use super::normalise;
 use super::object::BareETag;
 use super::target::{Domains, Target};
 use super::{body, xml};
-use crate::auth::FormDoor;
+use crate::auth::{Accounts, FormDoor};
 use crate::http::body::{self as edge, BoxError};
 use crate::http::request_id::RequestId;
 
@@ -44,9 +44,9 @@ pub struct S3Config {
 
 /// The S3 front over one store, as a `tower` service. Requests come authenticated: an `Identity` in the extensions (none
 /// means anonymous), a plain body.
-pub fn service(store: Store, config: S3Config) -> S3Service {
+pub fn service(store: Store, accounts: Arc<dyn Accounts>, config: S3Config) -> S3Service {
     let domains = Domains::new(config.domains);
-    let mut builder = S3ServiceBuilder::new(Front::new(store, config.region));
+    let mut builder = S3ServiceBuilder::new(Front::new(store, accounts, config.region));
     let mut limits = s3s::config::S3Config::default();
     limits.xml_max_body_size = body::XML_BYTES_MAX;
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));

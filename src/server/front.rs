@@ -65,7 +65,7 @@ pub(super) fn s3(
         region: config.region.clone(),
         host_id: host_id.to_owned(),
     };
-    let service = s3::service(store, told);
+    let service = s3::service(store, Arc::new(directory.clone()), told);
     let sts = StsService::new(Arc::clone(&authenticator), directory);
     Arc::new(move |request: Request<RequestBody>| -> Answering {
         let on_bucket_host = request.extensions().get::<Style>() == Some(&Style::VirtualHost);

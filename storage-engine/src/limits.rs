@@ -44,7 +44,7 @@ pub const TAG_KEY_CHARS_MAX: usize = 128;
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 /// Most settings of one bucket together (policy, tags, CORS and their like), in bytes.
 pub const SETTINGS_BYTES_MAX: usize = 60 * 1024;
-/// Longest name of an owner, in bytes.
+/// Longest id of an owner, in bytes.
 pub const OWNER_BYTES_MAX: usize = 256;
 
 /// Most bytes that the owner and the tags of an object take.

@@ -16,7 +16,7 @@ use storage_engine::store::record::labels;
 use storage_engine::store::record::object::Object;
 use storage_engine::store::record::settings::{BucketSettings, ObjectOwnership};
 
-use crate::access::{BucketFacts, BucketPolicy, ObjectFacts, Visibility, account_of, any_policy};
+use crate::access::{BucketFacts, BucketPolicy, ObjectFacts, Visibility, any_policy, owner_id_of};
 use crate::auth::{Account, Identity};
 use crate::policy::{Kind, Policy};
 use crate::s3::error::{Code, Failure};
@@ -109,9 +109,9 @@ impl Facts {
                 continue;
             }
             let (owner, standing) = match found {
-                Some((found, rev)) => (Some(owner_name(found.owner)), Standing::At(rev)),
+                Some((found, rev)) => (Some(owner_or_root(found.owner)), Standing::At(rev)),
                 // What is not there is whose it would be if the caller made it; the door opens for nothing else.
-                None => (account_of(identity).map(str::to_owned), Standing::Absent),
+                None => (owner_id_of(identity).map(str::to_owned), Standing::Absent),
             };
             facts.owner = owner;
             return Ok((facts, standing));
@@ -192,7 +192,7 @@ impl Facts {
         let tags = object.labels.tags.iter();
         Ok(ObjectFacts {
             tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-            owner: owner_name(object.labels.owner.clone()),
+            owner: owner_or_root(object.labels.owner.clone()),
             visibility: visibility.map(level),
         })
     }
@@ -207,6 +207,6 @@ fn level(stored: labels::Visibility) -> Visibility {
     }
 }
 
-pub(super) fn owner_name(owner: Option<String>) -> String {
+pub(super) fn owner_or_root(owner: Option<String>) -> String {
     owner.unwrap_or_else(|| Account::Root.name().to_owned())
 }

@@ -7,26 +7,31 @@ mod facts;
 mod operations;
 pub(crate) mod request;
 
+use std::sync::Arc;
+
 use http::Extensions;
+use s3s::dto::Owner;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::bucket::{Bucket, BucketPage, ListBuckets};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::record::object::Object;
 
+use super::convert;
 use super::error::{Code, Failure};
 use crate::access::{
     Action, Behind, BucketFacts, Context, Grant, ObjectFacts, RequestFacts, RequestTags, Resource, any_policy, decide,
     is_visible_by,
 };
-use crate::auth::Identity;
+use crate::auth::{Accounts, Identity};
 use crate::policy::Policy;
-use facts::{Facts, Standing, owner_name};
+use facts::{Facts, Standing, owner_or_root};
 
 /// The handlers' common ground.
 pub(crate) struct Front {
     store: Behind<Store>,
     facts: Facts,
+    accounts: Arc<dyn Accounts>,
     region: Option<String>,
 }
 
@@ -82,12 +87,19 @@ impl<'r> Asking<'r> {
 }
 
 impl Front {
-    pub(crate) fn new(store: Store, region: Option<String>) -> Self {
+    pub(crate) fn new(store: Store, accounts: Arc<dyn Accounts>, region: Option<String>) -> Self {
         Self {
             facts: Facts::new(store.clone()),
             store: Behind::new(store),
+            accounts,
             region,
         }
+    }
+
+    /// The owner with this id as answers tell it; `None` is root.
+    pub(crate) fn owner(&self, id: Option<&str>) -> Owner {
+        let name = |id: &str| self.accounts.user_of(id).unwrap_or_else(|| id.to_owned());
+        convert::owner(id.map(|id| (id, name(id))))
     }
 
     /// The region an operator named; others are refused then.
@@ -217,7 +229,7 @@ impl Front {
         let page = self.facts.buckets(list).await?;
         let seen = |bucket: &Bucket| {
             let facts = BucketFacts {
-                owner: Some(owner_name(bucket.owner.clone())),
+                owner: Some(owner_or_root(bucket.owner.clone())),
                 ..BucketFacts::default()
             };
             let may = |action| asking.decide(action, Resource::Bucket(bucket.name.as_str()), &facts, None);

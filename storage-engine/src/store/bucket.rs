@@ -22,7 +22,7 @@ pub struct Bucket {
     pub created: Timestamp,
     /// The location constraint it was made with; empty: none.
     pub region: String,
-    /// The name of the user who made it; `None`: root.
+    /// The canonical id of the user who made it; `None`: root.
     pub owner: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub struct NewBucket {
     pub name: BucketName,
     /// Kept for GetBucketLocation.
     pub region: String,
-    /// The name of the user who makes it; `None`: root.
+    /// The canonical id of the user who makes it; `None`: root.
     pub owner: Option<String>,
     /// What is set on it from the start.
     pub settings: BucketSettings,

@@ -2,7 +2,7 @@
 //! names. Nothing may end in a server error, and what is answered is checked against the store or a second reading.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,7 +51,7 @@ impl Server {
             region: None,
             host_id: "host".to_owned(),
         };
-        let server = Self(service(store, config));
+        let server = Self(service(store, Arc::new(BTreeMap::new()), config));
         assert_eq!(server.ask("PUT", "/bucket", &[], b"").status, 200);
         for key in keys {
             let path = format!("/bucket/{}", encode(key.as_bytes(), false));

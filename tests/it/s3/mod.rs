@@ -22,6 +22,7 @@ mod refusals;
 mod settings;
 mod tagging;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -60,7 +61,7 @@ impl Server {
             host_id: "host".to_owned(),
         };
         Self {
-            service: service(store, config),
+            service: service(store, Arc::new(BTreeMap::new()), config),
         }
     }
 

@@ -15,7 +15,7 @@ pub struct BucketRecord {
     pub region: String,
     #[n(2)]
     pub state: BucketState,
-    /// The name of the user who made it; `None`: root.
+    /// The canonical id of the user who made it; `None`: root.
     #[n(3)]
     pub owner: Option<String>,
 }

@@ -42,7 +42,7 @@ impl Visibility {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Labels {
-    /// The name of the user who wrote it; `None`: root.
+    /// The canonical id of the user who wrote it, or what else its account owns things under; `None`: root.
     #[n(0)]
     pub owner: Option<String>,
     #[cbor(n(1), skip_if = "Tags::is_empty")]

@@ -42,7 +42,7 @@ impl Scene {
             let new = NewBucket {
                 name: BucketName::parse(name).unwrap(),
                 region: String::new(),
-                owner: Some("olga".to_owned()),
+                owner: Some("id-of-olga".to_owned()),
                 settings: BucketSettings::default(),
             };
             store.make_bucket(new).await.unwrap();
@@ -112,7 +112,7 @@ fn user(name: &str, policies: Vec<Arc<Policy>>, session: Option<Arc<Policy>>) ->
         access_key: format!("{name}-key"),
         kind: Kind::User,
         account: Account::User(name.to_owned()),
-        canonical_id: "a".repeat(64),
+        canonical_id: format!("id-of-{name}"),
         groups: Vec::new(),
         claims: BTreeMap::new(),
         policies,

@@ -103,7 +103,7 @@ async fn make(store: &Store, owner: &str) {
     let new = NewBucket {
         name: bucket(),
         region: String::new(),
-        owner: Some(owner.to_owned()),
+        owner: Some(format!("id-of-{owner}")),
         settings: BucketSettings::default(),
     };
     store.make_bucket(new).await.unwrap();
@@ -162,7 +162,7 @@ async fn rights_on_ones_own_bucket_are_none_on_the_one_made_in_its_place() {
         assert!(race.store.bucket_settings(&bucket()).await.unwrap().is_none());
         assert_eq!(
             race.store.head_bucket(&bucket()).await.unwrap().owner.as_deref(),
-            Some("bob")
+            Some("id-of-bob")
         );
         let listed = race.server.get("/acme").send().await.is(200);
         assert_eq!(listed.elements("Key"), [""; 0]);
