@@ -6,6 +6,7 @@
     reason = "in a test a panic is the answer; clippy spares only functions marked as tests"
 )]
 
+mod adoption;
 mod degraded;
 mod drives;
 mod faults;

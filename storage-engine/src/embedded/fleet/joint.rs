@@ -7,14 +7,22 @@ use crate::embedded::core::Shared;
 use crate::embedded::id::DriveId;
 use crate::embedded::root::Root;
 
+/// What becomes of a newcomer that does not take the root.
+pub(in crate::embedded) enum Refusing {
+    /// It is no member after all.
+    Leaves,
+    /// It is a member that is out: the one in whose place it came is gone.
+    StaysOut,
+}
+
 /// Makes a change of the members count. `newcomer` is the drive that it takes in: where that one does not take the change,
-/// it is taken back.
+/// it is taken back. After an error the newcomer is not to be used.
 ///
 /// # Errors
 /// In words. The change did not happen, or the store has stopped taking writes and a start decides.
 pub(in crate::embedded) async fn change_members(
     shared: &Arc<Shared>,
-    newcomer: Option<DriveId>,
+    newcomer: Option<(DriveId, Refusing)>,
     edit: impl FnOnce(&mut Root) + Send + 'static,
 ) -> Result<(), String> {
     settle(shared).await?;
@@ -23,20 +31,28 @@ pub(in crate::embedded) async fn change_members(
         edit(root);
     });
     let failed = joint.await?;
-    let refused = newcomer.filter(|id| failed.contains(id));
+    let refused = newcomer.filter(|(id, _)| failed.contains(id));
+    let is_refused = refused.is_some();
     let settled = shared.change_root_beside(move |root| {
         root.old_members = None;
-        if let Some(id) = refused {
-            root.members.retain(|member| member.id != id);
-            root.gone.push(id);
+        match refused {
+            Some((id, Refusing::Leaves)) => {
+                root.members.retain(|member| member.id != id);
+                root.gone.push(id);
+            }
+            Some((id, Refusing::StaysOut)) => root.put_out(&[id]),
+            None => {}
         }
     });
-    match (settled.await, refused) {
-        (Ok(_), None) => Ok(()),
-        (Ok(_), Some(_)) => Err("the new drive did not take the root of the store".into()),
-        (Err(reason), _) if shared.service.refuses_writes().is_some() => Err(reason),
+    match settled.await {
+        Ok(_) if is_refused => Err("the new drive did not take the root of the store".into()),
+        Ok(_) => Ok(()),
+        Err(reason) if shared.service.refuses_writes().is_some() => Err(reason),
+        Err(reason) if is_refused => Err(format!(
+            "the new drive did not take the root of the store, and {reason}"
+        )),
         // It counts; that it is settled is said later.
-        (Err(reason), _) => {
+        Err(reason) => {
             tracing::warn!(reason, "a change of the drives counts and is not settled yet");
             Ok(())
         }

@@ -7,7 +7,7 @@ mod joint;
 mod orders;
 mod rules;
 
-pub(in crate::embedded) use self::joint::{change_members, settle};
+pub(in crate::embedded) use self::joint::{Refusing, change_members, settle};
 pub use self::orders::DriveChange;
 
 /// Why an order about drives was not carried out. Nothing was changed, unless it is said.

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::adopt::EmptyDirectory;
 use super::find::{Look, look_in_time};
 use super::format::new_drive;
 use super::patience::Patience;
@@ -12,7 +13,7 @@ use super::rejoin::{let_go, mounts_of_present, take_in};
 use super::start::OpenOptions;
 use crate::embedded::core::Shared;
 use crate::embedded::drive::{MountFacts, directory_id};
-use crate::embedded::fleet::change_members;
+use crate::embedded::fleet::{Refusing, change_members};
 use crate::embedded::id::DriveId;
 use crate::embedded::root::{MEMBERS_MAX, Root};
 
@@ -46,24 +47,7 @@ pub async fn enlist(
         return Err(unfit("the store has as many drives as it can"));
     }
     let (place, look) = look_in_time(path, &options.drive, patience).await;
-    let directory = match look {
-        Look::Empty(directory) => directory,
-        Look::Unborn => return Err(unfit("there is no such directory; make it, or mount the drive, first")),
-        Look::Foreign(what) => return Err(unfit(&format!("it holds {what}; a new drive must be empty"))),
-        Look::Nameless => return Err(unfit("it holds shard files; a new drive must be empty")),
-        Look::Absent(reason) => return Err(unfit(&reason)),
-        Look::Member(found) => {
-            let whose = match (
-                found.slot.root.store == root.store,
-                root.gone.contains(&found.slot.drive),
-            ) {
-                (true, true) => "a drive that was removed from this store",
-                (true, false) => "a drive of this store",
-                (false, _) => "a drive of another store",
-            };
-            return Err(unfit(&format!("it is {whose}; a new drive must be empty")));
-        }
-    };
+    let directory = empty(&root, look).map_err(|reason| unfit(&reason))?;
     let facts: Vec<MountFacts> = match anyway {
         true => Vec::new(),
         false => mounts_of_present(shared)
@@ -98,7 +82,8 @@ pub async fn enlist(
     })
     .await;
     shared.keeper.lock().join(Arc::clone(&drive), 0);
-    let changed = change_members(shared, Some(id), move |root| root.members.push(member)).await;
+    let newcomer = Some((id, Refusing::Leaves));
+    let changed = change_members(shared, newcomer, move |root| root.members.push(member)).await;
     if let Err(reason) = changed {
         let_go(shared, id, &drive);
         return Err(EnlistError::Unavailable(reason));
@@ -106,6 +91,27 @@ pub async fn enlist(
     tracing::info!(path = %drive.path().display(), drive = %id, "a drive was added");
     take_in(shared, id, drive);
     Ok(id)
+}
+
+/// The directory, if there is one that holds nothing.
+fn empty(root: &Root, look: Look) -> Result<EmptyDirectory, String> {
+    let told = match look {
+        Look::Empty(directory) => return Ok(directory),
+        Look::Unborn => "there is no such directory; make it, or mount the drive, first".to_owned(),
+        Look::Foreign(what) => format!("it holds {what}; a new drive must be empty"),
+        Look::Nameless => "it holds shard files; a new drive must be empty".to_owned(),
+        Look::Absent(reason) => reason,
+        Look::Member(found) => {
+            let is_gone = root.gone.contains(&found.slot.drive);
+            let whose = match (found.slot.root.store == root.store, is_gone) {
+                (true, true) => "a drive that was removed from this store",
+                (true, false) => "a drive of this store",
+                (false, _) => "a drive of another store",
+            };
+            format!("it is {whose}; a new drive must be empty")
+        }
+    };
+    Err(told)
 }
 
 /// A path that no drive of the store lives at, above or below, whether that one is here or not.

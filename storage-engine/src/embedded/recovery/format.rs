@@ -1,10 +1,8 @@
-//! The first root of a store, and the membership change that puts an empty drive in a missing one's place. Both write
-//! only to directories that hold nothing.
+//! The first root of a store, and new drives in directories that hold nothing: it writes nowhere else.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::adopt::Replacement;
 use super::find::{Found, FoundDrive, OpenError};
 use super::start::OpenOptions;
 use super::unfinished::left_by_a_first_format;
@@ -17,7 +15,7 @@ use crate::embedded::drive::{Drive, DriveError, Leftover, leftovers};
 use crate::embedded::erasure::default_parity;
 use crate::embedded::id::{DriveId, StoreId};
 use crate::embedded::log::{Head, NewSegment, RecordFacts, write_new_segment};
-use crate::embedded::root::{Election, LogSegment, Member, MemberState, Root, RootKeeper, RootSlot, encode_slot};
+use crate::embedded::root::{LogSegment, Member, MemberState, Root, RootSlot, encode_slot};
 use crate::embedded::segment::{Drives, SegmentReader};
 
 /// The epoch of a store's first root.
@@ -182,60 +180,4 @@ async fn first_log(store: StoreId, parity: u8, drives: &[Arc<Drive>]) -> Result<
             .join("; ")
     };
     made.ok_or_else(|| OpenError::Write(reasons()))
-}
-
-/// Puts new drives in the place of missing members. The change carries the old table until the store is under way
-/// again; with the operator's word the replaced members count as present and the old table is not asked. Drives that are
-/// here and were out are taken in by the same change, but for those that are `unfit`: without them there may be too few
-/// of the old table to make it.
-pub fn adopt(
-    options: &OpenOptions,
-    found: &mut Found,
-    election: &mut Election,
-    plan: Vec<Replacement>,
-    unfit: &[DriveId],
-) -> Result<(), OpenError> {
-    let old_table = election.root.members.clone();
-    let mut root = election.root.clone();
-    for here in found.drives.iter().filter(|here| !unfit.contains(&here.slot.drive)) {
-        root.readmit(here.slot.drive, &here.path);
-    }
-    for replacement in plan {
-        let path = replacement.new.path;
-        let (drive, member) = new_drive(options, &path)?;
-        tracing::warn!(path = %path.display(), old = %replacement.old, new = %member.id, "an empty drive is adopted");
-        put_in_place(&mut root, replacement.old, member.clone());
-        let slot = RootSlot {
-            drive: member.id,
-            root: root.clone(),
-        };
-        found.drives.push(FoundDrive {
-            drive,
-            path,
-            slot,
-            next_slot: 0,
-        });
-    }
-    root.old_members = (!options.adopt).then_some(old_table);
-    let slots = found
-        .drives
-        .iter()
-        .map(|d| (Arc::clone(&d.drive), d.next_slot))
-        .collect();
-    // The keeper begins from the changed root, so that a majority is asked of the tables of the change.
-    let mut keeper = RootKeeper::new(root.clone(), slots);
-    let failed = keeper
-        .change(nonce(), |_| {})
-        .map_err(|e| OpenError::Write(e.to_string()))?;
-    for drive in &mut found.drives {
-        if !failed.contains(&drive.drive.id()) {
-            drive.next_slot = 1 - drive.next_slot;
-        }
-        drive.slot.root = keeper.root().clone();
-    }
-    election.root = keeper.root().clone();
-    election.majority = election
-        .root
-        .has_majority(|id| found.drives.iter().any(|d| d.slot.drive == id));
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! of the root only reads. It serves no request.
 
 mod adopt;
+mod adoption;
 mod enlist;
 mod find;
 mod format;

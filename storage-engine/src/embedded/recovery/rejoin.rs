@@ -15,6 +15,7 @@ use super::patience::Patience;
 use super::start::OpenOptions;
 use crate::embedded::core::Shared;
 use crate::embedded::drive::{Drive, Lane, MountFacts, try_out};
+use crate::embedded::fleet::{Refusing, change_members, settle};
 use crate::embedded::heal::keep_doubt;
 use crate::embedded::id::DriveId;
 
@@ -149,11 +150,9 @@ async fn replace(
     directory: EmptyDirectory,
 ) -> Result<(), String> {
     let _one_at_a_time = shared.membership.lock().await;
+    settle(shared).await?;
     let present = mounts_of_present(shared).await;
     let root = shared.keeper.lock().root().clone();
-    if root.old_members.is_some() {
-        return Err("another change of the drives is not settled yet".into());
-    }
     let majority = root.has_majority(|id| present.iter().any(|(here, _)| *here == id));
     let Some(Replacement { old, new }) = plan(&root, &present, &[directory], majority, false).pop() else {
         return Err(UNLIKE.to_owned());
@@ -164,23 +163,10 @@ async fn replace(
     let id = member.id;
     tracing::warn!(path = %drive.path().display(), %old, new = %id, "an empty drive is adopted");
     shared.keeper.lock().join(Arc::clone(&drive), 0);
-    let failed = shared.change_root_beside(move |root| {
-        root.old_members = Some(root.members.clone());
-        put_in_place(root, old, member);
-    });
-    let failed = let_go_unless(failed.await, shared, id, &drive)?;
-    let refused = failed.contains(&id);
-    let settled = shared.change_root_beside(move |root| {
-        root.old_members = None;
-        if refused {
-            root.put_out(&[id]);
-        }
-    });
-    let_go_unless(settled.await, shared, id, &drive)?;
-    if refused {
-        let_go(shared, id, &drive);
-        return Err("it did not take a change of the root".into());
-    }
+    // The one that was there before is gone with the first change: its place is not given back.
+    let newcomer = Some((id, Refusing::StaysOut));
+    let changed = change_members(shared, newcomer, move |root| put_in_place(root, old, member)).await;
+    let_go_unless(changed, shared, id, &drive)?;
     take_in(shared, id, drive);
     Ok(())
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::adopt::{Replacement, UNLIKE, plan};
+use super::adoption::{NotAdopted, adopt};
 use super::find::{Found, FoundDrive, Look, OpenError, find, look_in_time};
-use super::format::{FIRST_EPOCH, adopt, format};
+use super::format::{FIRST_EPOCH, format};
 use super::identity;
 use super::index_build::build;
 use super::patience::Patience;
@@ -80,10 +81,46 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
         return Err(OpenError::TooMany(options.drives.len()));
     }
     crate::embedded::erasure::cpu_supported().map_err(OpenError::Cpu)?;
+    match start_adopting(options, patience, occasion, &[]).await? {
+        Begun::Started(started) => Ok(*started),
+        Begun::Again(NotAdopted { refused }) => {
+            for (path, reason) in &refused {
+                tracing::error!(path = %path.display(), %reason, "the store starts without this drive");
+            }
+            match start_adopting(options, patience, Occasion::Again, &refused).await? {
+                Begun::Started(started) => Ok(*started),
+                Begun::Again(NotAdopted { refused }) => {
+                    let reasons = refused.iter().map(|(path, why)| format!("{}: {why}", path.display()));
+                    Err(OpenError::Write(reasons.collect::<Vec<_>>().join("; ")))
+                }
+            }
+        }
+    }
+}
+
+/// What a start came to.
+enum Begun {
+    Started(Box<Started>),
+    /// Drives could not be adopted, and what the others hold by now is to be looked at anew.
+    Again(NotAdopted),
+}
+
+/// Empty directories in `refused` are not adopted, for the reason that stands there.
+async fn start_adopting(
+    options: &OpenOptions,
+    patience: &Patience,
+    occasion: Occasion,
+    refused: &[(PathBuf, String)],
+) -> Result<Begun, OpenError> {
     let mut found = find_or_format(options, patience, occasion).await?;
+    found.empty.retain(|directory| {
+        let reason = refused.iter().find(|(path, _)| *path == directory.path);
+        found.absent.extend(reason.cloned());
+        reason.is_none()
+    });
     let slots: Vec<_> = found.drives.iter().map(|d| d.slot.clone()).collect();
     let mut election = elect(&slots).map_err(|refusal| with_paths(refusal, &found.drives))?;
-    let parting = refuse_gone(&mut found, &election);
+    let mut parting = refuse_gone(&mut found, &election);
     identity::restore(&options.drive, &mut found, &election, patience).await;
     let doubted = doubted(&found, &election, &slots);
     let plan = replacements(options, &mut found, &election);
@@ -93,8 +130,24 @@ pub async fn start(options: &OpenOptions, patience: &Patience, occasion: Occasio
     }
     if !plan.is_empty() {
         let unfit: Vec<DriveId> = Fault::failed(&faults).collect();
-        adopt(options, &mut found, &mut election, plan, &unfit)?;
+        if let Err(refusal) = adopt(options, &mut found, &mut parting, &mut election, plan, &unfit) {
+            return Ok(Begun::Again(refusal));
+        }
     }
+    begin(options, found, parting, election, doubted, faults)
+        .await
+        .map(|started| Begun::Started(Box::new(started)))
+}
+
+/// Serves what was found.
+async fn begin(
+    options: &OpenOptions,
+    found: Found,
+    parting: Vec<FoundDrive>,
+    election: Election,
+    doubted: Vec<DriveId>,
+    mut faults: Vec<Fault>,
+) -> Result<Started, OpenError> {
     let drives = Arc::new(Drives::default());
     for found in &found.drives {
         drives.insert(found.drive.id(), Arc::clone(&found.drive));

@@ -94,6 +94,12 @@ impl RootKeeper {
         self.drives.iter().any(|known| known.drive.id() == id)
     }
 
+    /// The slot of a drive that a change writes next.
+    pub fn next_slot(&self, id: DriveId) -> Option<usize> {
+        let known = self.drives.iter().find(|known| known.drive.id() == id);
+        known.map(|known| known.next_slot)
+    }
+
     fn reachable(&self, id: DriveId) -> bool {
         self.drives
             .iter()
