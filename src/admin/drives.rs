@@ -132,6 +132,8 @@ impl Order {
             | Verb::Drives
             | Verb::IndexVerify
             | Verb::IndexRebuild
+            | Verb::QuotaSet
+            | Verb::QuotaGet
             | Verb::Rebalance => return Ok(None),
         }))
     }

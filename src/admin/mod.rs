@@ -15,6 +15,7 @@ mod info;
 mod pools;
 pub mod power;
 mod query;
+mod quota;
 mod routes;
 pub mod sealed;
 mod sequence;
@@ -295,6 +296,11 @@ impl Inner {
             Verb::Account => self.account(ask).await,
             Verb::HealSequence => self.sequences.serve(ask, ask.below(routes::HEAL)).await,
             Verb::Identities(verb) => self.identities(verb, ask).await,
+            Verb::QuotaSet => {
+                quota::set(&ask.reach.store, &ask.query, &ask.body).await?;
+                Ok(Answer::Done(StatusCode::OK))
+            }
+            Verb::QuotaGet => quota::get(&ask.reach.store, &ask.query).await.map(Answer::Document),
             Verb::ConfigRead
             | Verb::ConfigSet
             | Verb::ConfigReset
@@ -375,6 +381,8 @@ impl Inner {
             | Verb::ConfigHelp
             | Verb::ConfigHistory
             | Verb::IndexVerify
+            | Verb::QuotaSet
+            | Verb::QuotaGet
             | Verb::ParitySet => Answer::of(MovingReport::of(&reach.fleet()?.status(), Vec::new())),
         }
     }

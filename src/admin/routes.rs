@@ -54,6 +54,9 @@ pub enum Verb {
     ConfigExport,
     ConfigHelp,
     ConfigHistory,
+    /// `mc quota`.
+    QuotaSet,
+    QuotaGet,
     /// `mc admin service`.
     Service,
     PoolsList,
@@ -86,6 +89,8 @@ impl Verb {
             | Self::ConfigExport
             | Self::ConfigHelp
             | Self::ConfigHistory => Permission::AnyOf(&[Action::AdminConfigUpdate]),
+            Self::QuotaSet => Permission::AnyOf(&[Action::AdminSetBucketQuota]),
+            Self::QuotaGet => Permission::AnyOf(&[Action::AdminGetBucketQuota]),
             Self::SiteReplication => Permission::AnyOf(&[Action::AdminSiteReplicationInfo]),
             Self::StorageInfo => Permission::AnyOf(&[Action::AdminStorageInfo]),
             Self::BackgroundHeal
@@ -131,6 +136,8 @@ const BUILT: &[(Method, &str, Verb)] = &[
         Verb::ConfigHistory,
     ),
     (Method::PUT, "/minio/admin/v3/set-config-kv", Verb::ConfigSet),
+    (Method::PUT, "/minio/admin/v3/set-bucket-quota", Verb::QuotaSet),
+    (Method::GET, "/minio/admin/v3/get-bucket-quota", Verb::QuotaGet),
     (Method::GET, "/minio/admin/v3/info", Verb::Info),
     (Method::GET, "/minio/admin/v3/pools/list", Verb::PoolsList),
     (Method::GET, "/minio/admin/v3/pools/status", Verb::PoolStatus),
@@ -317,7 +324,6 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("export-bucket-metadata", "Exporting bucket configuration"),
     ("export-iam", "Exporting identities"),
     ("force-unlock", "Unlocking"),
-    ("get-bucket-quota", "Bucket quotas"),
     ("healthinfo", "Diagnostics"),
     ("idp-config/", "Identity providers"),
     ("idp/", "Identity providers"),
@@ -333,7 +339,6 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("remove-remote-target", "Replication"),
     ("restore-config-history-kv", "A history of the configuration"),
     ("revoke-tokens/", "Identity providers"),
-    ("set-bucket-quota", "Bucket quotas"),
     ("set-remote-target", "Replication"),
     ("site-replication/", "Site replication"),
     ("speedtest", "Speed tests"),

@@ -96,6 +96,7 @@ codes! {
     OPERATION_ABORTED = "OperationAborted", 409, "A conflicting operation is in progress against this resource. Try again.";
     OWNERSHIP_CONTROLS_NOT_FOUND = "OwnershipControlsNotFoundError", 404, "The bucket ownership controls were not found.";
     PRECONDITION_FAILED = "PreconditionFailed", 412, "At least one of the pre-conditions you specified did not hold.";
+    QUOTA_EXCEEDED = "XMinioAdminBucketQuotaExceeded", 400, "Bucket quota exceeded";
     REPLICATION_NOT_FOUND = "ReplicationConfigurationNotFoundError", 404, "The replication configuration was not found.";
     REQUEST_TIMEOUT = "RequestTimeout", 400, "Your socket connection to the server was not read from or written to within the timeout period.";
     SERVICE_UNAVAILABLE = "ServiceUnavailable", 503, "Service is unable to handle the request. Please retry.";

@@ -10,7 +10,7 @@ mod clock;
 mod drives;
 mod inspect;
 mod mc;
-mod mc_admin;
+mod mc_transcript;
 mod proxy;
 mod rclone;
 mod readme;
@@ -90,7 +90,7 @@ fn all() -> Vec<Test> {
         restic::tests(),
         s3cmd::tests(),
         mc::tests(),
-        mc_admin::tests(),
+        mc_transcript::tests(),
         survive::tests(),
         strikes::tests(),
         soak::tests(),

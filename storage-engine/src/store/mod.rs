@@ -26,6 +26,7 @@ pub mod list;
 pub mod multipart;
 pub mod name;
 pub mod object;
+pub mod quota;
 pub mod record;
 pub mod settings;
 pub mod tags;
@@ -52,6 +53,8 @@ struct Inner {
     /// Uploads that a Complete of this process is working on.
     running: Running,
     settings: settings::Kept,
+    /// What buckets with a quota hold.
+    ledgers: quota::Ledgers,
 }
 
 impl Store {
@@ -63,6 +66,7 @@ impl Store {
                 epoch,
                 running: Running::default(),
                 settings: settings::Kept::default(),
+                ledgers: quota::Ledgers::default(),
             }),
             meant: None,
         }

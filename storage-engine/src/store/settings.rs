@@ -148,6 +148,10 @@ impl Store {
                 };
             }
             let ops = vec![settings_op(bucket, &after)?];
+            if before.quota.is_none() && after.quota.is_some() {
+                // Nobody kept the books until now.
+                self.inner.ledgers.forget(bucket);
+            }
             // Whoever deletes the bucket closes its gate first, so nothing can be set behind the deletion.
             let require = vec![self.is_open(bucket), unchanged];
             match self.commit(Batch { require, ops }).await {

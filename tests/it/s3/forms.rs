@@ -14,7 +14,7 @@ use super::{Answer, Server};
 const SECRET: &str = "granite-wall";
 
 /// A form on its way, signed by root unless it is changed.
-struct Form<'s> {
+pub(super) struct Form<'s> {
     server: &'s Server,
     path: String,
     conditions: Vec<String>,
@@ -31,7 +31,7 @@ fn signer(key: &str, secret: &str) -> Signer {
 
 impl Server {
     /// A form for `key` whose policy allows just that.
-    fn form(&self, key: &str) -> Form<'_> {
+    pub(super) fn form(&self, key: &str) -> Form<'_> {
         Form {
             server: self,
             path: "/bucket".to_owned(),
@@ -70,7 +70,7 @@ impl Form<'_> {
             .field(name, value)
     }
 
-    fn file(mut self, name: &'static str, bytes: Vec<u8>) -> Self {
+    pub(super) fn file(mut self, name: &'static str, bytes: Vec<u8>) -> Self {
         self.file = (name, bytes);
         self
     }
@@ -123,7 +123,7 @@ impl Form<'_> {
         body
     }
 
-    async fn send(self) -> Answer {
+    pub(super) async fn send(self) -> Answer {
         let root = RootCredentials::new("root", SecretKey::new(SECRET.as_bytes()));
         let authenticator = Arc::new(Authenticator::new(Arc::new(root), None).unwrap());
         let body = self.body();

@@ -18,6 +18,7 @@ mod multipart;
 mod not_built;
 mod objects;
 mod policy;
+mod quota;
 mod refusals;
 mod settings;
 mod tagging;

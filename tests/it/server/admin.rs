@@ -117,7 +117,7 @@ async fn told(address: SocketAddr, request: &str) -> (u16, Value) {
 }
 
 /// MinIO's verbs that are built.
-const MINIO_BUILT: [&str; 47] = [
+const MINIO_BUILT: [&str; 49] = [
     "accountinfo",
     "add-canned-policy",
     "add-service-account",
@@ -127,6 +127,7 @@ const MINIO_BUILT: [&str; 47] = [
     "datausageinfo",
     "del-config-kv",
     "delete-service-account",
+    "get-bucket-quota",
     "get-config-kv",
     "group",
     "groups",
@@ -155,6 +156,7 @@ const MINIO_BUILT: [&str; 47] = [
     "remove-user",
     "revoke-tokens/builtin",
     "service",
+    "set-bucket-quota",
     "set-config-kv",
     "set-group-status",
     "set-user-or-group-policy",
@@ -317,6 +319,8 @@ fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
         "pools/decommission" | "pools/cancel" => (400, "XMinioDecommissionNotAllowed"),
         "rebalance/status" => (404, "XMinioAdminRebalanceNotStarted"),
         "service"
+        | "get-bucket-quota"
+        | "set-bucket-quota"
         | "pools/status"
         | "user-info"
         | "set-user-status"

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use parking_lot::Mutex;
 
-use crate::backend::{Batch, BlobClass, BodyRef, CommitError, Key, NewBody, Op, Put, Require, Rev};
+use crate::backend::{Batch, BlobClass, BodyRef, Key, NewBody, Op, Put, Require, Rev};
 use crate::limits::{LIST_ITEMS_MAX, OBJECT_BYTES_MAX, PART_BYTES_MIN, PART_TABLE_INLINE_BYTES_MAX, PARTS_MAX};
 #[cfg(test)]
 use crate::planted;
@@ -23,6 +23,7 @@ use crate::store::etag::ETag;
 use crate::store::multipart::list::PartRow;
 use crate::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
 use crate::store::object::put::{DecideError, Stored};
+use crate::store::quota::{OverQuota, SizedRefused};
 use crate::store::record::Record;
 use crate::store::record::object::{Object, Parts};
 use crate::store::record::part_table::{PartTable, TablePart};
@@ -80,6 +81,8 @@ pub enum CompleteUploadError {
     ChecksumMismatch,
     #[error("the upload was begun with another checksum type")]
     ChecksumType,
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
     #[error(transparent)]
     Refused(#[from] WriteRefused),
     #[error(transparent)]
@@ -261,20 +264,23 @@ impl Store {
                 parent_len: None,
             };
             let ops = vec![Op::Put(put), Op::Delete(upload_key.clone())];
-            let committed = self.inner.backend.commit(Batch { require, ops }).await;
-            if let Err(CommitError::PartChanged) = &committed {
-                // The upload is marked, so nobody replaced one: its body was written anew elsewhere.
-                bodies = self.gather(complete, upload, upload_key, rev).await?.bodies;
-                continue;
-            }
-            match committed.map_err(CommitRefused::from) {
+            let batch = Batch { require, ops };
+            match self
+                .commit_sized(&complete.bucket, &object_key, object.size, batch)
+                .await
+            {
                 Ok(_) => return Ok(Stored::of(&object)),
-                Err(CommitRefused::Condition { index: 0, .. }) => {
+                Err(SizedRefused::PartChanged) => {
+                    // The upload is marked, so nobody replaced one: its body was written anew elsewhere.
+                    bodies = self.gather(complete, upload, upload_key, rev).await?.bodies;
+                }
+                Err(SizedRefused::Condition { index: 0, .. }) => {
                     return Err(self.why_gate_closed(&complete.bucket).await?.into());
                 }
-                Err(CommitRefused::Condition { index: 1, .. }) => return Err(CompleteUploadError::NoSuchUpload),
-                Err(CommitRefused::Condition { .. }) => {}
-                Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
+                Err(SizedRefused::Condition { index: 1, .. }) => return Err(CompleteUploadError::NoSuchUpload),
+                Err(SizedRefused::Condition { .. }) => {}
+                Err(SizedRefused::OverQuota(over)) => return Err(over.into()),
+                Err(SizedRefused::Fault(fault)) => return Err(fault.into()),
             }
         }
         Err(WriteRefused::Conflict.into())

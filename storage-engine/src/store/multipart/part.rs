@@ -10,6 +10,7 @@ use crate::store::multipart::{NotOpen, from_not_open};
 use crate::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
 use crate::store::object::copy::{CopySource, CopySourceError};
 use crate::store::object::get::Selection;
+use crate::store::quota::{NoRoom, OverQuota};
 use crate::store::record::Record;
 use crate::store::record::part::Part;
 use crate::store::record::upload::{Upload, UploadState};
@@ -38,10 +39,22 @@ pub enum UploadPartError {
         expected: ChecksumAlgorithm,
         found: ChecksumAlgorithm,
     },
+    /// This part alone would make the bucket hold more than it may.
+    #[error(transparent)]
+    OverQuota(OverQuota),
     #[error(transparent)]
     Body(BodyError),
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+impl From<NoRoom> for UploadPartError {
+    fn from(none: NoRoom) -> Self {
+        match none {
+            NoRoom::OverQuota(over) => Self::OverQuota(over),
+            NoRoom::Fault(fault) => Self::Fault(fault),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -62,8 +75,13 @@ impl Store {
         let upload_key = key::upload(&place.bucket, &place.key, &place.upload);
         let (upload, _) = self.open_upload(&place.bucket, &upload_key, &place.upload).await?;
         let body = keep_checksum_of(&upload, body)?;
+        let object_key = key::current(&place.bucket, &place.key);
+        if let Some(len) = body.len {
+            self.look_for_room(&place.bucket, &object_key, len).await?;
+        }
         let (blob, digests) = take_in(self.inner.backend.as_ref(), BlobClass::Part, body).await?;
         let Digests { len, md5, checksum } = digests;
+        self.look_for_room(&place.bucket, &object_key, len).await?;
         let part = Part {
             size: len,
             etag: ETag::Md5(md5),

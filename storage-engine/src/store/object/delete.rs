@@ -4,6 +4,7 @@ use crate::backend::{Batch, Op, Require};
 use crate::store::condition::{WriteCondition, WriteRefused};
 use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::name::{BucketName, ObjectKey, VersionId};
+use crate::store::quota::SizedRefused;
 use crate::store::{RACES_MAX, Store, key};
 
 /// One DELETE.
@@ -46,13 +47,11 @@ impl Store {
                 .decide(current.as_ref().map(|current| &current.object.etag))?;
             let Some(current) = current else { return Ok(()) };
             let require = vec![Require::RevIs(row_key.clone(), current.rev)];
-            match self
-                .commit(Batch {
-                    require,
-                    ops: vec![Op::Delete(row_key.clone())],
-                })
-                .await
-            {
+            let ops = vec![Op::Delete(row_key.clone())];
+            let removed = self
+                .commit_sized(&delete.bucket, &row_key, 0, Batch { require, ops })
+                .await;
+            match removed.map_err(SizedRefused::of_removal) {
                 Ok(_) => return Ok(()),
                 Err(CommitRefused::Condition { .. }) => {}
                 Err(CommitRefused::Fault(fault)) => return Err(fault.into()),

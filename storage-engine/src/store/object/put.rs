@@ -9,10 +9,11 @@ use crate::store::bucket::GateClosed;
 use crate::store::checksum::{ChecksumType, ObjectChecksum};
 use crate::store::clock::Timestamp;
 use crate::store::condition::{Guard, WriteCondition, WriteRefused};
-use crate::store::error::{BodyError, CommitRefused, Fault, faults_from_below, take_in_errors};
+use crate::store::error::{BodyError, Fault, faults_from_below, take_in_errors};
 use crate::store::etag::ETag;
 use crate::store::name::{BucketName, ObjectKey};
 use crate::store::object::guard;
+use crate::store::quota::{NoRoom, OverQuota, SizedRefused};
 use crate::store::record::Record;
 use crate::store::record::labels::Labels;
 use crate::store::record::object::{Metadata, MetadataTooLarge, Object};
@@ -60,6 +61,8 @@ pub enum PutObjectError {
     #[error(transparent)]
     Refused(#[from] WriteRefused),
     #[error(transparent)]
+    OverQuota(#[from] OverQuota),
+    #[error(transparent)]
     Body(BodyError),
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -67,6 +70,15 @@ pub enum PutObjectError {
 
 faults_from_below!(PutObjectError);
 take_in_errors!(PutObjectError);
+
+impl From<NoRoom> for PutObjectError {
+    fn from(none: NoRoom) -> Self {
+        match none {
+            NoRoom::OverQuota(over) => Self::OverQuota(over),
+            NoRoom::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
 
 impl From<GateClosed> for PutObjectError {
     fn from(closed: GateClosed) -> Self {
@@ -93,10 +105,7 @@ impl Store {
         let row_key = key::current(&bucket, &object_key);
         // A small body costs less than the look that would refuse it early; the commit decides either way.
         if body.len.is_none_or(|len| len > SMALL_BODY_BYTES_MAX as u64) {
-            if !self.bucket_exists(&bucket).await? {
-                return Err(PutObjectError::NoSuchBucket);
-            }
-            self.decide_write(&row_key, &condition).await?;
+            self.look_before_put((&bucket, &row_key), &condition, body.len).await?;
         }
         let (blob, digests) = take_in(self.inner.backend.as_ref(), BlobClass::Object, body).await?;
         let object = Object {
@@ -130,22 +139,39 @@ impl Store {
             body,
             parent_len: None,
         };
+        let ops = vec![Op::Put(op)];
         match self
-            .commit(Batch {
-                require,
-                ops: vec![Op::Put(op)],
-            })
+            .commit_sized(&bucket, &row_key, object.size, Batch { require, ops })
             .await
         {
             Ok(_) => Ok(Stored::of(&object)),
-            Err(CommitRefused::Condition { index: 0, .. }) => Err(self.why_gate_closed(&bucket).await?.into()),
-            Err(CommitRefused::Condition { .. }) => {
+            Err(SizedRefused::Condition { index: 0, .. }) => Err(self.why_gate_closed(&bucket).await?.into()),
+            Err(SizedRefused::Condition { .. }) => {
                 // The body is consumed, so the client must send it again unless the condition fails for good.
                 self.decide_write(&row_key, &condition).await?;
                 Err(WriteRefused::Conflict.into())
             }
-            Err(CommitRefused::Fault(fault)) => Err(fault.into()),
+            Err(SizedRefused::OverQuota(over)) => Err(over.into()),
+            Err(SizedRefused::PartChanged) => Err(Fault::Internal("a PUT joined parts".into()).into()),
+            Err(SizedRefused::Fault(fault)) => Err(fault.into()),
         }
+    }
+
+    /// Refuses early what the commit would refuse after a long body.
+    async fn look_before_put(
+        &self,
+        (bucket, row_key): (&BucketName, &crate::backend::Key),
+        condition: &WriteCondition,
+        len: Option<u64>,
+    ) -> Result<(), PutObjectError> {
+        if !self.bucket_exists(bucket).await? {
+            return Err(PutObjectError::NoSuchBucket);
+        }
+        self.decide_write(row_key, condition).await?;
+        if let Some(len) = len {
+            self.look_for_room(bucket, row_key, len).await?;
+        }
+        Ok(())
     }
 
     /// The object with a planted bug; `Err`: the write is dropped.

@@ -36,6 +36,7 @@ mod model;
 mod multipart;
 mod object;
 mod power;
+mod quota;
 mod race;
 mod settings;
 

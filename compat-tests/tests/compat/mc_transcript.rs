@@ -1,0 +1,387 @@
+//! What operators and app teams do with MinIO's own `mc`, command by command, in one table: the exit code of each and what
+//! it must say. The same table is played by our own client; what that has not built stands in a column of its own, and a
+//! command that is built there must not stand in it any more.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use compat_tests::clients::Client;
+use compat_tests::process::run_any;
+use compat_tests::server::{ACCESS_KEY, SECRET_KEY, binary};
+
+use crate::scripts::python;
+use crate::stage::{LIMIT, Stage, Test};
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![
+        Test::with(Client::Mc, "mc_transcript_of_minios_client", |stage| {
+            transcript(stage, Player::Theirs)
+        }),
+        Test::with(Client::Mc, "mc_transcript_of_our_client", |stage| {
+            transcript(stage, Player::Ours)
+        }),
+        Test::with(Client::MinioPy, "minio_py_manages_the_store", |stage| {
+            python(stage, "minio_py/admin.py", 8)
+        }),
+    ]
+}
+
+/// One command: what follows `mc --json`, and what must come of it. `< file` at its end is its standard input.
+struct Row {
+    line: &'static str,
+    succeeds: bool,
+    /// All of this must be said.
+    says: &'static [&'static str],
+    /// Whether our own client has the command.
+    ours: Ours,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Ours {
+    Yes,
+    NotBuilt,
+}
+
+/// A command that both clients have.
+const fn done(line: &'static str, says: &'static [&'static str]) -> Row {
+    Row {
+        line,
+        succeeds: true,
+        says,
+        ours: Ours::Yes,
+    }
+}
+
+/// A command that both clients have, and that fails.
+const fn fails(line: &'static str, says: &'static [&'static str]) -> Row {
+    Row {
+        succeeds: false,
+        ..done(line, says)
+    }
+}
+
+impl Row {
+    /// The same, where our own client does not have it yet.
+    const fn theirs(self) -> Self {
+        Self {
+            ours: Ours::NotBuilt,
+            ..self
+        }
+    }
+}
+
+const READ_ONE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
+    "Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::one","arn:aws:s3:::one/*"]}]}"#;
+const BROKEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Perhaps"}]}"#;
+const CORS: &str = "<CORSConfiguration><CORSRule><AllowedOrigin>https://a.example</AllowedOrigin>\
+    <AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
+
+const TABLE: &[Row] = &[
+    // Aliases, and whether the store is there.
+    done("alias set s {endpoint} {user} {secret}", &[r#""alias":"s""#]),
+    fails(
+        "alias set bad {endpoint} {user} wrong-secret",
+        &["SignatureDoesNotMatch"],
+    ),
+    done("alias list s", &[r#""alias":"s""#, r#""URL":"{endpoint}""#]),
+    done("ready s", &[r#""healthy":true"#]),
+    done("ping --count 1 s", &[r#""status":"success""#]),
+    done(
+        "admin info s",
+        &[r#""mode":"online""#, r#""onlineDisks":4"#, r#""backendType":"Erasure""#],
+    ),
+    // Buckets and objects.
+    done("mb s/one", &["success"]),
+    fails("mb s/one", &["already own"]),
+    done("cp f s/one/f", &["success"]),
+    fails("cp absent s/one/f", &["error"]),
+    done(
+        "stat s/one/f",
+        &[r#""size":6"#, r#""etag":"b1946ac92492d2347c6235b4d2611184""#],
+    ),
+    done("cat s/one/f", &["hello"]),
+    done("ls s/one", &[r#""key":"f""#, r#""size":6"#]),
+    done("mirror tree s/one/m", &["success"]),
+    done("diff tree s/one/m", &[]),
+    done("diff tree s/one", &[r#""diff":"#]),
+    done("tree s/one", &[]),
+    done("du s/one", &[r#""size":9"#, r#""objects":3"#]),
+    done("find s/one --name y", &[r#""key":"s/one/m/a/y""#]),
+    done("mv s/one/m/x s/one/m/z", &["success"]),
+    fails("stat s/one/m/x", &["does not exist"]),
+    // Who may look without a key, and links.
+    done("anonymous get s/one", &[r#""permission":"private""#]),
+    done(
+        "anonymous set download s/one",
+        &["success", r#""permission":"download""#],
+    ),
+    done("anonymous get s/one", &[r#""permission":"download""#]),
+    done("anonymous list s/one", &["one/*", "readonly"]),
+    done("anonymous links s/one", &["{endpoint}/one/f"]),
+    done("anonymous set private s/one", &["success"]),
+    done("share download --expire 1h s/one/f", &[r#""share":"{endpoint}/one/f?"#]),
+    fails("share download s/one/absent", &["error"]),
+    done("share upload s/one/up", &[r#""share":"curl"#]),
+    // Tags and pages of other origins.
+    done("tag set s/one/f colour=grey", &["success"]),
+    done("tag list s/one/f", &[r#""colour":"grey""#]),
+    done("tag remove s/one/f", &["success"]),
+    done("tag list s/one/f", &["success"]),
+    done("cors set s/one cors.xml", &["success"]),
+    done("cors get s/one", &["https://a.example"]),
+    done("cors remove s/one", &["success"]),
+    done("cors get s/one", &["not found"]),
+    // Quotas.
+    fails("quota info s/one", &["quota configuration does not exist"]),
+    done(
+        "quota set s/one --size 64KiB",
+        &[r#""quota":65536"#, r#""type":"hard""#],
+    ),
+    done("quota info s/one", &[r#""quota":65536"#]),
+    fails("cp large s/one/large", &["Bucket quota exceeded"]),
+    fails("cp s/two/large s/one/large", &["error"]),
+    done("quota clear s/one", &["success"]),
+    done("cp large s/one/large", &["success"]),
+    done("rm s/one/large", &["success"]),
+    fails("quota set s/none --size 1MiB", &["does not exist"]),
+    // Users and groups.
+    done("admin user add s alice alice-secret", &[r#""accessKey":"alice""#]).theirs(),
+    done("admin user add s bob bob-secret-1", &[r#""userStatus":"enabled""#]).theirs(),
+    fails("admin user add s ab alice-secret", &["XMinioAdminInvalidAccessKey"]).theirs(),
+    fails("admin user add s carol short", &["XMinioAdminInvalidSecretKey"]).theirs(),
+    done("admin user list s", &[r#""accessKey":"bob","userStatus":"enabled""#]).theirs(),
+    done("admin user disable s bob", &[r#""accessKey":"bob""#]).theirs(),
+    done("admin user info s bob", &[r#""userStatus":"disabled""#]).theirs(),
+    done("admin user enable s bob", &["success"]).theirs(),
+    fails("admin user info s nobody", &["XMinioAdminNoSuchUser"]).theirs(),
+    done("admin group add s crew alice bob", &[r#""members":["alice","bob"]"#]).theirs(),
+    fails("admin group add s crew nobody", &["XMinioAdminNoSuchUser"]).theirs(),
+    done("admin group list s", &[r#""groups":["crew"]"#]).theirs(),
+    done("admin group info s crew", &[r#""groupStatus":"enabled""#]).theirs(),
+    done("admin group disable s crew", &["disabled"]).theirs(),
+    done("admin group enable s crew", &["enabled"]).theirs(),
+    // Policies.
+    done("admin policy create s ro ro.json", &[r#""policy":"ro""#]).theirs(),
+    fails(
+        "admin policy create s broken broken.json",
+        &["XMinioMalformedIAMPolicy"],
+    )
+    .theirs(),
+    done("admin policy list s", &["consoleAdmin", r#""policy":"ro""#]).theirs(),
+    done("admin policy info s ro", &[r#""PolicyName":"ro""#]).theirs(),
+    fails("admin policy info s none", &["XMinioAdminNoSuchPolicy"]).theirs(),
+    done(
+        "admin policy attach s ro --user alice",
+        &[r#""policiesAttached":["ro"]"#],
+    )
+    .theirs(),
+    done("admin policy attach s ro --user alice", &["success"]).theirs(),
+    done("admin policy attach s readwrite --group crew", &[r#""group":"crew""#]).theirs(),
+    fails("admin policy attach s none --user alice", &["XMinioAdminNoSuchPolicy"]).theirs(),
+    done(
+        "admin policy entities s",
+        &[r#""policy":"readwrite","users":[],"groups":["crew"]"#],
+    )
+    .theirs(),
+    done("admin policy entities s --user alice", &[r#""policies":["ro"]"#]).theirs(),
+    done("admin policy entities s --policy ro", &[r#""users":["alice"]"#]).theirs(),
+    done("admin user info s alice", &[r#""policyName":"ro""#]).theirs(),
+    done(
+        "admin policy detach s readwrite --group crew",
+        &[r#""policiesDetached":["readwrite"]"#],
+    )
+    .theirs(),
+    fails("admin policy rm s ro", &["XMinioIAMPolicyInUse"]).theirs(),
+    // A user without rights reads of the admin API what is its own.
+    done("alias set a {endpoint} alice alice-secret", &[r#""alias":"a""#]),
+    fails("admin user list a", &["Access Denied."]).theirs(),
+    fails("admin user add a dave dave-secret", &["Access Denied."]).theirs(),
+    fails("admin policy attach a consoleAdmin --user alice", &["Access Denied."]).theirs(),
+    fails("quota set a/one --size 1MiB", &["Access Denied."]),
+    done("admin accesskey ls a/", &[r#""user":"alice""#]).theirs(),
+    // Access keys.
+    done(
+        "admin user svcacct add s alice --access-key alicekey --secret-key alicesecret1 --name n1",
+        &[r#""accessKey":"alicekey""#],
+    )
+    .theirs(),
+    done("admin user svcacct ls s alice", &["alicekey"]).theirs(),
+    done("admin user svcacct info s alicekey", &[r#""parentUser":"alice""#]).theirs(),
+    done("admin user svcacct edit s alicekey --description other", &["success"]).theirs(),
+    done("admin user svcacct disable s alicekey", &["success"]).theirs(),
+    done("admin user svcacct info s alicekey", &[r#""accountStatus":"off""#]).theirs(),
+    done("admin user svcacct enable s alicekey", &["success"]).theirs(),
+    done(
+        "admin accesskey create s/ alice --access-key alicekey2 --secret-key alicesecret2",
+        &[r#""accessKey":"alicekey2""#],
+    )
+    .theirs(),
+    fails("admin accesskey create s/ nobody", &["XMinioAdminNoSuchUser"]).theirs(),
+    done("admin accesskey ls s/ --all", &[r#""user":"alice""#]).theirs(),
+    done("admin accesskey ls s/ alice", &["alicekey2"]).theirs(),
+    done("admin accesskey info s/ alicekey2", &[r#""impliedPolicy":true"#]).theirs(),
+    done("admin accesskey edit s/ alicekey2 --description other", &["success"]).theirs(),
+    done("admin accesskey disable s/ alicekey2", &["success"]).theirs(),
+    done("admin accesskey enable s/ alicekey2", &["success"]).theirs(),
+    done("admin accesskey rm s/ alicekey2", &["success"]).theirs(),
+    done("admin user svcacct rm s alicekey", &["success"]).theirs(),
+    fails("admin user svcacct info s alicekey", &["XMinioAdminNoSuchAccessKey"]).theirs(),
+    // The store itself.
+    done(
+        "admin info s",
+        &[r#""buckets":{"count":1}"#, r#""objects":{"count":3}"#],
+    ),
+    done("stat s/one", &[r#""Usage":{"size":9"#]).theirs(),
+    done("admin config get s", &[r#""key":"api""#]).theirs(),
+    done("admin config get s api", &["requests_max"]).theirs(),
+    fails("admin config get s none", &["There are no settings none"]).theirs(),
+    fails("admin config set s api requests_max=5", &["MINIO_API_REQUESTS_MAX"]).theirs(),
+    done("admin config set s api requests_max=0", &["success"]).theirs(),
+    done("admin config reset s api", &["success"]).theirs(),
+    // As JSON mc prints the text in base64; the end of it is "storage_class standard=".
+    done("admin config export s", &["CnN0b3JhZ2VfY2xhc3Mgc3RhbmRhcmQ9"]).theirs(),
+    done("admin config import s < config.txt", &["success"]).theirs(),
+    done("admin config history s", &[]).theirs(),
+    done("admin prometheus generate s", &["/minio/v2/metrics/cluster"]),
+    done("admin prometheus metrics s", &["minio_cluster_drive_online_total"]),
+    done(
+        "admin prometheus metrics s bucket",
+        &["minio_bucket_usage_object_total"],
+    ),
+    done("admin decommission status s", &["decommissionInfo"]).theirs(),
+    fails("admin rebalance status s", &["No rebalance was started"]).theirs(),
+    done("admin rebalance start s", &[]).theirs(),
+    done("admin rebalance status s", &[]).theirs(),
+    done("admin rebalance stop s", &[]).theirs(),
+    done("admin replicate info s", &[]).theirs(),
+    done("admin heal s", &[]).theirs(),
+    done("admin heal s/one -r", &[r#""type":"summary""#]).theirs(),
+    fails("admin heal s/none -r", &["NoSuchBucket"]).theirs(),
+    fails("admin service freeze s", &["not implemented"]).theirs(),
+    done("admin service restart s --wait", &["success"]).theirs(),
+    done("ready s", &[r#""healthy":true"#]),
+    done("cat s/one/f", &["hello"]),
+    // Everybody leaves.
+    fails("admin group rm s crew", &["XMinioAdminGroupNotEmpty"]).theirs(),
+    done("admin group rm s crew alice bob", &["success"]).theirs(),
+    done("admin group rm s crew", &["success"]).theirs(),
+    done("admin policy detach s ro --user alice", &["success"]).theirs(),
+    done("admin policy rm s ro", &["success"]).theirs(),
+    done("admin user rm s bob", &["success"]).theirs(),
+    done("admin user rm s alice", &["success"]).theirs(),
+    done("admin user list s", &[]).theirs(),
+    fails("rb s/one", &["not empty"]),
+    done("rb --force s/one", &["success"]),
+    done("alias remove a", &["success"]),
+    done("admin service stop s", &["success"]),
+];
+
+/// The rows whose server side is there; one that fails in both clients for want of a server is no command of the list.
+const ROWS_MIN: usize = 60;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Player {
+    Theirs,
+    Ours,
+}
+
+/// A stage set for the table, and both clients.
+struct Show<'s> {
+    stage: &'s Stage,
+    theirs: PathBuf,
+    ours: PathBuf,
+}
+
+impl Show<'_> {
+    fn filled(&self, text: &str) -> String {
+        text.replace("{endpoint}", &self.stage.setup.endpoint())
+            .replace("{user}", ACCESS_KEY)
+            .replace("{secret}", SECRET_KEY)
+    }
+
+    fn command(&self, program: &Path, line: &str) -> Command {
+        let (words, input) = match line.split_once(" < ") {
+            Some((words, file)) => (words, Some(file)),
+            None => (line, None),
+        };
+        let mut command = match input {
+            None => self.stage.command(program),
+            Some(file) => {
+                let mut shell = self.stage.command(Path::new("/bin/sh"));
+                shell.args(["-c", r#"input="$1"; shift; exec "$@" < "$input""#, "sh", file]);
+                shell.arg(program);
+                shell
+            }
+        };
+        command
+            .arg("--config-dir")
+            .arg(self.stage.files.join("mc"))
+            .arg("--json");
+        command.args(self.filled(words).split(' '));
+        command
+    }
+
+    /// `Err` in the answer: what is wrong with what the command did.
+    fn play(&self, program: &Path, row: &Row) -> Result<std::result::Result<(), String>> {
+        let output = run_any(&mut self.command(program, row.line), LIMIT)?;
+        let said = output.everything();
+        let missing = row.says.iter().find(|words| !said.contains(&self.filled(words)));
+        Ok(match (output.status.success() == row.succeeds, missing) {
+            (true, None) => Ok(()),
+            (true, Some(missing)) => Err(format!("mc {}: {missing} is not in: {said}", row.line)),
+            (false, _) => Err(format!("mc {}: ended with {}: {said}", row.line, output.status)),
+        })
+    }
+}
+
+fn transcript(stage: &mut Stage, player: Player) -> Result<()> {
+    ensure!(TABLE.len() >= ROWS_MIN, "{} rows", TABLE.len());
+    let server = stage.start()?;
+    for (name, content) in [
+        ("f", b"hello\n".as_slice()),
+        ("tree/a/y", b"yy"),
+        ("tree/x", b"x"),
+        ("large", &[b'x'; 200_000]),
+        ("ro.json", READ_ONE.as_bytes()),
+        ("broken.json", BROKEN.as_bytes()),
+        ("cors.xml", CORS.as_bytes()),
+        ("config.txt", b"api requests_max=0\n"),
+    ] {
+        stage.file(name, content)?;
+    }
+    let ours = stage.setup.folder.join("mc");
+    std::os::unix::fs::symlink(binary()?, &ours)?;
+    let show = Show {
+        stage,
+        theirs: stage.program.clone(),
+        ours,
+    };
+    let mut wrong = Vec::new();
+    for row in TABLE {
+        let played = match (player, row.ours) {
+            (Player::Theirs, _) => show.play(&show.theirs, row)?,
+            (Player::Ours, Ours::Yes) => show.play(&show.ours, row)?,
+            (Player::Ours, Ours::NotBuilt) => {
+                // The story goes on as if it were built.
+                let theirs = show.play(&show.theirs, row)?;
+                let built = show.play(&show.ours, row)?.is_ok() && row.succeeds && !row.says.is_empty();
+                match built {
+                    true => Err(format!("mc {}: our client has it; the table says it has not", row.line)),
+                    false => theirs,
+                }
+            }
+        };
+        wrong.extend(played.err());
+    }
+    ensure!(
+        wrong.is_empty(),
+        "{} of {} rows are wrong:\n{}",
+        wrong.len(),
+        TABLE.len(),
+        wrong.join("\n")
+    );
+    // It ended by itself, as the last row asks; that is no failure here.
+    drop(server.stop());
+    Ok(())
+}

@@ -1,0 +1,429 @@
+//! Quotas: how much a bucket may hold, held to exactly while it is written to.
+//!
+//! Owns, for every bucket with a quota, a ledger of what the bucket holds: counted once from its rows, then carried on by
+//! every commit that changes it, and counted anew every hour. It lives in memory, so one process writes to a store that
+//! has quotas. Buckets without one cost a look at their settings and nothing else. It never counts parts of uploads that
+//! are not completed: they are no objects yet.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{RwLock, watch};
+use tokio::time::Instant;
+
+use crate::backend::{Batch, CommitError, Key, Rev};
+use crate::limits::LIST_ITEMS_MAX;
+use crate::store::error::{CommitRefused, Fault};
+use crate::store::name::BucketName;
+use crate::store::record::Record;
+use crate::store::record::object::Object;
+use crate::store::{Store, key};
+
+/// How long a write waits for a count that is going on; then it is judged by what was counted so far.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How old a count may be.
+const COUNT_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// Keys of one bucket whose commits may go on at the same time.
+const TURNS: usize = 64;
+
+/// A write that would make its bucket hold more than it may. Nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bucket may hold {quota} bytes and would hold {needed} with this")]
+pub struct OverQuota {
+    pub quota: u64,
+    pub needed: u64,
+}
+
+/// A commit of an object's row that was not done, or may not have been.
+#[derive(Debug)]
+pub(super) enum SizedRefused {
+    OverQuota(OverQuota),
+    Condition {
+        index: usize,
+        found: Option<Rev>,
+    },
+    /// See [`CommitError::PartChanged`].
+    PartChanged,
+    Fault(Fault),
+}
+
+impl From<CommitError> for SizedRefused {
+    fn from(error: CommitError) -> Self {
+        if let CommitError::PartChanged = error {
+            return Self::PartChanged;
+        }
+        match CommitRefused::from(error) {
+            CommitRefused::Condition { index, found } => Self::Condition { index, found },
+            CommitRefused::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
+impl From<Fault> for SizedRefused {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl SizedRefused {
+    /// For batches that join no parts and make nothing larger.
+    pub(super) fn of_removal(self) -> CommitRefused {
+        match self {
+            Self::Condition { index, found } => CommitRefused::Condition { index, found },
+            Self::Fault(fault) => CommitRefused::Fault(fault),
+            Self::OverQuota(over) => CommitRefused::Fault(Fault::Internal(format!("a removal was refused: {over}"))),
+            Self::PartChanged => CommitRefused::Fault(Fault::Internal("a batch without parts missed one".into())),
+        }
+    }
+}
+
+/// A failed look for room.
+#[derive(Debug)]
+pub(super) enum NoRoom {
+    OverQuota(OverQuota),
+    Fault(Fault),
+}
+
+impl From<Fault> for NoRoom {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// The ledgers of one store.
+#[derive(Default)]
+pub(super) struct Ledgers(Mutex<HashMap<BucketName, Arc<Ledger>>>);
+
+impl Ledgers {
+    fn of(&self, bucket: &BucketName) -> Arc<Ledger> {
+        let mut ledgers = self.0.lock();
+        Arc::clone(ledgers.entry(bucket.clone()).or_default())
+    }
+
+    /// What the bucket holds is to be counted anew before anything is judged by it.
+    pub(super) fn forget(&self, bucket: &BucketName) {
+        if let Some(ledger) = self.0.lock().get(bucket) {
+            let mut sums = ledger.sums.lock();
+            let generation = sums.generation + 1;
+            *sums = Sums {
+                generation,
+                claimed: sums.claimed,
+                ..Sums::default()
+            };
+        }
+    }
+}
+
+/// What one bucket holds.
+struct Ledger {
+    /// Shared by the commits that change the bucket; the count reads a page while there is none.
+    moving: RwLock<()>,
+    /// Commits on one key come one after another, so each knows what it replaces.
+    turns: [tokio::sync::Mutex<()>; TURNS],
+    sums: Mutex<Sums>,
+    /// Counts that have ended, well or not.
+    ended: watch::Sender<u64>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            moving: RwLock::default(),
+            turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            sums: Mutex::default(),
+            ended: watch::Sender::new(0),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    /// Bytes of all objects; `None`: not counted yet.
+    held: Option<u64>,
+    /// Bytes by which commits that are going on make the bucket larger.
+    claimed: u64,
+    count: Option<Count>,
+    counted_at: Option<Instant>,
+    /// Goes on whenever a count that runs is worth nothing any more.
+    generation: u64,
+}
+
+/// A count that is going on.
+#[derive(Debug, Default)]
+struct Count {
+    /// Everything up to this row is counted.
+    upto: Option<Key>,
+    bytes: u64,
+}
+
+fn changed(sum: u64, old: u64, new: u64) -> u64 {
+    sum.saturating_sub(old).saturating_add(new)
+}
+
+impl Sums {
+    /// The least that the bucket holds.
+    fn figure(&self) -> u64 {
+        let counted = self.count.as_ref().map_or(0, |count| count.bytes);
+        self.held.unwrap_or(counted)
+    }
+
+    fn judge(&self, growth: u64, quota: u64) -> Result<(), OverQuota> {
+        let needed = self.figure().saturating_add(self.claimed).saturating_add(growth);
+        match growth == 0 || needed <= quota {
+            true => Ok(()),
+            false => Err(OverQuota { quota, needed }),
+        }
+    }
+
+    fn claim(&mut self, growth: u64, quota: u64) -> Result<(), OverQuota> {
+        self.judge(growth, quota)?;
+        self.claimed = self.claimed.saturating_add(growth);
+        Ok(())
+    }
+
+    fn give_up(&mut self, growth: u64) {
+        self.claimed = self.claimed.saturating_sub(growth);
+    }
+
+    /// The row has another size now.
+    fn settle(&mut self, row_key: &Key, old: u64, new: u64) {
+        self.give_up(new.saturating_sub(old));
+        self.held = self.held.map(|held| changed(held, old, new));
+        if let Some(count) = self.count.as_mut().filter(|count| count.upto.as_ref() >= Some(row_key)) {
+            count.bytes = changed(count.bytes, old, new);
+        }
+    }
+
+    /// Nobody knows whether the row has another size now: counted as if it were larger, until the next count.
+    fn doubt(&mut self, growth: u64) {
+        self.give_up(growth);
+        self.held = self.held.map(|held| held.saturating_add(growth));
+        self.counted_at = None;
+        self.count = None;
+        self.generation += 1;
+    }
+
+    fn count_is_due(&self) -> bool {
+        let old = |at: Instant| at.elapsed() > COUNT_AGE_MAX;
+        self.count.is_none() && (self.held.is_none() || self.counted_at.is_none_or(old))
+    }
+}
+
+impl Ledger {
+    fn turn(&self, row_key: &Key) -> Option<&tokio::sync::Mutex<()>> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(row_key);
+        self.turns.get(usize::try_from(hash % TURNS as u64).unwrap_or_default())
+    }
+}
+
+impl Store {
+    /// How many bytes a bucket may hold; `None`: as many as fit.
+    async fn quota_of(&self, bucket: &BucketName) -> Result<Option<u64>, Fault> {
+        let settings = self.bucket_settings(bucket).await?;
+        Ok(settings
+            .and_then(|(settings, _)| settings.quota)
+            .map(|quota| quota.bytes))
+    }
+
+    /// Whether an object of `size` bytes has room in place of what the row holds now, so that a body that has none is
+    /// refused before it is taken in. The commit decides.
+    pub(super) async fn look_for_room(&self, bucket: &BucketName, row_key: &Key, size: u64) -> Result<(), NoRoom> {
+        let Some(quota) = self.quota_of(bucket).await? else {
+            return Ok(());
+        };
+        let ledger = self.counted_ledger(bucket).await?;
+        let old = self.size_of(row_key).await?;
+        let judged = ledger.sums.lock().judge(size.saturating_sub(old), quota);
+        judged.map_err(NoRoom::OverQuota)
+    }
+
+    async fn size_of(&self, row_key: &Key) -> Result<u64, Fault> {
+        Ok(self.current(row_key).await?.map_or(0, |current| current.object.size))
+    }
+
+    /// Commits a batch after which the object row `row_key` holds `size` bytes, nothing for a removal. Refused if the
+    /// bucket has a quota and would hold more than that; a batch that makes nothing larger never is. In a bucket with a
+    /// quota it runs to its end when the caller goes away.
+    pub(super) async fn commit_sized(
+        &self,
+        bucket: &BucketName,
+        row_key: &Key,
+        size: u64,
+        batch: Batch,
+    ) -> Result<Rev, SizedRefused> {
+        let Some(quota) = self.quota_of(bucket).await? else {
+            return Ok(self.inner.backend.commit(batch).await?);
+        };
+        let ledger = self.counted_ledger(bucket).await?;
+        let (store, row_key) = (self.clone(), row_key.clone());
+        let task = tokio::spawn(async move {
+            let _moving = ledger.moving.read().await;
+            let _turn = match ledger.turn(&row_key) {
+                Some(turn) => Some(turn.lock().await),
+                None => None,
+            };
+            let old = store.size_of(&row_key).await?;
+            let growth = size.saturating_sub(old);
+            let claimed = ledger.sums.lock().claim(growth, quota);
+            claimed.map_err(SizedRefused::OverQuota)?;
+            let committed = store.inner.backend.commit(batch).await;
+            let mut sums = ledger.sums.lock();
+            match &committed {
+                Ok(_) => sums.settle(&row_key, old, size),
+                Err(CommitError::Unknown(_)) => sums.doubt(growth),
+                Err(
+                    CommitError::Failed { .. }
+                    | CommitError::Invalid(_)
+                    | CommitError::PartChanged
+                    | CommitError::Full(_)
+                    | CommitError::Unavailable(_),
+                ) => sums.give_up(growth),
+            }
+            Ok(committed?)
+        });
+        task.await
+            .unwrap_or_else(|error| Err(Fault::Internal(format!("writing within a quota: {error}")).into()))
+    }
+
+    /// The bucket's ledger, counted if that does not take long.
+    async fn counted_ledger(&self, bucket: &BucketName) -> Result<Arc<Ledger>, Fault> {
+        let ledger = self.inner.ledgers.of(bucket);
+        let mut ended = ledger.ended.subscribe();
+        {
+            let mut sums = ledger.sums.lock();
+            if sums.count_is_due() {
+                sums.count = Some(Count::default());
+                let count = self.clone().count(bucket.clone(), Arc::clone(&ledger), sums.generation);
+                tokio::spawn(count);
+            }
+            if sums.held.is_some() {
+                return Ok(Arc::clone(&ledger));
+            }
+        }
+        // Not in time: what was counted so far is the least that the bucket holds.
+        drop(tokio::time::timeout(PATIENCE, ended.changed()).await);
+        let sums = ledger.sums.lock();
+        if sums.held.is_none() && sums.count.is_none() {
+            let reason = "what the bucket holds could not be counted, and it has a quota";
+            return Err(Fault::Unavailable(reason.into()));
+        }
+        drop(sums);
+        Ok(ledger)
+    }
+
+    /// Counts what the bucket holds, page by page, with commits going on between the pages.
+    async fn count(self, bucket: BucketName, ledger: Arc<Ledger>, generation: u64) {
+        let counted = self.count_pages(&bucket, &ledger, generation).await;
+        if let Err(fault) = counted {
+            tracing::warn!(%fault, %bucket, "what a bucket with a quota holds was not counted");
+            let mut sums = ledger.sums.lock();
+            if sums.generation == generation {
+                sums.count = None;
+            }
+        }
+        ledger.ended.send_modify(|ended| *ended += 1);
+    }
+
+    async fn count_pages(&self, bucket: &BucketName, ledger: &Ledger, generation: u64) -> Result<(), Fault> {
+        let mut start = key::currents(bucket, "");
+        let Some(end) = start.after_prefix() else { return Ok(()) };
+        loop {
+            let _still = ledger.moving.write().await;
+            let page = self
+                .inner
+                .backend
+                .scan(start.clone()..end.clone(), LIST_ITEMS_MAX)
+                .await?;
+            let mut bytes = 0_u64;
+            for (_, row) in &page.items {
+                bytes = bytes.saturating_add(Object::from_value(&row.value)?.size);
+            }
+            let last = page.items.last().map(|(row_key, _)| row_key.clone());
+            let mut sums = ledger.sums.lock();
+            if sums.generation != generation {
+                return Ok(());
+            }
+            let Some(count) = sums.count.as_mut() else {
+                return Ok(());
+            };
+            count.bytes = count.bytes.saturating_add(bytes);
+            match last.filter(|_| page.more) {
+                Some(last) => {
+                    start = last.successor();
+                    count.upto = Some(last);
+                }
+                None => {
+                    sums.held = Some(count.bytes);
+                    sums.counted_at = Some(Instant::now());
+                    sums.count = None;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(name: &str) -> Key {
+        Key::new(name.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_was_claimed_counts_until_it_is_settled_or_given_up() {
+        let mut sums = Sums {
+            held: Some(60),
+            ..Sums::default()
+        };
+        assert_eq!(sums.claim(40, 100), Ok(()));
+        let over = OverQuota {
+            quota: 100,
+            needed: 101,
+        };
+        assert_eq!(sums.claim(1, 100), Err(over));
+        assert_eq!(
+            sums.claim(0, 10),
+            Ok(()),
+            "what grows by nothing has room in a bucket that is over"
+        );
+        sums.give_up(40);
+        assert_eq!(sums.claim(30, 100), Ok(()));
+        sums.settle(&row("a"), 10, 40);
+        assert_eq!((sums.held, sums.claimed), (Some(90), 0));
+        sums.settle(&row("a"), 40, 0);
+        assert_eq!(sums.held, Some(50));
+    }
+
+    #[test]
+    fn a_count_takes_in_what_changes_behind_it_and_not_what_lies_before_it() {
+        let mut sums = Sums {
+            count: Some(Count {
+                upto: Some(row("m")),
+                bytes: 100,
+            }),
+            ..Sums::default()
+        };
+        sums.settle(&row("a"), 10, 30);
+        sums.settle(&row("m"), 0, 5);
+        sums.settle(&row("z"), 0, 1_000);
+        assert_eq!((sums.figure(), sums.held), (125, None));
+    }
+
+    #[test]
+    fn a_write_of_unknown_outcome_counts_as_done_and_asks_for_a_count() {
+        let mut sums = Sums {
+            held: Some(10),
+            counted_at: Some(Instant::now()),
+            ..Sums::default()
+        };
+        assert!(!sums.count_is_due());
+        sums.claim(5, 100).unwrap();
+        sums.doubt(5);
+        assert_eq!((sums.held, sums.claimed, sums.count_is_due()), (Some(15), 0, true));
+    }
+}
