@@ -65,6 +65,12 @@ impl RequestFacts {
         }
     }
 
+    /// Says the only value of a condition key, whatever was said before.
+    pub fn say_only(&mut self, name: &'static str, value: impl Into<String>) {
+        self.values.retain(|(known, _)| known != name);
+        self.say(name, value);
+    }
+
     pub(super) fn said(&self, name: &str) -> &[String] {
         let found = self.values.iter().find(|(known, _)| known == name);
         found.map_or(&[], |(_, values)| values.as_slice())

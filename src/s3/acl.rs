@@ -39,7 +39,7 @@ pub(crate) fn canned(name: &str) -> Result<Visibility, Failure> {
     }
 }
 
-fn opens(visibility: Visibility) -> bool {
+pub(crate) fn opens(visibility: Visibility) -> bool {
     match visibility {
         Visibility::Private => false,
         Visibility::Public | Visibility::Protected | Visibility::Shared => true,

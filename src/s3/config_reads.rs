@@ -61,7 +61,7 @@ pub(crate) async fn of_object(
     let store = front.open_object(extensions, action, &get.bucket, &get.key).await?;
     match store.head_object(&get).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(front.told(extensions, &get.bucket, error.into()).await),
+        Err(error) => Err(front.told(extensions, (&get.bucket, &get.key), error.into()).await),
     }
 }
 

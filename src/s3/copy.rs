@@ -61,7 +61,8 @@ pub(crate) async fn object(
         .map(|name| convert::algorithm(name.as_str()))
         .transpose()?;
     let condition = conditions::of_write(&lifted);
-    let read_from = source.bucket.clone();
+    let read_from = (source.bucket.clone(), source.key.clone());
+    let owner = front.owner_of_new(&req.extensions, &bucket, acl).await?;
     let copy = CopyObject {
         source,
         bucket,
@@ -69,7 +70,7 @@ pub(crate) async fn object(
         metadata,
         storage_class: class,
         tags,
-        owner: convert::caller_id(&req.extensions),
+        owner,
         visibility,
         checksum,
         condition,
@@ -77,7 +78,9 @@ pub(crate) async fn object(
     let stored = match store.copy_object(copy).await {
         Ok(stored) => stored,
         Err(CopyObjectError::Source(error)) => {
-            return Err(front.told(&req.extensions, &read_from, error.into()).await);
+            return Err(front
+                .told(&req.extensions, (&read_from.0, &read_from.1), error.into())
+                .await);
         }
         Err(error) => return Err(error.into()),
     };
@@ -110,12 +113,18 @@ pub(crate) async fn part(
         .await?;
     let selection = match select(&store, &mut source, input.copy_source_range.as_deref()).await {
         Ok(selection) => selection,
-        Err(failure) => return Err(front.told(&req.extensions, &source.bucket, failure).await),
+        Err(failure) => {
+            return Err(front
+                .told(&req.extensions, (&source.bucket, &source.key), failure)
+                .await);
+        }
     };
     let part = match store.upload_part_copy(&place, &source, selection).await {
         Ok(part) => part,
         Err(UploadPartCopyError::Source(error)) => {
-            return Err(front.told(&req.extensions, &source.bucket, error.into()).await);
+            return Err(front
+                .told(&req.extensions, (&source.bucket, &source.key), error.into())
+                .await);
         }
         Err(error) => return Err(error.into()),
     };

@@ -52,6 +52,7 @@ codes! {
     ENTITY_TOO_SMALL = "EntityTooSmall", 400, "Your proposed upload is smaller than the minimum allowed object size.";
     ILLEGAL_LOCATION = "IllegalLocationConstraintException", 400, "The location constraint does not match the region of this endpoint.";
     INCOMPLETE_BODY = "IncompleteBody", 400, "You did not provide the number of bytes specified by the Content-Length HTTP header.";
+    INVALID_ACL_WITH_OWNERSHIP = "InvalidBucketAclWithObjectOwnership", 400, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     INTERNAL_ERROR = "InternalError", 500, "We encountered an internal error. Please try again.";
     INVALID_ARGUMENT = "InvalidArgument", 400, "Invalid Argument.";
     INVALID_BUCKET_NAME = "InvalidBucketName", 400, "The specified bucket is not valid.";

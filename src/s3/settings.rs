@@ -2,6 +2,7 @@
 //!
 //! It stores and shows them; `access` and [`super::acl`] are who honours them.
 
+use parking_lot::Mutex;
 use s3s::dto::{
     DeleteBucketOwnershipControlsInput, DeleteBucketOwnershipControlsOutput, DeletePublicAccessBlockInput,
     DeletePublicAccessBlockOutput, GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput,
@@ -13,6 +14,7 @@ use s3s::{S3Request, S3Response};
 use storage_engine::store::record::settings::{ObjectOwnership, PublicAccessBlock};
 use storage_engine::store::settings::SettingsError;
 
+use super::acl::opens;
 use super::convert::bucket_name;
 use super::error::{Code, Failure};
 use super::front::Front;
@@ -108,9 +110,23 @@ pub(crate) async fn put_ownership(
     let store = front
         .open(&req.extensions, Action::PutBucketOwnershipControls, resource)
         .await?;
+    let checked = Mutex::new(Ok::<_, Failure>(()));
+    // Decided on the settings that are changed.
     store
-        .change_settings(&bucket, |settings| settings.ownership = Some(ownership))
+        .change_settings(&bucket, |settings| {
+            let is_opened = settings.visibility.is_some_and(opens);
+            *checked.lock() = match ownership {
+                ObjectOwnership::BucketOwnerEnforced if is_opened => Err(Code::INVALID_ACL_WITH_OWNERSHIP.into()),
+                ObjectOwnership::BucketOwnerEnforced
+                | ObjectOwnership::BucketOwnerPreferred
+                | ObjectOwnership::ObjectWriter => {
+                    settings.ownership = Some(ownership);
+                    Ok(())
+                }
+            };
+        })
         .await?;
+    checked.into_inner()?;
     Ok(S3Response::new(PutBucketOwnershipControlsOutput {}))
 }
 

@@ -133,6 +133,34 @@ impl Facts {
         }
     }
 
+    /// Whether there is a bucket of this name.
+    pub(super) async fn is_there(&self, bucket: &str) -> Result<bool, Failure> {
+        match BucketName::parse(bucket) {
+            Ok(bucket) => Ok(self.store.look_at_bucket(&bucket).await?.is_some()),
+            // What can be no name is no bucket's, and is told to be wrong by whoever reads it.
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Whose everything in `bucket` is, if its object ownership says so; `given`: the writer offers it. The inner `None` is
+    /// root.
+    pub(super) async fn owner_of_all(
+        &self,
+        bucket: &BucketName,
+        given: bool,
+    ) -> Result<Option<Option<String>>, Failure> {
+        let settings = self.store.bucket_settings(bucket).await?;
+        let is_owners = match settings.and_then(|(settings, _)| settings.ownership) {
+            Some(ObjectOwnership::BucketOwnerEnforced) => true,
+            Some(ObjectOwnership::BucketOwnerPreferred) => given,
+            Some(ObjectOwnership::ObjectWriter) | None => false,
+        };
+        if !is_owners {
+            return Ok(None);
+        }
+        Ok(self.store.look_at_bucket(bucket).await?.map(|(found, _)| found.owner))
+    }
+
     /// A page of all buckets there are, for whoever filters it.
     pub(super) async fn buckets(&self, list: ListBuckets) -> Result<BucketPage, Failure> {
         Ok(self.store.list_buckets(list).await?)

@@ -27,6 +27,9 @@ use crate::auth::{Accounts, Identity};
 use crate::policy::Policy;
 use facts::{Facts, Standing, owner_or_root};
 
+/// The canned ACL by which a writer offers an object to the bucket's owner.
+const GIVEN_TO_BUCKET_OWNER: &str = "bucket-owner-full-control";
+
 /// The handlers' common ground.
 pub(crate) struct Front {
     store: Behind<Store>,
@@ -84,6 +87,21 @@ impl<'r> Asking<'r> {
         };
         decide(self.identity, action, resource, &context).map_err(|_| Code::ACCESS_DENIED.into())
     }
+
+    /// Whether they may list this key, and so may know that it is not there. Who may list under some prefix learns of the
+    /// keys there and of no others.
+    fn may_list(&self, facts: &BucketFacts, (bucket, key): (&str, &str)) -> bool {
+        let mut listing = self.request.cloned();
+        if let Some(request) = &mut listing {
+            request.say_only("s3:prefix", key);
+        }
+        let listing = Asking {
+            request: listing.as_ref(),
+            ..*self
+        };
+        let resource = Resource::Bucket(bucket);
+        listing.decide(Action::ListBucket, resource, facts, None).is_ok()
+    }
 }
 
 impl Front {
@@ -100,6 +118,21 @@ impl Front {
     pub(crate) fn owner(&self, id: Option<&str>) -> Owner {
         let name = |id: &str| self.accounts.user_of(id).unwrap_or_else(|| id.to_owned());
         convert::owner(id.map(|id| (id, name(id))))
+    }
+
+    /// Whose an object is that the caller makes in `bucket`: its own, or the bucket owner's where the bucket's object
+    /// ownership says so. `acl` is the canned ACL it is made with.
+    pub(crate) async fn owner_of_new(
+        &self,
+        extensions: &Extensions,
+        bucket: &BucketName,
+        acl: Option<&str>,
+    ) -> Result<Option<String>, Failure> {
+        let given = acl == Some(GIVEN_TO_BUCKET_OWNER);
+        match self.facts.owner_of_all(bucket, given).await? {
+            Some(owner) => Ok(owner),
+            None => Ok(convert::caller_id(extensions)),
+        }
     }
 
     /// The region an operator named; others are refused then.
@@ -148,10 +181,32 @@ impl Front {
         bucket: &BucketName,
     ) -> Result<(), Failure> {
         let resource = Resource::Bucket(bucket.as_str());
-        self.judge(extensions, action, resource).await.map(drop)
+        self.weigh(extensions, action, resource).await.map(drop)
     }
 
+    /// A refusal about a bucket that is not there says so: names of buckets are no secret to anybody, as with AWS.
     async fn judge(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        resource: Resource<'_>,
+    ) -> Result<Judgement, Failure> {
+        let failure = match self.weigh(extensions, action, resource).await {
+            Err(failure) if failure.code == Code::ACCESS_DENIED && action != Action::CreateBucket => failure,
+            judged => return judged,
+        };
+        let is_missing = match resource {
+            Resource::Service => false,
+            Resource::Bucket(bucket) | Resource::Object { bucket, .. } => !self.facts.is_there(bucket).await?,
+        };
+        Err(if is_missing {
+            Code::NO_SUCH_BUCKET.into()
+        } else {
+            failure
+        })
+    }
+
+    async fn weigh(
         &self,
         extensions: &Extensions,
         action: Action,
@@ -172,8 +227,14 @@ impl Front {
             }
         }
         let (object, rev) = self.facts.of_object(name, key).await?.unzip();
-        let grant = asking.decide(action, resource, &bucket, object.as_ref())?;
-        Ok(judged(grant, Basis::Record(rev)))
+        match asking.decide(action, resource, &bucket, object.as_ref()) {
+            Ok(grant) => Ok(judged(grant, Basis::Record(rev))),
+            // Who may list that it is not there is told so, though they might not read it.
+            Err(_) if object.is_none() && is_visible_by(action) && asking.may_list(&bucket, (name, key)) => {
+                Err(Code::NO_SUCH_KEY.into())
+            }
+            Err(denied) => Err(denied),
+        }
     }
 
     /// As [`Self::open`], on an object.
@@ -213,7 +274,7 @@ impl Front {
         match self.judge(extensions, action, resource).await {
             // Of what is not there nobody has anything.
             Ok(judged) => Ok(judged.standing != Standing::Absent),
-            Err(failure) if failure.code == Code::ACCESS_DENIED => Ok(false),
+            Err(failure) if [Code::ACCESS_DENIED, Code::NO_SUCH_BUCKET].contains(&failure.code) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
@@ -262,21 +323,26 @@ impl Front {
     pub(crate) async fn tell_missing(
         &self,
         extensions: &Extensions,
-        bucket: &BucketName,
+        (bucket, key): (&BucketName, &ObjectKey),
         failure: Failure,
     ) -> Result<Failure, Failure> {
         if failure.code != Code::NO_SUCH_KEY && failure.code != Code::NO_SUCH_VERSION {
             return Ok(failure);
         }
-        let may_list = self
-            .may(extensions, Action::ListBucket, Resource::Bucket(bucket.as_str()))
-            .await?;
+        let asking = Asking::of(extensions);
+        let (facts, _) = self.bucket_facts(&asking, Resource::Bucket(bucket.as_str())).await?;
+        let may_list = asking.may_list(&facts, (bucket.as_str(), key.as_str()));
         Ok(if may_list { failure } else { Code::ACCESS_DENIED.into() })
     }
 
     /// The failure as this caller may be told it: see [`Self::tell_missing`].
-    pub(crate) async fn told(&self, extensions: &Extensions, bucket: &BucketName, failure: Failure) -> Failure {
-        match self.tell_missing(extensions, bucket, failure).await {
+    pub(crate) async fn told(
+        &self,
+        extensions: &Extensions,
+        place: (&BucketName, &ObjectKey),
+        failure: Failure,
+    ) -> Failure {
+        match self.tell_missing(extensions, place, failure).await {
             Ok(failure) | Err(failure) => failure,
         }
     }

@@ -38,7 +38,7 @@ pub(crate) async fn attributes(
         .await?;
     let (object, table) = match store.object_parts(&get).await {
         Ok(found) => found,
-        Err(error) => return Err(front.told(&req.extensions, &get.bucket, error.into()).await),
+        Err(error) => return Err(front.told(&req.extensions, (&get.bucket, &get.key), error.into()).await),
     };
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(http_time(object.modified)),

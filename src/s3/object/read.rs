@@ -35,7 +35,7 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
         Ok(read) => read,
         Err(error) => {
             let failure = refused(error, &get, &lifted);
-            return Err(front.told(&req.extensions, &get.bucket, failure).await);
+            return Err(front.told(&req.extensions, (&get.bucket, &get.key), failure).await);
         }
     };
     still_may((front, basis), &req.extensions, &get, &read.head).await?;
@@ -76,7 +76,7 @@ pub(crate) async fn head(
         Ok(head) => head,
         Err(error) => {
             let failure = refused(error, &get, &lifted);
-            return Err(front.told(&req.extensions, &get.bucket, failure).await);
+            return Err(front.told(&req.extensions, (&get.bucket, &get.key), failure).await);
         }
     };
     still_may((front, basis), &req.extensions, &get, &head).await?;
@@ -184,7 +184,7 @@ async fn open(
     let (store, basis) = front.open_judged(extensions, action, resource).await?;
     match honour_if_range(&store, get, lifted).await {
         Ok(()) => Ok((store, basis)),
-        Err(failure) => Err(front.told(extensions, &get.bucket, failure).await),
+        Err(failure) => Err(front.told(extensions, (&get.bucket, &get.key), failure).await),
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn change(
         match changed {
             Ok(object) => return Ok(object),
             Err(LabelsError::Changed) => {}
-            Err(error) => return Err(front.told(extensions, &place.bucket, error.into()).await),
+            Err(error) => return Err(front.told(extensions, (&place.bucket, &place.key), error.into()).await),
         }
     }
     Err(Code::OPERATION_ABORTED.into())

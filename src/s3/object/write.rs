@@ -75,7 +75,7 @@ pub(crate) async fn labels(
     place: (&BucketName, &ObjectKey),
 ) -> Result<Labels, Failure> {
     Ok(Labels {
-        owner: convert::caller_id(extensions),
+        owner: front.owner_of_new(extensions, place.0, acl).await?,
         tags: tagging::of_write(front, extensions, tagging, place).await?,
         visibility: acl::of_write(front, extensions, acl, place).await?,
     })

@@ -135,3 +135,41 @@ async fn methods_that_mean_nothing_here_are_refused() {
         .anonymous();
     preflight.send().await.fails(403, "AccessForbidden");
 }
+
+#[tokio::test]
+async fn that_a_bucket_is_missing_is_said_to_everybody_and_that_a_key_is_to_those_who_may_list_it() {
+    let server = Server::with_bucket().await;
+    for ask in [
+        server.get("/absent/a"),
+        server.get("/absent?list-type=2"),
+        server.delete("/absent/a"),
+        server.put("/absent?policy").body("{}"),
+    ] {
+        ask.anonymous().send().await.fails(404, "NoSuchBucket");
+    }
+    server
+        .get("/bucket/a")
+        .anonymous()
+        .send()
+        .await
+        .fails(403, "AccessDenied");
+    server
+        .put("/absent")
+        .anonymous()
+        .send()
+        .await
+        .fails(403, "AccessDenied");
+    let listing = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:ListBucket",
+        "Resource":"arn:aws:s3:::bucket","Condition":{"StringLike":{"s3:prefix":"public/*"}}}}"#;
+    server.put("/bucket?policy").body(listing).send().await.is(204);
+    server.store("/bucket/public/there", "x").await.is(200);
+    for (path, status) in [
+        ("/bucket/public/a", 404),
+        ("/bucket/public/there", 403),
+        ("/bucket/private/a", 403),
+        // Only a listing has a prefix.
+        ("/bucket/private/a?prefix=public/", 403),
+    ] {
+        assert_eq!(server.head(path).anonymous().send().await.status, status, "{path}");
+    }
+}

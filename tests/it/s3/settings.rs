@@ -1,6 +1,9 @@
 //! Public access block and ownership controls.
 
+use drystone::auth::Identity;
+
 use super::Server;
+use super::matrix::{policy, user};
 
 const BLOCK: &str = "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls>\
                      <RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>";
@@ -80,12 +83,83 @@ async fn nobody_without_a_right_reads_or_changes_the_switches() {
     for (path, body) in [
         ("/bucket?publicAccessBlock", BLOCK.to_owned()),
         ("/bucket?ownershipControls", owned("ObjectWriter")),
-        ("/absent?publicAccessBlock", BLOCK.to_owned()),
     ] {
         for ask in [server.get(path), server.put(path).body(body), server.delete(path)] {
             ask.anonymous().send().await.fails(403, "AccessDenied");
         }
     }
+    let missing = server.get("/absent?publicAccessBlock").anonymous().send().await;
+    missing.fails(404, "NoSuchBucket");
     server.get("/bucket?ownershipControls").send().await.is(404);
     server.get("/bucket?publicAccessBlock").send().await.is(404);
+}
+
+fn tenant(name: &str) -> Identity {
+    let everything = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+    user(name, vec![policy(everything)], None)
+}
+
+/// Whose object `path` is by its access control list.
+async fn owner_of(server: &Server, path: &str) -> String {
+    let shown = server.get(&format!("{path}?acl")).send().await.is(200);
+    shown.element("ID").unwrap()
+}
+
+#[tokio::test]
+async fn what_others_write_is_the_bucket_owners_where_ownership_says_so() {
+    for (ownership, acl, whose) in [
+        (None, "private", "id-of-bob"),
+        (Some("ObjectWriter"), "bucket-owner-full-control", "id-of-bob"),
+        (Some("BucketOwnerPreferred"), "private", "id-of-bob"),
+        (Some("BucketOwnerPreferred"), "bucket-owner-full-control", "id-of-ann"),
+        (Some("BucketOwnerEnforced"), "private", "id-of-ann"),
+        (Some("BucketOwnerEnforced"), "bucket-owner-full-control", "id-of-ann"),
+    ] {
+        let server = Server::new();
+        let mut make = server.put("/anns").by(tenant("ann"));
+        if let Some(ownership) = ownership {
+            make = make.header("x-amz-object-ownership", ownership);
+        }
+        make.send().await.is(200);
+        let put = server.put("/anns/a").by(tenant("bob")).header("x-amz-acl", acl);
+        put.body("x").send().await.is(200);
+        let copy = server.put("/anns/b").by(tenant("bob")).header("x-amz-acl", acl);
+        copy.header("x-amz-copy-source", "/anns/a").send().await.is(200);
+        let begin = server
+            .post("/anns/c?uploads")
+            .by(tenant("bob"))
+            .header("x-amz-acl", acl);
+        begin.send().await.is(200);
+        let uploads = server.get("/anns?uploads").send().await.is(200);
+        let case = format!("{ownership:?} {acl}");
+        assert_eq!(owner_of(&server, "/anns/a").await, whose, "{case}");
+        assert_eq!(owner_of(&server, "/anns/b").await, whose, "{case}");
+        assert_eq!(uploads.elements("ID"), [whose, whose], "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_open_by_its_acl_is_not_closed_to_acls() {
+    let server = Server::with_bucket().await;
+    let path = "/bucket?ownershipControls";
+    server
+        .put("/bucket?acl")
+        .header("x-amz-acl", "public-read")
+        .send()
+        .await
+        .is(200);
+    let refused = server.put(path).body(owned("BucketOwnerEnforced")).send().await;
+    refused.fails(400, "InvalidBucketAclWithObjectOwnership");
+    server
+        .get(path)
+        .send()
+        .await
+        .fails(404, "OwnershipControlsNotFoundError");
+    server
+        .put("/bucket?acl")
+        .header("x-amz-acl", "private")
+        .send()
+        .await
+        .is(200);
+    server.put(path).body(owned("BucketOwnerEnforced")).send().await.is(200);
 }

@@ -87,7 +87,7 @@ fn let_in(answer: &Answer) -> bool {
     !refused
 }
 
-fn policy(text: &str) -> Arc<Policy> {
+pub(super) fn policy(text: &str) -> Arc<Policy> {
     Arc::new(Policy::parse(text.as_bytes(), policy::Kind::Identity).unwrap())
 }
 
@@ -107,7 +107,7 @@ fn document(statements: &[String]) -> Arc<Policy> {
     ))
 }
 
-fn user(name: &str, policies: Vec<Arc<Policy>>, session: Option<Arc<Policy>>) -> Identity {
+pub(super) fn user(name: &str, policies: Vec<Arc<Policy>>, session: Option<Arc<Policy>>) -> Identity {
     Identity::Caller(Arc::new(Caller {
         access_key: format!("{name}-key"),
         kind: Kind::User,
@@ -358,10 +358,15 @@ async fn what_is_not_there_is_told_only_to_those_who_may_list() {
         ask("/bucket/a", &reader).await.is(200);
         ask("/bucket/absent", &reader).await.fails(403, "AccessDenied");
         ask("/bucket/absent", &lister).await.fails(404, "NoSuchKey");
-        for path in ["/bucket/a", "/bucket/absent", "/nowhere/a"] {
+        for (path, status, code) in [
+            ("/bucket/a", 403, "AccessDenied"),
+            ("/bucket/absent", 403, "AccessDenied"),
+            // Names of buckets are no secret.
+            ("/nowhere/a", 404, "NoSuchBucket"),
+        ] {
             let ask = scene.server.ask(method, path).anonymous();
             let ask = ask.header("if-modified-since", "Fri, 01 Jan 2100 00:00:00 GMT");
-            ask.send().await.fails(403, "AccessDenied");
+            ask.send().await.fails(status, code);
         }
     }
 }
