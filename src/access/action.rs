@@ -168,6 +168,7 @@ actions! {
     AdminUpdatePolicyAssociation = "admin:UpdatePolicyAssociation",
     AdminUpdateServiceAccount = "admin:UpdateServiceAccount",
     AssumeRole = "sts:AssumeRole",
+    AssumeRoleWithWebIdentity = "sts:AssumeRoleWithWebIdentity",
 }
 
 #[cfg(test)]

@@ -312,6 +312,11 @@ const BUILT: &[(Method, &str, Verb)] = &[
         "/minio/admin/v3/revoke-tokens/builtin",
         Verb::Identities(identities::Verb::TokensRevoke),
     ),
+    (
+        Method::POST,
+        "/minio/admin/v3/revoke-tokens/openid",
+        Verb::Identities(identities::Verb::PersonsTokensRevoke),
+    ),
 ];
 
 /// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.

@@ -27,7 +27,7 @@ pub struct Caller {
     pub kind: Kind,
     /// Whose rights the caller has at most.
     pub account: Account,
-    /// The account's canonical id, 64 hexadecimal digits; empty for root and for who is not a user.
+    /// The account's canonical id, 64 hexadecimal digits; empty for root.
     pub canonical_id: String,
     /// The enabled groups the account is a member of, sorted.
     pub groups: Vec<String>,

@@ -48,6 +48,8 @@ pub enum ConfigError {
         value: String,
         expected: &'static str,
     },
+    #[error("{variable} {problem}")]
+    Provider { variable: String, problem: &'static str },
     #[error("MINIO_{variable} asks for {what}, which is not built yet; unset it to start without")]
     NotBuilt { variable: &'static str, what: &'static str },
 }

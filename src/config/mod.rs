@@ -10,6 +10,7 @@ pub mod client;
 pub mod credentials;
 mod ellipses;
 mod error;
+mod openid;
 mod operator_key;
 mod origins;
 mod secret;
@@ -26,6 +27,7 @@ use crate::policy::Network;
 pub use address::{AddressError, ListenAddress};
 pub use ellipses::{EXPANSION_MAX, EllipsesError, expand};
 pub use error::ConfigError;
+pub use openid::{Grants, OpenIdProvider};
 pub use operator_key::OperatorKey;
 pub use origins::Origins;
 pub use secret::Secret;
@@ -70,6 +72,8 @@ pub struct Config {
     pub old_root_password: Option<Secret>,
     /// Seals the users' secrets in the root password's place.
     pub operator_key: Option<OperatorKey>,
+    /// Issuers of tokens that temporary credentials are given out for.
+    pub openid: Vec<OpenIdProvider>,
     /// Host suffixes under which a bucket name is the first label; lower case.
     pub domains: Vec<String>,
     /// The only region that signatures may name; any when unset.
@@ -173,6 +177,7 @@ impl Config {
             root,
             old_root_password: either(&setting, "ROOT_PASSWORD_OLD", "SECRET_KEY_OLD")?.map(Secret::new),
             operator_key: operator_key(&setting)?,
+            openid: openid::providers(&vars, read, &mut warnings)?,
             domains: list(setting("DOMAIN")?, values::domains)?,
             region: either(&setting, "SITE_REGION", "REGION")?,
             parity: setting("STORAGE_CLASS_STANDARD")?

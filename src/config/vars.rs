@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ConfigError;
+use super::{ConfigError, openid};
 
 /// Reads a small text file; the process passes the real file system, tests pass a table.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -102,6 +102,20 @@ impl Vars {
         Ok(None)
     }
 
+    /// What stands behind `stem` in the names of set variables, sorted: nothing, or what follows a `_`.
+    pub(super) fn suffixes(&self, stem: &str) -> BTreeSet<String> {
+        let of = |variable: &String| {
+            let name = variable.strip_prefix("DRYSTONE_").or(variable.strip_prefix("MINIO_"))?;
+            let rest = name.strip_prefix(stem)?;
+            let rest = rest.strip_suffix("_FILE").unwrap_or(rest);
+            match rest.strip_prefix('_') {
+                Some(suffix) => Some(suffix.to_owned()),
+                None => rest.is_empty().then(String::new),
+            }
+        };
+        self.by_name.keys().filter_map(of).collect()
+    }
+
     /// The variables of the file that `MINIO_CONFIG_ENV_FILE` names, laid over these.
     pub fn with_env_file(mut self, read: ReadFile<'_>) -> Result<Self, ConfigError> {
         let named = ["DRYSTONE_CONFIG_ENV_FILE", "MINIO_CONFIG_ENV_FILE"]
@@ -139,7 +153,7 @@ impl Vars {
             let known = [name, stem]
                 .iter()
                 .any(|name| HONOURED.contains(name) || WITHOUT_EFFECT.contains(name) || (ours && OURS.contains(name)));
-            if !known && !value.is_empty() {
+            if !known && !openid::is_setting(name) && !value.is_empty() {
                 names.insert(variable.clone());
             }
         }

@@ -11,6 +11,7 @@ use storage_engine::store::identity::{ChangeDirectoryError, DirectoryChange, Dir
 use subtle::ConstantTimeEq;
 
 use super::error::IdentityError;
+use super::federated::Federation;
 use super::seal::{SealError, SealKeys, Sealer};
 use super::snapshot::Snapshot;
 use crate::auth::{Accounts, Credential, CredentialSource, Identity, SecretKey};
@@ -38,6 +39,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     root: Root,
     keys: SealKeys,
+    federation: Federation,
     state: ArcSwap<State>,
     /// Held while the directory changes or is read anew.
     turn: tokio::sync::Mutex<()>,
@@ -76,12 +78,13 @@ impl From<SealError> for NotLoaded {
 impl Directory {
     /// Reads the directory of `store`. It always comes back: while the directory cannot be read, or does not open with
     /// `keys`, only root gets in; [`Self::is_loading`] tells whether [`Self::keep_loading`] can help.
-    pub async fn open(store: Store, clock: Arc<dyn Clock>, root: Root, keys: SealKeys) -> Self {
+    pub async fn open(store: Store, clock: Arc<dyn Clock>, root: Root, keys: SealKeys, federation: Federation) -> Self {
         let inner = Inner {
             store,
             clock,
             root,
             keys,
+            federation,
             state: ArcSwap::from_pointee(State::Loading("it was not read yet".to_owned())),
             turn: tokio::sync::Mutex::new(()),
         };
@@ -118,6 +121,10 @@ impl Directory {
 
     pub(super) fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    pub(super) fn federation(&self) -> &Federation {
+        &self.inner.federation
     }
 
     /// Root's access key.
@@ -351,7 +358,7 @@ impl CredentialSource for Directory {
     fn find_temporary(&self, access_key: &str, token: &str) -> Option<Credential> {
         let state = self.inner.state.load();
         let State::Open(snapshot) = &**state else { return None };
-        snapshot.temporary(access_key, token)
+        snapshot.temporary(access_key, token, &self.inner.federation)
     }
 
     fn is_open(&self) -> bool {

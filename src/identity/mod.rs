@@ -8,6 +8,7 @@ mod access_keys;
 mod attach;
 mod directory;
 mod error;
+mod federated;
 mod groups;
 mod policies;
 mod rules;
@@ -22,6 +23,7 @@ pub use access_keys::{AccessKeyChange, AccessKeyView, NewAccessKey, NewCredentia
 pub use attach::{Attached, Entities, EntitiesAsked, Target};
 pub use directory::{Directory, Root};
 pub use error::IdentityError;
+pub use federated::{Federation, FederationRights, Person};
 pub use groups::GroupView;
 pub use policies::PolicyView;
 pub use seal::{SealError, SealKeys};

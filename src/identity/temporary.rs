@@ -3,6 +3,7 @@
 //! Nothing of them is stored. The token carries what the credential is, sealed for its access key; whose rights it has
 //! at most is looked up anew at every request, so a disabled user's temporary credentials end with the user.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::access_keys::generated;
 use super::directory::Directory;
 use super::error::IdentityError;
+use super::federated::{CarriedPerson, Federation, revocation_row};
 use super::policies::check_session;
 use super::seal::Sealer;
 use super::snapshot::{Rights, Snapshot};
@@ -23,7 +25,7 @@ use crate::auth::{Account, Caller, Credential, Identity, Kind, SecretKey};
 use crate::policy::{self, Policy};
 
 /// Longest token that is looked at, in characters.
-const TOKEN_CHARS_MAX: usize = 12 * 1024;
+const TOKEN_CHARS_MAX: usize = 20 * 1024;
 /// Most bytes of the policy inside a temporary credential, as AWS has it.
 const POLICY_BYTES_MAX: usize = 2_048;
 /// How long a temporary credential may last, in seconds: AWS's least, MinIO's most.
@@ -59,19 +61,30 @@ struct Carried {
 }
 
 #[derive(Serialize, Deserialize)]
-enum CarriedAccount {
+pub(super) enum CarriedAccount {
     Root,
     User(String),
+    Person(CarriedPerson),
 }
 
 impl CarriedAccount {
     /// What the account goes by in rows of revocations.
-    fn row(&self) -> &str {
+    fn row(&self) -> Cow<'_, str> {
         match self {
-            Self::Root => ROOT_ACCOUNT,
-            Self::User(name) => name,
+            Self::Root => Cow::Borrowed(ROOT_ACCOUNT),
+            Self::User(name) => Cow::Borrowed(name),
+            Self::Person(person) => Cow::Owned(revocation_row(person.name())),
         }
     }
+}
+
+/// A temporary credential to be made.
+pub(super) struct Draft {
+    pub(super) account: CarriedAccount,
+    pub(super) canonical_id: String,
+    /// Milliseconds since 1970.
+    pub(super) expires: u64,
+    pub(super) policy: Option<String>,
 }
 
 impl Directory {
@@ -81,12 +94,6 @@ impl Directory {
             return Err(IdentityError::InvalidArgument(
                 "a temporary credential lasts 900 to 604800 seconds",
             ));
-        }
-        if let Some(text) = &policy {
-            if text.len() > POLICY_BYTES_MAX {
-                return Err(IdentityError::SessionPolicyTooLarge(POLICY_BYTES_MAX));
-            }
-            check_session(text)?;
         }
         let (account, canonical_id) = match by {
             Identity::Root => (CarriedAccount::Root, String::new()),
@@ -100,6 +107,24 @@ impl Directory {
             },
             Identity::Anonymous => return Err(IdentityError::NotAllowed("nobody is signed in")),
         };
+        let expires = self.now().millis().saturating_add(seconds.saturating_mul(1_000));
+        self.seal_temporary(Draft {
+            account,
+            canonical_id,
+            expires,
+            policy,
+        })
+        .await
+    }
+
+    /// Makes a temporary credential; whether it may be given out was decided before.
+    pub(super) async fn seal_temporary(&self, draft: Draft) -> Result<Temporary, IdentityError> {
+        if let Some(text) = &draft.policy {
+            if text.len() > POLICY_BYTES_MAX {
+                return Err(IdentityError::SessionPolicyTooLarge(POLICY_BYTES_MAX));
+            }
+            check_session(text)?;
+        }
         let sealer = self.sealer().await?;
         let random = generated(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ACCESS_KEY_RANDOM_CHARS)?;
         let access_key = format!("ASIA{}", random.as_str());
@@ -108,16 +133,15 @@ impl Directory {
         let now = self.now().millis();
         // What was revoked in this very moment, or by a clock that is ahead, was not this one.
         let snapshot = self.snapshot()?;
-        let revoked = snapshot.rows.revocations.get(account.row());
+        let revoked = snapshot.rows.revocations.get(draft.account.row().as_ref());
         let issued = revoked.map_or(now, |row| row.until.millis().saturating_add(1).max(now));
-        let expires = now.saturating_add(seconds.saturating_mul(1_000));
         let mut carried = Carried {
             secret: secret.to_string(),
-            account,
-            canonical_id,
+            account: draft.account,
+            canonical_id: draft.canonical_id,
             issued,
-            expires,
-            policy,
+            expires: draft.expires,
+            policy: draft.policy,
         };
         let text = Zeroizing::new(serde_json::to_vec(&carried).map_err(|error| super::internal(&error.to_string()))?);
         carried.secret.zeroize();
@@ -127,7 +151,7 @@ impl Directory {
             access_key,
             secret: SecretKey::new(secret.as_bytes()),
             token: SecretKey::new(URL_SAFE_NO_PAD.encode_to_string(sealed)),
-            expires: Timestamp::from_millis(expires),
+            expires: Timestamp::from_millis(draft.expires),
         })
     }
 
@@ -150,7 +174,7 @@ impl Directory {
 
 impl Snapshot {
     /// The temporary credential that this token was given out with.
-    pub(super) fn temporary(&self, access_key: &str, token: &str) -> Option<Credential> {
+    pub(super) fn temporary(&self, access_key: &str, token: &str, federation: &Federation) -> Option<Credential> {
         if token.len() > TOKEN_CHARS_MAX {
             return None;
         }
@@ -158,16 +182,17 @@ impl Snapshot {
         let carried = open(self.sealer.as_deref()?, access_key, &sealed)?;
         // Takes over the bytes, so that they are wiped.
         let secret = SecretKey::new(carried.secret);
-        let revoked = self.rows.revocations.get(carried.account.row());
+        let revoked = self.rows.revocations.get(carried.account.row().as_ref());
         if revoked.is_some_and(|row| carried.issued <= row.until.millis()) {
             return None;
         }
-        let (account, rights) = match carried.account {
-            CarriedAccount::Root => (Account::Root, Rights::default()),
+        let (account, rights, claims) = match carried.account {
+            CarriedAccount::Root => (Account::Root, Rights::default(), BTreeMap::new()),
             CarriedAccount::User(name) => {
                 let rights = self.rights_of(&name)?.ok()?;
-                (Account::User(name), rights)
+                (Account::User(name), rights, BTreeMap::new())
             }
+            CarriedAccount::Person(person) => person.standing(self, federation)?,
         };
         if rights.canonical_id != carried.canonical_id {
             return None;
@@ -184,7 +209,7 @@ impl Snapshot {
             account,
             canonical_id: rights.canonical_id,
             groups: rights.groups,
-            claims: BTreeMap::new(),
+            claims,
             policies: rights.policies,
             session,
         };

@@ -11,7 +11,8 @@ use storage_engine::store::record::identity::{PolicyRecord, UserRecord};
 use storage_engine::store::{Epoch, Store};
 
 use super::{
-    AccessKeyChange, Directory, EntitiesAsked, IdentityError, KeyParent, NewAccessKey, NewUser, Root, SealKeys, Target,
+    AccessKeyChange, Directory, EntitiesAsked, Federation, IdentityError, KeyParent, NewAccessKey, NewUser, Root,
+    SealKeys, Target,
 };
 use crate::auth::{Account, Caller, Credential, CredentialSource, Identity, Kind, SecretKey};
 use crate::config::OperatorKey;
@@ -56,7 +57,7 @@ impl Ground {
             access_key: ROOT.to_owned(),
             secret: keys.password.clone(),
         };
-        Directory::open(self.store.clone(), self.clock.clone(), root, keys).await
+        Directory::open(self.store.clone(), self.clock.clone(), root, keys, Federation::new()).await
     }
 
     async fn open(&self) -> Directory {
@@ -474,6 +475,7 @@ impl Ground {
             self.clock.clone(),
             root,
             keys("root-password", None, None),
+            Federation::new(),
         )
         .await
     }

@@ -49,6 +49,8 @@ pub enum ServerError {
     Credentials(#[from] KeepError),
     #[error("no randomness from the system: {0}")]
     Random(getrandom::Error),
+    #[error("no connection to an identity provider can be made: {0}")]
+    Providers(rustls::Error),
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
     #[error("a background thread ended before its work was done; this is a bug")]
@@ -70,6 +72,7 @@ impl ServerError {
             Self::Credentials(_) => CREDENTIALS,
             Self::Engine(EngineError::Other(_))
             | Self::Random(_)
+            | Self::Providers(_)
             | Self::Signals(_)
             | Self::ThreadLost
             | Self::Close(_) => OTHER,

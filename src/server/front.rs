@@ -9,21 +9,49 @@ use http_body_util::Empty;
 use storage_engine::store::Store;
 use time::OffsetDateTime;
 
+use super::ServerError;
 use crate::access::{Action, Context, RequestFacts, Resource, decide};
 use crate::admin::AdminService;
 use crate::auth::{Authenticator, is_form};
-use crate::config::Config;
+use crate::config::{Config, Grants};
 use crate::http::body::{self, Body, RequestBody};
 use crate::http::edge::{Answering, BucketCors, BucketRules, Front, Scraper};
 use crate::http::host::Style;
 use crate::http::request_id::RequestId;
-use crate::identity::Directory;
+use crate::identity::{Directory, Federation, FederationRights};
+use crate::openid::{self, Providers};
 use crate::s3::{self, CorsRules, S3Config, S3Service};
 use crate::sts::{StsService, is_sts};
 
 /// The one authenticator of all fronts.
 pub(super) fn authenticator(config: &Config, directory: Directory) -> Result<Arc<Authenticator>, getrandom::Error> {
     Authenticator::new(Arc::new(directory), config.region.clone()).map(Arc::new)
+}
+
+/// The identity providers of the configuration. None is asked for anything yet, so none holds up the start.
+pub(super) fn providers(config: &Config) -> Result<Providers, ServerError> {
+    let (settings, region) = (config.openid.clone(), config.region.as_deref());
+    let providers = Providers::new(settings, region, openid::Pace::default()).map_err(ServerError::Providers)?;
+    for provider in providers.iter() {
+        tracing::info!(
+            from = provider.config_url(),
+            role = provider.role_arn().unwrap_or("none: its tokens name their policies"),
+            "tokens of an identity provider are taken"
+        );
+    }
+    Ok(providers)
+}
+
+/// What the people of identity providers have.
+pub(super) fn federation(providers: &Providers) -> Federation {
+    let rights = |grants: &Grants| match grants {
+        Grants::Claim(_) => FederationRights::OwnClaims,
+        Grants::Role(policies) => FederationRights::Policies(policies.clone()),
+    };
+    providers
+        .iter()
+        .map(|provider| (provider.id(), rights(provider.grants())))
+        .collect()
 }
 
 /// Authentication first, then the admin API.
@@ -59,6 +87,7 @@ pub(super) fn s3(
     config: &Config,
     authenticator: Arc<Authenticator>,
     directory: Directory,
+    sts: StsService,
     store: Store,
     host_id: &str,
 ) -> Arc<Front> {
@@ -67,8 +96,7 @@ pub(super) fn s3(
         region: config.region.clone(),
         host_id: host_id.to_owned(),
     };
-    let service = s3::service(store, Arc::new(directory.clone()), told);
-    let sts = StsService::new(Arc::clone(&authenticator), directory);
+    let service = s3::service(store, Arc::new(directory), told);
     Arc::new(move |request: Request<RequestBody>| -> Answering {
         let on_bucket_host = request.extensions().get::<Style>() == Some(&Style::VirtualHost);
         if !on_bucket_host && is_sts(&request) {

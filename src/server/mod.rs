@@ -41,7 +41,8 @@ use crate::http::health::is_in_service;
 use crate::http::listener::{Connections, bind};
 use crate::http::pace::Pace;
 use crate::http::tls::{Certificates, RELOAD_INTERVAL};
-use crate::identity::{self, Directory, SealKeys};
+use crate::identity::{self, Directory, Federation, SealKeys};
+use crate::sts::StsService;
 use crate::telemetry::metrics::{ByItself, Metrics};
 use crate::usage::Usage;
 
@@ -261,16 +262,12 @@ impl Server {
                 region,
             )));
         }
-        let directory = self.directory(config, &root, &store).await;
+        let providers = front::providers(config)?;
+        let directory = self
+            .directory(config, &root, &store, front::federation(&providers))
+            .await;
         let authenticator = front::authenticator(config, directory.clone()).map_err(ServerError::Random)?;
-        let told = AdminConfig {
-            region: config.region.clone(),
-            domains: config.domains.clone(),
-            tls: self.tls,
-            started: Instant::now(),
-            host_id: self.edge.host_id().to_owned(),
-            settings: settings::of(config),
-        };
+        let told = self.told(config);
         let tells = engine.healing.clone().zip(engine.fleet.clone());
         let by_itself = tells.map(|(healing, fleet)| {
             let tell = move || ByItself {
@@ -293,7 +290,8 @@ impl Server {
         let admin = front::admin(Arc::clone(&authenticator), AdminService::new(reach, told));
         let scraper = front::scraper(Arc::clone(&authenticator));
         let cors = front::cors(config, store.clone());
-        let s3 = front::s3(config, authenticator, directory, store, self.edge.host_id());
+        let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers);
+        let s3 = front::s3(config, authenticator, directory, sts, store, self.edge.host_id());
         self.edge.open(Service {
             backend,
             s3,
@@ -307,8 +305,19 @@ impl Server {
         Ok(())
     }
 
+    fn told(&self, config: &Config) -> AdminConfig {
+        AdminConfig {
+            region: config.region.clone(),
+            domains: config.domains.clone(),
+            tls: self.tls,
+            started: Instant::now(),
+            host_id: self.edge.host_id().to_owned(),
+            settings: settings::of(config),
+        }
+    }
+
     /// Who there is beside root. Root gets in whatever comes of it.
-    async fn directory(&mut self, config: &Config, root: &Root, store: &Store) -> Directory {
+    async fn directory(&mut self, config: &Config, root: &Root, store: &Store, federation: Federation) -> Directory {
         let password = SecretKey::new(root.password.expose().as_bytes());
         let old_password = config.old_root_password.as_ref();
         let keys = SealKeys {
@@ -320,7 +329,7 @@ impl Server {
             access_key: root.user.clone(),
             secret: password,
         };
-        let directory = Directory::open(store.clone(), Arc::new(SystemClock), root, keys).await;
+        let directory = Directory::open(store.clone(), Arc::new(SystemClock), root, keys, federation).await;
         if directory.is_loading() {
             self.background.push(tokio::spawn(directory.clone().keep_loading()));
         }

@@ -3,6 +3,7 @@
 use quick_xml::escape::escape;
 
 use super::error::StsError;
+use super::web_identity::TokenForm;
 use crate::auth::{Account, Identity};
 use crate::identity::Temporary;
 use crate::policy::ACCOUNT_ID;
@@ -44,23 +45,52 @@ pub(super) fn assume_role(
     expires: &str,
     id: &str,
 ) -> Result<String, StsError> {
+    let given = given(identity, temporary, expires)?;
+    Ok(document("AssumeRole", &given, id))
+}
+
+/// What the answer to a token tells beside the credential.
+pub(super) struct ByToken<'a> {
+    /// The action, and the element that names the token's subject.
+    pub(super) form: TokenForm,
+    pub(super) subject: &'a str,
+    pub(super) audience: &'a str,
+    pub(super) issuer: &'a str,
+}
+
+pub(super) fn by_token(
+    told: &ByToken<'_>,
+    identity: &Identity,
+    temporary: &Temporary,
+    expires: &str,
+    id: &str,
+) -> Result<String, StsError> {
+    let given = given(identity, temporary, expires)?;
+    let subject = told.form.subject;
+    let result = format!(
+        "<{subject}>{}</{subject}><Audience>{}</Audience><Provider>{}</Provider>{given}",
+        escape(told.subject),
+        escape(told.audience),
+        escape(told.issuer),
+    );
+    Ok(document(told.form.action, &result, id))
+}
+
+/// Who the credential makes one, and the credential.
+fn given(identity: &Identity, temporary: &Temporary, expires: &str) -> Result<String, StsError> {
     let (arn, _) = who(identity, "root")?;
     let text =
         |secret: &[u8]| String::from_utf8(secret.to_vec()).map_err(|error| StsError::Internal(error.to_string()));
-    Ok(document(
-        "AssumeRole",
-        &format!(
-            "<AssumedRoleUser><Arn>{}</Arn><AssumedRoleId>{}</AssumedRoleId></AssumedRoleUser><Credentials><AccessKeyId>{}\
-             </AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>{}</Expiration>\
-             </Credentials>",
-            escape(&arn),
-            temporary.access_key,
-            temporary.access_key,
-            escape(&text(temporary.secret.expose())?),
-            escape(&text(temporary.token.expose())?),
-            expires
-        ),
-        id,
+    Ok(format!(
+        "<AssumedRoleUser><Arn>{}</Arn><AssumedRoleId>{}</AssumedRoleId></AssumedRoleUser><Credentials><AccessKeyId>{}\
+         </AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>{}</Expiration>\
+         </Credentials>",
+        escape(&arn),
+        temporary.access_key,
+        temporary.access_key,
+        escape(&text(temporary.secret.expose())?),
+        escape(&text(temporary.token.expose())?),
+        expires
     ))
 }
 

@@ -8,6 +8,7 @@ use super::answer::NAMESPACE;
 use crate::auth::AuthError;
 use crate::http::body::BoxError;
 use crate::identity::IdentityError;
+use crate::openid::OpenIdError;
 
 /// Why a request to the token service was refused.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,8 @@ pub(super) enum StsError {
     MalformedPolicy(String),
     #[error("{0}")]
     PolicyTooLarge(String),
+    #[error(transparent)]
+    Provider(#[from] OpenIdError),
     #[error("{0} is not implemented.")]
     NotBuilt(String),
     #[error("The token service has no action '{0}'.")]
@@ -86,6 +89,16 @@ impl StsError {
             Self::Missing(_) => "MissingParameter",
             Self::MalformedPolicy(_) => "MalformedPolicyDocument",
             Self::PolicyTooLarge(_) => "PackedPolicyTooLarge",
+            Self::Provider(error) => match error {
+                OpenIdError::Expired => "ExpiredToken",
+                OpenIdError::Unreachable => "IDPCommunicationError",
+                // As MinIO says it.
+                OpenIdError::NoProvider
+                | OpenIdError::NoRole
+                | OpenIdError::Malformed(_)
+                | OpenIdError::Refused(_)
+                | OpenIdError::NoPolicies(_) => "InvalidParameterValue",
+            },
             Self::NotBuilt(_) => "NotImplemented",
             Self::UnknownAction(_) => "InvalidAction",
             Self::Unavailable(_) => "ServiceUnavailable",
@@ -103,9 +116,17 @@ impl StsError {
             | Self::Missing(_)
             | Self::MalformedPolicy(_)
             | Self::PolicyTooLarge(_)
+            | Self::Provider(
+                OpenIdError::NoProvider
+                | OpenIdError::NoRole
+                | OpenIdError::Malformed(_)
+                | OpenIdError::Refused(_)
+                | OpenIdError::NoPolicies(_)
+                | OpenIdError::Expired,
+            )
             | Self::UnknownAction(_) => StatusCode::BAD_REQUEST,
             Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Provider(OpenIdError::Unreachable) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -46,6 +46,21 @@ impl Form {
             (Some(_), Some(_)) => Err(StsError::Invalid("A field of the form comes twice.")),
         }
     }
+
+    /// How long a credential is to last.
+    pub(super) fn seconds(&self) -> Result<Option<u64>, StsError> {
+        let text = self.one("DurationSeconds")?.filter(|text| !text.is_empty());
+        let read = |text: &str| {
+            text.parse()
+                .map_err(|_| StsError::Invalid("DurationSeconds is no number."))
+        };
+        text.map(read).transpose()
+    }
+
+    /// The policy that narrows a credential.
+    pub(super) fn policy(&self) -> Result<Option<String>, StsError> {
+        Ok(self.one("Policy")?.filter(|text| !text.is_empty()).map(str::to_owned))
+    }
 }
 
 #[cfg(test)]

@@ -8,11 +8,12 @@ mod error;
 mod form;
 #[cfg(test)]
 mod tests;
+mod web_identity;
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full};
 use storage_engine::store::clock::Timestamp;
 use time::OffsetDateTime;
@@ -20,11 +21,13 @@ use time::format_description::well_known::Rfc3339;
 
 use self::error::StsError;
 use self::form::Form;
+use self::web_identity::TokenForm;
 use crate::access::{Action, Context, RequestFacts, decide_own};
 use crate::auth::{Authenticator, Identity, Realm, sign::body_hash};
 use crate::http::body::{self, Body, RequestBody};
 use crate::http::request_id::RequestId;
 use crate::identity::Directory;
+use crate::openid::Providers;
 
 /// Most bytes of a form.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -37,6 +40,7 @@ const SECONDS_DEFAULT: u64 = 3_600;
 pub struct StsService {
     authenticator: Arc<Authenticator>,
     directory: Directory,
+    providers: Providers,
 }
 
 /// Whether a request that names no bucket is one to the token service.
@@ -45,15 +49,23 @@ pub fn is_sts<B>(request: &Request<B>) -> bool {
     let is_form = content_type
         .and_then(|value| value.as_bytes().trim_ascii_start().get(..FORM_TYPE.len()))
         .is_some_and(|kind| kind.eq_ignore_ascii_case(FORM_TYPE));
-    *request.method() == Method::POST && request.uri().path() == "/" && is_form
+    let here = *request.method() == Method::POST && request.uri().path() == "/";
+    here && (is_form || in_query(request.uri()))
+}
+
+/// Whether the fields stand in the query, as older clients of MinIO send those that nobody signs.
+fn in_query(uri: &Uri) -> bool {
+    let mut fields = uri.query().unwrap_or_default().split('&');
+    fields.any(|field| field.starts_with("Action=AssumeRoleWith"))
 }
 
 impl StsService {
     /// `authenticator` must know the credentials of `directory`.
-    pub fn new(authenticator: Arc<Authenticator>, directory: Directory) -> Self {
+    pub fn new(authenticator: Arc<Authenticator>, directory: Directory, providers: Providers) -> Self {
         Self {
             authenticator,
             directory,
+            providers,
         }
     }
 
@@ -96,7 +108,12 @@ impl StsService {
         let (head, signed) = authenticated.request.into_parts();
         let facts = RequestFacts::read(&head.extensions, &head.headers, OffsetDateTime::now_utc());
         let signed = signed.collect().await;
-        let form = Form::parse(&signed.map_err(StsError::Body)?.to_bytes())?;
+        let signed = signed.map_err(StsError::Body)?.to_bytes();
+        // What is signed is the body: fields of the query count only where nobody signs and there are no others.
+        let form = match authenticated.identity == Identity::Anonymous && signed.is_empty() && in_query(&head.uri) {
+            true => Form::parse(head.uri.query().unwrap_or_default().as_bytes())?,
+            false => Form::parse(&signed)?,
+        };
         self.act(&authenticated.identity, &form, &facts, id).await
     }
 
@@ -104,13 +121,8 @@ impl StsService {
         match form.one("Action")?.unwrap_or_default() {
             "GetCallerIdentity" => answer::caller_identity(identity, self.directory.root_access_key(), id),
             "AssumeRole" => {
-                let seconds = match form.one("DurationSeconds")? {
-                    Some(text) => text
-                        .parse()
-                        .map_err(|_| StsError::Invalid("DurationSeconds is no number."))?,
-                    None => SECONDS_DEFAULT,
-                };
-                let policy = form.one("Policy")?.filter(|text| !text.is_empty()).map(str::to_owned);
+                let seconds = form.seconds()?.unwrap_or(SECONDS_DEFAULT);
+                let policy = form.policy()?;
                 for unbuilt in [
                     "PolicyArns.member.1.arn",
                     "Tags.member.1.Key",
@@ -132,9 +144,10 @@ impl StsService {
                 let expires = written(temporary.expires)?;
                 answer::assume_role(identity, &temporary, &expires, id)
             }
+            "AssumeRoleWithWebIdentity" => self.assume_by_token(TokenForm::WEB_IDENTITY, form, facts, id).await,
+            "AssumeRoleWithClientGrants" => self.assume_by_token(TokenForm::CLIENT_GRANTS, form, facts, id).await,
             "" => Err(StsError::Missing("Action")),
-            action @ ("AssumeRoleWithWebIdentity"
-            | "AssumeRoleWithLDAPIdentity"
+            action @ ("AssumeRoleWithLDAPIdentity"
             | "AssumeRoleWithCertificate"
             | "AssumeRoleWithCustomToken"
             | "AssumeRoleWithSAML"

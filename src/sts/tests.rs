@@ -13,8 +13,11 @@ use time::{Duration, OffsetDateTime};
 
 use super::{StsService, is_sts};
 use crate::auth::sign::Signer;
-use crate::auth::{Account, AuthError, Authenticator, Identity, Kind, PayloadMode, SecretKey};
-use crate::identity::{Directory, KeyParent, NewAccessKey, NewUser, Root, SealKeys, Target};
+use crate::auth::{Account, AuthError, Authenticator, Federated, Identity, Kind, PayloadMode, SecretKey};
+use crate::config::{Grants, OpenIdProvider};
+use crate::identity::{Directory, FederationRights, KeyParent, NewAccessKey, NewUser, Root, SealKeys, Target};
+use crate::openid::tests::{Mood, Pair, TestIssuer, by_claim, eager};
+use crate::openid::{Provider, Providers};
 
 const ROOT: (&str, &str) = ("rootkey", "root-password");
 const ALICE: (&str, &str) = ("alice", "alice-secret");
@@ -27,6 +30,20 @@ struct Ground {
 }
 
 async fn ground() -> Ground {
+    ground_with(Vec::new()).await
+}
+
+/// With these identity providers, as the server wires them.
+async fn ground_with(settings: Vec<OpenIdProvider>) -> Ground {
+    let providers = Providers::new(settings, None, eager()).unwrap();
+    let rights = |provider: &Provider| match provider.grants() {
+        Grants::Claim(_) => FederationRights::OwnClaims,
+        Grants::Role(policies) => FederationRights::Policies(policies.clone()),
+    };
+    let federation = providers
+        .iter()
+        .map(|provider| (provider.id(), rights(provider)))
+        .collect();
     let store = Store::new(Arc::new(MemoryBackend::new()), Arc::new(SystemClock), Epoch([1; 16]));
     let keys = SealKeys {
         operator: None,
@@ -37,7 +54,7 @@ async fn ground() -> Ground {
         access_key: ROOT.0.to_owned(),
         secret: SecretKey::new(ROOT.1),
     };
-    let directory = Directory::open(store, Arc::new(SystemClock), root, keys).await;
+    let directory = Directory::open(store, Arc::new(SystemClock), root, keys, federation).await;
     let alice = NewUser {
         name: ALICE.0.to_owned(),
         secret: SecretKey::new(ALICE.1),
@@ -45,7 +62,7 @@ async fn ground() -> Ground {
     };
     directory.put_user(&Identity::Root, alice).await.unwrap();
     let authenticator = Arc::new(Authenticator::new(Arc::new(directory.clone()), None).unwrap());
-    let sts = StsService::new(Arc::clone(&authenticator), directory.clone());
+    let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers);
     Ground {
         directory,
         authenticator,
@@ -302,7 +319,18 @@ async fn what_is_wrong_or_not_built_is_said_and_gives_out_nothing() {
         (&of_role("PolicyArns.member.1.arn=a"), 501, "NotImplemented"),
         ("Action=AssumeRoleWithCertificate", 501, "NotImplemented"),
         ("Action=AssumeRoleWithLDAPIdentity", 501, "NotImplemented"),
-        ("Action=AssumeRoleWithWebIdentity", 501, "NotImplemented"),
+        ("Action=AssumeRoleWithWebIdentity", 400, "MissingParameter"),
+        ("Action=AssumeRoleWithClientGrants", 400, "MissingParameter"),
+        (
+            "Action=AssumeRoleWithWebIdentity&WebIdentityToken=a.b.c",
+            400,
+            "InvalidParameterValue",
+        ),
+        (
+            "Action=AssumeRoleWithWebIdentity&WebIdentityToken=a.b.c&ProviderId=x",
+            501,
+            "NotImplemented",
+        ),
     ] {
         let (found, xml) = ground.ask(Some(&alice), form).await;
         assert_eq!(
@@ -387,4 +415,180 @@ async fn a_policy_can_deny_temporary_credentials_to_whom_it_is_attached() {
     );
     let who = "Action=GetCallerIdentity&Version=2011-06-15";
     assert_eq!(ground.ask(Some(&signer(ALICE)), who).await.0, StatusCode::OK);
+}
+
+/// A form that a token comes with.
+fn by_token(token: &str, rest: &str) -> String {
+    format!("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=me&WebIdentityToken={token}{rest}")
+}
+
+async fn issuer() -> (TestIssuer, Pair) {
+    let pair = Pair::p256();
+    let issuer = TestIssuer::start(serde_json::json!({"keys": [pair.public("k")]})).await;
+    (issuer, pair)
+}
+
+#[tokio::test]
+async fn a_token_of_an_identity_provider_is_changed_for_a_credential_with_the_rights_it_names() {
+    let (issuer, pair) = issuer().await;
+    let ground = ground_with(vec![issuer.provider(by_claim())]).await;
+    let token = pair.token("ES256", Some("k"), &issuer.claims());
+    let role = "&RoleArn=arn%3Aaws%3Aiam%3A%3A0%3Arole%2Fx&DurationSeconds=3600";
+    let (status, xml) = ground.ask(None, &by_token(&token, role)).await;
+    assert_eq!(status, StatusCode::OK, "{xml}");
+    assert_eq!(element(&xml, "SubjectFromWebIdentityToken"), "ann");
+    assert_eq!(
+        (element(&xml, "Audience"), element(&xml, "Provider")),
+        ("store".into(), issuer.url.clone())
+    );
+    let given = Given::of(&xml);
+    let Ok(Identity::Caller(caller)) = ground.caller(&given.signer()) else {
+        panic!("not let in");
+    };
+    assert_eq!(
+        caller.account,
+        Account::Federated(Federated::new(&format!("{}#ann", issuer.url)))
+    );
+    assert_eq!((caller.policies.len(), caller.canonical_id.len()), (2, 64));
+    assert_eq!(caller.claims["jwt:sub"], ["ann"]);
+    // The token ends in a minute, and the hour that was asked for with it.
+    let Kind::Temporary { expires } = caller.kind else {
+        panic!("{:?}", caller.kind)
+    };
+    assert!(expires <= OffsetDateTime::now_utc() + Duration::seconds(120));
+
+    let grants = format!("Action=AssumeRoleWithClientGrants&Version=2011-06-15&Token={token}");
+    let (status, xml) = ground.ask(None, &grants).await;
+    assert_eq!(
+        (status, element(&xml, "SubjectFromToken").as_str()),
+        (StatusCode::OK, "ann"),
+        "{xml}"
+    );
+
+    let narrow = percent_encoding::utf8_percent_encode(READ_X, percent_encoding::NON_ALPHANUMERIC);
+    let (_, xml) = ground.ask(None, &by_token(&token, &format!("&Policy={narrow}"))).await;
+    let Ok(Identity::Caller(narrowed)) = ground.caller(&Given::of(&xml).signer()) else {
+        panic!("not let in");
+    };
+    assert_eq!(narrowed.session.as_ref().unwrap().text(), READ_X);
+    let who = "Action=GetCallerIdentity&Version=2011-06-15";
+    let (_, xml) = ground.ask(Some(&given.signer()), who).await;
+    assert!(element(&xml, "Arn").ends_with("#ann"), "{xml}");
+    let (status, _) = ground.ask(Some(&given.signer()), ASSUME).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn fields_in_the_query_count_where_nobody_signs_and_there_is_no_form() {
+    let (issuer, pair) = issuer().await;
+    let ground = ground_with(vec![issuer.provider(by_claim())]).await;
+    let token = pair.token("ES256", Some("k"), &issuer.claims());
+    let request = Request::post(format!("/?{}", by_token(&token, ""))).header(header::HOST, "localhost");
+    let request = request.body(Full::new(Bytes::new())).unwrap();
+    assert!(is_sts(&request));
+    assert!(!is_sts(
+        &Request::post("/?delete&x=Action=AssumeRoleWithWebIdentity")
+            .body(())
+            .unwrap()
+    ));
+    let request = request.map(|body| body.map_err(|never: Infallible| match never {}).boxed());
+    let response = ground.sts.handle(request).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_a_token_opens_ends_with_its_policies_its_provider_and_its_revocation() {
+    let (issuer, pair) = issuer().await;
+    let ground = ground_with(vec![issuer.provider(by_claim())]).await;
+    let mut claims = issuer.claims();
+    claims["policy"] = serde_json::json!(["mine", "unheard-of"]);
+    let token = pair.token("ES256", Some("k"), &claims);
+    let code = |xml: &str| element(xml, "Code");
+    let (status, xml) = ground.ask(None, &by_token(&token, "")).await;
+    assert_eq!(
+        (status.as_u16(), code(&xml).as_str()),
+        (400, "InvalidParameterValue"),
+        "{xml}"
+    );
+
+    ground.directory.put_policy("mine", READ_X.as_bytes()).await.unwrap();
+    let (_, xml) = ground.ask(None, &by_token(&token, "")).await;
+    let given = Given::of(&xml);
+    let Ok(Identity::Caller(caller)) = ground.caller(&given.signer()) else {
+        panic!("not let in");
+    };
+    assert_eq!(
+        caller.policies.iter().map(|policy| policy.text()).collect::<Vec<_>>(),
+        [READ_X]
+    );
+    ground.directory.remove_policy("mine").await.unwrap();
+    assert_eq!(ground.caller(&given.signer()).unwrap_err().code(), "InvalidAccessKeyId");
+    ground.directory.put_policy("mine", READ_X.as_bytes()).await.unwrap();
+    assert!(ground.caller(&given.signer()).is_ok());
+
+    let name = format!("{}#ann", issuer.url);
+    ground.directory.revoke_person(&format!("{name}2")).await.unwrap();
+    assert!(ground.caller(&given.signer()).is_ok());
+    ground.directory.revoke_person(&name).await.unwrap();
+    assert_eq!(ground.caller(&given.signer()).unwrap_err().code(), "InvalidAccessKeyId");
+    let (_, xml) = ground.ask(None, &by_token(&token, "")).await;
+    assert!(ground.caller(&Given::of(&xml).signer()).is_ok());
+
+    let deny = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"sts:AssumeRoleWithWebIdentity"}]}"#;
+    ground.directory.put_policy("mine", deny.as_bytes()).await.unwrap();
+    let (status, xml) = ground.ask(None, &by_token(&token, "")).await;
+    assert_eq!((status.as_u16(), code(&xml).as_str()), (403, "AccessDenied"), "{xml}");
+}
+
+#[tokio::test]
+async fn the_policies_of_a_role_are_those_of_the_settings_and_not_of_the_token() {
+    let (issuer, pair) = issuer().await;
+    let role = Grants::Role(vec!["diagnostics".to_owned()]);
+    let ground = ground_with(vec![issuer.provider(role)]).await;
+    let token = pair.token("ES256", Some("k"), &issuer.claims());
+    let (status, _) = ground.ask(None, &by_token(&token, "")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let arn = ground
+        .sts
+        .providers
+        .iter()
+        .next()
+        .unwrap()
+        .role_arn()
+        .unwrap()
+        .to_owned();
+    let arn = percent_encoding::utf8_percent_encode(&arn, percent_encoding::NON_ALPHANUMERIC);
+    let (_, xml) = ground.ask(None, &by_token(&token, &format!("&RoleArn={arn}"))).await;
+    let Ok(Identity::Caller(caller)) = ground.caller(&Given::of(&xml).signer()) else {
+        panic!("not let in");
+    };
+    let diagnostics = ground.directory.policy("diagnostics").unwrap().text;
+    assert_eq!(
+        caller.policies.iter().map(|policy| policy.text()).collect::<Vec<_>>(),
+        [diagnostics]
+    );
+}
+
+#[tokio::test]
+async fn a_token_that_ended_and_an_issuer_that_is_down_are_told_apart() {
+    let (issuer, pair) = issuer().await;
+    let ground = ground_with(vec![issuer.provider(by_claim())]).await;
+    let mut claims = issuer.claims();
+    let token = pair.token("ES256", Some("k"), &claims);
+    claims["exp"] = serde_json::json!(1_700_000_000);
+    let ended = pair.token("ES256", Some("k"), &claims);
+    issuer.set_mood(Mood::Failing);
+    for (token, mood, status, code) in [
+        (&token, Mood::Failing, 503, "IDPCommunicationError"),
+        (&ended, Mood::Well, 400, "ExpiredToken"),
+    ] {
+        issuer.set_mood(mood);
+        let (found, xml) = ground.ask(None, &by_token(token, "")).await;
+        assert_eq!(
+            (found.as_u16(), element(&xml, "Code").as_str()),
+            (status, code),
+            "{xml}"
+        );
+        assert!(!xml.contains(token.as_str()));
+    }
 }

@@ -311,17 +311,29 @@ pub(super) async fn revoke(ask: &Ask<'_>) -> Result<Answer, AdminError> {
         return Err(AdminError::AccessDenied);
     }
     may_change(ask, &account, Action::AdminRemoveServiceAccount)?;
-    match (ask.query.get("tokenRevokeType"), ask.query.is_true("fullRevoke")) {
-        (None, true) => {}
-        (Some(_), false) => return Err(AdminError::NotBuilt("Revoking temporary credentials by their type")),
-        (Some(_), true) | (None, false) => {
-            return Err(AdminError::Argument(
-                "Say fullRevoke=true: all temporary credentials of the account are revoked.".into(),
-            ));
-        }
-    }
+    revokes_all(ask)?;
     directory.revoke_temporary(&account).await?;
     Ok(Answer::Done(StatusCode::NO_CONTENT))
+}
+
+/// `POST revoke-tokens/openid`: ends the temporary credentials of somebody an identity provider vouches for, by the name
+/// that `GetCallerIdentity` tells.
+pub(super) async fn revoke_person(ask: &Ask<'_>) -> Result<Answer, AdminError> {
+    let name = ask.query.get("user").filter(|name| name.contains('#'));
+    let name = name.ok_or_else(|| AdminError::Argument("Name the user as ISSUER#SUBJECT.".into()))?;
+    revokes_all(ask)?;
+    ask.reach.directory.revoke_person(name).await?;
+    Ok(Answer::Done(StatusCode::NO_CONTENT))
+}
+
+fn revokes_all(ask: &Ask<'_>) -> Result<(), AdminError> {
+    match (ask.query.get("tokenRevokeType"), ask.query.is_true("fullRevoke")) {
+        (None, true) => Ok(()),
+        (Some(_), false) => Err(AdminError::NotBuilt("Revoking temporary credentials by their type")),
+        (Some(_), true) | (None, false) => Err(AdminError::Argument(
+            "Say fullRevoke=true: all temporary credentials of the account are revoked.".into(),
+        )),
+    }
 }
 
 #[cfg(test)]

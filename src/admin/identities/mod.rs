@@ -51,6 +51,7 @@ pub enum Verb {
     KeyUpdate,
     KeyRemove,
     TokensRevoke,
+    PersonsTokensRevoke,
 }
 
 /// Who may ask for something.
@@ -94,6 +95,7 @@ impl Verb {
                 return Permission::Own(Action::AdminListServiceAccounts);
             }
             Self::TemporaryInfo => &[Action::AdminListTemporaryAccounts],
+            Self::PersonsTokensRevoke => &[Action::AdminRemoveServiceAccount],
         })
     }
 }
@@ -131,6 +133,7 @@ impl Inner {
             }
             Verb::KeyRemove => access_keys::remove(ask).await,
             Verb::TokensRevoke => access_keys::revoke(ask).await,
+            Verb::PersonsTokensRevoke => access_keys::revoke_person(ask).await,
         }
     }
 }

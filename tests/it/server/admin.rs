@@ -117,7 +117,7 @@ async fn told(address: SocketAddr, request: &str) -> (u16, Value) {
 }
 
 /// MinIO's verbs that are built.
-const MINIO_BUILT: [&str; 49] = [
+const MINIO_BUILT: [&str; 50] = [
     "accountinfo",
     "add-canned-policy",
     "add-service-account",
@@ -155,6 +155,7 @@ const MINIO_BUILT: [&str; 49] = [
     "remove-canned-policy",
     "remove-user",
     "revoke-tokens/builtin",
+    "revoke-tokens/openid",
     "service",
     "set-bucket-quota",
     "set-config-kv",
@@ -334,6 +335,7 @@ fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
         | "info-service-account"
         | "temporary-account-info"
         | "revoke-tokens/builtin"
+        | "revoke-tokens/openid"
         | "update-service-account"
         | "delete-service-account" => (400, "XMinioAdminInvalidArgument"),
         _ => return None,

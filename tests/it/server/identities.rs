@@ -444,6 +444,17 @@ async fn temporary_credentials_are_revoked_by_their_account_or_who_has_the_right
             .await;
         assert_eq!(found, expected, "{query}");
     }
+    let person = "revoke-tokens/openid?user=https://id.example.com%23ann&fullRevoke=true";
+    for (by, path, expected) in [
+        (None, person, 403),
+        (Some(of(LOW)), person, 403),
+        (Some(of(ADMIN)), person, 204),
+        (Some(of(ROOT)), person, 204),
+        (Some(of(ROOT)), "revoke-tokens/openid?user=ann&fullRevoke=true", 400),
+        (Some(of(ROOT)), "revoke-tokens/openid?user=https://id%23ann", 400),
+    ] {
+        assert_eq!(client.status(by.as_ref(), "POST", path).await, expected, "{path}");
+    }
     let elsewhere = client
         .status(Some(&of(ROOT)), "POST", "revoke-tokens/ldap?fullRevoke=true")
         .await;

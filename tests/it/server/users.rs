@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use drystone::auth::sign::{Signer, body_hash};
 use drystone::auth::{Identity, PayloadMode, SecretKey};
-use drystone::identity::{Directory, NewUser, Root, SealKeys};
+use drystone::identity::{Directory, Federation, NewUser, Root, SealKeys};
 use drystone::server::{Conditions, Server};
 use http::Request;
 use storage_engine::embedded::{Embedded, OpenOptions};
@@ -46,7 +46,7 @@ async fn with_alice(folder: &Path) {
         access_key: USER.to_owned(),
         secret: root,
     };
-    let directory = Directory::open(store, Arc::new(SystemClock), root, keys).await;
+    let directory = Directory::open(store, Arc::new(SystemClock), root, keys, Federation::new()).await;
     let alice = NewUser {
         name: ALICE.0.to_owned(),
         secret: SecretKey::new(ALICE.1),
@@ -153,6 +153,35 @@ async fn users_survive_restarts_and_a_change_of_the_root_password() {
         assert_eq!(refused(server.addresses()[0], ALICE).await, None, "{vars:?}");
         server.stop().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_starts_without_its_identity_provider_and_says_so_to_who_brings_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    with_alice(folder.path()).await;
+    // Nobody listens there any more.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let url = format!("http://{closed}/.well-known/openid-configuration");
+    let vars = [
+        ("MINIO_IDENTITY_OPENID_CONFIG_URL", url.as_str()),
+        ("MINIO_IDENTITY_OPENID_CLIENT_ID", "store"),
+    ];
+    let server = serve(folder.path(), PASSWORD, &vars).await;
+    let address = server.addresses()[0];
+    assert_eq!(refused(address, ALICE).await, None);
+    let part = |text: &str| base64_simd::URL_SAFE_NO_PAD.encode_to_string(text);
+    let token = format!("{}.{}.{}", part(r#"{"alg":"ES256"}"#), part("{}"), part("x"));
+    let form = format!("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&WebIdentityToken={token}");
+    let answer = ask(address, None, ("POST", "/"), "localhost", &form).await;
+    assert_eq!(
+        (status(&answer), element(&answer, "Code").as_str()),
+        (503, "IDPCommunicationError"),
+        "{answer}"
+    );
+    server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

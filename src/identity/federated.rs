@@ -1,0 +1,185 @@
+//! Temporary credentials of somebody whom an identity provider vouches for.
+//!
+//! They are in no row: the token carries who they are and what was said of them. What their provider's people may do is
+//! looked up anew at every request, so a provider that is configured no longer, and a policy that changed, count at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use storage_engine::limits::OWNER_BYTES_MAX;
+use storage_engine::store::clock::Timestamp;
+
+use super::directory::Directory;
+use super::error::IdentityError;
+use super::snapshot::{Rights, Snapshot};
+use super::temporary::{CarriedAccount, Draft, SECONDS, Temporary};
+use crate::auth::{Account, Caller, Federated, Identity, Kind};
+use crate::policy::Policy;
+
+const CANONICAL_PURPOSE: &[u8] = b"drystone federated 1\0";
+
+/// What the people of the configured providers have, by the provider's id.
+pub type Federation = BTreeMap<String, FederationRights>;
+
+/// What the people of one provider have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FederationRights {
+    /// The policies that their own tokens name.
+    OwnClaims,
+    /// These, all of them.
+    Policies(Vec<String>),
+}
+
+/// Somebody a provider vouches for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The id of the provider, a key of [`Federation`].
+    pub provider: String,
+    /// A name that nobody else ever has: the issuer's and theirs.
+    pub name: String,
+    /// What was said of them, by condition key.
+    pub claims: BTreeMap<String, Vec<String>>,
+    /// The policies that were named for them.
+    pub policies: Vec<String>,
+    /// Until when they are vouched for.
+    pub ends: Timestamp,
+}
+
+/// A [`Person`] as a token carries it. Fields are added, never given another meaning.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CarriedPerson {
+    provider: String,
+    name: String,
+    claims: BTreeMap<String, Vec<String>>,
+    policies: Vec<String>,
+}
+
+/// The canonical id of a name: always the same, and that of no user.
+fn canonical_id(name: &str) -> String {
+    let hash = digest(&SHA256, &[CANONICAL_PURPOSE, name.as_bytes()].concat());
+    hex_simd::encode_to_string(hash, hex_simd::AsciiCase::Lower)
+}
+
+/// What a name goes by in rows of revocations. No user's name holds `=`.
+pub(super) fn revocation_row(name: &str) -> String {
+    format!("federated={}", canonical_id(name))
+}
+
+impl CarriedPerson {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Account, rights and claims as they stand; `None`: nothing of it holds any more.
+    pub(super) fn standing(
+        self,
+        snapshot: &Snapshot,
+        federation: &Federation,
+    ) -> Option<(Account, Rights, BTreeMap<String, Vec<String>>)> {
+        let policies = snapshot.policies_of(&self.provider, &self.policies, federation).ok()?;
+        let rights = Rights {
+            canonical_id: canonical_id(&self.name),
+            groups: Vec::new(),
+            policies,
+        };
+        Some((Account::Federated(Federated::new(&self.name)), rights, self.claims))
+    }
+}
+
+impl Snapshot {
+    /// The policies of a provider's people, or why there are none. What is not defined counts for nothing; what cannot be
+    /// read may be the one that denies.
+    fn policies_of(
+        &self,
+        provider: &str,
+        named: &[String],
+        federation: &Federation,
+    ) -> Result<Vec<Arc<Policy>>, IdentityError> {
+        const NONE: IdentityError = IdentityError::InvalidArgument(
+            "none of the policies that the identity provider or its settings name is there",
+        );
+        let names = match federation.get(provider) {
+            None => return Err(IdentityError::NotAllowed("the identity provider is not configured")),
+            Some(FederationRights::OwnClaims) => named,
+            Some(FederationRights::Policies(names)) => names,
+        };
+        let defined = names
+            .iter()
+            .filter(|name| self.policy(name).is_some() || self.rows.policies.contains_key(*name));
+        let policies = self.named(defined);
+        let policies = policies.map_err(|_| IdentityError::NotAllowed("a policy of the caller cannot be read"))?;
+        if policies.is_empty() { Err(NONE) } else { Ok(policies) }
+    }
+}
+
+impl Directory {
+    /// Who would sign with a credential of this person: for what is to be decided before it is given out.
+    pub fn person(&self, person: &Person) -> Result<Identity, IdentityError> {
+        let snapshot = self.snapshot()?;
+        let policies = snapshot.policies_of(&person.provider, &person.policies, self.federation())?;
+        let seconds = i64::try_from(person.ends.seconds()).unwrap_or(i64::MAX);
+        let expires = time::OffsetDateTime::from_unix_timestamp(seconds);
+        Ok(Identity::Caller(Arc::new(Caller {
+            access_key: String::new(),
+            kind: Kind::Temporary {
+                expires: expires.map_err(|_| IdentityError::InvalidArgument("the token lasts too long"))?,
+            },
+            account: Account::Federated(Federated::new(&person.name)),
+            canonical_id: canonical_id(&person.name),
+            groups: Vec::new(),
+            claims: person.claims.clone(),
+            policies,
+            session: None,
+        })))
+    }
+
+    /// Gives out a temporary credential to somebody a provider vouches for, narrowed by `policy`: for so many seconds, or
+    /// as long as they are vouched for, whichever is shorter.
+    pub async fn issue_to_person(
+        &self,
+        person: Person,
+        seconds: Option<u64>,
+        policy: Option<String>,
+    ) -> Result<Temporary, IdentityError> {
+        if Account::Federated(Federated::new(&person.name)).name().len() > OWNER_BYTES_MAX {
+            return Err(IdentityError::InvalidArgument(
+                "issuer and subject are longer than a name may be",
+            ));
+        }
+        let snapshot = self.snapshot()?;
+        snapshot.policies_of(&person.provider, &person.policies, self.federation())?;
+        let asked = seconds.unwrap_or(*SECONDS.end());
+        if !SECONDS.contains(&asked) {
+            return Err(IdentityError::InvalidArgument(
+                "a temporary credential lasts 900 to 604800 seconds",
+            ));
+        }
+        let now = self.now().millis();
+        let expires = now
+            .saturating_add(asked.saturating_mul(1_000))
+            .min(person.ends.millis());
+        let canonical_id = canonical_id(&person.name);
+        let account = CarriedAccount::Person(CarriedPerson {
+            provider: person.provider,
+            name: person.name,
+            claims: person.claims,
+            policies: person.policies,
+        });
+        self.seal_temporary(Draft {
+            account,
+            canonical_id,
+            expires,
+            policy,
+        })
+        .await
+    }
+
+    /// Refuses, from the next request on, every temporary credential given out so far to the person of this name.
+    pub async fn revoke_person(&self, name: &str) -> Result<(), IdentityError> {
+        let row = revocation_row(name);
+        self.change(move |snapshot, now| Ok((vec![super::revocation(snapshot, &row, now)], ())))
+            .await
+    }
+}
