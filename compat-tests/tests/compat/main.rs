@@ -7,6 +7,7 @@ mod aws_cli;
 mod aws_sdk_rust;
 mod browser;
 mod clock;
+mod compose;
 mod drives;
 mod inspect;
 mod mc;
@@ -99,6 +100,7 @@ fn all() -> Vec<Test> {
         uploads::tests(),
         browser::tests(),
         clock::tests(),
+        compose::tests(),
         proxy::tests(),
         readme::tests(),
     ]

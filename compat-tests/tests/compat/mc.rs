@@ -159,7 +159,7 @@ fn links(stage: &Stage) -> Result<()> {
 }
 
 /// Our client, called by the name of MinIO's.
-fn our_mc(stage: &Stage) -> Result<PathBuf> {
+pub(crate) fn our_mc(stage: &Stage) -> Result<PathBuf> {
     let program = stage.setup.folder.join("mc");
     std::os::unix::fs::symlink(binary()?, &program)?;
     Ok(program)

@@ -1,25 +1,24 @@
 //! What operators and app teams do with MinIO's own `mc`, command by command, in one table: the exit code of each and what
-//! it must say. The same table is played by our own client; what that has not built stands in a column of its own, and a
-//! command that is built there must not stand in it any more.
+//! it must say. The same table is played by our own client.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
 use compat_tests::clients::Client;
 use compat_tests::process::run_any;
-use compat_tests::server::{ACCESS_KEY, SECRET_KEY, binary};
+use compat_tests::server::{ACCESS_KEY, SECRET_KEY};
 
+use crate::mc::our_mc;
 use crate::scripts::python;
 use crate::stage::{LIMIT, Stage, Test};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
-        Test::with(Client::Mc, "mc_transcript_of_minios_client", |stage| {
-            transcript(stage, Player::Theirs)
-        }),
-        Test::with(Client::Mc, "mc_transcript_of_our_client", |stage| {
-            transcript(stage, Player::Ours)
+        Test::with(Client::Mc, "mc_transcript_of_minios_client", transcript),
+        Test::alone("mc_transcript_of_our_client", |stage| {
+            stage.program = our_mc(stage)?;
+            transcript(stage)
         }),
         Test::with(Client::MinioPy, "minio_py_manages_the_store", |stage| {
             python(stage, "minio_py/admin.py", 8)
@@ -33,41 +32,22 @@ struct Row {
     succeeds: bool,
     /// All of this must be said.
     says: &'static [&'static str],
-    /// Whether our own client has the command.
-    ours: Ours,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Ours {
-    Yes,
-    NotBuilt,
-}
-
-/// A command that both clients have.
+/// A command that succeeds.
 const fn done(line: &'static str, says: &'static [&'static str]) -> Row {
     Row {
         line,
         succeeds: true,
         says,
-        ours: Ours::Yes,
     }
 }
 
-/// A command that both clients have, and that fails.
+/// A command that fails.
 const fn fails(line: &'static str, says: &'static [&'static str]) -> Row {
     Row {
         succeeds: false,
         ..done(line, says)
-    }
-}
-
-impl Row {
-    /// The same, where our own client does not have it yet.
-    const fn theirs(self) -> Self {
-        Self {
-            ours: Ours::NotBuilt,
-            ..self
-        }
     }
 }
 
@@ -146,131 +126,128 @@ const TABLE: &[Row] = &[
     done("rm s/one/large", &["success"]),
     fails("quota set s/none --size 1MiB", &["does not exist"]),
     // Users and groups.
-    done("admin user add s alice alice-secret", &[r#""accessKey":"alice""#]).theirs(),
-    done("admin user add s bob bob-secret-1", &[r#""userStatus":"enabled""#]).theirs(),
-    fails("admin user add s ab alice-secret", &["XMinioAdminInvalidAccessKey"]).theirs(),
-    fails("admin user add s carol short", &["XMinioAdminInvalidSecretKey"]).theirs(),
-    done("admin user list s", &[r#""accessKey":"bob","userStatus":"enabled""#]).theirs(),
-    done("admin user disable s bob", &[r#""accessKey":"bob""#]).theirs(),
-    done("admin user info s bob", &[r#""userStatus":"disabled""#]).theirs(),
-    done("admin user enable s bob", &["success"]).theirs(),
-    fails("admin user info s nobody", &["XMinioAdminNoSuchUser"]).theirs(),
-    done("admin group add s crew alice bob", &[r#""members":["alice","bob"]"#]).theirs(),
-    fails("admin group add s crew nobody", &["XMinioAdminNoSuchUser"]).theirs(),
-    done("admin group list s", &[r#""groups":["crew"]"#]).theirs(),
-    done("admin group info s crew", &[r#""groupStatus":"enabled""#]).theirs(),
-    done("admin group disable s crew", &["disabled"]).theirs(),
-    done("admin group enable s crew", &["enabled"]).theirs(),
+    done("admin user add s alice alice-secret", &[r#""accessKey":"alice""#]),
+    done("admin user add s bob bob-secret-1", &[r#""userStatus":"enabled""#]),
+    fails("admin user add s ab alice-secret", &["XMinioAdminInvalidAccessKey"]),
+    fails("admin user add s carol short", &["XMinioAdminInvalidSecretKey"]),
+    done(
+        "admin user list s",
+        &[r#""accessKey":"bob""#, r#""userStatus":"enabled""#],
+    ),
+    done("admin user disable s bob", &[r#""accessKey":"bob""#]),
+    done("admin user info s bob", &[r#""userStatus":"disabled""#]),
+    done("admin user enable s bob", &["success"]),
+    fails("admin user info s nobody", &["XMinioAdminNoSuchUser"]),
+    done("admin group add s crew alice bob", &[r#""members":["alice","bob"]"#]),
+    fails("admin group add s crew nobody", &["XMinioAdminNoSuchUser"]),
+    done("admin group list s", &[r#""groups":["crew"]"#]),
+    done("admin group info s crew", &[r#""groupStatus":"enabled""#]),
+    done("admin group disable s crew", &["disabled"]),
+    done("admin group enable s crew", &["enabled"]),
     // Policies.
-    done("admin policy create s ro ro.json", &[r#""policy":"ro""#]).theirs(),
+    done("admin policy create s ro ro.json", &[r#""policy":"ro""#]),
     fails(
         "admin policy create s broken broken.json",
         &["XMinioMalformedIAMPolicy"],
-    )
-    .theirs(),
-    done("admin policy list s", &["consoleAdmin", r#""policy":"ro""#]).theirs(),
-    done("admin policy info s ro", &[r#""PolicyName":"ro""#]).theirs(),
-    fails("admin policy info s none", &["XMinioAdminNoSuchPolicy"]).theirs(),
+    ),
+    done("admin policy list s", &["consoleAdmin", r#""policy":"ro""#]),
+    done("admin policy info s ro", &[r#""PolicyName":"ro""#]),
+    fails("admin policy info s none", &["XMinioAdminNoSuchPolicy"]),
     done(
         "admin policy attach s ro --user alice",
         &[r#""policiesAttached":["ro"]"#],
-    )
-    .theirs(),
-    done("admin policy attach s ro --user alice", &["success"]).theirs(),
-    done("admin policy attach s readwrite --group crew", &[r#""group":"crew""#]).theirs(),
-    fails("admin policy attach s none --user alice", &["XMinioAdminNoSuchPolicy"]).theirs(),
+    ),
+    done("admin policy attach s ro --user alice", &["success"]),
+    done("admin policy attach s readwrite --group crew", &[r#""group":"crew""#]),
+    fails("admin policy attach s none --user alice", &["XMinioAdminNoSuchPolicy"]),
     done(
         "admin policy entities s",
-        &[r#""policy":"readwrite","users":[],"groups":["crew"]"#],
-    )
-    .theirs(),
-    done("admin policy entities s --user alice", &[r#""policies":["ro"]"#]).theirs(),
-    done("admin policy entities s --policy ro", &[r#""users":["alice"]"#]).theirs(),
-    done("admin user info s alice", &[r#""policyName":"ro""#]).theirs(),
+        &[r#""policy":"readwrite""#, r#""groups":["crew"]"#],
+    ),
+    done("admin policy entities s --user alice", &[r#""policies":["ro"]"#]),
+    done("admin policy entities s --policy ro", &[r#""users":["alice"]"#]),
+    done("admin user info s alice", &[r#""policyName":"ro""#]),
     done(
         "admin policy detach s readwrite --group crew",
         &[r#""policiesDetached":["readwrite"]"#],
-    )
-    .theirs(),
-    fails("admin policy rm s ro", &["XMinioIAMPolicyInUse"]).theirs(),
+    ),
+    fails("admin policy rm s ro", &["XMinioIAMPolicyInUse"]),
     // A user without rights reads of the admin API what is its own.
     done("alias set a {endpoint} alice alice-secret", &[r#""alias":"a""#]),
-    fails("admin user list a", &["Access Denied."]).theirs(),
-    fails("admin user add a dave dave-secret", &["Access Denied."]).theirs(),
-    fails("admin policy attach a consoleAdmin --user alice", &["Access Denied."]).theirs(),
+    fails("admin user list a", &["Access Denied."]),
+    fails("admin user add a dave dave-secret", &["Access Denied."]),
+    fails("admin policy attach a consoleAdmin --user alice", &["Access Denied."]),
     fails("quota set a/one --size 1MiB", &["Access Denied."]),
-    done("admin accesskey ls a/", &[r#""user":"alice""#]).theirs(),
+    done("admin accesskey ls a/", &[r#""user":"alice""#]),
     // Access keys.
     done(
         "admin user svcacct add s alice --access-key alicekey --secret-key alicesecret1 --name n1",
         &[r#""accessKey":"alicekey""#],
-    )
-    .theirs(),
-    done("admin user svcacct ls s alice", &["alicekey"]).theirs(),
-    done("admin user svcacct info s alicekey", &[r#""parentUser":"alice""#]).theirs(),
-    done("admin user svcacct edit s alicekey --description other", &["success"]).theirs(),
-    done("admin user svcacct disable s alicekey", &["success"]).theirs(),
-    done("admin user svcacct info s alicekey", &[r#""accountStatus":"off""#]).theirs(),
-    done("admin user svcacct enable s alicekey", &["success"]).theirs(),
+    ),
+    done("admin user svcacct ls s alice", &["alicekey"]),
+    done("admin user svcacct info s alicekey", &[r#""parentUser":"alice""#]),
+    done("admin user svcacct edit s alicekey --description other", &["success"]),
+    done("admin user svcacct disable s alicekey", &["success"]),
+    done("admin user svcacct info s alicekey", &[r#""accountStatus":"off""#]),
+    done("admin user svcacct enable s alicekey", &["success"]),
     done(
         "admin accesskey create s/ alice --access-key alicekey2 --secret-key alicesecret2",
         &[r#""accessKey":"alicekey2""#],
-    )
-    .theirs(),
-    fails("admin accesskey create s/ nobody", &["XMinioAdminNoSuchUser"]).theirs(),
-    done("admin accesskey ls s/ --all", &[r#""user":"alice""#]).theirs(),
-    done("admin accesskey ls s/ alice", &["alicekey2"]).theirs(),
-    done("admin accesskey info s/ alicekey2", &[r#""impliedPolicy":true"#]).theirs(),
-    done("admin accesskey edit s/ alicekey2 --description other", &["success"]).theirs(),
-    done("admin accesskey disable s/ alicekey2", &["success"]).theirs(),
-    done("admin accesskey enable s/ alicekey2", &["success"]).theirs(),
-    done("admin accesskey rm s/ alicekey2", &["success"]).theirs(),
-    done("admin user svcacct rm s alicekey", &["success"]).theirs(),
-    fails("admin user svcacct info s alicekey", &["XMinioAdminNoSuchAccessKey"]).theirs(),
+    ),
+    fails("admin accesskey create s/ nobody", &["XMinioAdminNoSuchUser"]),
+    done("admin accesskey ls s/ --all", &[r#""user":"alice""#]),
+    done("admin accesskey ls s/ alice", &["alicekey2"]),
+    done("admin accesskey info s/ alicekey2", &[r#""impliedPolicy":true"#]),
+    done("admin accesskey edit s/ alicekey2 --description other", &["success"]),
+    done("admin accesskey disable s/ alicekey2", &["success"]),
+    done("admin accesskey enable s/ alicekey2", &["success"]),
+    done("admin accesskey rm s/ alicekey2", &["success"]),
+    done("admin user svcacct rm s alicekey", &["success"]),
+    fails("admin user svcacct info s alicekey", &["XMinioAdminNoSuchAccessKey"]),
     // The store itself.
     done(
         "admin info s",
         &[r#""buckets":{"count":1}"#, r#""objects":{"count":3}"#],
     ),
-    done("stat s/one", &[r#""Usage":{"size":9"#]).theirs(),
-    done("admin config get s", &[r#""key":"api""#]).theirs(),
-    done("admin config get s api", &["requests_max"]).theirs(),
-    fails("admin config get s none", &["There are no settings none"]).theirs(),
-    fails("admin config set s api requests_max=5", &["MINIO_API_REQUESTS_MAX"]).theirs(),
-    done("admin config set s api requests_max=0", &["success"]).theirs(),
-    done("admin config reset s api", &["success"]).theirs(),
+    done("stat s/one", &[r#""Usage":{"#, r#""size":9"#]),
+    done("admin config get s", &[r#""key":"api""#]),
+    done("admin config get s api", &["requests_max"]),
+    fails("admin config get s none", &["There are no settings none"]),
+    fails("admin config set s api requests_max=5", &["MINIO_API_REQUESTS_MAX"]),
+    done("admin config set s api requests_max=0", &["success"]),
+    done("admin config reset s api", &["success"]),
     // As JSON mc prints the text in base64; the end of it is "storage_class standard=".
-    done("admin config export s", &["CnN0b3JhZ2VfY2xhc3Mgc3RhbmRhcmQ9"]).theirs(),
-    done("admin config import s < config.txt", &["success"]).theirs(),
-    done("admin config history s", &[]).theirs(),
+    done("admin config export s", &["CnN0b3JhZ2VfY2xhc3Mgc3RhbmRhcmQ9"]),
+    done("admin config import s < config.txt", &["success"]),
+    done("admin config history s", &[]),
     done("admin prometheus generate s", &["/minio/v2/metrics/cluster"]),
     done("admin prometheus metrics s", &["minio_cluster_drive_online_total"]),
     done(
         "admin prometheus metrics s bucket",
         &["minio_bucket_usage_object_total"],
     ),
-    done("admin decommission status s", &["decommissionInfo"]).theirs(),
-    fails("admin rebalance status s", &["No rebalance was started"]).theirs(),
-    done("admin rebalance start s", &[]).theirs(),
-    done("admin rebalance status s", &[]).theirs(),
-    done("admin rebalance stop s", &[]).theirs(),
-    done("admin replicate info s", &[]).theirs(),
-    done("admin heal s", &[]).theirs(),
-    done("admin heal s/one -r", &[r#""type":"summary""#]).theirs(),
-    fails("admin heal s/none -r", &["NoSuchBucket"]).theirs(),
-    fails("admin service freeze s", &["not implemented"]).theirs(),
-    done("admin service restart s --wait", &["success"]).theirs(),
+    done("admin decommission status s", &["decommissionInfo"]),
+    fails("admin rebalance status s", &["No rebalance was started"]),
+    done("admin rebalance start s", &[]),
+    done("admin rebalance status s", &[]),
+    done("admin rebalance stop s", &[]),
+    done("admin replicate info s", &[]),
+    done("admin heal s", &[]),
+    done("admin heal s/one -r", &[r#""type":"summary""#]),
+    fails("admin heal s/none -r", &["NoSuchBucket"]),
+    fails("admin service freeze s", &["not implemented"]),
+    done("admin service restart s --wait", &["success"]),
     done("ready s", &[r#""healthy":true"#]),
     done("cat s/one/f", &["hello"]),
     // Everybody leaves.
-    fails("admin group rm s crew", &["XMinioAdminGroupNotEmpty"]).theirs(),
-    done("admin group rm s crew alice bob", &["success"]).theirs(),
-    done("admin group rm s crew", &["success"]).theirs(),
-    done("admin policy detach s ro --user alice", &["success"]).theirs(),
-    done("admin policy rm s ro", &["success"]).theirs(),
-    done("admin user rm s bob", &["success"]).theirs(),
-    done("admin user rm s alice", &["success"]).theirs(),
-    done("admin user list s", &[]).theirs(),
+    fails("admin group rm s crew", &["XMinioAdminGroupNotEmpty"]),
+    done("admin group rm s crew alice bob", &["success"]),
+    done("admin group rm s crew", &["success"]),
+    done("admin policy detach s ro --user alice", &["success"]),
+    done("admin policy rm s ro", &["success"]),
+    done("admin user rm s bob", &["success"]),
+    done("admin user rm s alice", &["success"]),
+    done("admin user list s", &[]),
     fails("rb s/one", &["not empty"]),
     done("rb --force s/one", &["success"]),
     done("alias remove a", &["success"]),
@@ -280,17 +257,9 @@ const TABLE: &[Row] = &[
 /// The rows whose server side is there; one that fails in both clients for want of a server is no command of the list.
 const ROWS_MIN: usize = 60;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Player {
-    Theirs,
-    Ours,
-}
-
-/// A stage set for the table, and both clients.
+/// A stage set for the table.
 struct Show<'s> {
     stage: &'s Stage,
-    theirs: PathBuf,
-    ours: PathBuf,
 }
 
 impl Show<'_> {
@@ -300,7 +269,8 @@ impl Show<'_> {
             .replace("{secret}", SECRET_KEY)
     }
 
-    fn command(&self, program: &Path, line: &str) -> Command {
+    fn command(&self, line: &str) -> Command {
+        let program = &self.stage.program;
         let (words, input) = match line.split_once(" < ") {
             Some((words, file)) => (words, Some(file)),
             None => (line, None),
@@ -323,8 +293,8 @@ impl Show<'_> {
     }
 
     /// `Err` in the answer: what is wrong with what the command did.
-    fn play(&self, program: &Path, row: &Row) -> Result<std::result::Result<(), String>> {
-        let output = run_any(&mut self.command(program, row.line), LIMIT)?;
+    fn play(&self, row: &Row) -> Result<std::result::Result<(), String>> {
+        let output = run_any(&mut self.command(row.line), LIMIT)?;
         let said = output.everything();
         let missing = row.says.iter().find(|words| !said.contains(&self.filled(words)));
         Ok(match (output.status.success() == row.succeeds, missing) {
@@ -335,7 +305,7 @@ impl Show<'_> {
     }
 }
 
-fn transcript(stage: &mut Stage, player: Player) -> Result<()> {
+fn transcript(stage: &mut Stage) -> Result<()> {
     ensure!(TABLE.len() >= ROWS_MIN, "{} rows", TABLE.len());
     let server = stage.start()?;
     for (name, content) in [
@@ -350,29 +320,10 @@ fn transcript(stage: &mut Stage, player: Player) -> Result<()> {
     ] {
         stage.file(name, content)?;
     }
-    let ours = stage.setup.folder.join("mc");
-    std::os::unix::fs::symlink(binary()?, &ours)?;
-    let show = Show {
-        stage,
-        theirs: stage.program.clone(),
-        ours,
-    };
+    let show = Show { stage };
     let mut wrong = Vec::new();
     for row in TABLE {
-        let played = match (player, row.ours) {
-            (Player::Theirs, _) => show.play(&show.theirs, row)?,
-            (Player::Ours, Ours::Yes) => show.play(&show.ours, row)?,
-            (Player::Ours, Ours::NotBuilt) => {
-                // The story goes on as if it were built.
-                let theirs = show.play(&show.theirs, row)?;
-                let built = show.play(&show.ours, row)?.is_ok() && row.succeeds && !row.says.is_empty();
-                match built {
-                    true => Err(format!("mc {}: our client has it; the table says it has not", row.line)),
-                    false => theirs,
-                }
-            }
-        };
-        wrong.extend(played.err());
+        wrong.extend(show.play(row)?.err());
     }
     ensure!(
         wrong.is_empty(),

@@ -53,7 +53,7 @@ pub(super) struct SetArgs {
 }
 
 /// Takes a secret from the command line into what never prints it.
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+pub(super) fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
@@ -138,22 +138,26 @@ fn check_keys(access_key: &str, secret_key: &Secret) -> Result<(), Failure> {
     Ok(())
 }
 
-/// From a terminal, unseen; else two lines of standard input.
-fn ask_for_keys() -> std::io::Result<(String, Secret)> {
-    let mut line = String::new();
-    if !std::io::stdin().is_terminal() {
-        std::io::stdin().read_line(&mut line)?;
-        let access_key = line.trim().to_owned();
-        line.clear();
-        std::io::stdin().read_line(&mut line)?;
-        return Ok((access_key, Secret::new(line.trim())));
+/// Both keys: a line each, of a terminal or of standard input.
+pub(super) fn ask_for_keys() -> std::io::Result<(String, Secret)> {
+    if std::io::stdin().is_terminal() {
+        write!(std::io::stderr(), "Enter Access Key: ")?;
     }
-    let mut err = std::io::stderr();
-    write!(err, "Enter Access Key: ")?;
+    let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
-    write!(err, "Enter Secret Key: ")?;
-    let secret = console::Term::stderr().read_secure_line()?;
-    Ok((line.trim().to_owned(), Secret::new(secret.trim())))
+    Ok((line.trim().to_owned(), ask_for_secret()?))
+}
+
+/// The secret key alone: from a terminal, unseen; else a line of standard input.
+pub(super) fn ask_for_secret() -> std::io::Result<Secret> {
+    let mut line = String::new();
+    if std::io::stdin().is_terminal() {
+        write!(std::io::stderr(), "Enter Secret Key: ")?;
+        line = console::Term::stderr().read_secure_line()?;
+    } else {
+        std::io::stdin().read_line(&mut line)?;
+    }
+    Ok(Secret::new(line.trim()))
 }
 
 fn described(name: &str, alias: &Alias) -> serde_json::Value {

@@ -60,16 +60,9 @@ async fn list(shell: &Shell, args: &LsArgs, place: &Place, sum: &mut Sum) -> Res
         Place::Local(path) => {
             let meta = std::fs::metadata(path).map_err(ClientError::file(path))?;
             if !meta.is_dir() {
-                let entry = Entry {
-                    name: base_name(&path.display().to_string()).to_owned(),
-                    full: path.display().to_string(),
-                    folder: false,
-                    size: meta.len(),
-                    modified: meta.modified().ok().map(OffsetDateTime::from),
-                    etag: String::new(),
-                    storage_class: String::new(),
-                };
-                show(shell, args, &entry, &path.display().to_string(), sum);
+                let full = path.display().to_string();
+                let entry = Entry::local(base_name(&full).to_owned(), full.clone(), &meta);
+                show(shell, args, &entry, &full, sum);
                 return Ok(());
             }
             let url = format!("{}/", path.display().to_string().trim_end_matches('/'));
@@ -95,7 +88,7 @@ async fn buckets(shell: &Shell, args: &LsArgs, remote: &Remote, sum: &mut Sum) -
         return Ok(());
     }
     for (name, modified) in remote.client.buckets().await? {
-        let entry = folder(format!("{name}/"), modified);
+        let entry = Entry::folder(format!("{name}/"), modified);
         show(shell, args, &entry, &format!("{}/", remote.client.url()), sum);
     }
     Ok(())
@@ -117,18 +110,6 @@ async fn object(shell: &Shell, args: &LsArgs, remote: &Remote, sum: &mut Sum) ->
         }
     }
     Ok(())
-}
-
-fn folder(name: String, modified: Option<OffsetDateTime>) -> Entry {
-    Entry {
-        full: name.clone(),
-        name,
-        folder: true,
-        size: 0,
-        modified,
-        etag: String::new(),
-        storage_class: String::new(),
-    }
 }
 
 fn show(shell: &Shell, args: &LsArgs, entry: &Entry, url: &str, sum: &mut Sum) {

@@ -11,6 +11,7 @@ mod client;
 mod compare;
 mod diff;
 mod find;
+mod folder_watch;
 mod list;
 mod output;
 mod ping;
@@ -25,10 +26,12 @@ mod stat;
 mod transfer;
 mod usage;
 mod walk;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::config::Vars;
@@ -49,10 +52,8 @@ const NOT_BUILT: &[&str] = &[
     "replicate",
     "retention",
     "sql",
-    "support",
     "undo",
     "update",
-    "watch",
 ];
 
 /// mc-compatible client.
@@ -119,6 +120,11 @@ enum Verb {
     /// How much a bucket may hold
     #[command(subcommand)]
     Quota(settings::QuotaVerb),
+    /// What happens to objects or files, while it does
+    Watch(watch::WatchArgs),
+    /// A look into a server at work
+    #[command(subcommand)]
+    Support(SupportVerb),
     /// Whether servers are alive
     Ping(ping::PingArgs),
     /// What everybody may do without credentials
@@ -133,13 +139,24 @@ enum Verb {
     Other(Vec<OsString>),
 }
 
+#[derive(Debug, Subcommand)]
+enum SupportVerb {
+    /// What takes the most
+    #[command(subcommand)]
+    Top(Box<admin::TopVerb>),
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
 /// Runs one command of the client; the first argument is a name of the program.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let root = match Root::try_parse_from(arguments) {
         Ok(root) => root,
         Err(error) => {
             // Help and version are errors to clap, and success to whoever asked.
-            let failed = error.use_stderr();
+            // A group of verbs without a verb is a question for help, too.
+            let asks = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+            let failed = error.use_stderr() && error.kind() != asks;
             drop(error.print());
             return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
@@ -188,6 +205,9 @@ async fn dispatch(shell: &Shell, verb: Verb) -> Result<(), Failure> {
         Verb::Cors(verb) => settings::cors(shell, verb).await,
         Verb::Version(verb) => settings::version(shell, verb).await,
         Verb::Quota(verb) => settings::quota(shell, verb).await,
+        Verb::Watch(args) => watch::run(shell, &args).await,
+        Verb::Support(SupportVerb::Top(verb)) => admin::top(shell, *verb).await,
+        Verb::Support(SupportVerb::Other(words)) => Err(unknown_support(&words)),
         Verb::Ping(args) => ping::run(shell, args).await,
         Verb::Anonymous(verb) => anonymous::run(shell, verb).await,
         Verb::Admin(verb) => admin::run(shell, verb).await,
@@ -196,11 +216,22 @@ async fn dispatch(shell: &Shell, verb: Verb) -> Result<(), Failure> {
     }
 }
 
+fn first_word(arguments: &[OsString]) -> String {
+    let first = arguments.first();
+    first
+        .map(|word| word.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+fn unknown_support(arguments: &[OsString]) -> Failure {
+    Failure::fatal(format!(
+        "`support {}` is not built yet in this client.",
+        first_word(arguments)
+    ))
+}
+
 fn unknown(arguments: &[OsString]) -> Failure {
-    let verb = arguments
-        .first()
-        .map(|verb| verb.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let verb = first_word(arguments);
     if NOT_BUILT.contains(&verb.as_str()) {
         return Failure::fatal(format!("`{verb}` is not built yet in this client."));
     }

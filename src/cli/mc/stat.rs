@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
-use super::client::{ClientError, Stat};
+use super::client::{Ask, ClientError, Stat};
 use super::output::{Failure, clock, human, stamp};
 use super::place::{Place, Remote, base_name};
 use super::shell::Shell;
@@ -36,27 +36,19 @@ pub(super) async fn run(shell: &Shell, args: StatArgs) -> Result<(), Failure> {
 fn local(shell: &Shell, path: &str) -> Result<(), ClientError> {
     let meta = std::fs::metadata(path).map_err(ClientError::file(path.as_ref()))?;
     let base = base_name(path);
-    let entry = Entry {
-        name: if meta.is_dir() {
-            format!("{base}/")
-        } else {
-            base.to_owned()
-        },
-        full: path.to_owned(),
-        folder: meta.is_dir(),
-        size: meta.len(),
-        modified: meta.modified().ok().map(OffsetDateTime::from),
-        etag: String::new(),
-        storage_class: String::new(),
-    };
-    show(shell, &entry, None);
+    let slash = if meta.is_dir() { "/" } else { "" };
+    show(
+        shell,
+        &Entry::local(format!("{base}{slash}"), path.to_owned(), &meta),
+        None,
+    );
     Ok(())
 }
 
 async fn of_remote(shell: &Shell, args: &StatArgs, remote: &Remote) -> Result<(), ClientError> {
     if remote.bucket.is_empty() {
         for (name, modified) in remote.client.buckets().await? {
-            show(shell, &folder(format!("{name}/"), modified), None);
+            show(shell, &Entry::folder(format!("{name}/"), modified), None);
         }
         return Ok(());
     }
@@ -75,7 +67,11 @@ async fn of_remote(shell: &Shell, args: &StatArgs, remote: &Remote) -> Result<()
             if !matches!(look(&remote.with_key(format!("{}/", remote.key))).await?, Found::Folder) {
                 return Err(error);
             }
-            show(shell, &folder(format!("{}/", base_name(&remote.key)), None), None);
+            show(
+                shell,
+                &Entry::folder(format!("{}/", base_name(&remote.key)), None),
+                None,
+            );
             Ok(())
         }
         Err(error) => Err(error),
@@ -113,18 +109,6 @@ async fn listed(shell: &Shell, args: &StatArgs, remote: &Remote) -> Result<(), C
     let stat = remote.client.stat(&remote.bucket, &remote.key).await?;
     object(shell, base_name(&remote.key), &stat);
     Ok(())
-}
-
-fn folder(name: String, modified: Option<OffsetDateTime>) -> Entry {
-    Entry {
-        full: name.clone(),
-        name,
-        folder: true,
-        size: 0,
-        modified,
-        etag: String::new(),
-        storage_class: String::new(),
-    }
 }
 
 fn object(shell: &Shell, name: &str, stat: &Stat) {
@@ -194,7 +178,8 @@ async fn bucket(shell: &Shell, remote: &Remote) -> Result<(), ClientError> {
     let location = if location.is_empty() { "us-east-1" } else { &location };
     let versioning = versioning.unwrap_or_default();
     let now = OffsetDateTime::now_utc();
-    let value = json!({
+    let usage = usage(remote).await;
+    let mut value = json!({
         "status": "success",
         "name": format!("{}/", remote.bucket),
         "lastModified": stamp(Some(now)),
@@ -204,7 +189,10 @@ async fn bucket(shell: &Shell, remote: &Remote) -> Result<(), ClientError> {
         "Policy": { "type": anonymous },
         "location": location,
     });
-    let text = format!(
+    if let (Some(fields), Some(usage)) = (value.as_object_mut(), &usage) {
+        fields.insert("Usage".into(), usage.clone());
+    }
+    let mut text = format!(
         "Name      : {}\nType      : folder \n\nProperties:\n  Versioning: {}\n  Location: {location}\n  Anonymous: {}\n",
         remote.bucket,
         if versioning.is_empty() {
@@ -214,6 +202,23 @@ async fn bucket(shell: &Shell, remote: &Remote) -> Result<(), ClientError> {
         },
         if anonymous == "none" { "Disabled" } else { "Enabled" },
     );
+    if let Some(usage) = &usage {
+        let number = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or_default();
+        text.push_str(&format!(
+            "\nUsage:\n  {} in {} objects, {} versions\n",
+            human(number("size")),
+            number("objectsCount"),
+            number("versionsCount")
+        ));
+    }
     shell.out.say(&value, &text);
     Ok(())
+}
+
+/// What a bucket holds by the server's count; not told where the server has none, or may not tell it.
+async fn usage(remote: &Remote) -> Option<Value> {
+    let ask = Ask::of(http::Method::GET, "", "minio/admin/v3/datausageinfo");
+    let text = remote.client.text(&ask).await.ok()?;
+    let all: Value = serde_json::from_str(&text).ok()?;
+    all.get("bucketsUsageInfo")?.get(&remote.bucket).cloned()
 }

@@ -23,6 +23,34 @@ pub(super) struct Entry {
     pub(super) storage_class: String,
 }
 
+impl Entry {
+    /// A bucket or a common prefix; its name ends with `/`.
+    pub(super) fn folder(name: String, modified: Option<OffsetDateTime>) -> Self {
+        Self {
+            full: name.clone(),
+            name,
+            folder: true,
+            size: 0,
+            modified,
+            etag: String::new(),
+            storage_class: String::new(),
+        }
+    }
+
+    /// A local file or folder.
+    pub(super) fn local(name: String, full: String, meta: &fs::Metadata) -> Self {
+        Self {
+            name,
+            full,
+            folder: meta.is_dir(),
+            size: meta.len(),
+            modified: meta.modified().ok().map(OffsetDateTime::from),
+            etag: String::new(),
+            storage_class: String::new(),
+        }
+    }
+}
+
 /// One walk.
 pub(super) enum Walk {
     Remote {
@@ -149,15 +177,7 @@ impl LocalWalk {
             let base = found.file_name();
             let base = base.to_str().ok_or_else(not_text)?;
             let slash = if meta.is_dir() { "/" } else { "" };
-            entries.push(Entry {
-                name: format!("{name}{base}{slash}"),
-                full,
-                folder: meta.is_dir(),
-                size: meta.len(),
-                modified: meta.modified().ok().map(OffsetDateTime::from),
-                etag: String::new(),
-                storage_class: String::new(),
-            });
+            entries.push(Entry::local(format!("{name}{base}{slash}"), full, &meta));
         }
         entries.sort_by(|a, b| b.name.cmp(&a.name));
         self.open.push(entries);

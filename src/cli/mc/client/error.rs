@@ -77,7 +77,9 @@ impl ClientError {
     /// For the `error` of a JSON line.
     pub(in crate::cli::mc) fn detail(&self) -> Value {
         match self {
-            Self::Refused(refusal) if refusal.code == "NoSuchBucket" => json!({ "Bucket": refusal.bucket }),
+            Self::Refused(refusal) if refusal.code == "NoSuchBucket" && !refusal.bucket.is_empty() => {
+                json!({ "Bucket": refusal.bucket })
+            }
             Self::Refused(refusal) if refusal.code == "NoSuchKey" => json!({}),
             Self::Refused(refusal) => json!({
                 "Code": refusal.code,
@@ -135,6 +137,7 @@ impl Refusal {
     pub(super) fn about(mut self, bucket: &str, key: &str) -> Self {
         if self.code.is_empty() {
             let code = match self.status {
+                404 if bucket.is_empty() => "",
                 404 if key.is_empty() => "NoSuchBucket",
                 404 => "NoSuchKey",
                 403 => "AccessDenied",
@@ -154,7 +157,7 @@ impl Refusal {
 
     fn in_words(&self) -> String {
         match self.code.as_str() {
-            "NoSuchBucket" => format!("Bucket `{}` does not exist.", self.bucket),
+            "NoSuchBucket" if !self.bucket.is_empty() => format!("Bucket `{}` does not exist.", self.bucket),
             "NoSuchKey" | "NoSuchVersion" => "Object does not exist".to_owned(),
             "AccessDenied" if self.message.is_empty() => "Access Denied.".to_owned(),
             _ if !self.message.is_empty() => self.message.clone(),

@@ -3,8 +3,10 @@
 
 mod bucket;
 mod error;
+mod events;
 mod listing;
 mod object;
+mod stream;
 mod upload;
 mod wire;
 mod xml;
@@ -21,8 +23,10 @@ use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 pub(super) use error::ClientError;
+pub(super) use events::Event;
 pub(super) use listing::Pager;
 pub(super) use object::Stat;
+pub(super) use stream::Documents;
 pub(super) use upload::{Source, Uploading};
 pub(super) use xml::{Element, element};
 
@@ -159,13 +163,29 @@ impl Client {
         Ok(parts.uri.to_string())
     }
 
+    /// The admin API is of no region.
+    fn signer_for(&self, ask: &Ask<'_>) -> Option<Signer> {
+        let admin = ask.bucket.is_empty() && ask.key.starts_with("minio/admin/");
+        let region = if admin {
+            String::new()
+        } else {
+            self.region.lock().clone()
+        };
+        self.signer_of(&region)
+    }
+
     fn signer(&self) -> Option<Signer> {
+        let region = self.region.lock().clone();
+        self.signer_of(&region)
+    }
+
+    fn signer_of(&self, region: &str) -> Option<Signer> {
         let alias = &self.alias;
         if alias.access_key.is_empty() {
             return None;
         }
         let secret = SecretKey::new(alias.secret_key.expose().as_bytes());
-        let signer = Signer::new(&alias.access_key, secret, self.region.lock().as_str());
+        let signer = Signer::new(&alias.access_key, secret, region);
         Some(match &alias.session_token {
             Some(token) => signer.with_session_token(token.expose()),
             None => signer,
@@ -181,7 +201,7 @@ impl Client {
                 .headers
                 .insert(header::CONTENT_LENGTH, HeaderValue::from(ask.body.len()));
         }
-        if let Some(signer) = self.signer() {
+        if let Some(signer) = self.signer_for(ask) {
             let mode = PayloadMode::SignedBody(body_hash(&ask.body));
             let signed = signer.sign(&mut parts, &mode, OffsetDateTime::now_utc());
             signed.map_err(|error| CallError::Request(error.to_string()))?;
@@ -208,7 +228,8 @@ impl Client {
         }
         let headers = answer.headers().clone();
         let body = whole(answer).await.unwrap_or_default();
-        let refusal = Refusal::read(status, &headers, &String::from_utf8_lossy(&body)).about(ask.bucket, ask.key);
+        let refusal = Refusal::read(status, &headers, &String::from_utf8_lossy(&body))
+            .about(ask.bucket, if ask.bucket.is_empty() { "" } else { ask.key });
         Err(ClientError::Refused(Box::new(refusal)))
     }
 
