@@ -148,6 +148,7 @@ impl From<FleetError> for AdminError {
         let words = error.to_string();
         match error {
             FleetError::Unknown(_) => Self::NoSuchDrive(words),
+            FleetError::Invalid(_) => Self::Argument(words),
             FleetError::Refused(_) => Self::Refused(words),
             FleetError::Unavailable(_) => Self::Unavailable(words),
         }

@@ -1,7 +1,7 @@
 //! What every part of a running store shares: index, segment table, drives, root and service state, and the few
 //! operations that need several of them. It starts nothing and decides nothing about records.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use super::index::{Index, IndexError, Marker};
 use super::log::{Fault, HeldLocks, KeyLocks};
 use super::record::RowOp;
 use super::root::{Root, RootError, RootKeeper};
-use super::segment::{Drives, Segment, SegmentReader};
+use super::segment::{Drives, Segment, SegmentKind, SegmentReader};
 use super::service::Service;
 use super::table::{SegmentTable, live_delta, spare};
 use crate::backend::ServiceState;
@@ -35,10 +35,15 @@ pub struct Shared {
     pub membership: tokio::sync::Mutex<()>,
     /// Paths of all drives that were in use in this run.
     used_paths: Mutex<BTreeSet<PathBuf>>,
+    /// Files that drives had with them when they came back in this run, and that nothing named then.
+    pub brought: Mutex<BTreeMap<DriveId, Vec<ShardOnDrive>>>,
     tolerated: Mutex<Option<Tolerated>>,
     /// Locks of batches with an unknown outcome: never released, the next start begins without them.
     held: Mutex<Vec<HeldLocks>>,
 }
+
+/// A shard file, and what kind of segment its place says it is of.
+pub type ShardOnDrive = (SegmentId, u8, SegmentKind);
 
 /// How long an answer of [`Shared::tolerated_losses`] holds while the root stays the same.
 const TOLERATED_FOR: Duration = Duration::from_secs(5);
@@ -104,6 +109,7 @@ impl Shared {
             locks: KeyLocks::new(),
             membership: tokio::sync::Mutex::new(()),
             used_paths: Mutex::new(used_paths),
+            brought: Mutex::default(),
             tolerated,
             held,
         }
@@ -186,6 +192,13 @@ impl Shared {
         let used = self.used_paths.lock();
         let others = members.filter(|path| !given.contains(path) && used.contains(path));
         given.iter().cloned().chain(others).collect()
+    }
+
+    /// Notes what a drive has that nothing names, before it is in use again. Takes as long as it has files.
+    pub fn note_brought(&self, id: DriveId, drive: &Drive) {
+        let unnamed = |(segment, ..): &ShardOnDrive| self.table.live(*segment).is_none();
+        let files: Vec<ShardOnDrive> = drive.known_shards().into_iter().filter(unnamed).collect();
+        self.brought.lock().insert(id, files);
     }
 
     /// A drive is in use from now on.

@@ -198,6 +198,14 @@ impl Shared {
             }),
             StagedBody::Small(data) => PendingBody::Small(place(data)?),
             StagedBody::Extents(body) => {
+                // What an earlier run of this process staged, a sweep of this one may have removed.
+                let start = self.service.start_epoch();
+                let of_earlier_run = |staged: &StagedSegment| staged.made_in().is_some_and(|made| Some(made) < start);
+                if body.segments.iter().any(of_earlier_run) {
+                    return Err(CommitError::Unavailable(
+                        "the store started anew while the body was on its way; send it again".into(),
+                    ));
+                }
                 brought.segments.extend(body.segments);
                 PendingBody::Placed(Body::Direct {
                     len: body.len,

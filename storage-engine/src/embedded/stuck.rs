@@ -1,17 +1,20 @@
 //! Drives on which a read or a write of a body hangs: they are put out like those that are late for the log, if the
 //! store stays writable without them, so that nobody goes on waiting for them. It looks at how long jobs have been on
-//! their way, never at what they do.
+//! their way, never at what they do, and tries the other drives before it blames one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::core::Shared;
-use super::drive::Lane;
+use super::drive::{FaultPlan, Lane, try_out};
 use super::id::DriveId;
 use super::log::{Committer, Fault, FaultKind};
+use super::recovery::Patience;
 use super::supervise::until;
 use super::suspicion::Cause;
 
@@ -115,8 +118,48 @@ fn to_put_out(lasting: &[Lasting], parity: usize, writable_without: impl Fn(&[Dr
     over
 }
 
+/// How long the other drives have to show that they get on.
+const OTHERS_WITHIN: Duration = Duration::from_millis(1500);
+
+/// Of the drives to put out those that may be: where more than m do not get on, and those that have nothing on their way
+/// are not known to before they are tried, all storage stands still.
+async fn where_others_get_on(
+    over: Vec<Lasting>,
+    shared: &Shared,
+    parity: usize,
+    (patience, faults): (&Patience, Option<&Arc<FaultPlan>>),
+) -> Vec<Lasting> {
+    if over.is_empty() {
+        return over;
+    }
+    let hung = |id: DriveId| over.iter().any(|lasting| lasting.job.drive == id);
+    let others = shared.drives.present().into_iter().filter(|on| !hung(on.id));
+    let tried = join_all(others.map(|on| async move {
+        let faults = faults.cloned();
+        let question = move |path: &Path| try_out(path, faults);
+        // One that errs does get on.
+        patience.ask(on.drive.path(), OTHERS_WITHIN, question).await.is_ok()
+    }));
+    let still = tried.await.into_iter().filter(|answers| !answers).count();
+    if over.len() + still > parity {
+        tracing::warn!(
+            hung = over.len(),
+            still,
+            "more drives do not get on than the store can do without: they are left in"
+        );
+        return Vec::new();
+    }
+    over
+}
+
 /// Looks after the drives' lanes until `stop` says so or whoever has it is gone.
-pub fn watch_lanes(shared: Arc<Shared>, committer: Committer, stop: watch::Receiver<bool>) {
+pub fn watch_lanes(
+    shared: Arc<Shared>,
+    committer: Committer,
+    patience: Arc<Patience>,
+    faults: Option<Arc<FaultPlan>>,
+    stop: watch::Receiver<bool>,
+) {
     let looking = async move {
         let mut looks = Looks::default();
         loop {
@@ -142,7 +185,8 @@ pub fn watch_lanes(shared: Arc<Shared>, committer: Committer, stop: watch::Recei
                 continue;
             }
             let parity = usize::from(shared.keeper.lock().root().parity);
-            for lasting in to_put_out(&lasting, parity, |out| shared.writable_without(out)) {
+            let over = to_put_out(&lasting, parity, |out| shared.writable_without(out));
+            for lasting in where_others_get_on(over, &shared, parity, (&patience, faults.as_ref())).await {
                 let (what, waited) = (lasting.what(), lasting.waited().as_secs());
                 let fault = Fault {
                     drive: lasting.job.drive,
@@ -159,6 +203,8 @@ pub fn watch_lanes(shared: Arc<Shared>, committer: Committer, stop: watch::Recei
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedded::drive::{DriveOptions, Fault as DriveFault, FaultRule, Operation};
+    use crate::embedded::{Embedded, OpenOptions};
 
     fn drive(n: u8) -> DriveId {
         DriveId::from_bytes([n; 16])
@@ -222,6 +268,55 @@ mod tests {
             let lasting = looks.look(&[hung(1, Lane::Read, now)], now);
             assert_eq!(to_put_out(&lasting, 2, |_| true), []);
         }
+    }
+
+    /// Whether a drive is still in after so many seconds.
+    async fn stays_in(shared: &Shared, drive: DriveId, seconds: u64) -> bool {
+        for _ in 0..seconds * 10 {
+            if shared.drives.get(&drive).is_none() {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        true
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn where_all_storage_stands_still_the_one_drive_with_a_job_is_not_blamed() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Arc::new(FaultPlan::default());
+        let options = OpenOptions {
+            drives: (1..=4).map(|n| dir.path().join(format!("d{n}"))).collect(),
+            drive: DriveOptions {
+                faults: Some(Arc::clone(&plan)),
+                ..DriveOptions::default()
+            },
+            ..OpenOptions::default()
+        };
+        let store = Embedded::open(options).await.unwrap();
+        let shared = Arc::clone(&store.running().unwrap().shared);
+        let on = shared.drives.present().remove(2);
+        let rule = plan.arm(FaultRule {
+            operation: Operation::SyncFile,
+            path_part: "trial".into(),
+            after: 0,
+            times: u64::MAX,
+            fault: DriveFault::Hang,
+        });
+        let (release, hung) = std::sync::mpsc::channel::<()>();
+        let job = move || {
+            let _ = hung.recv();
+            Ok(())
+        };
+        on.drive.submit(Lane::Read, job, |_: std::io::Result<()>| {});
+        assert!(stays_in(&shared, on.id, 9).await, "it was left out");
+        assert!(plan.fired(rule) > 0, "the others were not tried");
+        // The others get on again, and it does not.
+        plan.disarm();
+        plan.release();
+        assert!(!stays_in(&shared, on.id, 60).await, "it is waited for for ever");
+        drop(release);
+        store.close().await;
     }
 
     #[test]

@@ -339,7 +339,8 @@ fn look_after(running: Running, options: &OpenOptions, patience: &Arc<Patience>)
         heal(shared(), committer.clone(), options.heal, stop());
         moving::tend(shared(), committer.clone(), options.heal, stop());
         let told = (Arc::clone(&running.absent), stop());
-        watch_lanes(shared(), committer.clone(), stop());
+        let (asking, faults) = (Arc::clone(patience), options.drive.faults.clone());
+        watch_lanes(shared(), committer.clone(), asking, faults, stop());
         wait_for_drives(shared(), committer.clone(), options.clone(), Arc::clone(patience), told);
     }
     tend(Arc::new(running))

@@ -545,7 +545,6 @@ async fn what_does_not_fit_is_refused_with_the_reason() {
         "{told}"
     );
     assert!(refusal(store.set_parity(2).await).contains("EC:2"));
-    assert!(refusal(store.rebalance(Some(0)).await).contains("percent"));
     store.keep_drive(&second).await.unwrap();
     assert_eq!(state_of(&store, &second), Some(DriveState::In));
     assert!(store.moving_status().drains.is_empty());

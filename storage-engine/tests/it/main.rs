@@ -17,6 +17,7 @@ mod identity;
 mod inspect;
 mod mount_points;
 mod mounts;
+mod orders;
 mod red;
 mod restart;
 mod scene;

@@ -150,6 +150,48 @@ async fn a_body_goes_on_whatever_step_a_drive_hangs_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_though_the_drive_has_what_a_body_left_that_went_on_without_it() {
+    let rig = Rig::new(5);
+    let store = rig.scene.try_open(rig.scene.with_faults(&rig.plan)).await.unwrap();
+    put_in_chunks(&store, "before", &body(2, LARGE)).await;
+    let rule = rig.arm(Operation::Write, 2, 6, Fault::Fail(EIO));
+    put_in_chunks(&store, "large", &body(1, LARGE)).await;
+    assert!(rig.plan.fired(rule) > 0);
+    let extents = rig.scene.drive(2).join(".drystone/extent");
+    assert_eq!(
+        count(&extents),
+        2,
+        "one is in use, and one was left when the body went on"
+    );
+    rig.plan.disarm();
+    let second = rig.scene.drive(2).display().to_string();
+    let begun = Instant::now();
+    while store.drain_drive(&second).await.is_err() || out(&store) == [2] {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never came back");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let is_empty = |store: &Embedded| store.moving_status().drains.iter().any(|drain| drain.holds_nothing);
+    while !is_empty(&store) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(150),
+            "{:?} {} files",
+            store.moving_status(),
+            count(&extents)
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(count(&extents), 0);
+    store.remove_drive(&second, false).await.unwrap();
+    expect(&store, "before", &body(2, LARGE)).await;
+    expect(&store, "large", &body(1, LARGE)).await;
+    kill(store).await;
+    let store = rig.scene.try_open(rig.scene.healing()).await.unwrap();
+    expect(&store, "before", &body(2, LARGE)).await;
+    expect(&store, "large", &body(1, LARGE)).await;
+    kill(store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn as_many_drives_as_the_store_writes_without_may_fail_at_once() {
     let rig = Rig::new(8);
     let store = rig.open().await;

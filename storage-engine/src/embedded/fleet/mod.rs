@@ -16,6 +16,9 @@ pub enum FleetError {
     /// No member has this id or path.
     #[error("no drive of the store is called {0}; 'drive list' shows their paths and ids")]
     Unknown(String),
+    /// The order itself makes no sense, however the store stands.
+    #[error("{0}")]
+    Invalid(String),
     /// It would take away what the store needs, or does not fit how it stands.
     #[error("{0}")]
     Refused(String),

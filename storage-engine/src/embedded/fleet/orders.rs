@@ -9,7 +9,7 @@ use crate::embedded::core::Shared;
 use crate::embedded::heal::{MovingStatus, moving};
 use crate::embedded::id::DriveId;
 use crate::embedded::log::Committer;
-use crate::embedded::recovery::{EnlistError, enlist};
+use crate::embedded::recovery::{EnlistError, enlist, judge};
 use crate::embedded::root::{Member, Root};
 use crate::embedded::supervise::{Embedded, Running};
 
@@ -65,14 +65,18 @@ impl Embedded {
         Ok((running, committer))
     }
 
-    /// Takes empty directories in as new drives; segments that are made from now on use them. Stops at the first that
-    /// cannot be taken: those before it are in. With `anyway` the operator vouches for directories that look like
+    /// Takes empty directories in as new drives; segments that are made from now on use them. If one of them cannot be a
+    /// drive none is taken; should one fail later, those before it are in, and the error names them. With `anyway` the operator vouches for directories that look like
     /// unmounted mount points.
     pub async fn add_drives(&self, paths: &[PathBuf], anyway: bool) -> Result<Vec<DriveChange>, FleetError> {
+        each_once(paths).map_err(FleetError::Invalid)?;
         let (running, committer) = self.writing()?;
         let shared = &running.shared;
         let _one_at_a_time = shared.membership.lock().await;
-        let mut added = Vec::new();
+        for path in paths {
+            judge(self.options(), self.patience(), shared, path, anyway).await?;
+        }
+        let mut added: Vec<DriveChange> = Vec::new();
         for path in paths {
             match enlist(self.options(), self.patience(), shared, path, anyway).await {
                 Ok(id) => added.push(DriveChange {
@@ -83,7 +87,7 @@ impl Embedded {
                     if !added.is_empty() {
                         committer.roll().await;
                     }
-                    return Err(error.into());
+                    return Err(after(&added, error.into()));
                 }
             }
             running.absent.lock().retain(|(absent, _)| absent != path);
@@ -240,7 +244,7 @@ impl Embedded {
     /// they hold on average; `None` stops that.
     pub async fn rebalance(&self, percent: Option<u8>) -> Result<(), FleetError> {
         if percent.is_some_and(|percent| percent == 0 || percent > PERCENT_MAX) {
-            return Err(refused("give a number of percent from 1 to 100"));
+            return Err(FleetError::Invalid("give a number of percent from 1 to 100".into()));
         }
         let (running, _) = self.writing()?;
         let shared = &running.shared;
@@ -268,6 +272,39 @@ impl Embedded {
                 tracing::error!(%error, "a given path was not added as a drive");
             }
         }
+    }
+}
+
+/// Whether an order to add directories names some, each once, and none below another.
+fn each_once(paths: &[PathBuf]) -> Result<(), String> {
+    if paths.is_empty() {
+        return Err("name at least one directory".into());
+    }
+    for (n, path) in paths.iter().enumerate() {
+        if let Some(other) = paths
+            .iter()
+            .skip(n + 1)
+            .find(|other| other.starts_with(path) || path.starts_with(other))
+        {
+            return Err(match path == other {
+                true => format!("{} is named twice", path.display()),
+                false => format!("{} and {}: one lies inside the other", path.display(), other.display()),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// An error that came when drives were added already.
+fn after(added: &[DriveChange], error: FleetError) -> FleetError {
+    if added.is_empty() {
+        return error;
+    }
+    let paths: Vec<&str> = added.iter().map(|added| added.path.as_str()).collect();
+    let told = format!("{} was added; {error}", paths.join(", "));
+    match error {
+        FleetError::Unavailable(_) => FleetError::Unavailable(told),
+        FleetError::Unknown(_) | FleetError::Invalid(_) | FleetError::Refused(_) => FleetError::Refused(told),
     }
 }
 

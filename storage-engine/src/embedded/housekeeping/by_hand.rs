@@ -25,7 +25,9 @@ impl ByHand {
         let committer = running.committer.as_ref().ok_or("the store is read-only")?;
         self.0.make_checkpoint(&running.shared, committer).await?;
         self.0.free_dead(&running.shared, committer).await?;
-        self.0.sweep_orphans(&running.shared).await
+        self.0.sweep_orphans(&running.shared).await?;
+        self.0.sweep_brought(&running.shared, committer).await;
+        Ok(())
     }
 
     /// How many shards each segment has that holds live bytes.

@@ -8,14 +8,14 @@ use futures::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{Housekeeper, rooted};
+use super::{Housekeeper, Newest, rooted};
 use crate::backend::CommitError;
 use crate::embedded::checkpoint::Position;
 use crate::embedded::compact::{Grounds, Known, Shard, is_dead, is_orphan, lies_past};
-use crate::embedded::core::Shared;
+use crate::embedded::core::{ShardOnDrive, Shared};
 use crate::embedded::drive::{Drive, Lane};
 use crate::embedded::frame::{SHARD_HEADER_BYTES, ShardHeader};
-use crate::embedded::id::SegmentId;
+use crate::embedded::id::{DriveId, SegmentId};
 use crate::embedded::log::{Committer, Queued};
 use crate::embedded::segment::{Segment, SegmentKind};
 use crate::embedded::table::TableSnapshot;
@@ -101,6 +101,51 @@ impl Housekeeper {
         let all = join_all(sweeps).await.into_iter().all(|all| all);
         self.left_until_past = (!all).then_some(position);
         Ok(())
+    }
+}
+
+impl Housekeeper {
+    /// Removes what drives had with them when they came back in this run, if nothing names it and nothing will: whoever
+    /// made it had the drive as it was before, and nobody has that any more. Bodies that went on without a drive leave
+    /// such files there.
+    pub(in crate::embedded) async fn sweep_brought(&self, shared: &Arc<Shared>, committer: &Committer) {
+        let is_past = |newest: &Newest| lies_past(&newest.position, self.head_seq);
+        let Some(newest) = self.newest.as_ref().filter(|newest| is_past(newest)) else {
+            return;
+        };
+        let brought: Vec<(DriveId, Vec<ShardOnDrive>)> = {
+            let mut brought = shared.brought.lock();
+            brought.retain(|id, files| !files.is_empty() && shared.drives.get(id).is_some());
+            let ended = brought.iter().filter(|(id, _)| shared.drives.former_are_gone(**id));
+            ended.map(|(id, files)| (*id, files.clone())).collect()
+        };
+        if brought.is_empty() {
+            return;
+        }
+        // What had ended by now is in the table, or in the root, once the committer has come to this.
+        if committer.position().await.is_none() || shared.service.refuses_writes().is_some() {
+            return;
+        }
+        let rooted = rooted(shared);
+        for (id, files) in brought {
+            let Some(drive) = shared.drives.get(&id) else { continue };
+            let is_named = |segment: &SegmentId| rooted.contains(segment) || shared.table.live(*segment).is_some();
+            // What the newest checkpoint still knows waits: a start may go on from it.
+            let (waits, ended): (Vec<_>, Vec<_>) = files
+                .into_iter()
+                .partition(|(segment, ..)| !is_named(segment) && newest.table.contains_key(segment));
+            for (segment, shard, hint) in ended.into_iter().filter(|(segment, ..)| !is_named(segment)) {
+                let on = Arc::clone(&drive);
+                let read = drive.run(Lane::Read, move || Ok(read_header(&on, segment, shard, hint)));
+                if let Some(header) = read.await.ok().flatten() {
+                    tracing::info!(%segment, shard, path = %drive.path().display(), "what a body left that went on elsewhere is removed");
+                    drive.remove_shard_later(header.kind, segment, shard);
+                }
+            }
+            if let Some(files) = shared.brought.lock().get_mut(&id) {
+                *files = waits;
+            }
+        }
     }
 }
 

@@ -146,6 +146,7 @@ impl Housekeeper {
         self.swept &= !shared.service.take_sweep_wanted();
         self.left_waiting = waiting(shared);
         self.sweep_orphans(shared).await?;
+        self.sweep_brought(shared, committer).await;
         if pressure || self.compacted.is_none_or(|last| last.elapsed() >= COMPACT_PERIOD) {
             self.compacted = Some(Instant::now());
             self.compact(shared, committer, pressure).await?;

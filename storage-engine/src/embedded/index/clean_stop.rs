@@ -32,7 +32,7 @@ impl Index {
                 #[cfg(test)]
                 if planted::is(planted::Bug::IndexTrusted) {
                     return open_marked(dir, file, &options)
-                        .map(|(tree, table)| Some((Self::with_tree(dir, options, tree), table)))
+                        .map(|(tree, table)| Some((Self::noted(dir, options, tree), table)))
                         .map_err(IndexError::Failed);
                 }
                 index_dir::remove_durably(&dir.join(MARKER_NAME)).map_err(failed)?;
@@ -43,7 +43,7 @@ impl Index {
         match opened {
             Ok((tree, table)) => {
                 remove_leftovers(dir, &tree.name).map_err(failed)?;
-                Ok(Some((Self::with_tree(dir, options, tree), table)))
+                Ok(Some((Self::noted(dir, options, tree), table)))
             }
             // Rather what a killed run left than nothing: see [`Index::open_left`].
             Err(_) if left::is_noted(dir) => Ok(None),

@@ -76,7 +76,7 @@ fn noted(dir: &Path) -> Result<String, String> {
 
 impl Index {
     /// Opens what a run left that was killed; `None` if there is nothing that may be opened. Its rows are anything at all
-    /// until a [`Matching`] has ended.
+    /// until a [`Matching`] has ended; a start after a crash before that does not open it again.
     pub fn open_left(dir: &Path, options: IndexOptions) -> Result<Option<Self>, IndexError> {
         let name = match noted(dir) {
             Ok(name) => name,
@@ -86,8 +86,8 @@ impl Index {
             }
         };
         let failed = |e: std::io::Error| IndexError::Failed(format!("{}: {e}", dir.display()));
-        // No marker may stand over what is changed from here on. And should it be the opening that kills this process, the
-        // next one does without.
+        // No marker may stand over what is changed from here on. And should it be the opening or the comparison that ends
+        // this process, or never ends itself, the next one does without: it is noted again when the comparison has ended.
         index_dir::remove_durably(&dir.join(MARKER_NAME)).map_err(failed)?;
         index_dir::remove_durably(&dir.join(RUNNING_NAME)).map_err(failed)?;
         let store = match open_in_time(dir, &name, &options) {
@@ -209,6 +209,7 @@ impl<'a> Matching<'a> {
                 }
             }
             tree.stats = stats;
+            note(&self.index.dir(), &tree.name);
             Ok(())
         })?;
         Ok(Some(self.changed))
@@ -452,6 +453,30 @@ mod tests {
         assert!(opened().is_none());
         fs::write(&note, good).unwrap();
         assert!(opened().is_some());
+    }
+
+    #[test]
+    fn what_was_compared_in_part_when_the_process_was_killed_again_is_not_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let wanted = rows(3_000, |_| true, |n| n + 1);
+        drop(filled(dir.path(), &rows(3_000, |n| n % 2 == 0, |n| n)));
+        let index = Index::open_left(dir.path(), options()).unwrap().expect("it was noted");
+        let mut matching = Matching::new(&index, u64::MAX);
+        let some = wanted.iter().take(500).map(|(key, row)| (key.as_slice(), row));
+        assert!(matching.meet(some).unwrap());
+        drop(index);
+        assert!(!is_noted(dir.path()), "what ends a comparison would end each");
+        assert!(Index::open_left(dir.path(), options()).unwrap().is_none());
+        let note = || fs::read(dir.path().join(RUNNING_NAME));
+        assert!(note().is_err());
+        // Whole, it is: the next crash costs no rebuild.
+        drop(filled(dir.path(), &wanted));
+        let index = Index::open_left(dir.path(), options()).unwrap().expect("it was noted");
+        assert!(note().is_err());
+        assert_eq!(matched(&index, &wanted, 0), Some(0));
+        assert!(note().is_ok());
+        drop(index);
+        assert!(Index::open_left(dir.path(), options()).unwrap().is_some());
     }
 
     #[test]

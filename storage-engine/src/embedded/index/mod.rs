@@ -99,12 +99,17 @@ impl Index {
         };
         make().map_err(|e| IndexError::Failed(format!("{}: {e}", dir.display())))?;
         let tree = Tree::create(dir, TREE_PREFIX, &options).map_err(|e| IndexError::Failed(e.0))?;
-        Ok(Self::with_tree(dir, options, tree))
+        Ok(Self::noted(dir, options, tree))
+    }
+
+    /// The same, and a start after a crash may use it.
+    fn noted(dir: &Path, options: IndexOptions, tree: Tree) -> Self {
+        left::note(dir, &tree.name);
+        Self::with_tree(dir, options, tree)
     }
 
     /// An index that is open from now on.
     fn with_tree(dir: &Path, options: IndexOptions, tree: Tree) -> Self {
-        left::note(dir, &tree.name);
         let state = RwLock::new(State {
             tree: Some(tree),
             rebuild: None,

@@ -18,7 +18,7 @@ mod tail;
 mod tests;
 mod unfinished;
 
-pub use enlist::{EnlistError, enlist};
+pub use enlist::{EnlistError, enlist, judge};
 pub use find::OpenError;
 pub use patience::Patience;
 pub use rejoin::rejoin;

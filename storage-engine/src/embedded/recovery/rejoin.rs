@@ -114,6 +114,9 @@ async fn readmit(
         let_go(shared, id, &found.drive);
         return Err(format!("drive {id} was removed meanwhile; it is left untouched"));
     }
+    let (noting, drive) = (Arc::clone(shared), Arc::clone(&found.drive));
+    let noted = tokio::task::spawn_blocking(move || noting.note_brought(id, &drive)).await;
+    let_go_unless(noted.map_err(|e| e.to_string()), shared, id, &found.drive)?;
     tracing::info!(path = %found.path.display(), drive = %id, "a drive is back and taken in again");
     take_in(shared, id, found.drive);
     Ok(())

@@ -81,6 +81,11 @@ impl StagedSegment {
         &self.segment
     }
 
+    /// Epoch of the root when its files were made; `None` of one that is part of the store already.
+    pub fn made_in(&self) -> Option<u64> {
+        self.shards.first().map(|shard| shard.header.created_epoch)
+    }
+
     /// Length of each shard file.
     pub fn file_bytes(&self) -> u64 {
         self.file_bytes
