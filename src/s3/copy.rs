@@ -18,12 +18,12 @@ use super::convert::{
     self, bucket_name, checksum_text, object_key, set_checksum, storage_class, texts, type_name, wire_time,
 };
 use super::error::{Code, Failure};
-use super::front::Front;
+use super::front::{Basis, Front};
 use super::multipart::place;
 use super::normalise::Lifted;
 use super::object::{action_on, put_failed, version};
 use super::tagging;
-use crate::access::Action;
+use crate::access::{Action, Resource};
 
 pub(crate) async fn object(
     front: &Front,
@@ -33,7 +33,7 @@ pub(crate) async fn object(
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let source = source(input.copy_source, &lifted)?;
-    let read = open_source(front, &req.extensions, &source).await?;
+    let (read, basis) = open_source(front, &req.extensions, &source).await?;
     let (directive, header) = (input.tagging_directive.as_ref(), input.tagging.as_deref());
     let tags = tagging::of_copy(
         front,
@@ -44,8 +44,9 @@ pub(crate) async fn object(
     )
     .await?;
     let store = front
-        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
+        .open_as_judged(&req.extensions, Action::PutObject, &bucket, &key)
         .await?;
+    let store = basis.bind(store, &source.bucket, &source.key);
     let acl = input.acl.as_ref().map(|acl| acl.as_str());
     let visibility = acl::of_write(front, &req.extensions, acl, (&bucket, &key)).await?;
     let class = storage_class(input.storage_class.clone())?;
@@ -106,11 +107,12 @@ pub(crate) async fn part(
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let mut source = source(input.copy_source, &lifted)?;
-    open_source(front, &req.extensions, &source).await?;
+    let (_, basis) = open_source(front, &req.extensions, &source).await?;
     let place = place(input.bucket, input.key, &input.upload_id, input.part_number)?;
     let store = front
         .open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)
         .await?;
+    let store = basis.bind(store, &source.bucket, &source.key);
     let selection = match select(&store, &mut source, input.copy_source_range.as_deref()).await {
         Ok(selection) => selection,
         Err(failure) => {
@@ -142,10 +144,14 @@ pub(crate) async fn part(
     }))
 }
 
-/// The store, for a caller who may read what is copied.
-async fn open_source(front: &Front, extensions: &Extensions, source: &CopySource) -> Result<Store, Failure> {
+/// The store, for a caller who may read what is copied, and on what that was decided.
+async fn open_source(front: &Front, extensions: &Extensions, source: &CopySource) -> Result<(Store, Basis), Failure> {
+    let resource = Resource::Object {
+        bucket: source.bucket.as_str(),
+        key: source.key.as_str(),
+    };
     let action = action_on(source.version.is_some());
-    front.open_object(extensions, action, &source.bucket, &source.key).await
+    front.open_judged(extensions, action, resource).await
 }
 
 fn source(wire: WireSource, lifted: &Lifted) -> Result<CopySource, Failure> {
@@ -210,6 +216,7 @@ impl From<CopySourceError> for Failure {
             CopySourceError::NoSuchBucket => Code::NO_SUCH_BUCKET.into(),
             CopySourceError::NoSuchKey => Code::NO_SUCH_KEY.into(),
             CopySourceError::NoSuchVersion => Code::NO_SUCH_VERSION.into(),
+            CopySourceError::Changed => Code::OPERATION_ABORTED.into(),
             CopySourceError::PreconditionFailed(_) => Code::PRECONDITION_FAILED.into(),
             CopySourceError::RangeNotSatisfiable { size } => {
                 Failure::new(Code::INVALID_RANGE).with_field("ActualObjectSize", size)

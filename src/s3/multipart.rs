@@ -125,7 +125,7 @@ pub(crate) async fn complete(
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let store = front
-        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
+        .open_as_judged(&req.extensions, Action::PutObject, &bucket, &key)
         .await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let upload = UploadId::parse(&input.upload_id)?;

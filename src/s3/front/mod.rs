@@ -48,6 +48,16 @@ pub(crate) enum Basis {
     Record(Option<Rev>),
 }
 
+impl Basis {
+    /// The same store, through which no other object is met at this key than was judged on.
+    pub(crate) fn bind(self, store: Store, bucket: &BucketName, key: &ObjectKey) -> Store {
+        match self {
+            Self::Policies => store,
+            Self::Record(rev) => store.only_on(bucket, key, rev),
+        }
+    }
+}
+
 /// A positive decision, and what it was made on.
 struct Judgement {
     grant: Grant,
@@ -247,6 +257,23 @@ impl Front {
     ) -> Result<Store, Failure> {
         let (bucket, key) = (bucket.as_str(), key.as_str());
         self.open(extensions, action, Resource::Object { bucket, key }).await
+    }
+
+    /// As [`Self::open_object`], for a write that must meet no other object than was judged on, if one was: it is refused
+    /// when that changes.
+    pub(crate) async fn open_as_judged(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        bucket: &BucketName,
+        key: &ObjectKey,
+    ) -> Result<Store, Failure> {
+        let resource = Resource::Object {
+            bucket: bucket.as_str(),
+            key: key.as_str(),
+        };
+        let (store, basis) = self.open_judged(extensions, action, resource).await?;
+        Ok(basis.bind(store, bucket, key))
     }
 
     /// As [`Self::open`], of a request that says more than its head did.

@@ -307,6 +307,7 @@ impl From<GetObjectError> for Failure {
             GetObjectError::NoSuchBucket => Code::NO_SUCH_BUCKET.into(),
             GetObjectError::NoSuchKey => Code::NO_SUCH_KEY.into(),
             GetObjectError::NoSuchVersion => Code::NO_SUCH_VERSION.into(),
+            GetObjectError::Changed => Code::OPERATION_ABORTED.into(),
             GetObjectError::NotModified { etag, modified } => {
                 let mut failure = Failure::new(Code::NOT_MODIFIED);
                 if let Ok(value) = HeaderValue::try_from(format!("\"{etag}\"")) {

@@ -40,7 +40,7 @@ pub(crate) async fn put(
     )
     .await?;
     let store = front
-        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
+        .open_as_judged(&req.extensions, Action::PutObject, &bucket, &key)
         .await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);

@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, Batch, Require, Rev};
+use crate::backend::{Backend, Batch, Rev};
 use crate::store::clock::{Clock, Timestamp};
 use crate::store::error::CommitRefused;
+use crate::store::judged::Judged;
 use crate::store::multipart::complete::Running;
-use crate::store::name::BucketName;
 
 pub mod body;
 pub mod bucket;
@@ -21,6 +21,7 @@ pub mod error;
 pub mod etag;
 mod hashing;
 pub mod identity;
+mod judged;
 pub mod key;
 pub mod list;
 pub mod multipart;
@@ -42,8 +43,7 @@ pub struct Epoch(pub [u8; 16]);
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// The one bucket that is meant by its name: see [`Store::only_while`].
-    meant: Option<(BucketName, Rev)>,
+    judged: Judged,
 }
 
 struct Inner {
@@ -68,30 +68,8 @@ impl Store {
                 settings: settings::Kept::default(),
                 ledgers: quota::Ledgers::default(),
             }),
-            meant: None,
+            judged: Judged::default(),
         }
-    }
-
-    /// The same store for whoever was judged on a bucket as it stood: writes to `bucket` through it are refused once
-    /// the bucket does not have the revision `rev` any more, because it was deleted or made anew.
-    pub fn only_while(&self, bucket: &BucketName, rev: Rev) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-            meant: Some((bucket.clone(), rev)),
-        }
-    }
-
-    /// What makes sure that a bucket is open for writes. Its record and its gate are always written together.
-    fn is_open(&self, bucket: &BucketName) -> Require {
-        match self.meant_revision(bucket) {
-            Some(rev) => Require::RevIs(key::gate(bucket), rev),
-            None => Require::Present(key::gate(bucket)),
-        }
-    }
-
-    fn meant_revision(&self, bucket: &BucketName) -> Option<Rev> {
-        let (meant, rev) = self.meant.as_ref()?;
-        (meant == bucket).then_some(*rev)
     }
 
     /// The backend below, for health and readiness.

@@ -31,7 +31,8 @@ impl Store {
         let upload_key = key::upload(bucket, object_key, id);
         for _ in 0..RACES_MAX {
             let (_, rev) = self.open_upload(bucket, &upload_key, id).await?;
-            let require = vec![Require::RevIs(upload_key.clone(), rev)];
+            let mut require = vec![Require::RevIs(upload_key.clone(), rev)];
+            require.extend(self.is_meant(bucket));
             match self
                 .commit(Batch {
                     require,

@@ -248,6 +248,7 @@ impl Store {
         for _ in 0..RACES_MAX {
             let mut require = vec![self.is_open(&complete.bucket), Require::RevIs(upload_key.clone(), rev)];
             require.extend(self.decide_write(&object_key, &complete.condition).await?);
+            require.extend(self.as_judged(&object_key));
             let blob =
                 self.inner
                     .backend
@@ -278,6 +279,7 @@ impl Store {
                     return Err(self.why_gate_closed(&complete.bucket).await?.into());
                 }
                 Err(SizedRefused::Condition { index: 1, .. }) => return Err(CompleteUploadError::NoSuchUpload),
+                Err(SizedRefused::Condition { .. }) if self.as_judged(&object_key).next().is_some() => break,
                 Err(SizedRefused::Condition { .. }) => {}
                 Err(SizedRefused::OverQuota(over)) => return Err(over.into()),
                 Err(SizedRefused::Fault(fault)) => return Err(fault.into()),

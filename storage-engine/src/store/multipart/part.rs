@@ -96,7 +96,8 @@ impl Store {
             body: RowBody::Blob(blob),
             parent_len: Some(upload_key.as_bytes().len()),
         };
-        let require = vec![Require::RevIs(upload_key, rev)];
+        let mut require = vec![Require::RevIs(upload_key, rev)];
+        require.extend(self.is_meant(&place.bucket));
         match self
             .commit(Batch {
                 require,
@@ -105,7 +106,9 @@ impl Store {
             .await
         {
             Ok(_) => Ok(part),
-            Err(CommitRefused::Condition { found: None, .. }) => Err(UploadPartError::NoSuchUpload),
+            Err(CommitRefused::Condition { index: 1, .. } | CommitRefused::Condition { found: None, .. }) => {
+                Err(UploadPartError::NoSuchUpload)
+            }
             Err(CommitRefused::Condition { found: Some(_), .. }) => Err(UploadPartError::Completing),
             Err(CommitRefused::Fault(fault)) => Err(fault.into()),
         }

@@ -55,6 +55,9 @@ pub enum CopySourceError {
     NoSuchKey,
     #[error("no such source version")]
     NoSuchVersion,
+    /// It is no longer the one that was judged on: see [`Store::only_on`].
+    #[error("the source changed meanwhile")]
+    Changed,
     #[error("a precondition on the source does not hold")]
     PreconditionFailed(ConditionHeader),
     #[error("the range is not within the {size} bytes of the source")]
@@ -83,6 +86,7 @@ impl From<GetObjectError> for CopySourceError {
             GetObjectError::NoSuchBucket => Self::NoSuchBucket,
             GetObjectError::NoSuchKey | GetObjectError::NoSuchPart { .. } => Self::NoSuchKey,
             GetObjectError::NoSuchVersion => Self::NoSuchVersion,
+            GetObjectError::Changed => Self::Changed,
             GetObjectError::NotModified { .. } => Self::PreconditionFailed(ConditionHeader::IfNoneMatch),
             GetObjectError::PreconditionFailed(header) => Self::PreconditionFailed(header),
             GetObjectError::RangeNotSatisfiable { size } => Self::RangeNotSatisfiable { size },
@@ -169,6 +173,9 @@ impl Store {
         }
         for _ in 0..RACES_MAX {
             let current = self.copy_source_row(&copy.source, &row_key).await?;
+            if self.is_another(&row_key, Some(current.rev)) {
+                return Err(PutObjectError::from(WriteRefused::Conflict).into());
+            }
             copy.condition
                 .decide(Some(&current.object.etag))
                 .map_err(PutObjectError::from)?;

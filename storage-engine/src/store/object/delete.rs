@@ -45,8 +45,12 @@ impl Store {
             delete
                 .condition
                 .decide(current.as_ref().map(|current| &current.object.etag))?;
+            if self.is_another(&row_key, current.as_ref().map(|current| current.rev)) {
+                return Err(WriteRefused::Conflict.into());
+            }
             let Some(current) = current else { return Ok(()) };
-            let require = vec![Require::RevIs(row_key.clone(), current.rev)];
+            let mut require = vec![Require::RevIs(row_key.clone(), current.rev)];
+            require.extend(self.is_meant(&delete.bucket));
             let ops = vec![Op::Delete(row_key.clone())];
             let removed = self
                 .commit_sized(&delete.bucket, &row_key, 0, Batch { require, ops })

@@ -67,6 +67,9 @@ pub enum GetObjectError {
     NoSuchKey,
     #[error("no such version")]
     NoSuchVersion,
+    /// It is no longer the one that was judged on: see [`Store::only_on`].
+    #[error("the object changed meanwhile")]
+    Changed,
     #[error("not modified")]
     NotModified { etag: ETag, modified: Timestamp },
     #[error("a precondition does not hold")]
@@ -139,6 +142,9 @@ impl Store {
     async fn look_up(&self, get: &GetObject) -> Result<(ObjectHead, Current), GetObjectError> {
         for _ in 0..RACES_MAX {
             let current = self.find(get).await?;
+            if self.is_another(&key::current(&get.bucket, &get.key), Some(current.rev)) {
+                return Err(GetObjectError::Changed);
+            }
             let object = &current.object;
             match get.conditions.decide(&object.etag, object.modified) {
                 ReadVerdict::Proceed => {}

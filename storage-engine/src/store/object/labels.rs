@@ -86,9 +86,7 @@ impl Store {
                 parent_len: None,
             };
             let mut require = vec![Require::RevIs(row_key.clone(), current.rev)];
-            if self.meant_revision(&place.bucket).is_some() {
-                require.push(self.is_open(&place.bucket));
-            }
+            require.extend(self.is_meant(&place.bucket));
             let ops = vec![Op::Put(put)];
             match self.commit(Batch { require, ops }).await {
                 Ok(_) => return Ok(object),

@@ -123,6 +123,7 @@ impl Store {
         };
         let mut require = vec![self.is_open(&bucket)];
         require.extend(self.decide_write(&row_key, &condition).await?);
+        require.extend(self.as_judged(&row_key));
         #[cfg(test)]
         let object = match self.with_planted_bug(&row_key, object).await? {
             Ok(object) => object,

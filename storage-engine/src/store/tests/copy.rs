@@ -4,6 +4,7 @@ use super::{fixture, key, pattern};
 use crate::store::checksum::{ChecksumAlgorithm, ChecksumType};
 use crate::store::condition::{ConditionHeader, ETagMatch, ReadConditions, WriteCondition, WriteRefused};
 use crate::store::object::copy::{CopyObject, CopyObjectError, CopySource, CopySourceError};
+use crate::store::object::labels::ObjectPlace;
 use crate::store::object::put::{PutObject, PutObjectError};
 use crate::store::record::object::Metadata;
 
@@ -179,4 +180,35 @@ async fn an_absent_source_is_named_as_what_it_is() {
         matches!(failed, Err(CopyObjectError::Put(PutObjectError::NoSuchBucket))),
         "{failed:?}"
     );
+}
+
+/// A right to read one object was a right to copy what was put in its place before the copy began.
+#[tokio::test]
+async fn what_was_put_in_the_place_of_the_judged_source_is_not_copied() {
+    let fixture = fixture().await;
+    let place = ObjectPlace {
+        bucket: fixture.bucket.clone(),
+        key: key("from"),
+        version: None,
+    };
+    let on = |rev| fixture.store.only_on(&fixture.bucket, &key("from"), rev);
+    fixture.put("from", "open").await;
+    let (_, open) = fixture.store.look_at(&place).await.unwrap().unwrap();
+    on(Some(open)).copy_object(fixture.copy_of("from", "to")).await.unwrap();
+    fixture.put("from", "secret").await;
+    for judged in [Some(open), None] {
+        for to in ["to", "from"] {
+            let mut copy = fixture.copy_of("from", to);
+            copy.metadata = Some(said("text/two"));
+            let refused = on(judged).copy_object(copy).await.unwrap_err();
+            let changed = matches!(
+                refused,
+                CopyObjectError::Source(CopySourceError::Changed)
+                    | CopyObjectError::Put(PutObjectError::Refused(WriteRefused::Conflict))
+            );
+            assert!(changed, "{refused}");
+        }
+    }
+    assert!(fixture.get("to").await == "open");
+    assert!(fixture.get("from").await == "secret");
 }

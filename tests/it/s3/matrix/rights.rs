@@ -203,6 +203,55 @@ async fn labels_are_changed_on_the_object_that_was_judged() {
     }
 }
 
+/// Rights on what stood there when they were looked at are none on what somebody else put there before the commit.
+#[tokio::test]
+async fn an_object_is_written_and_removed_only_as_it_was_judged() {
+    let race = Race::new();
+    make(&race.store, "bob").await;
+    let tagged = |key: &str, class: &str| {
+        let put = race.server.put(&format!("/acme/{key}")).body("x");
+        put.header("x-amz-tagging", &format!("class={class}"))
+    };
+    let only_open = policy(
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*Object*","Resource":"*"},{"Effect":"Deny","Action":["s3:PutObject","s3:DeleteObject"],"Resource":"*","Condition":{"StringEquals":{"s3:ExistingObjectTag/class":"locked"}}}]}"#,
+    );
+    let ann = user("ann", vec![only_open], None);
+    tagged("source", "open").send().await.is(200);
+    let begun = race.server.post("/acme/a?uploads").by(ann.clone()).send().await.is(200);
+    let upload = begun.element("UploadId").unwrap();
+    let part = race.server.put(&format!("/acme/a?partNumber=1&uploadId={upload}"));
+    let part = part.by(ann.clone()).body("y").send().await.is(200);
+    let etag = part.header("etag").unwrap().to_owned();
+    let parts = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let copy = race.server.put("/acme/a").header("x-amz-copy-source", "/acme/source");
+    let onto_itself = race.server.put("/acme/a").header("x-amz-copy-source", "/acme/a");
+    let many = "<Delete><Object><Key>a</Key></Object></Delete>";
+    for (ask, status) in [
+        (race.server.put("/acme/a").body("y"), 409),
+        (race.server.delete("/acme/a"), 409),
+        (race.server.post("/acme?delete").body(many), 200),
+        (copy, 409),
+        (onto_itself.header("x-amz-metadata-directive", "REPLACE"), 409),
+        (race.server.post(&format!("/acme/a?uploadId={upload}")).body(parts), 409),
+    ] {
+        tagged("a", "open").send().await.is(200);
+        let server = Arc::clone(&race.server);
+        race.before_next_commit(async move {
+            let put = server
+                .put("/acme/a")
+                .body("kept")
+                .header("x-amz-tagging", "class=locked");
+            put.send().await.is(200);
+        });
+        let answer = ask.by(ann.clone()).send().await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(race.racing.act.lock().is_none(), "nothing was raced");
+        assert_eq!(race.server.get("/acme/a").send().await.is(200).text(), "kept");
+    }
+}
+
 #[tokio::test]
 async fn the_tags_of_a_copy_are_judged_as_they_are_written() {
     let scene = Scene::new().await;
