@@ -70,6 +70,9 @@ pub struct ClientSettings {
     pub debug: bool,
     /// The region to sign for; learned from the server when it objects.
     pub region: Option<String>,
+    /// Bytes a second, as people write it.
+    pub limit_upload: Option<String>,
+    pub limit_download: Option<String>,
 }
 
 impl ClientSettings {
@@ -85,6 +88,8 @@ impl ClientSettings {
             insecure: on("MC_INSECURE"),
             debug: on("MC_DEBUG"),
             region: region.map(str::to_owned),
+            limit_upload: vars.exact("MC_LIMIT_UPLOAD").map(str::to_owned),
+            limit_download: vars.exact("MC_LIMIT_DOWNLOAD").map(str::to_owned),
         }
     }
 }

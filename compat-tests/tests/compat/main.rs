@@ -11,6 +11,7 @@ mod compose;
 mod drives;
 mod inspect;
 mod mc;
+mod mc_breaks;
 mod mc_transcript;
 mod proxy;
 mod rclone;
@@ -91,6 +92,7 @@ fn all() -> Vec<Test> {
         restic::tests(),
         s3cmd::tests(),
         mc::tests(),
+        mc_breaks::tests(),
         mc_transcript::tests(),
         survive::tests(),
         strikes::tests(),

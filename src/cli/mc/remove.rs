@@ -1,6 +1,8 @@
 //! `mc rm`, and removing all below a prefix.
 
+use std::fs;
 use std::io::BufRead;
+use std::path::Path;
 
 use clap::Args;
 use serde_json::json;
@@ -8,7 +10,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::client::ClientError;
 use super::output::{Failure, seconds};
-use super::place::Remote;
+use super::place::{Place, Remote};
 use super::shell::Shell;
 use super::walk::{Entry, Walk};
 
@@ -78,7 +80,13 @@ pub(super) async fn run(shell: &Shell, mut args: RmArgs) -> Result<(), Failure> 
         }
     }
     for target in &args.targets {
-        let remote = shell.remote(target)?;
+        let remote = match shell.place(target)? {
+            Place::Remote(remote) => remote,
+            Place::Local(path) => {
+                local(shell, &args, &path);
+                continue;
+            }
+        };
         if remote.bucket.is_empty() && !(args.force && args.dangerous && args.recursive) {
             let hint = "If you are really sure, retry this command with ‘--dangerous’ and ‘--force’ flags";
             return Err(Failure::fatal("This operation results in site-wide removal of objects.").hint(hint));
@@ -101,6 +109,45 @@ pub(super) async fn run(shell: &Shell, mut args: RmArgs) -> Result<(), Failure> 
         }
     }
     Ok(())
+}
+
+/// A file of this machine; with `--recursive` all in a folder, and the folders that are empty then.
+fn local(shell: &Shell, args: &RmArgs, path: &Path) {
+    let failed = |path: &Path, error: &ClientError| {
+        shell.report(&Failure::error(format!("Failed to remove `{}`.", path.display())).because(error));
+    };
+    let meta = match fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        Err(error) => return failed(path, &ClientError::file(path)(error)),
+    };
+    if meta.is_dir() {
+        if !args.recursive {
+            let reason = "it is a folder; use --recursive and --force".to_owned();
+            return failed(path, &ClientError::Unfit(reason));
+        }
+        let entries = match fs::read_dir(path) {
+            Ok(entries) => entries,
+            Err(error) => return failed(path, &ClientError::file(path)(error)),
+        };
+        for entry in entries.flatten() {
+            local(shell, args, &entry.path());
+        }
+        // What was left in it was not wanted, or has been told of.
+        if !args.dry_run && fs::read_dir(path).is_ok_and(|mut left| left.next().is_none()) {
+            drop(fs::remove_dir(path));
+        }
+        return;
+    }
+    let modified = meta.modified().ok().map(OffsetDateTime::from);
+    if !args.age.wants(modified, OffsetDateTime::now_utc()) {
+        return;
+    }
+    if !args.dry_run
+        && let Err(error) = fs::remove_file(path)
+    {
+        return failed(path, &ClientError::file(path)(error));
+    }
+    say(shell, args, &path.display().to_string());
 }
 
 async fn one(shell: &Shell, args: &RmArgs, remote: &Remote) {

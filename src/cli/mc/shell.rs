@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
 use parking_lot::Mutex;
 
-use super::client::{Client, ClientError};
-use super::output::{Failure, Output};
+use super::client::{Client, ClientError, Limits, Pace};
+use super::output::{Failure, Output, bytes};
 use super::place::{Place, Remote};
 use crate::cli::call::{Trust, is_loopback};
 use crate::config::Vars;
@@ -37,9 +37,22 @@ pub(super) struct General {
     /// Tell every request's method, URL and status [or set MC_DEBUG]
     #[arg(long, global = true)]
     debug: bool,
+    /// No more than this goes to servers in a second, as 10MiB/s [or set MC_LIMIT_UPLOAD]
+    #[arg(long, value_name = "RATE", value_parser = rate, global = true)]
+    limit_upload: Option<u64>,
+    /// No more than this comes from servers in a second [or set MC_LIMIT_DOWNLOAD]
+    #[arg(long, value_name = "RATE", value_parser = rate, global = true)]
+    limit_download: Option<u64>,
     /// There is no pager; accepted so that scripts work
     #[arg(long, visible_alias = "dp", global = true)]
     disable_pager: bool,
+}
+
+/// Bytes a second of `10MiB/s` or `10MiB`.
+fn rate(text: &str) -> Result<u64, String> {
+    let size = text.trim().trim_end_matches("/s");
+    let rate = bytes(size).filter(|rate| *rate > 0);
+    rate.ok_or_else(|| "not a rate such as 10MiB/s".to_owned())
 }
 
 /// The running command's surroundings.
@@ -47,8 +60,9 @@ pub(super) struct Shell {
     pub(super) out: Output,
     vars: Vars,
     settings: ClientSettings,
+    limits: Limits,
     clients: Mutex<BTreeMap<String, Arc<Client>>>,
-    failed: AtomicBool,
+    failures: AtomicU64,
 }
 
 impl Shell {
@@ -65,24 +79,37 @@ impl Shell {
             json: general.json || settings.json,
             quiet: general.quiet || settings.quiet,
         };
+        // A rate of the environment that is none is no reason to do nothing.
+        let told = |text: &Option<String>| text.as_deref().and_then(|text| rate(text).ok());
+        let pace = |given: Option<u64>, told: Option<u64>| given.or(told).map(|rate| Arc::new(Pace::new(rate)));
+        let limits = Limits {
+            upload: pace(general.limit_upload, told(&settings.limit_upload)),
+            download: pace(general.limit_download, told(&settings.limit_download)),
+        };
         Self {
             out,
             vars,
             settings,
+            limits,
             clients: Mutex::default(),
-            failed: AtomicBool::new(false),
+            failures: AtomicU64::new(0),
         }
     }
 
     /// Tells of a part that failed; the command goes on, and its exit code will say so.
     pub(super) fn report(&self, failure: &Failure) {
-        self.failed.store(true, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed);
         self.out.fail(failure);
     }
 
     /// Whether a part failed.
     pub(super) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+        self.failures() > 0
+    }
+
+    /// How many parts failed.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// The folder of the configuration.
@@ -128,7 +155,13 @@ impl Shell {
             let also = self.settings.config_dir.clone().unwrap_or_default().join("certs/CAs");
             Trust::Machine { also }
         };
-        let client = Client::new(alias, &trust, self.settings.region.as_deref(), self.settings.debug);
+        let client = Client::new(
+            alias,
+            &trust,
+            self.settings.region.as_deref(),
+            self.settings.debug,
+            self.limits.clone(),
+        );
         client.map_err(|error| Failure::fatal("Unable to set up a client.").because(&error))
     }
 

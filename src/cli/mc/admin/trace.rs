@@ -168,7 +168,7 @@ impl Wanted {
                     .iter()
                     .any(|one| one.eq_ignore_ascii_case(word(request, "method"))))
             && pattern_fits(&self.funcname, word(call.0, "funcname"))
-            && pattern_fits(&self.path, call.path())
+            && (pattern_fits(&self.path, call.path()) || pattern_fits(&self.path, call.path().trim_start_matches('/')))
             && pattern_fits(&self.node, word(call.0, "nodename"))
             && (!self.errors || call.failed())
             && self.response_duration.is_none_or(|limit| call.duration() > limit)
@@ -572,6 +572,10 @@ mod tests {
         assert!(fits(Wanted {
             request_header: pattern("A: 1*"),
             request_query: pattern("x=1"),
+            ..Wanted::default()
+        }));
+        assert!(fits(Wanted {
+            path: pattern("one/*"),
             ..Wanted::default()
         }));
         assert!(!fits(Wanted {

@@ -32,7 +32,11 @@ pub(in crate::cli::mc) enum ClientError {
     #[error("{0}")]
     Call(#[from] CallError),
     #[error("{reason}")]
-    Connection { reason: String },
+    Connection {
+        reason: String,
+        /// There was no connection, so nothing can have happened.
+        unsent: bool,
+    },
     #[error("{reason}")]
     Answer { reason: String },
     #[error("{}: {source}", path.display())]
@@ -131,6 +135,19 @@ impl Refusal {
             refusal.resource = text("Resource");
         }
         refusal
+    }
+
+    /// What a success has in it that is a refusal after all: it was told too late for its status.
+    pub(super) fn within(root: &Element, bucket: &str, key: &str) -> Result<(), ClientError> {
+        if root.name != "Error" {
+            return Ok(());
+        }
+        let refusal = Self {
+            code: root.text_of("Code").to_owned(),
+            message: root.text_of("Message").to_owned(),
+            ..Self::default()
+        };
+        Err(ClientError::Refused(Box::new(refusal.about(bucket, key))))
     }
 
     /// Fills in what a status alone says, knowing what was asked for.

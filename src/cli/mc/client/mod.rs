@@ -6,31 +6,40 @@ mod error;
 mod events;
 mod listing;
 mod object;
+mod pace;
+mod reading;
 mod stream;
+mod sum;
 mod upload;
 mod wire;
 mod xml;
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
 pub(super) use error::ClientError;
-pub(super) use events::Event;
+pub(super) use events::{Event, Events};
 pub(super) use listing::Pager;
 pub(super) use object::Stat;
+pub(super) use pace::{Limits, Pace};
+pub(super) use reading::Reading;
 pub(super) use stream::Documents;
-pub(super) use upload::{Source, Uploading};
+pub(super) use sum::Sum;
+pub(super) use upload::{Source, Style, Uploading};
 pub(super) use xml::{Element, element};
 
 use super::client::error::Refusal;
+use super::client::pace::Sent;
 use crate::auth::sign::{Signer, body_hash, path_text, query_text};
 use crate::auth::{PayloadMode, SecretKey};
 use crate::cli::call::{CallError, Trust};
@@ -41,7 +50,10 @@ use crate::config::aliases::Alias;
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often a request is sent before its refusal counts.
 const ATTEMPTS: u32 = 5;
+/// The same for parts of a longer work, which would be lost.
+const PATIENT_ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_MAX: Duration = Duration::from_secs(3);
 const DEFAULT_REGION: &str = "us-east-1";
 const USER_AGENT: &str = concat!("drystone-mc/", env!("CARGO_PKG_VERSION"));
 
@@ -51,6 +63,9 @@ pub(super) struct Client {
     pool: wire::Pool,
     region: Mutex<String>,
     debug: bool,
+    limits: Limits,
+    /// The server has answered before: when it is away now, it may come back.
+    met: AtomicBool,
 }
 
 /// One request.
@@ -62,6 +77,8 @@ pub(super) struct Ask<'a> {
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// A part of a longer work: asked for again also when a connection breaks.
+    pub(super) patient: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -74,6 +91,7 @@ impl<'a> Ask<'a> {
             query: &[],
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            patient: false,
         }
     }
 }
@@ -85,12 +103,15 @@ impl Client {
         trust: &Trust,
         region: Option<&str>,
         debug: bool,
+        limits: Limits,
     ) -> Result<Arc<Self>, ClientError> {
         Ok(Arc::new(Self {
             pool: wire::pool(&alias.host, trust)?,
             region: Mutex::new(region.unwrap_or(DEFAULT_REGION).to_owned()),
             alias,
             debug,
+            limits,
+            met: AtomicBool::new(false),
         }))
     }
 
@@ -109,18 +130,19 @@ impl Client {
         &self.alias
     }
 
-    /// Asks, again where a server is merely busy, and gives the answer if it is a success.
+    /// Asks, again where a server is merely busy or a connection broke, and gives the answer if it is a success.
     pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
+        let attempts = if ask.patient { PATIENT_ATTEMPTS } else { ATTEMPTS };
         let mut attempt = 1;
         loop {
             let failed = match self.once(ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            if attempt >= ATTEMPTS || !(self.learned_region(&failed) || is_passing(&failed, ask)) {
+            if attempt >= attempts || !(self.learned_region(&failed) || self.is_passing(&failed, ask)) {
                 return Err(failed);
             }
-            tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1)).await;
+            tokio::time::sleep((PAUSE * 2_u32.pow(attempt - 1)).min(PAUSE_MAX)).await;
             attempt += 1;
         }
     }
@@ -213,12 +235,13 @@ impl Client {
         if self.debug {
             print::problem(format_args!("mc: <DEBUG> {} {}", parts.method, parts.uri));
         }
-        let request = Request::from_parts(parts, Full::new(ask.body.clone()));
-        let answer = self
-            .pool
-            .request(request)
-            .await
-            .map_err(|error| ClientError::Connection { reason: reason(&error) })?;
+        let body = Sent::new(ask.body.clone(), self.limits.upload.clone());
+        let answer = self.pool.request(Request::from_parts(parts, body)).await;
+        let answer = answer.map_err(|error| ClientError::Connection {
+            unsent: error.is_connect() && is_away(&error),
+            reason: reason(&error),
+        })?;
+        self.met.store(true, Ordering::Relaxed);
         let status = answer.status();
         if self.debug {
             print::problem(format_args!("mc: <DEBUG> {status}"));
@@ -266,6 +289,26 @@ impl Client {
             .map_err(|error| CallError::Request(error.to_string()).into())
     }
 
+    /// Whether asking again may help and cannot do harm: the begin and the end of an upload are asked for once.
+    fn is_passing(&self, failed: &ClientError, ask: &Ask<'_>) -> bool {
+        let completes = ask.method == Method::POST && ask.query.iter().any(|(name, _)| *name == "uploadId");
+        match failed {
+            ClientError::Refused(refusal) => match StatusCode::from_u16(refusal.status) {
+                Ok(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => !completes,
+                Ok(
+                    StatusCode::REQUEST_TIMEOUT
+                    | StatusCode::INTERNAL_SERVER_ERROR
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::GATEWAY_TIMEOUT,
+                ) => ask.patient && ask.method != Method::POST,
+                Ok(_) | Err(_) => false,
+            },
+            ClientError::Connection { unsent: true, .. } => ask.patient && self.met.load(Ordering::Relaxed),
+            ClientError::Connection { unsent: false, .. } => ask.patient && ask.method != Method::POST,
+            _ => false,
+        }
+    }
+
     /// Whether the server named another region to sign for; the next attempt uses it.
     fn learned_region(&self, failed: &ClientError) -> bool {
         let ClientError::Refused(refusal) = failed else {
@@ -284,19 +327,26 @@ impl Client {
     }
 }
 
-/// Whether asking again may help and cannot do harm: the end of an upload is asked for once.
-fn is_passing(failed: &ClientError, ask: &Ask<'_>) -> bool {
-    let completes = ask.method == Method::POST && ask.query.iter().any(|(name, _)| *name == "uploadId");
-    match failed {
-        ClientError::Refused(refusal) => {
-            let busy = [
-                StatusCode::SERVICE_UNAVAILABLE.as_u16(),
-                StatusCode::TOO_MANY_REQUESTS.as_u16(),
-            ];
-            !completes && busy.contains(&refusal.status)
+/// Whether a server, or the way to it, is away, as when it is restarted.
+fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::UnexpectedEof
+            );
         }
-        _ => false,
+        at = error.source();
     }
+    false
 }
 
 /// The innermost reason: the others only say that something failed.

@@ -24,7 +24,7 @@ pub(in crate::cli::mc) struct Stat {
 }
 
 impl Stat {
-    fn read(headers: &HeaderMap) -> Self {
+    pub(super) fn read(headers: &HeaderMap) -> Self {
         let text = |name: HeaderName| {
             headers
                 .get(name)
@@ -127,6 +127,7 @@ impl Client {
         let ask = Ask {
             headers,
             body,
+            patient: true,
             ..Ask::of(Method::PUT, bucket, key)
         };
         self.ask(&ask).await.map(drop)
@@ -140,6 +141,7 @@ impl Client {
         headers: Option<HeaderMap>,
     ) -> Result<(), ClientError> {
         let mut ask = Ask::of(Method::PUT, to.0, to.1);
+        ask.patient = true;
         if let Some(headers) = headers {
             ask.headers = headers;
             ask.headers
@@ -149,15 +151,7 @@ impl Client {
         ask.headers.insert("x-amz-copy-source", header_value(&source)?);
         // A copy may fail after its 200 has been sent: then the body is an error.
         let root = self.xml(&ask).await?;
-        if root.name == "Error" {
-            let refusal = Refusal {
-                code: root.text_of("Code").to_owned(),
-                message: root.text_of("Message").to_owned(),
-                ..Refusal::default()
-            };
-            return Err(ClientError::Refused(Box::new(refusal.about(from.0, from.1))));
-        }
-        Ok(())
+        Refusal::within(&root, from.0, from.1)
     }
 
     /// Removes one object; none there is a success.

@@ -45,6 +45,7 @@ impl Documents {
             };
             let cut = |error: hyper::Error| ClientError::Connection {
                 reason: format!("the answer was cut off: {error}"),
+                unsent: false,
             };
             if let Ok(data) = frame.map_err(cut)?.into_data() {
                 self.read.extend_from_slice(&data);

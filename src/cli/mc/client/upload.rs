@@ -1,7 +1,9 @@
 //! Uploads of any length from a file, a stream or another server: one request where it is short, parts where it is not.
 //! Memory is bounded by the parts in flight; an upload that fails or is interrupted is aborted, so that nothing stays.
+//! Copies inside a server that are too long for one request are made of parts, too.
 
 use std::fs::File;
+use std::future::Future;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -9,12 +11,11 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use http::header::ETAG;
-use http::{HeaderMap, Method, Response};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http::{HeaderMap, Method};
+use md5::{Digest, Md5};
 
 use super::error::Refusal;
-use super::{Ask, Client, ClientError, element};
+use super::{Ask, Client, ClientError, Reading, Stat, Sum, element, header_value, path_text};
 
 /// A body up to this long is one request; also the length of the first parts.
 const PART_BYTES: usize = 16 * 1024 * 1024;
@@ -23,19 +24,50 @@ const PARTS_OF_A_LENGTH: usize = 1500;
 const PARTS_MAX: usize = 10_000;
 /// Parts that are sent at once while they are short.
 const LANES: usize = 4;
+/// Of a copy inside a server: a part, and the most that is one.
+const COPIED_BYTES: u64 = 512 * 1024 * 1024;
+const COPIED_PARTS_MAX: u64 = 10_000;
+
+/// How an upload is made.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli::mc) struct Style {
+    /// A checksum that the server shall keep.
+    pub(in crate::cli::mc) sum: Option<Sum>,
+    /// What is longer is uploaded in parts of this length at first.
+    pub(in crate::cli::mc) part_bytes: usize,
+    /// Parts at once.
+    pub(in crate::cli::mc) lanes: usize,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self {
+            sum: None,
+            part_bytes: PART_BYTES,
+            lanes: LANES,
+        }
+    }
+}
+
+/// A part that the server has.
+#[derive(Clone, Default)]
+struct Part {
+    etag: String,
+    sum: Option<String>,
+}
 
 /// Where an upload's bytes come from.
 pub(in crate::cli::mc) enum Source {
     File { file: File, path: PathBuf },
     Stream(Box<dyn Read + Send>),
-    Object { body: Incoming, rest: Bytes },
+    Object { reading: Box<Reading>, rest: Bytes },
 }
 
 impl Source {
-    /// The bytes of an answer.
-    pub(in crate::cli::mc) fn object(answer: Response<Incoming>) -> Self {
+    /// The bytes of an object.
+    pub(in crate::cli::mc) fn object(reading: Reading) -> Self {
         Self::Object {
-            body: answer.into_body(),
+            reading: Box::new(reading),
             rest: Bytes::new(),
         }
     }
@@ -45,18 +77,13 @@ impl Source {
         match self {
             Self::File { file, path } => read_part(file, length).map_err(ClientError::file(path)),
             Self::Stream(stream) => Ok(read_part(stream, length)?),
-            Self::Object { body, rest } => {
+            Self::Object { reading, rest } => {
                 let mut part = BytesMut::from(rest.split_to(length.min(rest.len())));
                 while part.len() < length {
-                    let Some(frame) = body.frame().await else { break };
-                    let cut = |error: hyper::Error| ClientError::Answer {
-                        reason: format!("the source was cut off: {error}"),
-                    };
-                    if let Ok(mut data) = frame.map_err(cut)?.into_data() {
-                        let wanted = (length - part.len()).min(data.len());
-                        part.extend_from_slice(&data.split_to(wanted));
-                        *rest = data;
-                    }
+                    let Some(mut data) = reading.next().await? else { break };
+                    let wanted = (length - part.len()).min(data.len());
+                    part.extend_from_slice(&data.split_to(wanted));
+                    *rest = data;
                 }
                 Ok(part.freeze())
             }
@@ -79,6 +106,7 @@ pub(in crate::cli::mc) struct Uploading<'a> {
     pub(in crate::cli::mc) bucket: &'a str,
     pub(in crate::cli::mc) key: &'a str,
     pub(in crate::cli::mc) headers: HeaderMap,
+    pub(in crate::cli::mc) style: Style,
     /// Hears how many more bytes the server has.
     pub(in crate::cli::mc) moved: &'a (dyn Fn(u64) + Sync),
 }
@@ -86,31 +114,49 @@ pub(in crate::cli::mc) struct Uploading<'a> {
 impl Uploading<'_> {
     /// Uploads everything; gives the number of bytes.
     pub(in crate::cli::mc) async fn run(self, mut source: Source) -> Result<u64, ClientError> {
-        let first = source.part(PART_BYTES).await?;
-        let second = if first.len() < PART_BYTES {
+        let part_bytes = self.style.part_bytes;
+        let first = source.part(part_bytes).await?;
+        let second = if first.len() < part_bytes {
             Bytes::new()
         } else {
-            source.part(PART_BYTES).await?
+            source.part(part_bytes).await?
         };
         if second.is_empty() {
             let size = u64::try_from(first.len()).unwrap_or_default();
-            self.client
-                .put(self.bucket, self.key, self.headers.clone(), first)
-                .await?;
+            let mut headers = self.headers.clone();
+            if let Some(sum) = self.style.sum {
+                headers.insert(sum.header(), header_value(&sum.of(&first))?);
+            }
+            self.client.put(self.bucket, self.key, headers, first).await?;
             (self.moved)(size);
             return Ok(size);
         }
         let id = self.begin().await?;
+        self.framed(&id, self.send(&id, [first, second], source)).await
+    }
+
+    /// Has the server copy one of its objects, part by part.
+    pub(in crate::cli::mc) async fn copy(self, from: (&str, &str), stat: &Stat) -> Result<u64, ClientError> {
+        let id = self.begin().await?;
+        self.framed(&id, self.copy_parts(&id, from, stat)).await
+    }
+
+    /// Completes an upload whose parts were sent, or aborts it.
+    async fn framed(
+        &self,
+        id: &str,
+        parts: impl Future<Output = Result<(Vec<Part>, u64), ClientError>>,
+    ) -> Result<u64, ClientError> {
         let sent = tokio::select! {
-            sent = self.send(&id, [first, second], source) => sent,
+            sent = parts => sent,
             _ = tokio::signal::ctrl_c() => Err(ClientError::Interrupted),
         };
         let ended = match sent {
-            Ok((etags, size)) => self.complete(&id, &etags).await.map(|()| size),
+            Ok((parts, size)) => self.complete(id, &parts, size).await.map(|()| size),
             Err(error) => Err(error),
         };
         if ended.is_err() {
-            let query = [("uploadId", id.as_str())];
+            let query = [("uploadId", id)];
             let abort = Ask {
                 query: &query,
                 ..Ask::of(Method::DELETE, self.bucket, self.key)
@@ -122,11 +168,16 @@ impl Uploading<'_> {
     }
 
     async fn begin(&self) -> Result<String, ClientError> {
-        let ask = Ask {
+        let mut ask = Ask {
             query: &[("uploads", "")],
             headers: self.headers.clone(),
+            patient: true,
             ..Ask::of(Method::POST, self.bucket, self.key)
         };
+        if let Some(sum) = self.style.sum {
+            ask.headers
+                .insert("x-amz-checksum-algorithm", header_value(sum.name())?);
+        }
         let root = self.client.xml(&ask).await?;
         match root.text_of("UploadId") {
             "" => Err(ClientError::Answer {
@@ -136,15 +187,16 @@ impl Uploading<'_> {
         }
     }
 
-    async fn send(&self, id: &str, first: [Bytes; 2], mut source: Source) -> Result<(Vec<String>, u64), ClientError> {
+    async fn send(&self, id: &str, first: [Bytes; 2], mut source: Source) -> Result<(Vec<Part>, u64), ClientError> {
         let mut waiting = first.into_iter();
         let mut flying = FuturesUnordered::new();
-        let mut etags: Vec<String> = Vec::new();
+        let mut parts: Vec<Part> = Vec::new();
         let mut size = 0_u64;
         let mut ended = false;
         loop {
-            let length = PART_BYTES << (etags.len() / PARTS_OF_A_LENGTH).min(8);
-            let lanes = (LANES * PART_BYTES / length).max(1);
+            let Style { part_bytes, lanes, .. } = self.style;
+            let length = part_bytes << (parts.len() / PARTS_OF_A_LENGTH).min(8);
+            let lanes = (lanes * part_bytes / length).max(1);
             if !ended && flying.len() < lanes {
                 let part = match waiting.next() {
                     Some(part) => part,
@@ -154,69 +206,210 @@ impl Uploading<'_> {
                     ended = true;
                     continue;
                 }
-                if etags.len() >= PARTS_MAX {
+                if parts.len() >= PARTS_MAX {
                     return Err(ClientError::Unfit(
                         "more than 10,000 parts; the object is too large".into(),
                     ));
                 }
                 ended = part.len() < length && waiting.len() == 0;
                 size += u64::try_from(part.len()).unwrap_or_default();
-                etags.push(String::new());
-                flying.push(self.part(id, etags.len(), part));
+                parts.push(Part::default());
+                flying.push(self.part(id, parts.len(), part));
                 continue;
             }
             let Some(done) = flying.next().await else {
-                return Ok((etags, size));
+                return Ok((parts, size));
             };
-            let (number, etag) = done?;
-            if let Some(slot) = etags.get_mut(number - 1) {
-                *slot = etag;
+            let (number, part) = done?;
+            if let Some(slot) = parts.get_mut(number - 1) {
+                *slot = part;
             }
         }
     }
 
-    async fn part(&self, id: &str, number: usize, body: Bytes) -> Result<(usize, String), ClientError> {
+    async fn part(&self, id: &str, number: usize, body: Bytes) -> Result<(usize, Part), ClientError> {
         let size = u64::try_from(body.len()).unwrap_or_default();
         let text = number.to_string();
         let query = [("partNumber", text.as_str()), ("uploadId", id)];
-        let ask = Ask {
+        let sum = self.style.sum.map(|sum| (sum.header(), sum.of(&body)));
+        let mut ask = Ask {
             query: &query,
             body,
+            patient: true,
             ..Ask::of(Method::PUT, self.bucket, self.key)
         };
+        if let Some((header, sum)) = &sum {
+            ask.headers.insert(header, header_value(sum)?);
+        }
         let answer = self.client.ask(&ask).await?;
         let etag = answer.headers().get(ETAG).and_then(|etag| etag.to_str().ok());
         let etag = etag.ok_or_else(|| ClientError::Answer {
             reason: "the server gave a part no ETag".to_owned(),
         })?;
         (self.moved)(size);
-        Ok((number, etag.to_owned()))
+        let (etag, sum) = (etag.to_owned(), sum.map(|(_, sum)| sum));
+        Ok((number, Part { etag, sum }))
     }
 
-    async fn complete(&self, id: &str, etags: &[String]) -> Result<(), ClientError> {
-        let parts: String = etags
+    async fn copy_parts(&self, id: &str, from: (&str, &str), stat: &Stat) -> Result<(Vec<Part>, u64), ClientError> {
+        let mut ranges = ranges(stat.size).into_iter().enumerate();
+        let mut flying = FuturesUnordered::new();
+        let mut parts: Vec<Part> = Vec::new();
+        loop {
+            if flying.len() < self.style.lanes
+                && let Some((at, range)) = ranges.next()
+            {
+                parts.push(Part::default());
+                flying.push(self.copy_part(id, (at + 1, range), from, stat));
+                continue;
+            }
+            let Some(done) = flying.next().await else {
+                return Ok((parts, stat.size));
+            };
+            let (number, part) = done?;
+            if let Some(slot) = parts.get_mut(number - 1) {
+                *slot = part;
+            }
+        }
+    }
+
+    async fn copy_part(
+        &self,
+        id: &str,
+        (number, (first, last)): (usize, (u64, u64)),
+        from: (&str, &str),
+        stat: &Stat,
+    ) -> Result<(usize, Part), ClientError> {
+        let text = number.to_string();
+        let query = [("partNumber", text.as_str()), ("uploadId", id)];
+        let mut ask = Ask {
+            query: &query,
+            patient: true,
+            ..Ask::of(Method::PUT, self.bucket, self.key)
+        };
+        let source = path_text(&format!("/{}/{}", from.0, from.1));
+        for (name, value) in [
+            ("x-amz-copy-source", source),
+            ("x-amz-copy-source-range", format!("bytes={first}-{last}")),
+            // Every part is of the same object, or there is no copy.
+            ("x-amz-copy-source-if-match", format!("\"{}\"", stat.etag)),
+        ] {
+            ask.headers.insert(name, header_value(&value)?);
+        }
+        let root = self.client.xml(&ask).await?;
+        Refusal::within(&root, from.0, from.1)?;
+        (self.moved)(last + 1 - first);
+        let etag = root.text_of("ETag").to_owned();
+        Ok((number, Part { etag, sum: None }))
+    }
+
+    async fn complete(&self, id: &str, parts: &[Part], size: u64) -> Result<(), ClientError> {
+        let told: String = parts
             .iter()
             .enumerate()
-            .map(|(i, etag)| {
+            .map(|(i, part)| {
                 let number = element("PartNumber", &(i + 1).to_string());
-                format!("<Part>{number}{}</Part>", element("ETag", etag))
+                let sum = self.style.sum.zip(part.sum.as_deref());
+                let sum = sum.map(|(sum, text)| element(&format!("Checksum{}", sum.name()), text));
+                let sum = sum.unwrap_or_default();
+                format!("<Part>{number}{}{sum}</Part>", element("ETag", &part.etag))
             })
             .collect();
         let query = [("uploadId", id)];
         let ask = Ask {
             query: &query,
-            body: format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>").into(),
+            body: format!("<CompleteMultipartUpload>{told}</CompleteMultipartUpload>").into(),
             ..Ask::of(Method::POST, self.bucket, self.key)
         };
-        let root = self.client.xml(&ask).await?;
-        if root.name == "Error" {
-            let refusal = Refusal {
-                code: root.text_of("Code").to_owned(),
-                message: root.text_of("Message").to_owned(),
-                ..Refusal::default()
-            };
-            return Err(ClientError::Refused(Box::new(refusal.about(self.bucket, self.key))));
+        match self.client.xml(&ask).await {
+            Ok(root) => Refusal::within(&root, self.bucket, self.key),
+            // Nobody knows whether it was heard. The object itself tells.
+            Err(error @ (ClientError::Connection { .. } | ClientError::Answer { .. })) => {
+                match self.is_there(parts, size).await {
+                    true => Ok(()),
+                    false => self.complete_again(&ask, parts, size).await.map_err(|_| error),
+                }
+            }
+            Err(error) => Err(error),
         }
-        Ok(())
+    }
+
+    async fn complete_again(&self, ask: &Ask<'_>, parts: &[Part], size: u64) -> Result<(), ClientError> {
+        match self.client.xml(ask).await {
+            Ok(root) => Refusal::within(&root, self.bucket, self.key),
+            // It was completed after all, a moment after it was looked for.
+            Err(_) if self.is_there(parts, size).await => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the key holds what these parts make: an ETag over theirs, and their length.
+    async fn is_there(&self, parts: &[Part], size: u64) -> bool {
+        let ask = Ask {
+            patient: true,
+            ..Ask::of(Method::HEAD, self.bucket, self.key)
+        };
+        let Ok(answer) = self.client.ask(&ask).await else {
+            return false;
+        };
+        let stat = Stat::read(answer.headers());
+        stat.size == size && etag_of(parts).is_some_and(|etag| etag == stat.etag)
+    }
+}
+
+/// The ETag of an object made of parts: the sum of their sums, and their number.
+fn etag_of(parts: &[Part]) -> Option<String> {
+    let mut whole = Md5::new();
+    for part in parts {
+        let sum = hex_simd::decode_to_vec(part.etag.trim_matches('"')).ok()?;
+        whole.update(&sum);
+    }
+    let sum = hex_simd::encode_to_string(whole.finalize(), hex_simd::AsciiCase::Lower);
+    Some(format!("{sum}-{}", parts.len()))
+}
+
+/// First and last bytes of the parts of a copy inside a server.
+fn ranges(size: u64) -> Vec<(u64, u64)> {
+    let length = COPIED_BYTES.max(size.div_ceil(COPIED_PARTS_MAX));
+    let mut ranges = Vec::new();
+    let mut first = 0;
+    while first < size {
+        let last = first.saturating_add(length).min(size) - 1;
+        ranges.push((first, last));
+        first = last + 1;
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_in_parts_covers_every_byte_once() {
+        let gib = 1024 * 1024 * 1024;
+        for size in [5 * gib + 1, 6 * gib, 5 * 1024 * gib] {
+            let ranges = ranges(size);
+            assert!(ranges.len() <= 10_000, "{size}");
+            assert_eq!((ranges[0].0, ranges[ranges.len() - 1].1), (0, size - 1));
+            assert!(ranges.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{size}");
+            assert!(ranges.iter().all(|(first, last)| last - first < 5 * gib), "{size}");
+        }
+        assert_eq!(ranges(0), []);
+    }
+
+    #[test]
+    fn the_etag_of_parts_is_the_one_that_servers_compute() {
+        let part = |etag: &str| Part {
+            etag: etag.to_owned(),
+            sum: None,
+        };
+        // Of "a" and "b".
+        let parts = [
+            part("\"0cc175b9c0f1b6a831c399e269772661\""),
+            part("92eb5ffee6ae2fec3ad71c777531578f"),
+        ];
+        assert_eq!(etag_of(&parts).as_deref(), Some("96e024ba2074fe77e8e965ba43a704be-2"));
+        assert_eq!(etag_of(&[part("no sum")]), None);
     }
 }

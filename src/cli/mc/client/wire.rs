@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Uri;
-use http_body_util::Full;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,13 +16,14 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
+use super::pace::Sent;
 use crate::cli::call::{self, CallError, Trust};
 use crate::config::client::ServerHost;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A pool of connections to one server.
-pub(super) type Pool = Client<Connector, Full<Bytes>>;
+pub(super) type Pool = Client<Connector, Sent>;
 
 /// Makes the pool; nothing is connected yet.
 pub(super) fn pool(host: &ServerHost, trust: &Trust) -> Result<Pool, CallError> {

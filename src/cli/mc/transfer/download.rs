@@ -5,8 +5,6 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use http_body_util::BodyExt;
-
 use super::metadata::Attributes;
 use crate::cli::mc::client::{ClientError, Stat};
 use crate::cli::mc::place::Remote;
@@ -65,20 +63,14 @@ pub(super) async fn to_file(
     preserve: bool,
     moved: &(dyn Fn(u64) + Sync),
 ) -> Result<(), ClientError> {
-    let (stat, answer) = from.client.get(&from.bucket, &from.key, 0, None).await?;
+    let mut reading = from.client.read(&from.bucket, &from.key).await?;
+    let stat = reading.stat().clone();
     if from.key.ends_with('/') && stat.size == 0 {
         return fs::create_dir_all(target).map_err(ClientError::file(target));
     }
     let mut draft = Draft::new(target)?;
-    let mut body = answer.into_body();
     let mut size = 0_u64;
-    while let Some(frame) = body.frame().await {
-        let cut = |error: hyper::Error| ClientError::Answer {
-            reason: format!("the object was cut off: {error}"),
-        };
-        let Ok(data) = frame.map_err(cut)?.into_data() else {
-            continue;
-        };
+    while let Some(data) = reading.next().await? {
         draft.write(&data)?;
         let length = u64::try_from(data.len()).unwrap_or_default();
         size += length;

@@ -10,7 +10,7 @@ use clap::Args;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName};
 
-use crate::cli::mc::client::{ClientError, header_value};
+use crate::cli::mc::client::{ClientError, Style, Sum, header_value};
 
 const ATTRIBUTES: &str = "x-amz-meta-mc-attrs";
 
@@ -25,12 +25,23 @@ pub(in crate::cli::mc) struct Wanted {
     tags: Option<String>,
     #[arg(long, visible_alias = "sc", value_name = "CLASS")]
     storage_class: Option<String>,
+    /// A checksum that the server keeps with what is uploaded
+    #[arg(long, value_name = "KIND", ignore_case = true)]
+    checksum: Option<Sum>,
     /// Keep mode and time of files: asked for by a flag of those commands that have files.
     #[arg(skip)]
     pub(super) preserve: bool,
 }
 
 impl Wanted {
+    /// How uploads are made.
+    pub(super) fn style(&self) -> Style {
+        Style {
+            sum: self.checksum,
+            ..Style::default()
+        }
+    }
+
     /// With mode and time of files, or without.
     #[must_use]
     pub(super) fn with_attributes(mut self, preserve: bool) -> Self {

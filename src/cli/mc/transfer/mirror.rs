@@ -1,5 +1,6 @@
 //! `mc mirror`: makes a folder or bucket hold what another holds.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 use clap::Args;
@@ -7,6 +8,7 @@ use regex::Regex;
 use serde_json::json;
 use time::OffsetDateTime;
 
+use super::follow::{Changes, Listener};
 use super::metadata::Wanted;
 use super::{End, Job, Jobs, Ledger, Manner};
 use crate::cli::mc::client::ClientError;
@@ -28,8 +30,20 @@ pub(in crate::cli::mc) struct MirrorArgs {
     #[arg(long)]
     remove: bool,
     /// Only say what would be done
-    #[arg(long)]
+    #[arg(long, conflicts_with = "watch")]
     dry_run: bool,
+    /// Then go on, and mirror what changes as it changes
+    #[arg(long, short)]
+    watch: bool,
+    /// What breaks is tried again anyway; accepted so that scripts work
+    #[arg(long)]
+    retry: bool,
+    /// What fails never stops the rest; accepted so that scripts work
+    #[arg(long)]
+    skip_errors: bool,
+    /// There is a summary anyway; accepted so that scripts work
+    #[arg(long)]
+    summary: bool,
     /// Not what fits a pattern with * and ?; may be given again
     #[arg(long, value_name = "PATTERN", value_parser = wildcard)]
     exclude: Vec<Regex>,
@@ -53,22 +67,11 @@ pub(in crate::cli::mc) async fn run(shell: &Shell, args: MirrorArgs) -> Result<(
     let source = folder(shell, &args.source).await?;
     let target = shell.place(&args.target)?;
     prepare(&args, &target).await?;
-    // What is not there yet is not looked into.
-    let there = match &target {
-        Place::Local(path) => path.is_dir(),
-        Place::Remote(_) => true,
-    };
-    let mut plan = Plan {
-        compare: Compare::new(
-            Walk::below(&source),
-            if there { Walk::below(&target) } else { Walk::nothing() },
-        ),
-        now: OffsetDateTime::now_utc(),
-        shell,
-        args: &args,
-        source,
-        target,
-        doomed: Vec::new(),
+    let unheard = |error: ClientError| Failure::fatal(format!("Unable to watch `{}`.", args.source)).because(&error);
+    // It is listened before the first look, so that nothing falls in between.
+    let listener = match args.watch {
+        true => Some(Listener::begin(&source).await.map_err(unheard)?),
+        false => None,
     };
     let ledger = Ledger::new(shell);
     let manner = Manner {
@@ -76,17 +79,21 @@ pub(in crate::cli::mc) async fn run(shell: &Shell, args: MirrorArgs) -> Result<(
         moves: false,
         events: true,
     };
-    super::run(shell, &ledger, &manner, &mut plan).await?;
-    if !shell.has_failed() {
-        // Nothing is removed where something could not be copied: the old may be the only one left.
-        plan.remove(&ledger).await;
-    } else if !plan.doomed.is_empty() {
-        shell.report(&Failure::error(
-            "Nothing was removed, because something could not be copied.",
-        ));
+    let mut plan = Plan::new(shell, &args, source, target);
+    plan.all(&ledger, &manner).await?;
+    let Some(listener) = listener else {
+        ledger.close();
+        return Ok(());
+    };
+    loop {
+        match listener.next().await.map_err(unheard)? {
+            Changes::All => {
+                let mut again = Plan::new(shell, &args, plan.source.clone(), plan.target.clone());
+                again.all(&ledger, &manner).await?;
+            }
+            Changes::Names(names) => plan.some(&ledger, &manner, names).await?,
+        }
     }
-    ledger.close();
-    Ok(())
 }
 
 async fn prepare(args: &MirrorArgs, target: &Place) -> Result<(), Failure> {
@@ -111,6 +118,27 @@ async fn prepare(args: &MirrorArgs, target: &Place) -> Result<(), Failure> {
         .make_bucket(&remote.bucket, &args.region, false)
         .await
         .map_err(|error| failed(&error))
+}
+
+/// Jobs that are known already.
+struct Ready(VecDeque<Job>);
+
+impl Jobs for Ready {
+    async fn next(&mut self) -> Result<Option<Job>, Failure> {
+        Ok(self.0.pop_front())
+    }
+}
+
+/// Whether a target holds something already.
+async fn is_there(end: &End) -> Result<bool, ClientError> {
+    match end {
+        End::File { path, .. } => Ok(path.exists()),
+        End::Object(remote) => match remote.client.stat(&remote.bucket, &remote.key).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_absent() => Ok(false),
+            Err(error) => Err(error),
+        },
+    }
 }
 
 struct Plan<'a> {
@@ -161,7 +189,98 @@ impl Jobs for Plan<'_> {
     }
 }
 
-impl Plan<'_> {
+impl<'a> Plan<'a> {
+    fn new(shell: &'a Shell, args: &'a MirrorArgs, source: Place, target: Place) -> Self {
+        // What is not there yet is not looked into.
+        let there = match &target {
+            Place::Local(path) => path.is_dir(),
+            Place::Remote(_) => true,
+        };
+        let second = if there { Walk::below(&target) } else { Walk::nothing() };
+        Self {
+            compare: Compare::new(Walk::below(&source), second),
+            now: OffsetDateTime::now_utc(),
+            shell,
+            args,
+            source,
+            target,
+            doomed: Vec::new(),
+        }
+    }
+
+    /// Mirrors everything.
+    async fn all(&mut self, ledger: &Ledger<'_>, manner: &Manner) -> Result<(), Failure> {
+        let shell = self.shell;
+        let before = shell.failures();
+        super::run(shell, ledger, manner, self).await?;
+        if shell.failures() == before {
+            // Nothing is removed where something could not be copied: the old may be the only one left.
+            self.remove(ledger).await;
+        } else if !self.doomed.is_empty() {
+            shell.report(&Failure::error(
+                "Nothing was removed, because something could not be copied.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Mirrors what has changed: whether a name is there now decides what is done.
+    async fn some(&mut self, ledger: &Ledger<'_>, manner: &Manner, names: BTreeSet<String>) -> Result<(), Failure> {
+        let mut jobs = VecDeque::new();
+        self.doomed.clear();
+        for name in names {
+            if self.is_excluded(&name) {
+                continue;
+            }
+            match self.changed(&name).await {
+                Ok(Some(job)) => jobs.push_back(job),
+                Ok(None) => {}
+                Err(error) => self
+                    .shell
+                    .report(&Failure::error(format!("Failed to copy `{name}`.")).because(&error)),
+            }
+        }
+        super::run(self.shell, ledger, manner, &mut Ready(jobs)).await?;
+        self.remove(ledger).await;
+        Ok(())
+    }
+
+    /// What is to be copied for a name; what is not there any more is noted for removal.
+    async fn changed(&mut self, name: &str) -> Result<Option<Job>, ClientError> {
+        let entry = match &self.source {
+            Place::Local(folder) => {
+                let path = folder.join(name);
+                let meta = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file);
+                meta.map(|meta| Entry::local(name.to_owned(), path.display().to_string(), &meta))
+            }
+            Place::Remote(remote) => {
+                let key = key_below(remote, name);
+                match remote.client.stat(&remote.bucket, &key).await {
+                    Ok(stat) => Some(Entry {
+                        full: key,
+                        name: name.to_owned(),
+                        folder: false,
+                        size: stat.size,
+                        modified: stat.modified,
+                        etag: stat.etag,
+                        storage_class: String::new(),
+                    }),
+                    Err(error) if error.is_absent() => None,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        let Some(entry) = entry else {
+            if self.args.remove {
+                self.doomed.push(name.to_owned());
+            }
+            return Ok(None);
+        };
+        let job = self.job(&entry)?;
+        let wanted = self.args.overwrite || !is_there(&job.to).await?;
+        Ok(Some(job).filter(|_| wanted))
+    }
+
     fn is_excluded(&self, name: &str) -> bool {
         self.args.exclude.iter().any(|pattern| pattern.is_match(name))
     }
@@ -205,8 +324,8 @@ impl Plan<'_> {
         self.shell.out.say(&value, &format!("DRYRUN: `{from}` -> `{to}`"));
     }
 
-    async fn remove(&self, ledger: &Ledger<'_>) {
-        for name in &self.doomed {
+    async fn remove(&mut self, ledger: &Ledger<'_>) {
+        for name in &std::mem::take(&mut self.doomed) {
             let end = match self.end(name) {
                 Ok(end) => end,
                 Err(error) => {

@@ -3,6 +3,7 @@
 
 pub(super) mod copy;
 mod download;
+mod follow;
 pub(super) mod metadata;
 pub(super) mod mirror;
 
@@ -19,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::client::{ClientError, Source, Uploading};
+use super::client::{ClientError, Source, Style, Uploading};
 use super::output::{Failure, precise};
 use super::place::Remote;
 use super::shell::Shell;
@@ -252,7 +253,8 @@ pub(super) async fn transfer(ledger: &Ledger<'_>, wanted: &Wanted, job: &Job) ->
             let headers = wanted.for_file(path)?;
             let file = File::open(path).map_err(ClientError::file(path))?;
             let path = path.clone();
-            upload(to, headers, &moved, Source::File { file, path }).await.map(drop)
+            let sent = upload(to, headers, wanted.style(), &moved, Source::File { file, path }).await;
+            sent.map(drop)
         }
         (End::Object(from), End::File { path, .. }) => download::to_file(from, path, wanted.preserve, &moved).await,
         (End::Object(from), End::Object(to)) => copy_object(from, to, wanted, &moved).await,
@@ -267,6 +269,7 @@ pub(super) async fn transfer(ledger: &Ledger<'_>, wanted: &Wanted, job: &Job) ->
 pub(super) async fn upload(
     to: &Remote,
     headers: HeaderMap,
+    style: Style,
     moved: &(dyn Fn(u64) + Sync),
     source: Source,
 ) -> Result<u64, ClientError> {
@@ -275,6 +278,7 @@ pub(super) async fn upload(
         bucket: &to.bucket,
         key: &to.key,
         headers,
+        style,
         moved,
     };
     uploading.run(source).await
@@ -288,18 +292,28 @@ async fn copy_object(
 ) -> Result<(), ClientError> {
     let stat = from.client.stat(&from.bucket, &from.key).await?;
     let replaced = wanted.over(stat.kept())?;
-    if from.client.alias() == to.client.alias() && stat.size <= COPY_BYTES_MAX {
-        let (source, target) = (
-            (from.bucket.as_str(), from.key.as_str()),
-            (to.bucket.as_str(), to.key.as_str()),
-        );
-        from.client.copy(source, target, replaced).await?;
-        moved(stat.size);
-        return Ok(());
+    let source = (from.bucket.as_str(), from.key.as_str());
+    if from.client.alias() != to.client.alias() {
+        let headers = replaced.unwrap_or_else(|| stat.kept());
+        let reading = from.client.read(&from.bucket, &from.key).await?;
+        let sent = upload(to, headers, wanted.style(), moved, Source::object(reading)).await;
+        return sent.map(drop);
     }
-    let headers = replaced.unwrap_or_else(|| stat.kept());
-    let (_, answer) = from.client.get(&from.bucket, &from.key, 0, None).await?;
-    upload(to, headers, moved, Source::object(answer)).await.map(drop)
+    if stat.size > COPY_BYTES_MAX {
+        let uploading = Uploading {
+            client: &to.client,
+            bucket: &to.bucket,
+            key: &to.key,
+            // A copy in parts is a new object: what its source has goes with it by our hands.
+            headers: replaced.unwrap_or_else(|| stat.kept()),
+            style: Style::default(),
+            moved,
+        };
+        return uploading.copy(source, &stat).await.map(drop);
+    }
+    from.client.copy(source, (&to.bucket, &to.key), replaced).await?;
+    moved(stat.size);
+    Ok(())
 }
 
 #[cfg(test)]

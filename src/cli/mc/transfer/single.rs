@@ -9,17 +9,36 @@ use serde_json::json;
 
 use super::metadata::Wanted;
 use super::{End, Job, Ledger};
-use crate::cli::mc::client::{ClientError, Source};
-use crate::cli::mc::output::Failure;
+use crate::cli::mc::client::{ClientError, Source, Style, Sum};
+use crate::cli::mc::output::{Failure, bytes};
 use crate::cli::mc::place::{Place, Remote, base_name};
 use crate::cli::mc::shell::Shell;
 
+const MIB: u64 = 1024 * 1024;
+
 #[derive(Debug, Args)]
 pub(in crate::cli::mc) struct PutArgs {
+    /// A checksum that the server keeps with the object
+    #[arg(long, value_name = "KIND", ignore_case = true)]
+    checksum: Option<Sum>,
+    /// Parts at once
+    #[arg(long, short = 'P', value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    parallel: u8,
+    /// Length of a part, from 5MiB on; what is longer is uploaded in parts
+    #[arg(long, short = 's', value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
+    part_size: usize,
     #[arg(value_name = "FILE")]
     source: String,
     #[arg(value_name = "TARGET")]
     target: String,
+}
+
+fn part_size(text: &str) -> Result<usize, String> {
+    let size = bytes(text).ok_or_else(|| "not a size such as 16MiB".to_owned())?;
+    if !(5 * MIB..=5 * 1024 * MIB).contains(&size) {
+        return Err("a part has 5 MiB to 5 GiB".to_owned());
+    }
+    usize::try_from(size).map_err(|_| "more than this machine can hold".to_owned())
 }
 
 pub(in crate::cli::mc) async fn put(shell: &Shell, args: PutArgs) -> Result<(), Failure> {
@@ -48,7 +67,12 @@ pub(in crate::cli::mc) async fn put(shell: &Shell, args: PutArgs) -> Result<(), 
     let headers = Wanted::default().for_file(&path).map_err(|error| failed(&error))?;
     let file = File::open(&path).map_err(|error| failed(&ClientError::file(&path)(error)))?;
     let source = Source::File { file, path };
-    let sent = super::upload(&remote, headers, &|bytes| ledger.moved(bytes), source).await;
+    let style = Style {
+        sum: args.checksum,
+        part_bytes: args.part_size,
+        lanes: usize::from(args.parallel),
+    };
+    let sent = super::upload(&remote, headers, style, &|bytes| ledger.moved(bytes), source).await;
     sent.map_err(|error| failed(&error))?;
     done(&ledger, &job);
     Ok(())
@@ -133,7 +157,7 @@ async fn to_server(shell: &Shell, args: &PipeArgs, remote: &Remote, source: Sour
         }
     };
     let headers = args.wanted.for_name(base_name(&remote.key))?;
-    let size = super::upload(remote, headers, &moved, source).await;
+    let size = super::upload(remote, headers, args.wanted.style(), &moved, source).await;
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }

@@ -61,6 +61,25 @@ pub(in crate::cli::mc) enum AccessKeyVerb {
     Enable(KeyArgs),
     /// Let it in no more
     Disable(KeyArgs),
+    /// End the temporary credentials of a user
+    StsRevoke(RevokeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli::mc) struct RevokeArgs {
+    #[arg(value_name = "ALIAS")]
+    alias: String,
+    #[arg(value_name = "USER", required_unless_present = "own")]
+    user: Option<String>,
+    /// Your own
+    #[arg(long = "self", conflicts_with = "user")]
+    own: bool,
+    /// All of them
+    #[arg(long, required_unless_present = "token_type")]
+    all: bool,
+    /// Those of this type
+    #[arg(long, value_name = "TYPE", conflicts_with = "all")]
+    token_type: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -257,6 +276,7 @@ pub(super) async fn run(shell: &Shell, verb: AccessKeyVerb) -> Result<(), Failur
             let text = done("changed", &args.access_key);
             edit(shell, &args, "Unable to edit service account.", &text).await
         }
+        AccessKeyVerb::StsRevoke(args) => revoke(shell, &args).await,
         AccessKeyVerb::Enable(args) => {
             let text = done("enabled", &args.access_key);
             set_status(shell, &args, "on", "Unable to enable service account.", &text).await
@@ -266,6 +286,19 @@ pub(super) async fn run(shell: &Shell, verb: AccessKeyVerb) -> Result<(), Failur
             set_status(shell, &args, "off", "Unable to disable service account.", &text).await
         }
     }
+}
+
+async fn revoke(shell: &Shell, args: &RevokeArgs) -> Result<(), Failure> {
+    let api = Api::of(shell, &args.alias)?;
+    let mut query = Vec::new();
+    query.extend(args.user.as_deref().map(|user| ("user", user)));
+    query.extend(args.token_type.as_deref().map(|kind| ("tokenRevokeType", kind)));
+    query.extend(args.all.then_some(("fullRevoke", "true")));
+    let revoked = api.plain(Method::POST, "revoke-tokens/builtin", &query, "").await;
+    revoked.map_err(|error| Failure::fatal("Unable to revoke tokens.").because(&error))?;
+    let value = told([("user", json!(args.user))]);
+    shell.out.say(&value, "The temporary credentials are ended.");
+    Ok(())
 }
 
 /// A key that is to be made.
