@@ -64,8 +64,7 @@ pub enum Account {
     Federated(Federated),
 }
 
-/// Somebody an identity provider vouches for. What they make is owned under a name that no user can have, since none
-/// holds `=`.
+/// Somebody an identity provider vouches for, by a name that no user can have, since none holds `=`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Federated(String);
 
@@ -111,8 +110,8 @@ impl Caller {
     /// What the caller's account owns things under. A user who is made anew under an old name is another owner.
     pub fn owner_id(&self) -> &str {
         match &self.account {
-            Account::User(_) => &self.canonical_id,
-            account @ (Account::Root | Account::Federated(_)) => account.name(),
+            account @ Account::Root => account.name(),
+            Account::User(_) | Account::Federated(_) => &self.canonical_id,
         }
     }
 

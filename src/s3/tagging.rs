@@ -138,12 +138,15 @@ fn pairs(tags: Vec<WireTag>) -> Result<Vec<(String, String)>, Failure> {
     tags.into_iter().map(pair).collect()
 }
 
+/// By their keys: a set has no other order.
 fn wire(tags: &Tags) -> Vec<WireTag> {
     let tag = |(key, value): (&str, &str)| WireTag {
         key: Some(key.to_owned()),
         value: Some(value.to_owned()),
     };
-    tags.iter().map(tag).collect()
+    let mut set: Vec<WireTag> = tags.iter().map(tag).collect();
+    set.sort_by(|a, b| a.key.cmp(&b.key));
+    set
 }
 
 fn place(bucket: String, key: String, version_id: Option<String>) -> Result<ObjectPlace, Failure> {
