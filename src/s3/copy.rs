@@ -61,7 +61,6 @@ pub(crate) async fn object(
         .as_ref()
         .map(|name| convert::algorithm(name.as_str()))
         .transpose()?;
-    let condition = conditions::of_write(&lifted);
     let read_from = (source.bucket.clone(), source.key.clone());
     let owner = front.owner_of_new(&req.extensions, &bucket, acl).await?;
     let copy = CopyObject {
@@ -74,7 +73,7 @@ pub(crate) async fn object(
         owner,
         visibility,
         checksum,
-        condition,
+        condition: conditions::of_write(&lifted),
     };
     let stored = match store.copy_object(copy).await {
         Ok(stored) => stored,
