@@ -26,6 +26,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::alone("our_mc_mirrors_what_changes", follows),
         Test::alone("our_mc_keeps_to_rates_and_sends_checksums", rates_and_sums),
         Test::alone("our_mc_removes_local_files", removes),
+        Test::alone("our_mc_takes_headers_and_places_of_hosts", headers_and_places),
         Test::alone("our_mc_has_the_server_copy_long_objects_in_parts", copies_in_parts),
     ]
 }
@@ -273,6 +274,27 @@ fn removes(stage: &mut Stage) -> Result<()> {
     ensure!(said.lines().count() == 2, "{said}");
     ensure!(!here("tree"), "a folder is removed with what is in it");
     Ok(())
+}
+
+fn headers_and_places(stage: &mut Stage) -> Result<()> {
+    stage.program = our_mc(stage)?;
+    let server = stage.start()?;
+    stage.file("f", b"x")?;
+    let port = stage.setup.port;
+    let (place, host) = (
+        format!("store.invalid:{port}=127.0.0.1"),
+        format!("http://store.invalid:{port}"),
+    );
+    let there = ["--resolve", &place, "--custom-header", "X-Amz-Meta-From: home"];
+    let run = |line: &[&str]| good(mc(stage, &there).args(line));
+    run(&["alias", "set", "s", &host, ACCESS_KEY, SECRET_KEY])?;
+    run(&["mb", "s/headers"])?;
+    run(&["cp", "f", "s/headers/f"])?;
+    let stat = run(&["--json", "stat", "s/headers/f"])?.text();
+    ensure!(stat.contains(r#""X-Amz-Meta-From":"home""#), "{stat}");
+    refused("name:value", &mut mc(stage, &["-H", "nothing", "ls"]))?;
+    refused("10.0.0.1", &mut mc(stage, &["--resolve", "a=b", "ls"]))?;
+    server.stop()
 }
 
 /// A server that has one object of 6 GiB, by its own account, and remembers what it was asked.

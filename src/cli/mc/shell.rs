@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::Args;
+use http::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
-use super::client::{Client, ClientError, Limits, Pace};
+use super::client::{Client, ClientError, Habits, Pace};
 use super::output::{Failure, Output, bytes};
 use super::place::{Place, Remote};
 use crate::cli::call::{Trust, is_loopback};
@@ -43,6 +45,12 @@ pub(super) struct General {
     /// No more than this comes from servers in a second [or set MC_LIMIT_DOWNLOAD]
     #[arg(long, value_name = "RATE", value_parser = rate, global = true)]
     limit_download: Option<u64>,
+    /// Send this with every request; may be given again
+    #[arg(long, short = 'H', value_name = "NAME:VALUE", value_parser = header_pair, global = true)]
+    custom_header: Vec<(HeaderName, HeaderValue)>,
+    /// Where a host is, whatever the name service says, as store.local:9000=10.0.0.1; may be given again
+    #[arg(long, value_name = "HOST[:PORT]=IP", value_parser = host_place, global = true)]
+    resolve: Vec<(String, IpAddr)>,
     /// There is no pager; accepted so that scripts work
     #[arg(long, visible_alias = "dp", global = true)]
     disable_pager: bool,
@@ -55,12 +63,26 @@ fn rate(text: &str) -> Result<u64, String> {
     rate.ok_or_else(|| "not a rate such as 10MiB/s".to_owned())
 }
 
+fn header_pair(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let unfit = || "not a header such as name:value".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(unfit)?;
+    let name = name.trim().parse().map_err(|_| unfit())?;
+    let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| unfit())?;
+    Ok((name, value))
+}
+
+fn host_place(text: &str) -> Result<(String, IpAddr), String> {
+    let unfit = || "not a place such as store.local:9000=10.0.0.1".to_owned();
+    let (host, ip) = text.split_once('=').ok_or_else(unfit)?;
+    Ok((host.to_owned(), ip.parse().map_err(|_| unfit())?))
+}
+
 /// The running command's surroundings.
 pub(super) struct Shell {
     pub(super) out: Output,
     vars: Vars,
     settings: ClientSettings,
-    limits: Limits,
+    habits: Habits,
     clients: Mutex<BTreeMap<String, Arc<Client>>>,
     failures: AtomicU64,
 }
@@ -82,15 +104,17 @@ impl Shell {
         // A rate of the environment that is none is no reason to do nothing.
         let told = |text: &Option<String>| text.as_deref().and_then(|text| rate(text).ok());
         let pace = |given: Option<u64>, told: Option<u64>| given.or(told).map(|rate| Arc::new(Pace::new(rate)));
-        let limits = Limits {
+        let habits = Habits {
             upload: pace(general.limit_upload, told(&settings.limit_upload)),
             download: pace(general.limit_download, told(&settings.limit_download)),
+            headers: general.custom_header.into_iter().collect(),
+            places: general.resolve,
         };
         Self {
             out,
             vars,
             settings,
-            limits,
+            habits,
             clients: Mutex::default(),
             failures: AtomicU64::new(0),
         }
@@ -160,7 +184,7 @@ impl Shell {
             &trust,
             self.settings.region.as_deref(),
             self.settings.debug,
-            self.limits.clone(),
+            self.habits.clone(),
         );
         client.map_err(|error| Failure::fatal("Unable to set up a client.").because(&error))
     }

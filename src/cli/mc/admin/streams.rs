@@ -69,10 +69,11 @@ pub(super) async fn logs(shell: &Shell, args: &LogsArgs) -> Result<(), Failure> 
 /// An entry for people: its time, place and message, and what it is about.
 fn entry_text(entry: &Value) -> String {
     let error = entry.pointer("/error/message").and_then(Value::as_str);
+    // The line of a console has time and level in it, too: it is the last resort.
     let message = [
-        word(entry, "ConsoleMsg"),
         word(entry, "message"),
         error.unwrap_or_default(),
+        word(entry, "ConsoleMsg"),
     ];
     let message = message.into_iter().find(|text| !text.is_empty()).unwrap_or_default();
     let (time, level, node) = (word(entry, "time"), word(entry, "level"), word(entry, "node"));

@@ -15,6 +15,7 @@ mod wire;
 mod xml;
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub(super) use error::ClientError;
 pub(super) use events::{Event, Events};
 pub(super) use listing::Pager;
 pub(super) use object::Stat;
-pub(super) use pace::{Limits, Pace};
+pub(super) use pace::Pace;
 pub(super) use reading::Reading;
 pub(super) use stream::Documents;
 pub(super) use sum::Sum;
@@ -57,13 +58,24 @@ const PAUSE_MAX: Duration = Duration::from_secs(3);
 const DEFAULT_REGION: &str = "us-east-1";
 const USER_AGENT: &str = concat!("drystone-mc/", env!("CARGO_PKG_VERSION"));
 
+/// What all requests of a command have in common.
+#[derive(Clone, Default)]
+pub(super) struct Habits {
+    pub(super) upload: Option<Arc<Pace>>,
+    pub(super) download: Option<Arc<Pace>>,
+    /// Sent with every request, and signed.
+    pub(super) headers: HeaderMap,
+    /// Where hosts are, `HOST` or `HOST:PORT`, whatever the name service says.
+    pub(super) places: Vec<(String, IpAddr)>,
+}
+
 /// One server, asked as one identity.
 pub(super) struct Client {
     alias: Alias,
     pool: wire::Pool,
     region: Mutex<String>,
     debug: bool,
-    limits: Limits,
+    habits: Habits,
     /// The server has answered before: when it is away now, it may come back.
     met: AtomicBool,
 }
@@ -103,14 +115,14 @@ impl Client {
         trust: &Trust,
         region: Option<&str>,
         debug: bool,
-        limits: Limits,
+        habits: Habits,
     ) -> Result<Arc<Self>, ClientError> {
         Ok(Arc::new(Self {
-            pool: wire::pool(&alias.host, trust)?,
+            pool: wire::pool(&alias.host, trust, habits.places.clone())?,
             region: Mutex::new(region.unwrap_or(DEFAULT_REGION).to_owned()),
             alias,
             debug,
-            limits,
+            habits,
             met: AtomicBool::new(false),
         }))
     }
@@ -216,6 +228,7 @@ impl Client {
 
     async fn once(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
         let (mut parts, ()) = self.request(ask)?.into_parts();
+        parts.headers.extend(self.habits.headers.clone());
         parts.headers.extend(ask.headers.clone());
         if matches!(ask.method, Method::PUT | Method::POST) {
             // hyper leaves out the length of an empty body, and S3 insists on it.
@@ -235,7 +248,7 @@ impl Client {
         if self.debug {
             print::problem(format_args!("mc: <DEBUG> {} {}", parts.method, parts.uri));
         }
-        let body = Sent::new(ask.body.clone(), self.limits.upload.clone());
+        let body = Sent::new(ask.body.clone(), self.habits.upload.clone());
         let answer = self.pool.request(Request::from_parts(parts, body)).await;
         let answer = answer.map_err(|error| ClientError::Connection {
             unsent: error.is_connect() && is_away(&error),

@@ -40,13 +40,6 @@ impl Pace {
     }
 }
 
-/// The bounds of a whole command, shared by all its clients.
-#[derive(Clone, Default)]
-pub(in crate::cli::mc) struct Limits {
-    pub(in crate::cli::mc) upload: Option<Arc<Pace>>,
-    pub(in crate::cli::mc) download: Option<Arc<Pace>>,
-}
-
 /// A body to be sent: all at once, or at a pace.
 pub(super) struct Sent {
     rest: Bytes,

@@ -81,7 +81,7 @@ impl Reading {
     async fn take(&mut self, data: &Bytes) {
         self.at += u64::try_from(data.len()).unwrap_or_default();
         self.breaks = 0;
-        if let Some(pace) = &self.client.limits.download {
+        if let Some(pace) = &self.client.habits.download {
             tokio::time::sleep(pace.take(data.len(), Instant::now())).await;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -26,13 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) type Pool = Client<Connector, Sent>;
 
 /// Makes the pool; nothing is connected yet.
-pub(super) fn pool(host: &ServerHost, trust: &Trust) -> Result<Pool, CallError> {
+pub(super) fn pool(host: &ServerHost, trust: &Trust, places: Vec<(String, IpAddr)>) -> Result<Pool, CallError> {
     let tls = if host.tls {
         Some(Arc::new(call::tls(trust)?))
     } else {
         None
     };
-    let connector = Connector { tls, port: host.port };
+    let connector = Connector {
+        tls,
+        port: host.port,
+        places: places.into(),
+    };
     // Whoever asks decides about asking again: a request may not be fit for it.
     Ok(Client::builder(TokioExecutor::new())
         .retry_canceled_requests(true)
@@ -44,6 +49,8 @@ pub(super) fn pool(host: &ServerHost, trust: &Trust) -> Result<Pool, CallError> 
 pub(super) struct Connector {
     tls: Option<Arc<ClientConfig>>,
     port: u16,
+    /// Where hosts are, whatever the name service says.
+    places: Arc<[(String, IpAddr)]>,
 }
 
 impl Service<Uri> for Connector {
@@ -69,10 +76,13 @@ impl Service<Uri> for Connector {
 impl Connector {
     async fn connect(&self, uri: &Uri) -> io::Result<TokioIo<Stream>> {
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let port = uri.port_u16().unwrap_or(self.port);
+        let whole = format!("{host}:{port}");
+        let place = self.places.iter().find(|(name, _)| *name == host || *name == whole);
         let server = ServerHost {
             tls: self.tls.is_some(),
-            host: host.clone(),
-            port: uri.port_u16().unwrap_or(self.port),
+            host: place.map_or_else(|| host.clone(), |(_, ip)| ip.to_string()),
+            port,
         };
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", server.authority()));
         let stream = call::connect(&server).await.map_err(named)?;
