@@ -335,7 +335,11 @@ impl Inner {
                 let capacity = ask.query.is_true("capacity");
                 Ok(Answer::Document(usage::data_usage(&view, capacity)))
             }
-            Verb::Status => Answer::of(Status::of(&health, self.config.started.elapsed())),
+            Verb::Status => {
+                let shut_out = reach.directory.shut().into_iter().chain(reach.directory.troubles());
+                let uptime = self.config.started.elapsed();
+                Answer::of(Status::of(&health, uptime, shut_out.collect()))
+            }
             Verb::BackgroundHeal => reach.healing().map(|_| Answer::Document(heal::background(&view))),
             Verb::Heal => healing(),
             Verb::HealNow => {

@@ -56,11 +56,14 @@ pub struct Status {
     /// Drives that may still be lost with everything readable.
     pub tolerated_losses: usize,
     pub drives: Vec<Drive>,
+    /// Users, access keys and others that are shut out because something of theirs cannot be read, and why.
+    #[serde(default)]
+    pub shut_out: Vec<String>,
 }
 
 impl Status {
-    /// What the engine says of itself.
-    pub fn of(health: &Health, uptime: Duration) -> Self {
+    /// What the engine says of itself, and the directory.
+    pub fn of(health: &Health, uptime: Duration, shut_out: Vec<String>) -> Self {
         let (state, reason) = match &health.state {
             ServiceState::ReadWrite => (Service::ReadWrite, ""),
             ServiceState::ReadOnly(reason) => (Service::ReadOnly, reason.as_str()),
@@ -76,6 +79,7 @@ impl Status {
             parity: health.parity,
             tolerated_losses: health.tolerated_losses,
             drives: health.drives.iter().map(Drive::of).collect(),
+            shut_out,
         }
     }
 }

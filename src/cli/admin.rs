@@ -242,6 +242,9 @@ fn info(url: &str, status: &Status) -> String {
             format!("large objects cannot be written{}", why(&status.large_objects_fail)),
         );
     }
+    for trouble in &status.shut_out {
+        line("WARNING", trouble.clone());
+    }
     line(
         "Safety",
         format!(
@@ -337,6 +340,7 @@ mod tests {
                 drive(2, Standing::Missing, "there is no such directory"),
                 drive(3, Standing::In, "slow: a read was late"),
             ],
+            shut_out: Vec::new(),
         }
     }
 

@@ -30,10 +30,10 @@ pub enum ConfigError {
     #[error("the root user may hold only visible ASCII characters, and none of '=', ',' and '/' (MINIO_ROOT_USER)")]
     UserCharacters,
     #[error(
-        "the key of DRYSTONE_KMS_KEY_FILE or MINIO_KMS_SECRET_KEY is not NAME:KEY, where KEY is 32 bytes in base64 (make one \
+        "the key of DRYSTONE_{name}_FILE or MINIO_{other} is not NAME:KEY, where KEY is 32 bytes in base64 (make one \
          with: head -c 32 /dev/urandom | base64)"
     )]
-    OperatorKey,
+    OperatorKey { name: &'static str, other: &'static str },
     #[error("cannot read '{}', named by {variable}: {source}", path.display())]
     SettingFile {
         variable: String,

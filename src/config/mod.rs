@@ -72,6 +72,8 @@ pub struct Config {
     pub old_root_password: Option<Secret>,
     /// Seals the users' secrets in the root password's place.
     pub operator_key: Option<OperatorKey>,
+    /// The operator's key before the present one, or the one that is given up: what it sealed is sealed anew at start.
+    pub old_operator_key: Option<OperatorKey>,
     /// Issuers of tokens that temporary credentials are given out for.
     pub openid: Vec<OpenIdProvider>,
     /// Host suffixes under which a bucket name is the first label; lower case.
@@ -176,7 +178,8 @@ impl Config {
             add_drives: args.add_drives,
             root,
             old_root_password: either(&setting, "ROOT_PASSWORD_OLD", "SECRET_KEY_OLD")?.map(Secret::new),
-            operator_key: operator_key(&setting)?,
+            operator_key: operator_key(&setting, "KMS_KEY", "KMS_SECRET_KEY")?,
+            old_operator_key: operator_key(&setting, "KMS_KEY_OLD", "KMS_SECRET_KEY_OLD")?,
             openid: openid::providers(&vars, read, &mut warnings)?,
             domains: list(setting("DOMAIN")?, values::domains)?,
             region: either(&setting, "SITE_REGION", "REGION")?,
@@ -268,9 +271,13 @@ fn root_credentials(setting: Setting<'_>) -> Result<Option<RootSource>, ConfigEr
     }
 }
 
-fn operator_key(setting: Setting<'_>) -> Result<Option<OperatorKey>, ConfigError> {
-    let given = either(setting, "KMS_KEY", "KMS_SECRET_KEY")?;
-    let read = |text: Secret| OperatorKey::parse(text.expose()).ok_or(ConfigError::OperatorKey);
+fn operator_key(
+    setting: Setting<'_>,
+    name: &'static str,
+    other: &'static str,
+) -> Result<Option<OperatorKey>, ConfigError> {
+    let given = either(setting, name, other)?;
+    let read = |text: Secret| OperatorKey::parse(text.expose()).ok_or(ConfigError::OperatorKey { name, other });
     given.map(Secret::new).map(read).transpose()
 }
 

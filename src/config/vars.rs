@@ -21,6 +21,7 @@ const HONOURED: &[&str] = &[
     "ROOT_PASSWORD_OLD",
     "SECRET_KEY_OLD",
     "KMS_SECRET_KEY",
+    "KMS_SECRET_KEY_OLD",
     "VOLUMES",
     "ADDRESS",
     "CONSOLE_ADDRESS",
@@ -42,6 +43,7 @@ const HONOURED: &[&str] = &[
 /// Settings of this server that MinIO does not have.
 const OURS: &[&str] = &[
     "KMS_KEY",
+    "KMS_KEY_OLD",
     "CERTS_DIR",
     "INDEX_DIR",
     "LOG",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use storage_engine::store::clock::Timestamp;
-use storage_engine::store::identity::DirectoryChange;
+use storage_engine::store::identity::{DirectoryChange, RowKind};
 use storage_engine::store::record::identity::{AccessKeyRecord, KeyParent};
 use zeroize::Zeroizing;
 
@@ -189,10 +189,10 @@ impl Directory {
                 (wanted, end) => wanted.or(end),
             };
             let rows = &snapshot.rows;
-            if rows.users.contains_key(&access_key) {
+            if rows.users.contains_key(&access_key) || rows.is_unreadable(RowKind::User, &access_key) {
                 return Err(IdentityError::AccessKeyTaken("a user"));
             }
-            if rows.access_keys.contains_key(&access_key) {
+            if rows.access_keys.contains_key(&access_key) || rows.is_unreadable(RowKind::AccessKey, &access_key) {
                 return Err(IdentityError::AccessKeyTaken("another access key"));
             }
             if rows.access_keys.values().filter(|key| key.parent == parent).count() >= KEYS_MAX {

@@ -106,6 +106,11 @@ impl Directory {
         }
     }
 
+    /// Who is shut out, and why; for the operator. Empty while the directory is not open.
+    pub fn troubles(&self) -> Vec<String> {
+        self.snapshot().map_or(Vec::new(), |snapshot| snapshot.troubles.clone())
+    }
+
     /// Reads the directory again and again until it was read.
     pub async fn keep_loading(self) {
         while self.is_loading() {
@@ -235,7 +240,7 @@ impl Inner {
                     rows.apply(&changes);
                     rows.rev = Some(rev);
                     tracing::info!(
-                        "the key of the users' secrets is sealed anew; the old password is needed no longer"
+                        "the key of the users' secrets is sealed anew; the password or key before is needed no longer"
                     );
                 }
                 // Both keys open it as long as both are given, so nothing is lost by trying again at the next start.

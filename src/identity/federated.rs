@@ -107,7 +107,7 @@ impl Snapshot {
         };
         let defined = names
             .iter()
-            .filter(|name| self.policy(name).is_some() || self.rows.policies.contains_key(*name));
+            .filter(|name| self.policy(name).is_some() || self.has_policy_row(name));
         let policies = self.named(defined);
         let policies = policies.map_err(|_| IdentityError::NotAllowed("a policy of the caller cannot be read"))?;
         if policies.is_empty() { Err(NONE) } else { Ok(policies) }

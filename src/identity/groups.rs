@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use storage_engine::store::clock::Timestamp;
-use storage_engine::store::identity::DirectoryChange;
+use storage_engine::store::identity::{DirectoryChange, RowKind};
 use storage_engine::store::record::identity::{GroupRecord, UserRecord};
 
 use super::directory::Directory;
@@ -56,6 +56,16 @@ fn moved(name: &str, user: &UserRecord, group: &str, joins: bool, now: Timestamp
     Some(DirectoryChange::User(name.to_owned(), Some(record)))
 }
 
+/// Takes a group away that does not read, and its members out of it: nobody can take them out one by one.
+fn without(snapshot: &Snapshot, group: &str, now: Timestamp) -> Vec<DirectoryChange> {
+    let users = snapshot.rows.users.iter();
+    let mut changes: Vec<DirectoryChange> = users
+        .filter_map(|(name, user)| moved(name, user, group, false, now))
+        .collect();
+    changes.push(DirectoryChange::Group(group.to_owned(), None));
+    changes
+}
+
 impl Directory {
     /// Makes users members of a group, which is made if it is not there. All of them must exist.
     pub async fn add_members(&self, group: &str, members: &[String]) -> Result<(), IdentityError> {
@@ -65,6 +75,7 @@ impl Directory {
         }
         let (group, members) = (group.to_owned(), members.to_vec());
         self.change(move |snapshot, now| {
+            snapshot.must_read(RowKind::Group, &group)?;
             let record = match snapshot.rows.groups.get(&group) {
                 Some(standing) => GroupRecord {
                     updated: now,
@@ -94,6 +105,9 @@ impl Directory {
     pub async fn remove_members(&self, group: &str, members: &[String]) -> Result<(), IdentityError> {
         let (group, leaving) = (group.to_owned(), members.to_vec());
         self.change(move |snapshot, now| {
+            if leaving.is_empty() && snapshot.rows.is_unreadable(RowKind::Group, &group) {
+                return Ok((without(snapshot, &group, now), ()));
+            }
             let standing = existing(snapshot, &group)?;
             if leaving.is_empty() {
                 if !self::members(snapshot, &group).is_empty() {

@@ -1,7 +1,7 @@
 //! Named policies: the operator's, and those every store has.
 
 use storage_engine::store::clock::Timestamp;
-use storage_engine::store::identity::DirectoryChange;
+use storage_engine::store::identity::{DirectoryChange, RowKind};
 use storage_engine::store::record::identity::PolicyRecord;
 
 use super::directory::Directory;
@@ -53,6 +53,13 @@ fn users_of(snapshot: &Snapshot, policy: &str) -> Option<String> {
     }
 }
 
+impl Snapshot {
+    /// Whether the operator has a policy of this name, be it one that does not read.
+    pub(super) fn has_policy_row(&self, name: &str) -> bool {
+        self.rows.policies.contains_key(name) || self.rows.is_unreadable(RowKind::Policy, name)
+    }
+}
+
 impl Directory {
     /// Makes a policy, or gives an existing one another text. One under the name of a policy that every store has takes
     /// its place until it is removed.
@@ -96,7 +103,7 @@ impl Directory {
         let name = name.to_owned();
         self.change(move |snapshot, _now| {
             let built_in = canned::find(&name).is_some();
-            match (snapshot.rows.policies.contains_key(&name), built_in) {
+            match (snapshot.has_policy_row(&name), built_in) {
                 (false, true) => return Err(IdentityError::PolicyBuiltIn(name.clone())),
                 (false, false) => return Err(IdentityError::NoSuchPolicy(name.clone())),
                 // Users of this name fall back to the store's own, which is not what they were given.

@@ -46,7 +46,7 @@ pub enum SealError {
     /// Sealed by an operator's key that was not given, or that is another.
     #[error(
         "the secrets of users and access keys are sealed with the operator's key '{0}', and {1}. Give that key with \
-         DRYSTONE_KMS_KEY_FILE or MINIO_KMS_SECRET_KEY"
+         DRYSTONE_KMS_KEY_FILE or MINIO_KMS_SECRET_KEY, or, if it is to be given up, once with DRYSTONE_KMS_KEY_OLD_FILE"
     )]
     OtherOperatorKey(String, &'static str),
     /// The row asks for what no version wrote.
@@ -62,6 +62,8 @@ pub enum SealError {
 pub struct SealKeys {
     /// Seals, where it is given.
     pub operator: Option<OperatorKey>,
+    /// The operator's key before the present one; only opens.
+    pub old_operator: Option<OperatorKey>,
     /// The root password; seals where there is no operator's key.
     pub password: SecretKey,
     /// The root password before the present one; only opens.
@@ -113,9 +115,16 @@ impl Sealer {
             }
             SealedBy::OperatorKey { name } => {
                 let other = |why| SealError::OtherOperatorKey(name.clone(), why);
-                let operator = keys.operator.as_ref().ok_or(other("no such key was given"))?;
-                let opened = open(&derive(operator.key(), KEY_PURPOSE)?, KEY_PURPOSE, &record.sealed_key);
-                (opened.map_err(|_| other("the key given is another"))?, true)
+                let by_key = |operator: &OperatorKey| {
+                    let opened = open(&derive(operator.key(), KEY_PURPOSE)?, KEY_PURPOSE, &record.sealed_key);
+                    opened.map_err(|_| other("the key given is another"))
+                };
+                match (keys.operator.as_ref().map(by_key), &keys.old_operator) {
+                    (Some(Ok(key)), _) => (key, keys.operator.as_ref().is_some_and(|given| given.name() == name)),
+                    (Some(Err(SealError::OtherOperatorKey(..))) | None, Some(old)) => (by_key(old)?, false),
+                    (Some(Err(error)), _) => return Err(error),
+                    (None, None) => return Err(other("no such key was given")),
+                }
             }
         };
         let key = KeyBytes::new(key.as_slice().try_into().map_err(|_| SealError::Foreign)?);

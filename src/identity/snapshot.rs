@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use storage_engine::store::clock::Timestamp;
-use storage_engine::store::identity::DirectoryRows;
+use storage_engine::store::identity::{DirectoryRows, RowKind};
 use storage_engine::store::record::identity::{AccessKeyRecord, KeyParent, UserRecord};
 
 use super::seal::Sealer;
@@ -54,7 +54,13 @@ impl Snapshot {
         root_key: &str,
         before: Option<&Snapshot>,
     ) -> Self {
-        let mut troubles = Vec::new();
+        let damaged = rows.unreadable.iter();
+        let mut troubles: Vec<String> = damaged
+            .map(|(kind, name)| {
+                let kind = kind.name();
+                format!("the {kind} '{name}' is damaged or of a newer version: it and whom it concerns are shut out")
+            })
+            .collect();
         let policies = compile(&rows, before, &mut troubles);
         let named = |(name, user): (&String, &UserRecord)| (user.canonical_id.clone(), name.clone());
         let names = rows.users.iter().map(named).collect();
@@ -135,6 +141,11 @@ impl Snapshot {
     }
 
     fn rights(&self, user: &UserRecord) -> Result<Rights, String> {
+        let damaged = |group: &&String| self.rows.is_unreadable(RowKind::Group, group);
+        if let Some(group) = user.groups.iter().find(damaged) {
+            // It may have the policy that denies.
+            return Err(format!("its group '{group}' cannot be read"));
+        }
         let groups: Vec<String> = user
             .groups
             .iter()
@@ -251,7 +262,9 @@ fn compile(
         .map(|(name, record)| (name.as_str(), record.text.as_str()));
     let built_in = canned::ALL
         .iter()
+        // The operator's own may have been there in its place.
         .filter(|canned| !rows.policies.contains_key(canned.name))
+        .filter(|canned| !rows.is_unreadable(RowKind::Policy, canned.name))
         .map(|canned| (canned.name, canned.document));
     let mut compiled = BTreeMap::new();
     for (name, text) in own.chain(built_in) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use storage_engine::store::clock::Timestamp;
+use storage_engine::store::identity::RowKind;
 use time::OffsetDateTime;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -182,7 +183,11 @@ impl Snapshot {
         let carried = open(self.sealer.as_deref()?, access_key, &sealed)?;
         // Takes over the bytes, so that they are wiped.
         let secret = SecretKey::new(carried.secret);
-        let revoked = self.rows.revocations.get(carried.account.row().as_ref());
+        let row = carried.account.row();
+        if self.rows.is_unreadable(RowKind::Revocation, &row) {
+            return None;
+        }
+        let revoked = self.rows.revocations.get(row.as_ref());
         if revoked.is_some_and(|row| carried.issued <= row.until.millis()) {
             return None;
         }

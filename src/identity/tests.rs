@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use storage_engine::backend::{Backend, Key};
+use storage_engine::backend::{Backend, Batch, Key, NewBody, Op, Put};
 use storage_engine::memory::MemoryBackend;
 use storage_engine::store::clock::{Clock, Timestamp};
 use storage_engine::store::identity::DirectoryChange;
+use storage_engine::store::key;
 use storage_engine::store::record::identity::{PolicyRecord, UserRecord};
 use storage_engine::store::{Epoch, Store};
 
@@ -46,6 +47,7 @@ fn ground() -> Ground {
 fn keys(password: &str, old: Option<&str>, operator: Option<&str>) -> SealKeys {
     SealKeys {
         operator: operator.map(|text| OperatorKey::parse(text).unwrap()),
+        old_operator: None,
         password: SecretKey::new(password),
         old_password: old.map(SecretKey::new),
     }
@@ -62,6 +64,21 @@ impl Ground {
 
     async fn open(&self) -> Directory {
         self.open_with(keys("root-password", None, None)).await
+    }
+
+    /// Makes a row of the directory one that no version wrote.
+    async fn damage(&self, row: &str) {
+        let put = Put {
+            key: Key::new([key::identities().as_bytes(), row.as_bytes()].concat()),
+            value: bytes::Bytes::from_static(b"\x01\xFFdamage"),
+            body: NewBody::None,
+            parent_len: None,
+        };
+        let batch = Batch {
+            require: Vec::new(),
+            ops: vec![Op::Put(put)],
+        };
+        self.memory.commit(batch).await.unwrap();
     }
 
     async fn all_rows(&self) -> Vec<u8> {
@@ -422,6 +439,103 @@ async fn an_operators_key_takes_the_root_passwords_place() {
             assert!(shut.find("alice").is_none());
         }
     }
+}
+
+#[tokio::test]
+async fn an_operators_key_is_exchanged_or_given_up_with_the_one_before_beside_it() {
+    let key = |text: &str| Some(OperatorKey::parse(text).unwrap());
+    let renamed = OTHER_OPERATOR.replace("mine:", "yours:");
+    let ground = ground();
+    let first = ground.open_with(keys("root-password", None, Some(OPERATOR))).await;
+    add(&first, "alice").await;
+    for (next, before) in [
+        (Some(renamed.as_str()), OPERATOR),
+        (None, renamed.as_str()),
+        (Some(OPERATOR), renamed.as_str()),
+    ] {
+        let rows = ground.all_rows().await;
+        let only_new = keys("root-password", None, next);
+        // From the password no old key is needed: that step is the last one.
+        if next != Some(OPERATOR) {
+            let shut = ground.open_with(only_new.clone()).await;
+            assert!(shut.shut().unwrap().contains("DRYSTONE_KMS_KEY_OLD_FILE"), "{next:?}");
+            assert_eq!(ground.all_rows().await, rows, "nothing is lost");
+        }
+        let with_both = SealKeys {
+            old_operator: key(before),
+            ..only_new.clone()
+        };
+        for keys in [with_both.clone(), with_both, only_new] {
+            let directory = ground.open_with(keys).await;
+            assert!(
+                caller(&directory, "alice").is_some(),
+                "{next:?}: {:?}",
+                directory.shut()
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_does_not_read_shuts_out_whom_it_concerns_and_nobody_else() {
+    let ground = ground();
+    let directory = ground.open().await;
+    for name in ["alice", "bob", "carol", "dora"] {
+        add(&directory, name).await;
+    }
+    directory.put_policy("mine", READ_X.as_bytes()).await.unwrap();
+    directory.put_policy("readonly", READ_X.as_bytes()).await.unwrap();
+    directory.add_members("crew", &list(&["carol"])).await.unwrap();
+    directory.attach(&user("bob"), &list(&["readonly"])).await.unwrap();
+    let dora = directory.find("dora").unwrap().identity;
+    let (_, access_key, token) = temporary(&directory, &dora).await;
+    directory
+        .revoke_temporary(&KeyParent::User("dora".into()))
+        .await
+        .unwrap();
+    for row in ["u/alice", "p/readonly", "g/crew", "r/dora", "z/unheard-of"] {
+        ground.damage(row).await;
+    }
+
+    let directory = ground.open().await;
+    assert!(directory.shut().is_none());
+    let told = directory.troubles().join("\n");
+    for (name, gets_in) in [("alice", false), ("bob", false), ("carol", false), ("dora", true)] {
+        assert_eq!(caller(&directory, name).is_some(), gets_in, "{name}: {told}");
+    }
+    for named in [
+        "user 'alice'",
+        "policy 'readonly'",
+        "group 'crew'",
+        "revocation 'dora'",
+        "unheard-of",
+    ] {
+        assert!(told.contains(named), "{named}: {told}");
+    }
+    assert!(directory.find_temporary(&access_key, &token).is_none());
+
+    let root = Identity::Root;
+    let alice = NewUser {
+        name: "alice".into(),
+        secret: SecretKey::new(CANARY),
+        enabled: true,
+    };
+    assert!(directory.put_user(&root, alice.clone()).await.is_err());
+    assert!(directory.add_members("crew", &[]).await.is_err());
+    directory.remove_user(&root, "alice").await.unwrap();
+    directory.put_user(&root, alice).await.unwrap();
+    directory.remove_members("crew", &[]).await.unwrap();
+    directory.put_policy("readonly", READ_X.as_bytes()).await.unwrap();
+    directory
+        .revoke_temporary(&KeyParent::User("dora".into()))
+        .await
+        .unwrap();
+    for name in ["alice", "bob", "carol", "dora"] {
+        assert!(caller(&directory, name).is_some(), "{name}");
+    }
+    let (known, ..) = temporary(&directory, &dora).await;
+    assert!(known.is_some());
+    assert_eq!(directory.troubles().len(), 1, "{:?}", directory.troubles());
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use storage_engine::store::clock::Timestamp;
-use storage_engine::store::identity::DirectoryChange;
+use storage_engine::store::identity::{DirectoryChange, RowKind};
 use storage_engine::store::record::identity::{KeyParent, UserRecord};
 
 use super::directory::Directory;
@@ -82,7 +82,8 @@ impl Directory {
         }
         let canonical_id = canonical_id()?;
         self.change_secrets(move |snapshot, now| {
-            if snapshot.rows.access_keys.contains_key(&name) {
+            snapshot.must_read(RowKind::User, &name)?;
+            if snapshot.rows.access_keys.contains_key(&name) || snapshot.rows.is_unreadable(RowKind::AccessKey, &name) {
                 return Err(IdentityError::AccessKeyTaken("an access key of an account"));
             }
             let sealed_secret = snapshot.sealed(&name, &secret)?;
@@ -160,7 +161,9 @@ impl Directory {
         }
         let name = name.to_owned();
         self.change(move |snapshot, now| {
-            existing(snapshot, &name)?;
+            if !snapshot.rows.is_unreadable(RowKind::User, &name) {
+                existing(snapshot, &name)?;
+            }
             let parent = KeyParent::User(name.clone());
             let keys = snapshot.rows.access_keys.iter();
             let mut changes: Vec<DirectoryChange> = keys
@@ -177,6 +180,16 @@ impl Directory {
 }
 
 impl Snapshot {
+    /// What does not read is not written over in passing: whoever removes it first means it.
+    pub(super) fn must_read(&self, kind: RowKind, name: &str) -> Result<(), IdentityError> {
+        match self.rows.is_unreadable(kind, name) {
+            true => Err(IdentityError::InvalidArgument(
+                "one of this name is there that cannot be read; remove it first",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// A secret as it is stored for this access key.
     pub(super) fn sealed(&self, access_key: &str, secret: &SecretKey) -> Result<Vec<u8>, IdentityError> {
         let sealer = self.sealer.as_ref().map(Arc::as_ref);

@@ -322,6 +322,7 @@ impl Server {
         let old_password = config.old_root_password.as_ref();
         let keys = SealKeys {
             operator: config.operator_key.clone(),
+            old_operator: config.old_operator_key.clone(),
             password: password.clone(),
             old_password: old_password.map(|password| SecretKey::new(password.expose().as_bytes())),
         };

@@ -47,6 +47,7 @@ async fn ground_with(settings: Vec<OpenIdProvider>) -> Ground {
     let store = Store::new(Arc::new(MemoryBackend::new()), Arc::new(SystemClock), Epoch([1; 16]));
     let keys = SealKeys {
         operator: None,
+        old_operator: None,
         password: SecretKey::new(ROOT.1),
         old_password: None,
     };

@@ -39,6 +39,7 @@ async fn with_alice(folder: &Path) {
     let (secret, root) = (SecretKey::new(PASSWORD), SecretKey::new(PASSWORD));
     let keys = SealKeys {
         operator: None,
+        old_operator: None,
         password: secret,
         old_password: None,
     };

@@ -4,7 +4,7 @@
 //! was made from and puts it anew, so two changes made from the same state never both succeed. What a change means, and
 //! whether it may be made, is decided above; secrets come and go as sealed bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
 use crate::limits::{BATCH_OPS_MAX, LIST_ITEMS_MAX, VALUE_BYTES_MAX};
@@ -28,6 +28,34 @@ pub struct DirectoryRows {
     /// By account.
     pub revocations: BTreeMap<String, RevocationRecord>,
     pub seal: Option<SealRecord>,
+    /// Rows that are there and do not read. Each is refused alone: what it concerns is for whoever asks to shut out.
+    pub unreadable: BTreeSet<(RowKind, String)>,
+}
+
+/// What a row of the directory is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowKind {
+    User,
+    Group,
+    Policy,
+    AccessKey,
+    Revocation,
+    /// Nothing that this version knows.
+    Unknown,
+}
+
+impl RowKind {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Group => "group",
+            Self::Policy => "policy",
+            Self::AccessKey => "access key",
+            Self::Revocation => "revocation",
+            Self::Unknown => "row",
+        }
+    }
 }
 
 /// One row of a change: the record it is to have, or `None` to take it away.
@@ -57,6 +85,19 @@ pub enum ChangeDirectoryError {
 faults_from_below!(ChangeDirectoryError);
 
 impl DirectoryChange {
+    /// The row it puts or takes away; `None`: that of the seal.
+    fn row(&self) -> Option<(RowKind, String)> {
+        let (kind, name) = match self {
+            Self::User(name, _) => (RowKind::User, name),
+            Self::Group(name, _) => (RowKind::Group, name),
+            Self::Policy(name, _) => (RowKind::Policy, name),
+            Self::AccessKey(name, _) => (RowKind::AccessKey, name),
+            Self::Revocation(name, _) => (RowKind::Revocation, name),
+            Self::Seal(_) => return None,
+        };
+        Some((kind, name.clone()))
+    }
+
     fn op(&self) -> Op {
         let (key, value) = match self {
             Self::User(name, record) => (IdentityRow::User(name).key(), record.as_ref().map(Record::to_value)),
@@ -98,6 +139,9 @@ impl DirectoryRows {
             }
         }
         for change in changes {
+            if let Some(row) = change.row() {
+                self.unreadable.remove(&row);
+            }
             match change {
                 DirectoryChange::User(name, record) => set(&mut self.users, name, record.as_ref()),
                 DirectoryChange::Group(name, record) => set(&mut self.groups, name, record.as_ref()),
@@ -109,23 +153,46 @@ impl DirectoryRows {
         }
     }
 
+    /// Takes a row in. Only of the key that seals all secrets it is an error that it does not read.
     fn take(&mut self, row_key: &Key, value: &[u8]) -> Result<(), Fault> {
-        fn set<R: Record>(rows: &mut BTreeMap<String, R>, name: &str, value: &[u8]) -> Result<(), Fault> {
-            rows.insert(name.to_owned(), R::from_value(value)?);
-            Ok(())
+        fn set<R: Record>(rows: &mut BTreeMap<String, R>, name: &str, value: &[u8]) -> bool {
+            R::from_value(value).is_ok_and(|record| {
+                rows.insert(name.to_owned(), record);
+                true
+            })
         }
-        let row = key::parse_identity(row_key)
-            .ok_or_else(|| Fault::Corrupt(format!("a row of the directory with the key {row_key:?}")))?;
-        match row {
-            IdentityRow::Head => {}
-            IdentityRow::User(name) => set(&mut self.users, name, value)?,
-            IdentityRow::Group(name) => set(&mut self.groups, name, value)?,
-            IdentityRow::Policy(name) => set(&mut self.policies, name, value)?,
-            IdentityRow::AccessKey(name) => set(&mut self.access_keys, name, value)?,
-            IdentityRow::Revocation(name) => set(&mut self.revocations, name, value)?,
-            IdentityRow::Seal => self.seal = Some(Record::from_value(value)?),
-        }
+        let unread = |kind, name: &str| Some((kind, name.to_owned()));
+        let refused = match key::parse_identity(row_key) {
+            Some(IdentityRow::Head) => None,
+            Some(IdentityRow::Seal) => {
+                self.seal = Some(Record::from_value(value)?);
+                None
+            }
+            Some(IdentityRow::User(name)) if !set(&mut self.users, name, value) => unread(RowKind::User, name),
+            Some(IdentityRow::Group(name)) if !set(&mut self.groups, name, value) => unread(RowKind::Group, name),
+            Some(IdentityRow::Policy(name)) if !set(&mut self.policies, name, value) => unread(RowKind::Policy, name),
+            Some(IdentityRow::AccessKey(name)) if !set(&mut self.access_keys, name, value) => {
+                unread(RowKind::AccessKey, name)
+            }
+            Some(IdentityRow::Revocation(name)) if !set(&mut self.revocations, name, value) => {
+                unread(RowKind::Revocation, name)
+            }
+            Some(
+                IdentityRow::User(_)
+                | IdentityRow::Group(_)
+                | IdentityRow::Policy(_)
+                | IdentityRow::AccessKey(_)
+                | IdentityRow::Revocation(_),
+            ) => None,
+            None => unread(RowKind::Unknown, &format!("{row_key:?}")),
+        };
+        self.unreadable.extend(refused);
         Ok(())
+    }
+
+    /// Whether a row is there that does not read.
+    pub fn is_unreadable(&self, kind: RowKind, name: &str) -> bool {
+        !self.unreadable.is_empty() && self.unreadable.contains(&(kind, name.to_owned()))
     }
 }
 
