@@ -336,9 +336,8 @@ impl Inner {
                 Ok(Answer::Document(usage::data_usage(&view, capacity)))
             }
             Verb::Status => {
-                let shut_out = reach.directory.shut().into_iter().chain(reach.directory.troubles());
                 let uptime = self.config.started.elapsed();
-                Answer::of(Status::of(&health, uptime, shut_out.collect()))
+                Answer::of(Status::of(&health, uptime, reach.directory.troubles()))
             }
             Verb::BackgroundHeal => reach.healing().map(|_| Answer::Document(heal::background(&view))),
             Verb::Heal => healing(),

@@ -42,6 +42,8 @@ pub enum Realm {
     Admin,
     /// The token service: any region, no links, and forms that the signature covers.
     Sts,
+    /// The IAM API, by the same rules.
+    Iam,
 }
 
 /// A request whose caller is known.
@@ -285,17 +287,18 @@ impl Authenticator {
         } = claim.scope_parts();
         // What is signed for one service opens nothing at another.
         match (realm, service) {
-            (Realm::S3 | Realm::Admin, "s3") | (Realm::Sts, "sts") => {}
+            (Realm::S3 | Realm::Admin, "s3") | (Realm::Sts, "sts") | (Realm::Iam, "iam") => {}
             (Realm::S3 | Realm::Admin, _) => {
                 return Err(claim.form.malformed("the Credential's service must be \"s3\""));
             }
             (Realm::Sts, _) => return Err(claim.form.malformed("the Credential's service must be \"sts\"")),
+            (Realm::Iam, _) => return Err(claim.form.malformed("the Credential's service must be \"iam\"")),
         }
         match (realm, claim.form, &self.site_region) {
             (Realm::Admin, Form::Header, _) => Ok(()),
-            (Realm::Sts, Form::Header, _) => Ok(()),
-            (Realm::Sts, Form::Presigned { .. }, _) => Err(AuthError::InvalidArgument(
-                "Requests to the token service are signed in the Authorization header; links are not taken.",
+            (Realm::Sts | Realm::Iam, Form::Header, _) => Ok(()),
+            (Realm::Sts | Realm::Iam, Form::Presigned { .. }, _) => Err(AuthError::InvalidArgument(
+                "Requests to the token service and to IAM are signed in the Authorization header; links are not taken.",
             )),
             (Realm::Admin, Form::Presigned { .. }, _) => Err(AuthError::InvalidArgument(
                 "Requests to the admin API are signed in the Authorization header; links are not taken.",
@@ -314,15 +317,15 @@ impl Authenticator {
 /// the caller is known: who is not learns nothing by it.
 fn check_body_signed(realm: Realm, mode: &PayloadMode) -> Result<(), AuthError> {
     match (realm, mode) {
-        (Realm::S3, _) | (Realm::Admin | Realm::Sts, PayloadMode::SignedBody(_)) => Ok(()),
+        (Realm::S3, _) | (Realm::Admin | Realm::Sts | Realm::Iam, PayloadMode::SignedBody(_)) => Ok(()),
         (
-            Realm::Sts,
+            Realm::Sts | Realm::Iam,
             PayloadMode::Unsigned
             | PayloadMode::StreamingSigned
             | PayloadMode::StreamingSignedTrailer
             | PayloadMode::StreamingUnsignedTrailer,
         ) => Err(AuthError::InvalidRequest(
-            "Requests to the token service sign their form: it may be neither UNSIGNED-PAYLOAD nor a streaming payload.",
+            "Requests to the token service and to IAM sign their form: it may be neither UNSIGNED-PAYLOAD nor a streaming payload.",
         )),
         (
             Realm::Admin,

@@ -203,8 +203,8 @@ impl<'a> Claim<'a> {
         if end != "aws4_request" {
             return malformed("the Credential must end in \"aws4_request\"");
         }
-        // Which of the two it must be is the realm's to say.
-        if !matches!(service, "s3" | "sts") {
+        // Which of them it must be is the realm's to say.
+        if !matches!(service, "s3" | "sts" | "iam") {
             return malformed("the Credential's service must be \"s3\"");
         }
         if region.len() > 64 || !region.bytes().all(|b| b.is_ascii_graphic()) {

@@ -83,6 +83,7 @@ pub struct AccessKeyView {
     pub policy: Option<String>,
     pub name: String,
     pub description: String,
+    pub created: Timestamp,
     pub expires: Option<Timestamp>,
 }
 
@@ -319,6 +320,7 @@ impl AccessKeyView {
             policy: key.policy.clone(),
             name: key.name.clone(),
             description: key.description.clone(),
+            created: key.created,
             expires: key.expires,
         }
     }

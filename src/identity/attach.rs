@@ -8,6 +8,7 @@ use storage_engine::store::record::identity::{GroupRecord, UserRecord};
 
 use super::directory::Directory;
 use super::error::IdentityError;
+use super::own::may_have;
 use super::snapshot::Snapshot;
 
 /// Whom policies are attached to.
@@ -62,7 +63,7 @@ pub struct PolicyEntities {
 }
 
 /// The policies attached to a target now.
-fn attached<'s>(snapshot: &'s Snapshot, target: &Target) -> Result<&'s [String], IdentityError> {
+pub(super) fn attached<'s>(snapshot: &'s Snapshot, target: &Target) -> Result<&'s [String], IdentityError> {
     match target {
         Target::User(name) => match snapshot.rows.users.get(name) {
             Some(user) => Ok(&user.policies),
@@ -76,7 +77,7 @@ fn attached<'s>(snapshot: &'s Snapshot, target: &Target) -> Result<&'s [String],
 }
 
 /// The target's row with these policies.
-fn with_policies(
+pub(super) fn with_policies(
     snapshot: &Snapshot,
     target: &Target,
     policies: BTreeSet<String>,
@@ -103,7 +104,12 @@ fn with_policies(
     })
 }
 
-fn all_exist(snapshot: &Snapshot, policies: &[String]) -> Result<(), IdentityError> {
+fn all_exist(snapshot: &Snapshot, target: &Target, policies: &[String]) -> Result<(), IdentityError> {
+    if policies.iter().any(|name| !may_have(target, name)) {
+        return Err(IdentityError::InvalidArgument(
+            "an inline policy belongs to one user or group and is attached to no other",
+        ));
+    }
     let missing = policies.iter().find(|name| snapshot.policy(name).is_none());
     missing.map_or(Ok(()), |name| Err(IdentityError::NoSuchPolicy(name.clone())))
 }
@@ -130,7 +136,7 @@ impl Directory {
         let (target, policies) = (target.clone(), policies.to_vec());
         self.change(move |snapshot, now| {
             attached(snapshot, &target)?;
-            all_exist(snapshot, &policies)?;
+            all_exist(snapshot, &target, &policies)?;
             let wanted = policies.iter().cloned().collect();
             let change = with_policies(snapshot, &target, wanted, now);
             Ok((change.into_iter().collect(), ()))
@@ -150,7 +156,7 @@ impl Directory {
         let (target, policies) = (target.clone(), policies.to_vec());
         self.change(move |snapshot, now| {
             let standing: BTreeSet<String> = attached(snapshot, &target)?.iter().cloned().collect();
-            all_exist(snapshot, &policies)?;
+            all_exist(snapshot, &target, &policies)?;
             let named = policies.iter().cloned().collect();
             let wanted = wanted(&standing, &named);
             let changed: Vec<String> = standing.symmetric_difference(&wanted).cloned().collect();

@@ -106,9 +106,13 @@ impl Directory {
         }
     }
 
-    /// Who is shut out, and why; for the operator. Empty while the directory is not open.
+    /// Who is shut out, and why; for the operator.
     pub fn troubles(&self) -> Vec<String> {
-        self.snapshot().map_or(Vec::new(), |snapshot| snapshot.troubles.clone())
+        match &**self.inner.state.load() {
+            State::Open(snapshot) => snapshot.troubles.clone(),
+            State::Shut(why) => vec![why.clone()],
+            State::Loading(_) => Vec::new(),
+        }
     }
 
     /// Reads the directory again and again until it was read.

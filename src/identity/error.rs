@@ -26,6 +26,12 @@ pub enum IdentityError {
     /// A policy that every store has cannot be removed.
     #[error("The policy '{0}' is there in every store and cannot be removed.")]
     PolicyBuiltIn(String),
+    /// Something is made that is there already.
+    #[error("A {0} of this name is there already.")]
+    AlreadyThere(&'static str),
+    /// Something is removed that has something still.
+    #[error("It cannot be removed before its {0} are.")]
+    NotBare(&'static str),
     /// Policies are attached that all are already, or detached that none is.
     #[error("The specified policy change is already in effect.")]
     AlreadyApplied,

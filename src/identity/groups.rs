@@ -6,6 +6,7 @@ use storage_engine::store::clock::Timestamp;
 use storage_engine::store::identity::{DirectoryChange, RowKind};
 use storage_engine::store::record::identity::{GroupRecord, UserRecord};
 
+use super::attach::Target;
 use super::directory::Directory;
 use super::error::IdentityError;
 use super::rules;
@@ -21,6 +22,9 @@ pub struct GroupView {
     pub members: Vec<String>,
     /// Sorted.
     pub policies: Vec<String>,
+    /// Where IAM's clients file it; `None`: `/`.
+    pub path: Option<String>,
+    pub created: Timestamp,
     pub updated: Timestamp,
 }
 
@@ -86,6 +90,7 @@ impl Directory {
                     updated: now,
                     enabled: true,
                     policies: Vec::new(),
+                    path: None,
                 },
             };
             // By name: one that is given twice changes one row.
@@ -113,7 +118,9 @@ impl Directory {
                 if !self::members(snapshot, &group).is_empty() {
                     return Err(IdentityError::GroupNotEmpty);
                 }
-                return Ok((vec![DirectoryChange::Group(group.clone(), None)], ()));
+                let mut changes = super::own::inline_of(snapshot, &Target::Group(group.clone()));
+                changes.push(DirectoryChange::Group(group.clone(), None));
+                return Ok((changes, ()));
             }
             let mut changes = BTreeMap::new();
             for name in &leaving {
@@ -159,6 +166,8 @@ impl Directory {
             enabled: group.enabled,
             members: members(&snapshot, name),
             policies: group.policies.clone(),
+            path: group.path.clone(),
+            created: group.created,
             updated: group.updated,
         })
     }

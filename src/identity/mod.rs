@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod federated;
 mod groups;
+mod own;
 mod policies;
 mod rules;
 mod seal;

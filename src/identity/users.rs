@@ -6,6 +6,7 @@ use storage_engine::store::clock::Timestamp;
 use storage_engine::store::identity::{DirectoryChange, RowKind};
 use storage_engine::store::record::identity::{KeyParent, UserRecord};
 
+use super::attach::Target;
 use super::directory::Directory;
 use super::error::IdentityError;
 use super::rules;
@@ -32,6 +33,8 @@ pub struct UserView {
     pub policies: Vec<String>,
     /// The groups it is a member of, sorted.
     pub groups: Vec<String>,
+    /// Where IAM's clients file it; `None`: `/`.
+    pub path: Option<String>,
     pub created: Timestamp,
     pub updated: Timestamp,
 }
@@ -44,6 +47,7 @@ impl UserView {
             canonical_id: user.canonical_id.clone(),
             policies: user.policies.clone(),
             groups: user.groups.clone(),
+            path: user.path.clone(),
             created: user.created,
             updated: user.updated,
         }
@@ -102,6 +106,7 @@ impl Directory {
                     sealed_secret,
                     policies: Vec::new(),
                     groups: Vec::new(),
+                    path: None,
                 },
             };
             let mut changes = vec![DirectoryChange::User(name.clone(), Some(record))];
@@ -170,6 +175,7 @@ impl Directory {
                 .filter(|(_, key)| key.parent == parent)
                 .map(|(access_key, _)| DirectoryChange::AccessKey(access_key.clone(), None))
                 .collect();
+            changes.extend(super::own::inline_of(snapshot, &Target::User(name.clone())));
             changes.push(DirectoryChange::User(name.clone(), None));
             // A user made anew under this name takes over no temporary credential of this one.
             changes.push(super::revocation(snapshot, &name, now));
@@ -199,7 +205,7 @@ impl Snapshot {
     }
 }
 
-fn canonical_id() -> Result<String, IdentityError> {
+pub(super) fn canonical_id() -> Result<String, IdentityError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| super::internal(&error.to_string()))?;
     Ok(hex_simd::encode_to_string(bytes, hex_simd::AsciiCase::Lower))

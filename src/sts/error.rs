@@ -5,7 +5,8 @@ use quick_xml::escape::escape;
 use storage_engine::store::error::Fault;
 
 use super::answer::NAMESPACE;
-use crate::auth::AuthError;
+use super::iam;
+use crate::auth::{AuthError, Realm};
 use crate::http::body::BoxError;
 use crate::identity::IdentityError;
 use crate::openid::OpenIdError;
@@ -41,6 +42,14 @@ pub(super) enum StsError {
     #[error("The token service has no action '{0}'.")]
     UnknownAction(String),
     #[error("{0}")]
+    NoSuchEntity(String),
+    #[error("{0}")]
+    EntityExists(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("{0}")]
+    Limit(String),
+    #[error("{0}")]
     Unavailable(String),
     #[error("An internal error happened. It has been logged.")]
     Internal(String),
@@ -55,8 +64,16 @@ impl From<IdentityError> for StsError {
             IdentityError::SessionPolicyTooLarge(_) => Self::PolicyTooLarge(text),
             IdentityError::InvalidArgument(_)
             | IdentityError::InvalidAccessKey(_)
-            | IdentityError::InvalidSecretKey(_)
-            | IdentityError::TooMany(_) => Self::InvalidValue(text),
+            | IdentityError::InvalidSecretKey(_) => Self::InvalidValue(text),
+            IdentityError::TooMany(_) => Self::Limit(text),
+            IdentityError::NoSuchUser(_)
+            | IdentityError::NoSuchGroup(_)
+            | IdentityError::NoSuchPolicy(_)
+            | IdentityError::NoSuchAccessKey(_) => Self::NoSuchEntity(text),
+            IdentityError::AlreadyThere(_) | IdentityError::AccessKeyTaken(_) => Self::EntityExists(text),
+            IdentityError::NotBare(_) | IdentityError::GroupNotEmpty | IdentityError::PolicyInUse(_) => {
+                Self::Conflict(text)
+            }
             IdentityError::NotOpen(_) | IdentityError::Shut(_) => {
                 Self::Unavailable("The directory of users is not open.".to_owned())
             }
@@ -64,15 +81,8 @@ impl From<IdentityError> for StsError {
                 Self::Unavailable("The store cannot take changes now. Please try again later.".to_owned())
             }
             IdentityError::Fault(Fault::Corrupt(_) | Fault::Internal(_))
-            | IdentityError::NoSuchUser(_)
-            | IdentityError::NoSuchGroup(_)
-            | IdentityError::NoSuchPolicy(_)
-            | IdentityError::NoSuchAccessKey(_)
-            | IdentityError::GroupNotEmpty
-            | IdentityError::PolicyInUse(_)
             | IdentityError::PolicyBuiltIn(_)
-            | IdentityError::AlreadyApplied
-            | IdentityError::AccessKeyTaken(_) => Self::Internal(text),
+            | IdentityError::AlreadyApplied => Self::Internal(text),
         }
     }
 }
@@ -99,6 +109,10 @@ impl StsError {
                 | OpenIdError::Refused(_)
                 | OpenIdError::NoPolicies(_) => "InvalidParameterValue",
             },
+            Self::NoSuchEntity(_) => "NoSuchEntity",
+            Self::EntityExists(_) => "EntityAlreadyExists",
+            Self::Conflict(_) => "DeleteConflict",
+            Self::Limit(_) => "LimitExceeded",
             Self::NotBuilt(_) => "NotImplemented",
             Self::UnknownAction(_) => "InvalidAction",
             Self::Unavailable(_) => "ServiceUnavailable",
@@ -125,13 +139,21 @@ impl StsError {
                 | OpenIdError::Expired,
             )
             | Self::UnknownAction(_) => StatusCode::BAD_REQUEST,
+            Self::NoSuchEntity(_) => StatusCode::NOT_FOUND,
+            Self::EntityExists(_) | Self::Conflict(_) | Self::Limit(_) => StatusCode::CONFLICT,
             Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Provider(OpenIdError::Unreachable) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    pub(super) fn to_xml(&self, id: &str) -> String {
+    /// As the API of this realm writes it.
+    pub(super) fn to_xml(&self, realm: Realm, id: &str) -> String {
+        let (namespace, code) = match (realm, self.code()) {
+            (Realm::Iam, "InvalidParameterValue" | "MissingParameter") => (iam::NAMESPACE, "ValidationError"),
+            (Realm::Iam, code) => (iam::NAMESPACE, code),
+            (Realm::Sts | Realm::S3 | Realm::Admin, code) => (NAMESPACE, code),
+        };
         let fault = if self.status().is_server_error() {
             "Receiver"
         } else {
@@ -140,9 +162,8 @@ impl StsError {
         let message = self.to_string();
         let message: String = message.chars().filter(|c| !c.is_control()).collect();
         format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>{fault}</Type>\
-             <Code>{}</Code><Message>{}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>",
-            self.code(),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{fault}</Type>\
+             <Code>{code}</Code><Message>{}</Message></Error><RequestId>{id}</RequestId></ErrorResponse>",
             escape(&message)
         )
     }

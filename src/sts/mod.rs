@@ -1,4 +1,4 @@
-//! The token service: temporary credentials, asked for by `POST /` with a form, as AWS's STS.
+//! AWS's query APIs on `POST /` with a form: the token service (STS) and, below it, users and access keys (IAM).
 //!
 //! Owns its wire: forms in, XML out, its own error codes. It authenticates by the same rules as every front, decides
 //! nothing about stored data, and what is not built answers 501.
@@ -6,6 +6,7 @@
 mod answer;
 mod error;
 mod form;
+mod iam;
 #[cfg(test)]
 mod tests;
 mod web_identity;
@@ -73,13 +74,14 @@ impl StsService {
     pub async fn handle(&self, request: Request<RequestBody>) -> Response<Body> {
         let id = request.extensions().get::<RequestId>().copied();
         let id = id.map(|id| id.to_string()).unwrap_or_default();
-        let (status, xml) = match self.answer(request, &id).await {
+        let mut realm = Realm::Sts;
+        let (status, xml) = match self.answer(request, &mut realm, &id).await {
             Ok(xml) => (http::StatusCode::OK, xml),
             Err(error) => {
                 if let StsError::Internal(why) = &error {
                     tracing::error!("the token service failed: {why}");
                 }
-                (error.status(), error.to_xml(&id))
+                (error.status(), error.to_xml(realm, &id))
             }
         };
         let mut response = Response::new(body::full(xml));
@@ -92,9 +94,14 @@ impl StsService {
         response
     }
 
-    async fn answer(&self, request: Request<RequestBody>, id: &str) -> Result<String, StsError> {
+    /// `realm` is told as soon as it is known which of the two it is for.
+    async fn answer(&self, request: Request<RequestBody>, realm: &mut Realm, id: &str) -> Result<String, StsError> {
         let (mut head, incoming) = request.into_parts();
         let form = read(incoming).await?;
+        // Nobody's word yet: what is signed for one of them is refused by the other.
+        if Form::parse(&form)?.one("Version")? == Some(iam::VERSION) {
+            *realm = Realm::Iam;
+        }
         // Clients sign the hash of the form and most of them do not send it: only S3's do.
         if head.headers.contains_key(header::AUTHORIZATION) && !head.headers.contains_key(CONTENT_SHA256) {
             let hash = HeaderValue::try_from(hex_simd::encode_to_string(body_hash(&form), hex_simd::AsciiCase::Lower))
@@ -104,7 +111,7 @@ impl StsService {
         let request = Request::from_parts(head, Full::new(form));
         let authenticated = self
             .authenticator
-            .authenticate_in(Realm::Sts, request, OffsetDateTime::now_utc())?;
+            .authenticate_in(*realm, request, OffsetDateTime::now_utc())?;
         let (head, signed) = authenticated.request.into_parts();
         let facts = RequestFacts::read(&head.extensions, &head.headers, OffsetDateTime::now_utc());
         let signed = signed.collect().await;
@@ -114,6 +121,15 @@ impl StsService {
             true => Form::parse(head.uri.query().unwrap_or_default().as_bytes())?,
             false => Form::parse(&signed)?,
         };
+        if *realm == Realm::Iam {
+            let ask = iam::Ask {
+                identity: &authenticated.identity,
+                form: &form,
+                facts: &facts,
+                directory: &self.directory,
+            };
+            return ask.answer(id).await;
+        }
         self.act(&authenticated.identity, &form, &facts, id).await
     }
 

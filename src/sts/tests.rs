@@ -19,17 +19,17 @@ use crate::identity::{Directory, FederationRights, KeyParent, NewAccessKey, NewU
 use crate::openid::tests::{Mood, Pair, TestIssuer, by_claim, eager};
 use crate::openid::{Provider, Providers};
 
-const ROOT: (&str, &str) = ("rootkey", "root-password");
-const ALICE: (&str, &str) = ("alice", "alice-secret");
-const READ_X: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::x/*"}]}"#;
+pub(super) const ROOT: (&str, &str) = ("rootkey", "root-password");
+pub(super) const ALICE: (&str, &str) = ("alice", "alice-secret");
+pub(super) const READ_X: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::x/*"}]}"#;
 
-struct Ground {
-    directory: Directory,
-    authenticator: Arc<Authenticator>,
+pub(super) struct Ground {
+    pub(super) directory: Directory,
+    pub(super) authenticator: Arc<Authenticator>,
     sts: StsService,
 }
 
-async fn ground() -> Ground {
+pub(super) async fn ground() -> Ground {
     ground_with(Vec::new()).await
 }
 
@@ -79,7 +79,7 @@ struct Given {
     token: String,
 }
 
-fn element(xml: &str, name: &str) -> String {
+pub(super) fn element(xml: &str, name: &str) -> String {
     let after = xml
         .split_once(&format!("<{name}>"))
         .unwrap_or_else(|| panic!("no {name} in {xml}"))
@@ -101,12 +101,12 @@ impl Given {
     }
 }
 
-fn signer((access_key, secret): (&str, &str)) -> Signer {
+pub(super) fn signer((access_key, secret): (&str, &str)) -> Signer {
     Signer::new(access_key, SecretKey::new(secret), "us-east-1")
 }
 
 impl Ground {
-    async fn ask(&self, signer: Option<&Signer>, form: &str) -> (StatusCode, String) {
+    pub(super) async fn ask(&self, signer: Option<&Signer>, form: &str) -> (StatusCode, String) {
         let request = Request::post("/")
             .header(header::HOST, "localhost")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8");
@@ -116,7 +116,12 @@ impl Ground {
         if let Some(signer) = signer {
             let (mut parts, body_again) = request.into_parts();
             let mode = PayloadMode::SignedBody(crate::auth::sign::body_hash(&body));
-            let signer = signer.clone().for_service("sts");
+            let service = if form.contains("Version=2010-05-08") {
+                "iam"
+            } else {
+                "sts"
+            };
+            let signer = signer.clone().for_service(service);
             signer.sign(&mut parts, &mode, OffsetDateTime::now_utc()).unwrap();
             request = Request::from_parts(parts, body_again);
         }
@@ -145,7 +150,7 @@ impl Ground {
         known.map(|known| known.identity)
     }
 
-    fn caller(&self, signer: &Signer) -> Result<Identity, AuthError> {
+    pub(super) fn caller(&self, signer: &Signer) -> Result<Identity, AuthError> {
         self.caller_at(signer, OffsetDateTime::now_utc())
     }
 }

@@ -14,6 +14,9 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::with(Client::Boto3, "boto3_does_every_operation", |stage| {
             python(stage, "boto3/whole.py", 21)
         }),
+        Test::with(Client::Boto3, "boto3_manages_users_groups_and_keys_by_iam", |stage| {
+            python(stage, "boto3/iam.py", 5)
+        }),
         Test::with(Client::Boto3Old, "boto3_1_34_does_every_operation", |stage| {
             python(stage, "boto3/whole.py", 21)
         }),

@@ -185,6 +185,8 @@ impl From<IdentityError> for AdminError {
             IdentityError::NoSuchAccessKey(_) => ("XMinioAdminNoSuchAccessKey", StatusCode::NOT_FOUND),
             IdentityError::GroupNotEmpty => ("XMinioAdminGroupNotEmpty", StatusCode::BAD_REQUEST),
             IdentityError::PolicyInUse(_) => ("XMinioIAMPolicyInUse", StatusCode::BAD_REQUEST),
+            IdentityError::AlreadyThere(_) => ("XMinioAdminInvalidArgument", StatusCode::CONFLICT),
+            IdentityError::NotBare(_) => ("XMinioAdminInvalidArgument", StatusCode::BAD_REQUEST),
             IdentityError::AlreadyApplied => ("XMinioAdminPolicyChangeAlreadyApplied", StatusCode::BAD_REQUEST),
             IdentityError::PolicyBuiltIn(_) | IdentityError::NotAllowed(_) => {
                 ("XMinioIAMActionNotAllowed", StatusCode::FORBIDDEN)

@@ -36,6 +36,9 @@ pub struct UserRecord {
     /// Names of the groups this user is a member of, sorted.
     #[n(6)]
     pub groups: Vec<String>,
+    /// Where IAM's clients file it; absent: `/`.
+    #[n(7)]
+    pub path: Option<String>,
 }
 
 /// A group; its members are written in their own rows.
@@ -51,6 +54,9 @@ pub struct GroupRecord {
     /// Names of the policies attached to this group, sorted.
     #[n(3)]
     pub policies: Vec<String>,
+    /// Where IAM's clients file it; absent: `/`.
+    #[n(4)]
+    pub path: Option<String>,
 }
 
 /// A named policy, in its author's words.
@@ -205,7 +211,7 @@ mod tests {
         ) {
             survives(&UserRecord {
                 created: at(created), updated: at(created), enabled, canonical_id: "ab".repeat(32),
-                sealed_secret: secret, policies, groups,
+                sealed_secret: secret, policies, groups, path: None,
             });
         }
 
@@ -227,12 +233,14 @@ mod tests {
             sealed_secret: vec![9; 40],
             policies: vec!["readonly".into()],
             groups: vec!["staff".into()],
+            path: Some("/staff/".into()),
         });
         rejects_damage(&GroupRecord {
             created: at(1),
             updated: at(2),
             enabled: false,
             policies: vec!["readonly".into()],
+            path: None,
         });
         rejects_damage(&PolicyRecord {
             created: at(1),

@@ -28,6 +28,7 @@ fn user(groups: &[&str]) -> UserRecord {
         sealed_secret: vec![1; 60],
         policies: vec!["readonly".into()],
         groups: groups.iter().map(|name| (*name).to_owned()).collect(),
+        path: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn one_of_each() -> Vec<DirectoryChange> {
                 updated: at(1),
                 enabled: true,
                 policies: Vec::new(),
+                path: Some("/staff/".into()),
             }),
         ),
         DirectoryChange::Policy(

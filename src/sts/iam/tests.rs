@@ -1,0 +1,378 @@
+//! The IAM API over a directory in memory, and what its users may do with what it gives out.
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::auth::{Account, Identity, PayloadMode, Realm, SecretKey};
+use crate::identity::{NewUser, Target};
+use crate::sts::tests::{ALICE, Ground, READ_X, ROOT, element, ground, signer};
+
+fn coded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn form(action: &str, fields: &[(&str, &str)]) -> String {
+    let mut form = format!("Action={action}&Version=2010-05-08");
+    for (name, value) in fields {
+        form.push_str(&format!("&{name}={}", coded(value)));
+    }
+    form
+}
+
+impl Ground {
+    /// The status and, of a refusal, the code; else the document.
+    async fn iam(&self, by: (&str, &str), action: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        let (status, xml) = self.ask(Some(&signer(by)), &form(action, fields)).await;
+        assert!(xml.contains("https://iam.amazonaws.com/doc/2010-05-08/"), "{xml}");
+        match status.as_u16() {
+            200 => {
+                assert!(xml.contains(&format!("<{action}Response ")), "{xml}");
+                (200, xml)
+            }
+            refused => (refused, element(&xml, "Code")),
+        }
+    }
+
+    async fn done(&self, action: &str, fields: &[(&str, &str)]) -> String {
+        let (status, told) = self.iam(ROOT, action, fields).await;
+        assert_eq!(status, 200, "{action}: {told}");
+        told
+    }
+
+    async fn refused(&self, action: &str, fields: &[(&str, &str)], status: u16, code: &str) {
+        let told = self.iam(ROOT, action, fields).await;
+        assert_eq!(told, (status, code.to_owned()), "{action} {fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_that_is_made_signs_with_its_key_and_has_its_inline_policy() {
+    let ground = ground().await;
+    let zoe = ("UserName", "zoe");
+    let made = ground.done("CreateUser", &[zoe, ("Path", "/staff/")]).await;
+    assert_eq!(
+        (element(&made, "Path"), element(&made, "UserName")),
+        ("/staff/".into(), "zoe".into())
+    );
+    assert_eq!(element(&made, "Arn"), "arn:aws:iam::000000000000:user/zoe");
+    ground.refused("CreateUser", &[zoe], 409, "EntityAlreadyExists").await;
+    ground
+        .refused("CreateUser", &[("UserName", ROOT.0)], 403, "AccessDenied")
+        .await;
+    ground
+        .refused("CreateUser", &[("UserName", "a=b")], 400, "ValidationError")
+        .await;
+    ground
+        .refused(
+            "CreateUser",
+            &[("UserName", "yan"), ("Path", "staff")],
+            400,
+            "ValidationError",
+        )
+        .await;
+
+    let key = ground.done("CreateAccessKey", &[zoe]).await;
+    let (access_key, secret) = (element(&key, "AccessKeyId"), element(&key, "SecretAccessKey"));
+    let signs = signer((&access_key, &secret));
+    let policy = [zoe, ("PolicyName", "read-x"), ("PolicyDocument", READ_X)];
+    ground.done("PutUserPolicy", &policy).await;
+    let Ok(Identity::Caller(caller)) = ground.caller(&signs) else {
+        panic!("not let in");
+    };
+    assert_eq!(caller.account, Account::User("zoe".into()));
+    assert_eq!(
+        caller.policies.iter().map(|policy| policy.text()).collect::<Vec<_>>(),
+        [READ_X]
+    );
+    let told = ground.done("GetUserPolicy", &policy[..2]).await;
+    let document = element(&told, "PolicyDocument");
+    assert_eq!(percent_decode_str(&document).decode_utf8().unwrap(), READ_X);
+    ground
+        .refused(
+            "PutUserPolicy",
+            &[zoe, ("PolicyName", "x"), ("PolicyDocument", "{")],
+            400,
+            "MalformedPolicyDocument",
+        )
+        .await;
+    ground
+        .refused("GetUserPolicy", &[zoe, ("PolicyName", "none")], 404, "NoSuchEntity")
+        .await;
+}
+
+#[tokio::test]
+async fn policies_and_keys_are_listed_and_a_user_goes_only_when_it_has_none() {
+    let ground = ground().await;
+    let zoe = ("UserName", "zoe");
+    let policy = [zoe, ("PolicyName", "read-x"), ("PolicyDocument", READ_X)];
+    let attached = [zoe, ("PolicyArn", "arn:aws:iam::aws:policy/readwrite")];
+    ground.done("CreateUser", &[zoe]).await;
+    ground.done("PutUserPolicy", &policy).await;
+    ground.done("AttachUserPolicy", &attached).await;
+    let listed = ground.done("ListAttachedUserPolicies", &[zoe]).await;
+    let arn = element(&listed, "PolicyArn");
+    assert_eq!(arn, "arn:aws:iam::000000000000:policy/readwrite");
+    let listed = ground.done("ListUserPolicies", &[zoe]).await;
+    assert!(listed.contains("<member>read-x</member>"), "{listed}");
+    let inline = ("PolicyArn", "arn:aws:iam::aws:policy/inline/user/zoe/read-x");
+    let to_alice = [("UserName", ALICE.0), inline];
+    let no = "ValidationError";
+    ground.refused("AttachUserPolicy", &to_alice, 400, no).await;
+
+    let key = ground.done("CreateAccessKey", &[zoe]).await;
+    let (access_key, secret) = (element(&key, "AccessKeyId"), element(&key, "SecretAccessKey"));
+    let signs = signer((&access_key, &secret));
+    assert!(ground.caller(&signs).is_ok());
+    let (named, off) = (("AccessKeyId", access_key.as_str()), ("Status", "Inactive"));
+    ground.done("UpdateAccessKey", &[zoe, named, off]).await;
+    assert!(ground.caller(&signs).is_err());
+    let listed = ground.done("ListAccessKeys", &[zoe]).await;
+    assert_eq!(element(&listed, "Status"), "Inactive");
+    let alices = [("UserName", ALICE.0), named];
+    ground.refused("DeleteAccessKey", &alices, 404, "NoSuchEntity").await;
+
+    ground.refused("DeleteUser", &[zoe], 409, "DeleteConflict").await;
+    ground.done("DetachUserPolicy", &attached).await;
+    let none = "NoSuchEntity";
+    ground.refused("DetachUserPolicy", &attached, 404, none).await;
+    ground.done("DeleteUserPolicy", &policy[..2]).await;
+    ground.refused("DeleteUserPolicy", &policy[..2], 404, none).await;
+    ground.refused("DeleteUser", &[zoe], 409, "DeleteConflict").await;
+    ground.done("DeleteAccessKey", &[zoe, named]).await;
+    ground.done("DeleteUser", &[zoe]).await;
+    ground.refused("DeleteUser", &[zoe], 404, none).await;
+    let left = ground.directory.policies().unwrap();
+    assert!(!left.iter().any(|policy| policy.name.starts_with("inline/")));
+}
+
+#[tokio::test]
+async fn a_group_gives_its_members_its_policies() {
+    let ground = ground().await;
+    let (crew, alice) = (("GroupName", "crew"), ("UserName", ALICE.0));
+    ground
+        .refused("AddUserToGroup", &[crew, alice], 404, "NoSuchEntity")
+        .await;
+    ground.done("CreateGroup", &[crew]).await;
+    ground.refused("CreateGroup", &[crew], 409, "EntityAlreadyExists").await;
+    ground
+        .refused("AddUserToGroup", &[crew, ("UserName", "nobody")], 404, "NoSuchEntity")
+        .await;
+    ground.done("AddUserToGroup", &[crew, alice]).await;
+    ground
+        .done(
+            "PutGroupPolicy",
+            &[crew, ("PolicyName", "p"), ("PolicyDocument", READ_X)],
+        )
+        .await;
+    let Ok(Identity::Caller(caller)) = ground.caller(&signer(ALICE)) else {
+        panic!("not let in");
+    };
+    assert_eq!(caller.policies.len(), 1);
+    assert!(
+        ground
+            .done("GetGroup", &[crew])
+            .await
+            .contains("<UserName>alice</UserName>")
+    );
+    assert!(
+        ground
+            .done("ListGroupsForUser", &[alice])
+            .await
+            .contains("<GroupName>crew</GroupName>")
+    );
+    ground.refused("DeleteGroup", &[crew], 409, "DeleteConflict").await;
+    ground.done("RemoveUserFromGroup", &[crew, alice]).await;
+    ground.refused("DeleteGroup", &[crew], 409, "DeleteConflict").await;
+    ground.done("DeleteGroupPolicy", &[crew, ("PolicyName", "p")]).await;
+    ground.done("DeleteGroup", &[crew]).await;
+    ground.refused("GetGroup", &[crew], 404, "NoSuchEntity").await;
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_and_by_path() {
+    let ground = ground().await;
+    for (name, path) in [("u-1", "/a/"), ("u-2", "/a/b/"), ("u-3", "/c/")] {
+        ground.done("CreateUser", &[("UserName", name), ("Path", path)]).await;
+    }
+    let first = ground
+        .done("ListUsers", &[("MaxItems", "2"), ("PathPrefix", "/")])
+        .await;
+    assert_eq!(
+        (element(&first, "IsTruncated"), element(&first, "Marker")),
+        ("true".into(), "u-1".into())
+    );
+    let rest = ground.done("ListUsers", &[("Marker", "u-1")]).await;
+    assert!(
+        !rest.contains(">u-1<") && rest.contains(">u-3<") && !rest.contains("<Marker>"),
+        "{rest}"
+    );
+    let below = ground.done("ListUsers", &[("PathPrefix", "/a/")]).await;
+    assert!(below.contains(">u-2<") && !below.contains(">u-3<") && !below.contains(">alice<"));
+    ground
+        .refused("ListUsers", &[("MaxItems", "0")], 400, "ValidationError")
+        .await;
+}
+
+/// Every action, with fields that name what is there.
+const EVERY: &[(&str, &[(&str, &str)])] = &[
+    ("CreateUser", &[("UserName", "new")]),
+    ("GetUser", &[("UserName", "bob")]),
+    ("ListUsers", &[]),
+    ("DeleteUser", &[("UserName", "bob")]),
+    (
+        "PutUserPolicy",
+        &[("UserName", "bob"), ("PolicyName", "p"), ("PolicyDocument", READ_X)],
+    ),
+    ("GetUserPolicy", &[("UserName", "bob"), ("PolicyName", "p")]),
+    ("ListUserPolicies", &[("UserName", "bob")]),
+    ("DeleteUserPolicy", &[("UserName", "bob"), ("PolicyName", "p")]),
+    (
+        "AttachUserPolicy",
+        &[("UserName", "bob"), ("PolicyArn", "arn:aws:iam::aws:policy/readwrite")],
+    ),
+    (
+        "DetachUserPolicy",
+        &[("UserName", "bob"), ("PolicyArn", "arn:aws:iam::aws:policy/readwrite")],
+    ),
+    ("ListAttachedUserPolicies", &[("UserName", "bob")]),
+    ("CreateAccessKey", &[("UserName", "bob")]),
+    ("ListAccessKeys", &[("UserName", "bob")]),
+    (
+        "UpdateAccessKey",
+        &[("UserName", "bob"), ("AccessKeyId", "x"), ("Status", "Inactive")],
+    ),
+    ("DeleteAccessKey", &[("UserName", "bob"), ("AccessKeyId", "x")]),
+    ("CreateGroup", &[("GroupName", "new")]),
+    ("GetGroup", &[("GroupName", "crew")]),
+    ("ListGroups", &[]),
+    ("DeleteGroup", &[("GroupName", "crew")]),
+    ("AddUserToGroup", &[("GroupName", "crew"), ("UserName", "alice")]),
+    ("RemoveUserFromGroup", &[("GroupName", "crew"), ("UserName", "bob")]),
+    ("ListGroupsForUser", &[("UserName", "bob")]),
+    (
+        "PutGroupPolicy",
+        &[("GroupName", "crew"), ("PolicyName", "p"), ("PolicyDocument", READ_X)],
+    ),
+    ("GetGroupPolicy", &[("GroupName", "crew"), ("PolicyName", "p")]),
+    ("ListGroupPolicies", &[("GroupName", "crew")]),
+    ("DeleteGroupPolicy", &[("GroupName", "crew"), ("PolicyName", "p")]),
+    (
+        "AttachGroupPolicy",
+        &[
+            ("GroupName", "crew"),
+            ("PolicyArn", "arn:aws:iam::aws:policy/readwrite"),
+        ],
+    ),
+    (
+        "DetachGroupPolicy",
+        &[
+            ("GroupName", "crew"),
+            ("PolicyArn", "arn:aws:iam::aws:policy/readwrite"),
+        ],
+    ),
+    ("ListAttachedGroupPolicies", &[("GroupName", "crew")]),
+    ("GetUser", &[("UserName", ROOT.0)]),
+    ("CreateAccessKey", &[("UserName", ROOT.0)]),
+    ("ListAccessKeys", &[("UserName", ROOT.0)]),
+];
+
+#[tokio::test]
+async fn nobody_without_the_right_does_or_sees_anything_of_others() {
+    let ground = ground().await;
+    let bob = NewUser {
+        name: "bob".into(),
+        secret: SecretKey::new("bobs-secret"),
+        enabled: true,
+    };
+    ground.directory.put_user(&Identity::Root, bob).await.unwrap();
+    ground.directory.add_members("crew", &["bob".to_owned()]).await.unwrap();
+    let everything =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::*"}]}"#;
+    ground
+        .directory
+        .put_inline(&Target::User("alice".into()), "own", everything.as_bytes())
+        .await
+        .unwrap();
+    let before = (ground.directory.users().unwrap(), ground.directory.policies().unwrap());
+    for (action, fields) in EVERY {
+        let told = ground.iam(ALICE, action, fields).await;
+        assert_eq!(told, (403, "AccessDenied".to_owned()), "{action}");
+        let (status, xml) = ground.ask(None, &form(action, fields)).await;
+        assert_eq!(
+            (status.as_u16(), element(&xml, "Code").as_str()),
+            (403, "AccessDenied"),
+            "{action}"
+        );
+    }
+    assert_eq!(
+        (ground.directory.users().unwrap(), ground.directory.policies().unwrap()),
+        before
+    );
+
+    // Of themselves.
+    for (action, fields, status) in [
+        ("GetUser", &[][..], 200),
+        ("GetUser", &[("UserName", "alice")], 200),
+        ("ListUserPolicies", &[("UserName", "alice")], 200),
+        ("GetUserPolicy", &[("UserName", "alice"), ("PolicyName", "own")], 200),
+        ("ListAttachedUserPolicies", &[("UserName", "alice")], 200),
+        ("ListGroupsForUser", &[("UserName", "alice")], 200),
+        ("CreateAccessKey", &[], 200),
+        ("ListAccessKeys", &[], 200),
+        (
+            "PutUserPolicy",
+            &[("UserName", "alice"), ("PolicyName", "own"), ("PolicyDocument", READ_X)],
+            403,
+        ),
+        ("DeleteUserPolicy", &[("UserName", "alice"), ("PolicyName", "own")], 403),
+        ("DeleteUser", &[("UserName", "alice")], 403),
+    ] {
+        assert_eq!(ground.iam(ALICE, action, fields).await.0, status, "{action}");
+    }
+
+    // Who has the rights does all of it, but nothing to root.
+    let admins = ["consoleAdmin".to_owned()];
+    ground
+        .directory
+        .attach(&Target::User("alice".into()), &admins)
+        .await
+        .unwrap();
+    for (action, fields) in EVERY {
+        let (status, told) = ground.iam(ALICE, action, fields).await;
+        let of_root = fields.contains(&("UserName", ROOT.0)) && *action == "CreateAccessKey";
+        assert_eq!(status == 403, of_root, "{action}: {told}");
+        assert!(status < 500, "{action}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_built_is_said_and_signatures_for_the_token_service_open_nothing() {
+    let ground = ground().await;
+    for action in ["CreateRole", "CreateLoginProfile", "UpdateUser", "Nonsense"] {
+        ground.refused(action, &[], 501, "NotImplemented").await;
+    }
+    let boundary = [
+        ("UserName", "zoe"),
+        ("PermissionsBoundary", "arn:aws:iam::aws:policy/readonly"),
+    ];
+    ground.refused("CreateUser", &boundary, 501, "NotImplemented").await;
+    ground.refused("GetUserPolicy", &[], 400, "ValidationError").await;
+    let body = form("ListUsers", &[]);
+    for (service, realm) in [
+        ("sts", Realm::Iam),
+        ("iam", Realm::Sts),
+        ("iam", Realm::S3),
+        ("s3", Realm::Iam),
+    ] {
+        let (mut parts, ()) = http::Request::post("/")
+            .header("host", "localhost")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let mode = PayloadMode::SignedBody(crate::auth::sign::body_hash(body.as_bytes()));
+        let now = time::OffsetDateTime::now_utc();
+        signer(ROOT).for_service(service).sign(&mut parts, &mode, now).unwrap();
+        let request = http::Request::from_parts(parts, http_body_util::Full::new(bytes::Bytes::from(body.clone())));
+        let refused = ground.authenticator.authenticate_in(realm, request, now).err().unwrap();
+        assert_eq!(refused.code(), "AuthorizationHeaderMalformed", "{service}");
+    }
+}
