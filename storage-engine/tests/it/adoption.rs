@@ -9,7 +9,9 @@ use storage_engine::embedded::Embedded;
 use storage_engine::embedded::drive::{Fault, FaultPlan, FaultRule, Operation};
 use storage_engine::embedded::fleet::FleetError;
 
-use crate::scene::{Bodies, Scene, body, delete, expect, is_not_ready, is_read_only, kill, put, until_whole};
+use crate::scene::{
+    Bodies, Scene, body, delete, expect, is_not_ready, is_read_only, kill, put, until_drained, until_whole,
+};
 
 const BODIES: Bodies = Bodies {
     count: 4,
@@ -35,17 +37,6 @@ fn unwritten_root(drive: usize, times: u64) -> FaultRule {
         times,
         fault: Fault::Fail(5),
     }
-}
-
-async fn until_drained(store: &Embedded, path: &str) {
-    for _ in 0..2400 {
-        let drains = store.moving_status().drains;
-        if drains.iter().any(|drain| drain.path == path && drain.holds_nothing) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("never empty: {:?}", store.moving_status());
 }
 
 async fn until_in(store: &Embedded, scene: &Scene, n: usize) {

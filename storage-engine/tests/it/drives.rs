@@ -15,7 +15,8 @@ use storage_engine::embedded::heal::HealOptions;
 use storage_engine::embedded::{Embedded, OpenOptions};
 
 use crate::scene::{
-    Bodies, Scene, body, copy_tree, delete, eager, expect, files_below, kill, put, read, try_put, until_whole,
+    Bodies, Scene, body, copy_tree, delete, eager, expect, files_below, kill, put, read, try_put, until_drained,
+    until_whole,
 };
 
 const LARGE: usize = 300_000;
@@ -49,23 +50,6 @@ fn shard_files(drive: &std::path::Path) -> Vec<PathBuf> {
     let folders = ["log", "extent", "checkpoint"].map(|folder| drive.join(".drystone").join(folder));
     let files = folders.iter().flat_map(|folder| files_below(folder));
     files.map(|(path, _)| path).collect()
-}
-
-/// Waits until a drive that is drained holds nothing.
-async fn until_drained(store: &Embedded, path: &str) {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(240) {
-        let status = store.moving_status();
-        let drain = status.drains.iter().find(|drain| drain.path == path);
-        if drain
-            .unwrap_or_else(|| panic!("{path} is not drained: {status:?}"))
-            .holds_nothing
-        {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("never empty: {:?} {:?}", store.moving_status(), store.heal_status());
 }
 
 fn refusal<T: std::fmt::Debug>(answer: Result<T, FleetError>) -> String {

@@ -8,6 +8,7 @@
 
 mod adoption;
 mod degraded;
+mod drains;
 mod drives;
 mod faults;
 mod first_format;

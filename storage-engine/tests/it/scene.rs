@@ -129,6 +129,23 @@ pub(crate) async fn until_whole(store: &Embedded) -> Census {
     panic!("never whole: {:?}", store.heal_status());
 }
 
+/// Waits until a drive that is drained holds nothing.
+pub(crate) async fn until_drained(store: &Embedded, path: &str) {
+    let began = std::time::Instant::now();
+    while began.elapsed() < std::time::Duration::from_secs(240) {
+        let status = store.moving_status();
+        let drain = status.drains.iter().find(|drain| drain.path == path);
+        if drain
+            .unwrap_or_else(|| panic!("{path} is not drained: {status:?}"))
+            .holds_nothing
+        {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("never empty: {:?} {:?}", store.moving_status(), store.heal_status());
+}
+
 /// So many small bodies and as many large ones; each tells its round, its number and its size.
 #[derive(Clone, Copy)]
 pub(crate) struct Bodies {

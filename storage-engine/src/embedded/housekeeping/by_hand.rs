@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Housekeeper;
 use crate::backend::Key;
 use crate::embedded::Embedded;
-use crate::embedded::heal::{HealOptions, Healer};
+use crate::embedded::heal::{HealOptions, Healer, moving};
 use crate::embedded::record::RowOp;
 
 /// What looks after one run of a store, by hand.
@@ -28,6 +28,13 @@ impl ByHand {
         self.0.sweep_orphans(&running.shared).await?;
         self.0.sweep_brought(&running.shared, committer).await;
         Ok(())
+    }
+
+    /// Writes anew what was written while drives were away, as far as that can be done now.
+    pub(crate) async fn widen(store: &Embedded) -> Result<(), String> {
+        let running = store.running()?;
+        let committer = running.committer.as_ref().ok_or("the store is read-only")?;
+        moving::move_now(&running.shared, committer).await
     }
 
     /// How many shards each segment has that holds live bytes.

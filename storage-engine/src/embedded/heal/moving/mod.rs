@@ -83,20 +83,15 @@ pub(in crate::embedded) fn tend(
     options: HealOptions,
     stop: watch::Receiver<bool>,
 ) {
-    let mover = Mover {
-        shared,
-        committer,
-        pace: Arc::new(Pace::new(options)),
-        settled: false,
-        in_vain: None,
-        asked: None,
-        room: None,
-        look_took: Duration::ZERO,
-        stubborn: Stubborn::default(),
-        waits_for_room: false,
-        index_refused: None,
-    };
-    tokio::spawn(until(stop, mover.run()));
+    tokio::spawn(until(stop, Mover::new(shared, committer, options).run()));
+}
+
+/// Moves and writes anew what can be now, beside whoever does so by himself.
+#[cfg(test)]
+pub(in crate::embedded) async fn move_now(shared: &Arc<Shared>, committer: &Committer) -> Result<(), String> {
+    let mut mover = Mover::new(Arc::clone(shared), committer.clone(), HealOptions::default());
+    while mover.turn().await? == Turn::More {}
+    Ok(())
 }
 
 /// What the drives took at one look, without what was begun since.
@@ -128,6 +123,22 @@ struct Moved {
 }
 
 impl Mover {
+    fn new(shared: Arc<Shared>, committer: Committer, options: HealOptions) -> Self {
+        Self {
+            shared,
+            committer,
+            pace: Arc::new(Pace::new(options)),
+            settled: false,
+            in_vain: None,
+            asked: None,
+            room: None,
+            look_took: Duration::ZERO,
+            stubborn: Stubborn::default(),
+            waits_for_room: false,
+            index_refused: None,
+        }
+    }
+
     async fn run(mut self) {
         loop {
             if self.shared.service.refuses_writes().is_some() {

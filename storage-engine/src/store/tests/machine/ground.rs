@@ -23,6 +23,8 @@ pub(super) const DRIVES: usize = 4;
 pub(super) const PARITY: usize = 2;
 /// A minute of them.
 const HEAL_LOOKS: u32 = 300;
+/// Half a minute of them, and of what they do.
+const WIDEN_LOOKS: u32 = 600;
 const DAY: u64 = 24 * 60 * 60 * 1000;
 const OPERATIONS: [Operation; 9] = [
     Operation::Create,
@@ -353,6 +355,33 @@ impl Ground {
             "not whole after a minute: {census:?}, {:?}",
             up.drives.heal_status()
         ))
+    }
+
+    /// What was written while a drive was away gets all its shards, where every drive is here; of what rots nothing is
+    /// promised.
+    pub(super) async fn widen(&self) -> Result<(), String> {
+        match (self.away, self.harmed.is_empty()) {
+            (Some(_), _) => Ok(()),
+            (None, true) => self.all_wide(WIDEN_LOOKS).await,
+            (None, false) => self.all_wide(1).await.or(Ok(())),
+        }
+    }
+
+    /// Has everything written anew that can be wider, so often: healing, and the store by itself, may just have some of it.
+    ///
+    /// # Errors
+    /// Something is still as narrow as it was written.
+    pub(super) async fn all_wide(&self, tries: u32) -> Result<(), String> {
+        let up = self.up.as_ref().ok_or("the store is down")?;
+        let mut tried = Ok(());
+        for _ in 0..tries {
+            tried = ByHand::widen(&up.drives).await;
+            if ByHand::widths(&up.drives)?.iter().all(|shards| *shards == DRIVES) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Err(format!("it is narrow: {:?}, {tried:?}", ByHand::widths(&up.drives)))
     }
 
     /// Shard files on a drive in the folder of this kind.

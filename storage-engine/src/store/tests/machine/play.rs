@@ -151,6 +151,12 @@ impl Play {
             Step::Checkpoint => self.ground.checkpoint().await,
             Step::Compact => self.ground.compact().await,
             Step::Heal => self.ground.heal().await,
+            Step::Widen { drive, key, body } => {
+                self.ground.fail_drive(*drive);
+                self.put(key, *body, false, &Condition::None).await?;
+                self.ground.return_drive().await?;
+                self.ground.widen().await
+            }
             Step::ClockJump { back } => {
                 self.ground.jump(*back);
                 Ok(())

@@ -109,6 +109,12 @@ pub(super) enum Step {
     Compact,
     /// Everything is verified and made whole again; drives that were harmed are well afterwards.
     Heal,
+    /// A drive fails, something is written without it, it returns, and what it missed is written anew.
+    Widen {
+        drive: usize,
+        key: String,
+        body: Body,
+    },
     ClockJump {
         back: bool,
     },
@@ -220,6 +226,7 @@ fn events() -> impl Strategy<Value = Step> {
         6 => Just(Step::Checkpoint),
         6 => Just(Step::Compact),
         2 => any::<bool>().prop_map(|back| Step::ClockJump { back }),
+        1 => (drive(), key(), body()).prop_map(|(drive, key, body)| Step::Widen { drive, key, body }),
         // It takes a second: healing lets a start settle first.
         1 => Just(Step::Heal),
     ]

@@ -34,6 +34,7 @@ const LARGE: Body = Body { seed: 3, len: 300_000 };
 const HARMED: usize = 1;
 /// Tenths of a second.
 const TAKEN_IN_LOOKS: u32 = 30;
+const WIDEN_TRIES: u32 = 20;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 const DURABLE: [Operation; 6] = [
@@ -60,6 +61,8 @@ enum Deed {
     HealPack,
     /// A drive that was left out works again.
     Readmit,
+    /// The same, and what was written without it is written anew.
+    Widen,
 }
 
 impl Deed {
@@ -119,7 +122,7 @@ impl Scene {
             }
             Deed::Complete | Deed::Abort => scene.begin().await,
             Deed::HealLog | Deed::HealExtent | Deed::HealPack => scene.lose_a_shard().await.unwrap(),
-            Deed::Readmit => {
+            Deed::Readmit | Deed::Widen => {
                 scene.ground.fail_drive(HARMED);
                 scene.put("k", OLD).await.unwrap();
                 scene.put("stays", SMALL).await.unwrap();
@@ -253,6 +256,10 @@ impl Scene {
             Deed::Checkpoint => self.ground.checkpoint().await,
             Deed::HealLog | Deed::HealExtent | Deed::HealPack => self.ground.heal_once().await,
             Deed::Readmit => self.ground.taken_in(TAKEN_IN_LOOKS).await,
+            Deed::Widen => {
+                self.ground.taken_in(TAKEN_IN_LOOKS).await?;
+                self.ground.all_wide(WIDEN_TRIES).await
+            }
         }
     }
 
@@ -260,7 +267,9 @@ impl Scene {
         match self.deed {
             Deed::PutSmall | Deed::PutLarge => (None, false),
             Deed::Overwrite | Deed::Delete => (Some(OLD.bytes()), false),
-            Deed::Checkpoint | Deed::HealLog | Deed::HealExtent | Deed::HealPack | Deed::Readmit => self.after(),
+            Deed::Checkpoint | Deed::HealLog | Deed::HealExtent | Deed::HealPack | Deed::Readmit | Deed::Widen => {
+                self.after()
+            }
             Deed::Complete | Deed::Abort => (None, true),
         }
     }
@@ -270,7 +279,7 @@ impl Scene {
             Deed::PutSmall => (Some(SMALL.bytes()), false),
             Deed::PutLarge | Deed::Overwrite | Deed::Complete => (Some(LARGE.bytes()), false),
             Deed::Delete | Deed::Abort => (None, false),
-            Deed::Checkpoint | Deed::HealLog | Deed::HealExtent | Deed::HealPack | Deed::Readmit => {
+            Deed::Checkpoint | Deed::HealLog | Deed::HealExtent | Deed::HealPack | Deed::Readmit | Deed::Widen => {
                 (Some(OLD.bytes()), false)
             }
         }
@@ -412,7 +421,10 @@ async fn sweep(deed: Deed) -> usize {
         .into_iter()
         .flat_map(|blow| DURABLE.map(|operation| (blow, operation)));
     // What takes in a drive waits much.
-    let at_once = if deed == Deed::Readmit { 24 } else { 1 };
+    let at_once = match deed {
+        Deed::Readmit | Deed::Widen => 24,
+        _ => 1,
+    };
     let swept = futures::stream::iter(all)
         .map(|(blow, operation)| sweep_operation(deed, blow, operation, every))
         .buffer_unordered(at_once);
@@ -458,6 +470,11 @@ async fn healing_that_loses_a_drive_or_the_power_at_any_operation_costs_nothing_
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn taking_a_drive_in_that_fails_again_or_loses_the_power_at_any_operation_changes_nothing() {
     assert!(sweep(Deed::Readmit).await >= 8, "too few points");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn widening_that_loses_a_drive_or_the_power_at_any_operation_costs_nothing_and_is_done_later() {
+    assert!(sweep(Deed::Widen).await >= 8, "too few points");
 }
 
 /// Heals while a write of the new file only pretends, cuts the power, and reads from what was made.
