@@ -73,6 +73,7 @@ actions! {
     ListBucketVersions = "s3:ListBucketVersions",
     ListMultipartUploadParts = "s3:ListMultipartUploadParts",
     ListenBucketNotification = "s3:ListenBucketNotification",
+    ListenNotification = "s3:ListenNotification",
     PutBucketAcl = "s3:PutBucketAcl",
     PutBucketCors = "s3:PutBucketCORS",
     PutBucketLogging = "s3:PutBucketLogging",

@@ -15,6 +15,8 @@ pub(super) enum Answer {
     Document(Value),
     /// Holds secrets, or MinIO's clients expect it like that: goes out under the caller's secret.
     Sealed(Zeroizing<Vec<u8>>),
+    /// A body without an end.
+    Stream(Body),
     /// No body.
     Done(StatusCode),
     /// No body; settings are as they were asked for, and no start is needed.
@@ -56,6 +58,12 @@ impl Answer {
                 let caller = caller.ok_or(AdminError::AccessDenied)?;
                 let sealed = sealer.seal(&caller.access_key, caller.secret.clone(), text).await?;
                 Ok(with_body(sealed, "application/octet-stream"))
+            }
+            Self::Stream(body) => {
+                let mut response = Response::new(body);
+                let kind = HeaderValue::from_static("text/event-stream");
+                response.headers_mut().insert(header::CONTENT_TYPE, kind);
+                Ok(response)
             }
             Self::Done(status) => {
                 let mut response = Response::new(body::empty());

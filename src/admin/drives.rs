@@ -115,6 +115,8 @@ impl Order {
             | Verb::ConfigExport
             | Verb::ConfigHelp
             | Verb::ConfigHistory
+            | Verb::ConfigHistoryClear
+            | Verb::ConfigRestore
             | Verb::Service
             | Verb::PoolsList
             | Verb::PoolStatus
@@ -134,6 +136,7 @@ impl Order {
             | Verb::IndexRebuild
             | Verb::QuotaSet
             | Verb::QuotaGet
+            | Verb::Stream(_)
             | Verb::Rebalance => return Ok(None),
         }))
     }

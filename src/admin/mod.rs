@@ -21,6 +21,7 @@ pub mod sealed;
 mod sequence;
 pub mod settings;
 pub mod status;
+mod streams;
 mod usage;
 
 use std::sync::Arc;
@@ -49,6 +50,7 @@ use self::sealed::deriving::Sealer;
 use self::sequence::Sequences;
 use self::settings::Setting;
 use self::status::Status;
+pub use self::streams::Streams;
 use crate::access::{Action, Behind, Context, Grant, RequestFacts, Resource, decide, decide_own};
 use crate::auth::{Account, AuthError, Identity, SignedWith};
 use crate::http::body::{Body, BoxError};
@@ -99,6 +101,7 @@ pub struct Reach {
     pub fleet: Option<Arc<dyn Fleet>>,
     /// `None` for a backend without an index of its own.
     pub index: Option<Arc<dyn Indexing>>,
+    pub streams: Streams,
 }
 
 impl Reach {
@@ -296,6 +299,7 @@ impl Inner {
             Verb::Account => self.account(ask).await,
             Verb::HealSequence => self.sequences.serve(ask, ask.below(routes::HEAL)).await,
             Verb::Identities(verb) => self.identities(verb, ask).await,
+            Verb::Stream(kind) => streams::open(kind, ask.reach, (&ask.query, ask.host)).map(Answer::Stream),
             Verb::QuotaSet => {
                 quota::set(&ask.reach.store, &ask.query, &ask.body).await?;
                 Ok(Answer::Done(StatusCode::OK))
@@ -306,7 +310,9 @@ impl Inner {
             | Verb::ConfigReset
             | Verb::ConfigExport
             | Verb::ConfigHelp
-            | Verb::ConfigHistory => self.config(ask).await,
+            | Verb::ConfigHistory
+            | Verb::ConfigHistoryClear
+            | Verb::ConfigRestore => self.config(ask).await,
             Verb::Info | Verb::StorageInfo | Verb::DataUsage => {
                 let figures = ask.reach.usage.figures(COUNT_PATIENCE).await;
                 self.tell(ask, figures.as_deref())
@@ -383,9 +389,12 @@ impl Inner {
             | Verb::ConfigExport
             | Verb::ConfigHelp
             | Verb::ConfigHistory
+            | Verb::ConfigHistoryClear
+            | Verb::ConfigRestore
             | Verb::IndexVerify
             | Verb::QuotaSet
             | Verb::QuotaGet
+            | Verb::Stream(_)
             | Verb::ParitySet => Answer::of(MovingReport::of(&reach.fleet()?.status(), Vec::new())),
         }
     }
@@ -408,6 +417,8 @@ impl Inner {
             Verb::ConfigReset => settings::reset(known, &self.opened(ask).await?).map(|()| Answer::Applied),
             // Nothing is ever changed by this API.
             Verb::ConfigHistory => Answer::sealed(&serde_json::Value::Array(Vec::new())),
+            Verb::ConfigHistoryClear => settings::clear_history(&ask.query).map(|()| Answer::Done(StatusCode::OK)),
+            Verb::ConfigRestore => Err(settings::restore(&ask.query)),
             _ => settings::help(known, &ask.query).map(Answer::Document),
         }
     }

@@ -7,6 +7,7 @@ use http::Method;
 use super::identities::{self, Permission};
 use super::power;
 use super::query::Query;
+use super::streams;
 use crate::access::Action;
 
 /// MinIO's verbs, as `mc` of any year calls them.
@@ -54,9 +55,13 @@ pub enum Verb {
     ConfigExport,
     ConfigHelp,
     ConfigHistory,
+    ConfigHistoryClear,
+    ConfigRestore,
     /// `mc quota`.
     QuotaSet,
     QuotaGet,
+    /// An answer without an end.
+    Stream(streams::Kind),
     /// `mc admin service`.
     Service,
     PoolsList,
@@ -88,9 +93,12 @@ impl Verb {
             | Self::ConfigReset
             | Self::ConfigExport
             | Self::ConfigHelp
-            | Self::ConfigHistory => Permission::AnyOf(&[Action::AdminConfigUpdate]),
+            | Self::ConfigHistory
+            | Self::ConfigHistoryClear
+            | Self::ConfigRestore => Permission::AnyOf(&[Action::AdminConfigUpdate]),
             Self::QuotaSet => Permission::AnyOf(&[Action::AdminSetBucketQuota]),
             Self::QuotaGet => Permission::AnyOf(&[Action::AdminGetBucketQuota]),
+            Self::Stream(kind) => Permission::AnyOf(kind.actions()),
             Self::SiteReplication => Permission::AnyOf(&[Action::AdminSiteReplicationInfo]),
             Self::StorageInfo => Permission::AnyOf(&[Action::AdminStorageInfo]),
             Self::BackgroundHeal
@@ -135,9 +143,26 @@ const BUILT: &[(Method, &str, Verb)] = &[
         "/minio/admin/v3/list-config-history-kv",
         Verb::ConfigHistory,
     ),
+    (
+        Method::DELETE,
+        "/minio/admin/v3/clear-config-history-kv",
+        Verb::ConfigHistoryClear,
+    ),
+    (
+        Method::PUT,
+        "/minio/admin/v3/restore-config-history-kv",
+        Verb::ConfigRestore,
+    ),
     (Method::PUT, "/minio/admin/v3/set-config-kv", Verb::ConfigSet),
     (Method::PUT, "/minio/admin/v3/set-bucket-quota", Verb::QuotaSet),
     (Method::GET, "/minio/admin/v3/get-bucket-quota", Verb::QuotaGet),
+    (Method::GET, "/minio/admin/v3/trace", Verb::Stream(streams::Kind::Trace)),
+    (Method::GET, "/minio/admin/v3/log", Verb::Stream(streams::Kind::Log)),
+    (
+        Method::GET,
+        "/minio/admin/v3/metrics",
+        Verb::Stream(streams::Kind::Samples),
+    ),
     (Method::GET, "/minio/admin/v3/info", Verb::Info),
     (Method::GET, "/minio/admin/v3/pools/list", Verb::PoolsList),
     (Method::GET, "/minio/admin/v3/pools/status", Verb::PoolStatus),
@@ -324,7 +349,6 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("add-tier", "Tiering"),
     ("bandwidth", "The bandwidth report"),
     ("cancel-job", "Batch jobs"),
-    ("clear-config-history-kv", "A history of the configuration"),
     ("describe-job", "Batch jobs"),
     ("export-bucket-metadata", "Exporting bucket configuration"),
     ("export-iam", "Exporting identities"),
@@ -338,11 +362,8 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("kms/", "Key management"),
     ("list-jobs", "Batch jobs"),
     ("list-remote-targets", "Replication"),
-    ("log", "The stream of logs"),
-    ("metrics", "The stream of metrics"),
     ("profile", "Profiling"),
     ("remove-remote-target", "Replication"),
-    ("restore-config-history-kv", "A history of the configuration"),
     ("revoke-tokens/", "Identity providers"),
     ("set-remote-target", "Replication"),
     ("site-replication/", "Site replication"),
@@ -353,7 +374,6 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("tier", "Tiering"),
     ("tier/", "Tiering"),
     ("top/", "The list of locks"),
-    ("trace", "The stream of traces"),
     ("update", "Updating by the admin API"),
 ];
 

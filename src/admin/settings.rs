@@ -166,6 +166,30 @@ pub(super) fn reset(settings: &[Setting], text: &[u8]) -> Result<(), AdminError>
     Ok(())
 }
 
+fn not_kept(id: &str) -> AdminError {
+    minio(
+        "XMinioConfigNotFoundError",
+        StatusCode::NOT_FOUND,
+        format!("There is no earlier configuration {id}: settings come from the environment, and none is kept."),
+    )
+}
+
+/// `DELETE clear-config-history-kv`: all there is, which is nothing, or one that is not there.
+pub(super) fn clear_history(query: &Query) -> Result<(), AdminError> {
+    match query.must("restoreId")? {
+        "all" => Ok(()),
+        id => Err(not_kept(id)),
+    }
+}
+
+/// Why `PUT restore-config-history-kv` has nothing to restore.
+pub(super) fn restore(query: &Query) -> AdminError {
+    match query.must("restoreId") {
+        Ok(id) => not_kept(id),
+        Err(missing) => missing,
+    }
+}
+
 fn lines(text: &[u8]) -> Result<Vec<Vec<String>>, AdminError> {
     let unreadable = || {
         let message = "The settings are not UTF-8, or there are none.".to_owned();

@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 
 use super::bearer;
 use super::body::{AuthBody, BoxError};
-use super::canonical::Canonical;
+use super::canonical::{Canonical, Order};
 use super::claim::{Claim, Form, only};
 use super::clean::{self, Cleaning};
 use super::credentials::{Credential, CredentialSource, SecretKey};
@@ -193,7 +193,7 @@ impl Authenticator {
         let (payload_hash, mode) = payload_of(&parts.headers, claim)?;
         check_headers_signed(&parts.headers, claim)?;
 
-        let canonical = Canonical {
+        let mut canonical = Canonical {
             method: parts.method.as_str(),
             path,
             query,
@@ -201,10 +201,23 @@ impl Authenticator {
             host,
             signed_headers: &claim.signed_headers,
             payload_hash,
+            order: Order::Sorted,
         };
-        let text = canonical.string_to_sign(claim.date.as_str(), &claim.scope);
-        let (credential, key, signature) =
-            self.prove((claim, now), text.as_bytes(), || lost_headers(&parts.headers, claim))?;
+        let prove = |canonical: &Canonical<'_>| {
+            let text = canonical.string_to_sign(claim.date.as_str(), &claim.scope);
+            self.prove((claim, now), text.as_bytes(), || lost_headers(&parts.headers, claim))
+        };
+        let proved = match prove(&canonical) {
+            // Whether or not the key exists, so that both take as long.
+            Err(AuthError::SignatureDoesNotMatch { .. } | AuthError::InvalidAccessKeyId { .. })
+                if query.repeats_a_name() =>
+            {
+                canonical.order = Order::AsSent;
+                prove(&canonical)
+            }
+            proved => proved,
+        };
+        let (credential, key, signature) = proved?;
         let signing = signing(claim);
         if signing.form == SignedIn::Query && mode.is_chunked() {
             return Err(AuthError::NotImplemented(

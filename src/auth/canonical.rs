@@ -28,6 +28,16 @@ pub(super) struct Canonical<'a> {
     /// Lower-case names, ascending, separated by `;`.
     pub(super) signed_headers: &'a str,
     pub(super) payload_hash: &'a str,
+    pub(super) order: Order,
+}
+
+/// In which order the parameters of a query are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// By name, then by value: S3's.
+    Sorted,
+    /// By name, those of one name as they were sent: of MinIO's clients for Go, which ask for events like that.
+    AsSent,
 }
 
 impl Canonical<'_> {
@@ -68,7 +78,10 @@ impl Canonical<'_> {
             .filter(|pair| !pair.name.eq_ignore_ascii_case(SIGNATURE_PARAMETER))
             .map(|pair| (encoded(&pair.name), encoded(&pair.value)))
             .collect();
-        pairs.sort_unstable();
+        match self.order {
+            Order::Sorted => pairs.sort_unstable(),
+            Order::AsSent => pairs.sort_by(|a, b| a.0.cmp(&b.0)),
+        }
         for (i, (name, value)) in pairs.iter().enumerate() {
             if i > 0 {
                 out.push(b'&');
@@ -131,5 +144,33 @@ fn push_value(out: &mut Vec<u8>, value: &[u8]) {
             out.push(b' ');
         }
         out.extend_from_slice(word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_one_name_are_signed_sorted_or_as_they_were_sent() {
+        let query = Query::parse(Some("b=2&b=1&a=3&X-Amz-Signature=x")).unwrap();
+        let signed = |order| {
+            let canonical = Canonical {
+                method: "GET",
+                path: "/",
+                query: &query,
+                headers: &HeaderMap::new(),
+                host: b"h",
+                signed_headers: "host",
+                payload_hash: "hash",
+                order,
+            };
+            let text = String::from_utf8(canonical.request()).unwrap();
+            text.lines().nth(2).unwrap().to_owned()
+        };
+        assert_eq!(signed(Order::Sorted), "a=3&b=1&b=2");
+        assert_eq!(signed(Order::AsSent), "a=3&b=2&b=1");
+        assert!(query.repeats_a_name());
+        assert!(!Query::parse(Some("b=2&a=2")).unwrap().repeats_a_name());
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use time::OffsetDateTime;
 
-use super::canonical::{ALGORITHM, Canonical, encoded, encoded_path, signed_headers_of};
+use super::canonical::{ALGORITHM, Canonical, Order, encoded, encoded_path, signed_headers_of};
 use super::clean::{host, replace_query};
 use super::credentials::SecretKey;
 use super::date::AmzDate;
@@ -164,6 +164,7 @@ impl Signer {
             host: host.as_bytes(),
             signed_headers: &signed_headers,
             payload_hash,
+            order: Order::Sorted,
         };
         let key = self.key(date);
         let signature = key.sign(canonical.string_to_sign(date.as_str(), &scope).as_bytes());

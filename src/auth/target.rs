@@ -43,6 +43,13 @@ impl<'a> Query<'a> {
         Ok(Self { pairs })
     }
 
+    /// Whether there is more than one pair of a name.
+    pub(super) fn repeats_a_name(&self) -> bool {
+        let mut names: Vec<&str> = self.pairs.iter().map(|pair| &*pair.name).collect();
+        names.sort_unstable();
+        names.iter().zip(names.iter().skip(1)).any(|(a, b)| a == b)
+    }
+
     /// Whether a pair of this name is there, in any case of letters.
     pub(super) fn has(&self, name: &str) -> bool {
         self.pairs.iter().any(|pair| pair.name.eq_ignore_ascii_case(name))

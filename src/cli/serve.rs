@@ -12,6 +12,7 @@ use crate::admin::power::Ending;
 use crate::config::{Config, ServerArgs, Vars};
 use crate::server::{self, exit};
 use crate::telemetry;
+use crate::telemetry::journal::Journal;
 
 /// Where the system says which file this process executes.
 const OWN_EXECUTABLE: &str = "/proc/self/exe";
@@ -26,7 +27,8 @@ pub fn run(args: ServerArgs, arguments: &[OsString]) -> ExitCode {
             return ExitCode::from(exit::USAGE);
         }
     };
-    if let Err(error) = telemetry::log::start(config.output) {
+    let journal = Journal::default();
+    if let Err(error) = telemetry::log::start(config.output, journal.clone()) {
         print::problem(format_args!("drystone: cannot start logging: {error}"));
         return ExitCode::FAILURE;
     }
@@ -37,7 +39,7 @@ pub fn run(args: ServerArgs, arguments: &[OsString]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = runtime.block_on(server::run(config));
+    let ended = runtime.block_on(server::run(config, journal));
     // Nothing of the old run may be left when the new one begins.
     drop(runtime);
     match ended {

@@ -30,8 +30,10 @@ use super::request_id::{RequestId, RequestIds};
 use super::tracked::{Tracked, UntilAnswered};
 use crate::config::{Config, Limits};
 use crate::policy::Network;
+use crate::telemetry::feed::Feed;
 use crate::telemetry::metrics::{ByItself, Metrics};
 use crate::telemetry::scrape::Subject;
+use crate::telemetry::trace::{Begun, Received, Traced};
 use crate::usage::Usage;
 
 /// Request line and headers together, as bytes on the wire.
@@ -81,12 +83,13 @@ pub struct Edge {
     ids: RequestIds,
     metrics_public: bool,
     metrics: Arc<Metrics>,
+    trace: Feed<Traced>,
     service: ArcSwapOption<Service>,
 }
 
 impl Edge {
     /// `seed` should be random; it makes request ids.
-    pub fn new(config: &Config, metrics: Arc<Metrics>, pace: Pace, seed: u64) -> Self {
+    pub fn new(config: &Config, (metrics, trace): (Arc<Metrics>, Feed<Traced>), pace: Pace, seed: u64) -> Self {
         Self {
             hosts: Hosts::new(config.domains.clone(), config.server_url.as_deref()),
             cors: Cors::new(config.origins.clone()),
@@ -100,6 +103,7 @@ impl Edge {
             ids: RequestIds::new(seed),
             metrics_public: config.metrics_public,
             metrics,
+            trace,
             service: ArcSwapOption::empty(),
         }
     }
@@ -129,11 +133,12 @@ impl Edge {
     }
 
     /// Answers one request. Never fails and never panics: a bug behind it is a 500 with an id that the log knows.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>, activity: Arc<Activity>) -> Response<Tracked> {
+    pub async fn answer(self: Arc<Self>, mut request: Request<Incoming>, activity: Arc<Activity>) -> Response<Tracked> {
         let id = self.ids.make();
         let in_flight = activity.begin(request.version());
         let meter = self.metrics.begin(request.method());
         let span = tracing::info_span!("request", %id);
+        let traced = self.trace.is_heard().then(|| self.begin_trace(&mut request));
         // Not the query: it may carry a signature or a session token.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let page = self.page(request.method(), request.uri(), request.headers()).await;
@@ -162,6 +167,7 @@ impl Edge {
         } else {
             tracing::debug!(parent: &span, %method, path, status = status.as_u16(), "answered");
         }
+        let trace = traced.map(|begun| begun.answered(self.trace.clone(), status, response.headers()));
         response.map(|body| {
             Tracked::new(
                 body,
@@ -169,9 +175,17 @@ impl Edge {
                     connection: in_flight,
                     turn,
                     meter,
+                    trace,
                 },
             )
         })
+    }
+
+    fn begin_trace(&self, request: &mut Request<Incoming>) -> Begun {
+        let peer = request.extensions().get::<Peer>().copied();
+        let client = peer.map(|peer| peer.client(&self.trusted_proxies, request.headers()));
+        let client = client.map_or_else(String::new, |client| client.address.to_string());
+        Begun::of(request, client)
     }
 
     fn refuse(&self, refusal: Refusal, form: Form, path: &str, id: RequestId) -> Response<Body> {
@@ -262,7 +276,10 @@ impl Edge {
             self.pace,
             outcome.clone(),
             waits_for_continue,
-            self.metrics.received_counter(),
+            (
+                self.metrics.received_counter(),
+                head.extensions.get::<Received>().cloned(),
+            ),
         );
         let mut response = front(Request::from_parts(head, body.boxed())).await;
         // The connection ends where a body was not invited: nobody can tell whether the client still sends it. Said so, or the

@@ -15,5 +15,6 @@ pub mod listener;
 pub mod pace;
 pub mod peer;
 pub mod request_id;
+pub mod stream;
 pub mod tls;
 pub mod tracked;

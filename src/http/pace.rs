@@ -15,6 +15,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::body::BoxError;
+use crate::telemetry::trace::Received;
 
 /// How much must arrive in each stretch of waiting.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,8 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 pub struct Paced {
     inner: Option<Incoming>,
     received: Counter,
+    /// Of a request that is traced.
+    traced: Option<Received>,
     pace: Pace,
     outcome: Outcome,
     /// A client that waits for `100 Continue` sends nothing unless asked: its body must not be polled needlessly.
@@ -81,10 +84,17 @@ pub struct Paced {
 }
 
 impl Paced {
-    pub fn new(inner: Incoming, pace: Pace, outcome: Outcome, waits_for_continue: bool, received: Counter) -> Self {
+    pub fn new(
+        inner: Incoming,
+        pace: Pace,
+        outcome: Outcome,
+        waits_for_continue: bool,
+        (received, traced): (Counter, Option<Received>),
+    ) -> Self {
         Self {
             inner: Some(inner),
             received,
+            traced,
             pace,
             outcome,
             waits_for_continue,
@@ -97,6 +107,9 @@ impl Paced {
 
     fn arrived(&mut self, bytes: u64) {
         self.received.inc_by(bytes);
+        if let Some(traced) = &self.traced {
+            traced.add(bytes);
+        }
         self.window_bytes = self.window_bytes.saturating_add(bytes);
         if let Some(since) = self.waiting_since.take() {
             self.waited += since.elapsed();

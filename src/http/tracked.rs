@@ -10,12 +10,15 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::body::{Body, BoxError};
 use super::connection::InFlight;
 use crate::telemetry::metrics::RequestMeter;
+use crate::telemetry::trace::Answered;
 
 /// Everything that ends when the last byte of the answer is handed to the connection, or the client is gone.
 pub struct UntilAnswered {
     pub connection: InFlight,
     pub turn: Option<OwnedSemaphorePermit>,
     pub meter: RequestMeter,
+    /// Told when it is dropped; `None`: nobody listens.
+    pub trace: Option<Answered>,
 }
 
 /// A response body that holds [`UntilAnswered`].
@@ -38,9 +41,11 @@ impl HttpBody for Tracked {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
-            this.held
-                .meter
-                .sent(frame.data_ref().map_or(0, |data| data.len() as u64));
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            this.held.meter.sent(bytes);
+            if let Some(trace) = &mut this.held.trace {
+                trace.sent(bytes);
+            }
         }
         polled
     }

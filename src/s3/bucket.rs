@@ -64,8 +64,10 @@ pub(crate) async fn create(
         owner: owner.clone(),
         settings,
     };
+    let event = front.event((&req.extensions, &req.headers), &bucket, None);
     match store.make_bucket(new).await {
         Ok(_) => {
+            event.tell("s3:BucketCreated:*", None);
             let location = Some(format!("/{bucket}"));
             Ok(S3Response::new(CreateBucketOutput { location }))
         }
@@ -131,8 +133,12 @@ pub(crate) async fn delete(
     let store = front
         .open(&req.extensions, Action::DeleteBucket, Resource::Bucket(bucket.as_str()))
         .await?;
+    let event = front.event((&req.extensions, &req.headers), &bucket, None);
     match store.delete_bucket(&bucket).await {
-        Ok(()) => Ok(S3Response::new(DeleteBucketOutput {})),
+        Ok(()) => {
+            event.tell("s3:BucketRemoved:*", None);
+            Ok(S3Response::new(DeleteBucketOutput {}))
+        }
         Err(DeleteBucketError::NoSuchBucket) => Err(Code::NO_SUCH_BUCKET.into()),
         Err(DeleteBucketError::NotEmpty) => Err(Code::BUCKET_NOT_EMPTY.into()),
         Err(DeleteBucketError::Busy) => Err(Code::OPERATION_ABORTED.into()),

@@ -11,6 +11,7 @@ use storage_engine::store::condition::ETagMatch;
 use storage_engine::store::multipart::part::UploadPartCopyError;
 use storage_engine::store::object::copy::{CopyObject, CopyObjectError, CopySource, CopySourceError};
 use storage_engine::store::object::get::{GetObject, Selection};
+use storage_engine::store::object::put::Stored;
 
 use super::acl;
 use super::conditions::{self, RangeHeader};
@@ -63,6 +64,7 @@ pub(crate) async fn object(
         .transpose()?;
     let read_from = (source.bucket.clone(), source.key.clone());
     let owner = front.owner_of_new(&req.extensions, &bucket, acl).await?;
+    let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
     let copy = CopyObject {
         source,
         bucket,
@@ -84,6 +86,15 @@ pub(crate) async fn object(
         }
         Err(error) => return Err(error.into()),
     };
+    event.tell("s3:ObjectCreated:Copy", Some((stored.size, stored.etag.to_string())));
+    Ok(S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(copied(&stored)),
+        ..CopyObjectOutput::default()
+    }))
+}
+
+/// The copy, as it was stored.
+fn copied(stored: &Stored) -> CopyObjectResult {
     let mut result = CopyObjectResult {
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),
         last_modified: Some(wire_time(stored.modified)),
@@ -93,10 +104,7 @@ pub(crate) async fn object(
         set_checksum!(result, checksum.value, checksum_text(&checksum.value, None));
         result.checksum_type = Some(type_name(checksum.kind).to_owned().into());
     }
-    Ok(S3Response::new(CopyObjectOutput {
-        copy_object_result: Some(result),
-        ..CopyObjectOutput::default()
-    }))
+    result
 }
 
 pub(crate) async fn part(

@@ -23,6 +23,8 @@ use crate::auth::Identity;
 const KEYS_MAX: usize = 1_000;
 /// Deletions of one request on their way at once: enough to share the store's syncs.
 const CONCURRENT: usize = 64;
+/// What listeners are told of a deletion.
+const REMOVED: &str = "s3:ObjectRemoved:Delete";
 
 pub(crate) async fn one(
     front: &Front,
@@ -35,6 +37,7 @@ pub(crate) async fn one(
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let condition = conditions::of_write(&lifted);
     let echo = input.version_id.clone();
+    let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
     let delete = DeleteObject {
         bucket,
         key,
@@ -42,6 +45,7 @@ pub(crate) async fn one(
         condition,
     };
     store.delete_object(&delete).await?;
+    event.tell(REMOVED, None);
     let output = DeleteObjectOutput {
         version_id: echo,
         ..DeleteObjectOutput::default()
@@ -60,10 +64,11 @@ pub(crate) async fn many(
     }
     let quiet = delete.quiet.unwrap_or(false);
     let (bucket, extensions) = (&bucket, &req.extensions);
+    let request = (extensions, &req.headers);
     let mut answers = futures::stream::iter(delete.objects)
         .map(|object| async move {
             let (key, version_id) = (object.key.clone(), object.version_id.clone());
-            (key, version_id, listed(front, extensions, bucket, object).await)
+            (key, version_id, listed(front, request, bucket, object).await)
         })
         .buffered(CONCURRENT);
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
@@ -108,7 +113,7 @@ fn action_on(version: Option<&str>) -> Action {
 /// One entry of a DeleteObjects document.
 async fn listed(
     front: &Front,
-    extensions: &http::Extensions,
+    request: (&http::Extensions, &http::HeaderMap),
     bucket: &BucketName,
     object: ObjectIdentifier,
 ) -> Result<(), Failure> {
@@ -117,7 +122,8 @@ async fn listed(
     }
     let key = object_key(object.key)?;
     let action = action_on(object.version_id.as_deref());
-    let store = front.open_as_judged(extensions, action, bucket, &key).await?;
+    let store = front.open_as_judged(request.0, action, bucket, &key).await?;
+    let event = front.event(request, bucket, Some(&key));
     let if_match = object.e_tag.map(|etag| ETagMatch::parse(etag.value()));
     let condition = WriteCondition {
         if_match,
@@ -132,6 +138,7 @@ async fn listed(
             condition,
         })
         .await?;
+    event.tell(REMOVED, None);
     Ok(())
 }
 

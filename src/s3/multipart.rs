@@ -159,7 +159,10 @@ pub(crate) async fn complete(
             .mpu_object_size
             .map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
     };
+    let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
     let stored = store.complete_upload(complete).await?;
+    let object = (stored.size, stored.etag.to_string());
+    event.tell("s3:ObjectCreated:CompleteMultipartUpload", Some(object));
     let mut output = CompleteMultipartUploadOutput {
         bucket: Some(bucket.as_str().to_owned()),
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),

@@ -20,9 +20,11 @@ use time::OffsetDateTime;
 
 use super::convert::OWNER_ID;
 use super::error::{Circumstances, Code, Failure, finish};
+use super::events::Happened;
 use super::form;
 use super::front::{Front, request};
 use super::guard;
+use super::listen;
 use super::normalise;
 use super::object::BareETag;
 use super::target::{Domains, Target};
@@ -30,6 +32,8 @@ use super::{body, xml};
 use crate::auth::{Accounts, FormDoor};
 use crate::http::body::{self as edge, BoxError};
 use crate::http::request_id::RequestId;
+use crate::telemetry::feed::Feed;
+use crate::telemetry::trace::Operation;
 
 /// What the front must be told.
 #[derive(Clone, Debug)]
@@ -40,13 +44,23 @@ pub struct S3Config {
     pub region: Option<String>,
     /// Names this run of the server in error documents.
     pub host_id: String,
+    /// Where what happens to objects is told.
+    pub events: Feed<Happened>,
 }
 
 /// The S3 front over one store, as a `tower` service. Requests come authenticated: an `Identity` in the extensions (none
 /// means anonymous), a plain body.
 pub fn service(store: Store, accounts: Arc<dyn Accounts>, config: S3Config) -> S3Service {
     let domains = Domains::new(config.domains);
-    let mut builder = S3ServiceBuilder::new(Front::new(store, accounts, config.region));
+    let front = || {
+        Front::new(
+            store.clone(),
+            Arc::clone(&accounts),
+            config.region.clone(),
+            config.events.clone(),
+        )
+    };
+    let mut builder = S3ServiceBuilder::new(front());
     let mut limits = s3s::config::S3Config::default();
     limits.xml_max_body_size = body::XML_BYTES_MAX;
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
@@ -57,6 +71,7 @@ pub fn service(store: Store, accounts: Arc<dyn Accounts>, config: S3Config) -> S
     S3Service {
         inner: Arc::new(Inner {
             routes: builder.build(),
+            listening: front(),
             domains,
             host_id: config.host_id,
         }),
@@ -74,6 +89,8 @@ pub struct S3Service {
 
 struct Inner {
     routes: Routes,
+    /// For what s3s has no route for.
+    listening: Front,
     domains: Domains,
     host_id: String,
 }
@@ -139,10 +156,28 @@ impl S3Service {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
+        let query = guard::parameters(parts.uri.query());
+        if listen::is_asked(&parts.method, target, &query) {
+            let answer = self.listen(parts, target, &query).await;
+            return answer.unwrap_or_else(Failure::into_response);
+        }
         match self.prepare(parts, body, target).await {
             Ok(request) => self.route(request).await,
             Err(failure) => failure.into_response(),
         }
+    }
+
+    async fn listen(
+        &self,
+        mut parts: Parts,
+        target: Option<&Target>,
+        query: &[guard::Parameter],
+    ) -> Result<Response<Body>, Failure> {
+        let target = target.ok_or(Code::INVALID_URI)?;
+        Operation::name(&parts.extensions, "listen_bucket_notification");
+        let facts = request::facts(&parts, query, OffsetDateTime::now_utc())?;
+        parts.extensions.insert(facts);
+        listen::answer(&self.inner.listening, &parts, target, query).await
     }
 
     /// An upload by form: the PUT it stands for passes every step of a plain one.

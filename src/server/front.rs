@@ -20,8 +20,10 @@ use crate::http::host::Style;
 use crate::http::request_id::RequestId;
 use crate::identity::{Directory, Federation, FederationRights};
 use crate::openid::{self, Providers};
-use crate::s3::{self, CorsRules, S3Config, S3Service};
+use crate::s3::{self, CorsRules, Happened, S3Config, S3Service};
 use crate::sts::{StsService, is_sts};
+use crate::telemetry::feed::Feed;
+use crate::telemetry::trace::Operation;
 
 /// The one authenticator of all fronts.
 pub(super) fn authenticator(config: &Config, directory: Directory) -> Result<Arc<Authenticator>, getrandom::Error> {
@@ -89,17 +91,19 @@ pub(super) fn s3(
     directory: Directory,
     sts: StsService,
     store: Store,
-    host_id: &str,
+    (host_id, events): (&str, Feed<Happened>),
 ) -> Arc<Front> {
     let told = S3Config {
         domains: config.domains.clone(),
         region: config.region.clone(),
         host_id: host_id.to_owned(),
+        events,
     };
     let service = s3::service(store, Arc::new(directory), told);
     Arc::new(move |request: Request<RequestBody>| -> Answering {
         let on_bucket_host = request.extensions().get::<Style>() == Some(&Style::VirtualHost);
         if !on_bucket_host && is_sts(&request) {
+            Operation::name(request.extensions(), "sts.Request");
             let sts = sts.clone();
             return Box::pin(async move { sts.handle(request).await });
         }

@@ -6,6 +6,7 @@ mod banner;
 mod default_buckets;
 mod engine;
 pub mod exit;
+mod feeds;
 mod front;
 mod machine;
 mod settings;
@@ -29,6 +30,9 @@ use tokio_rustls::TlsAcceptor;
 use self::banner::Banner;
 pub use self::engine::{CloseEngine, Engine, OpenEngine, embedded};
 pub use self::exit::{EngineError, ServerError};
+use self::feeds::Feeds;
+use crate::admin::drives::Fleet;
+use crate::admin::heal::Healing;
 use crate::admin::power::{Ending, Power};
 use crate::admin::{AdminConfig, AdminService, Reach};
 use crate::auth::SecretKey;
@@ -43,6 +47,7 @@ use crate::http::pace::Pace;
 use crate::http::tls::{Certificates, RELOAD_INTERVAL};
 use crate::identity::{self, Directory, Federation, SealKeys};
 use crate::sts::StsService;
+use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::{ByItself, Metrics};
 use crate::usage::Usage;
 
@@ -62,6 +67,8 @@ pub struct Conditions {
     pub pace: Pace,
     pub certificate_interval: Duration,
     pub drain_time: Duration,
+    /// Where the log is kept for who asks; empty unless the process logs to it.
+    pub journal: Journal,
 }
 
 impl Default for Conditions {
@@ -72,13 +79,14 @@ impl Default for Conditions {
             pace: Pace::default(),
             certificate_interval: RELOAD_INTERVAL,
             drain_time: DRAIN_TIME,
+            journal: Journal::default(),
         }
     }
 }
 
 /// Runs the store until SIGTERM, SIGINT or an order of an operator, then drains and closes it. Says how the process is to
 /// end.
-pub async fn run(config: Config) -> Result<Ending, ServerError> {
+pub async fn run(config: Config, journal: Journal) -> Result<Ending, ServerError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
     if let Some(feature) = machine::missing_cpu_feature() {
@@ -95,7 +103,7 @@ pub async fn run(config: Config) -> Result<Ending, ServerError> {
     };
     tokio::pin!(stopped);
     let started = tokio::select! {
-        started = Server::start(config, Conditions::default()) => started?,
+        started = Server::start(config, Conditions { journal, ..Conditions::default() }) => started?,
         () = &mut stopped => {
             tracing::info!("told to stop before the start was done");
             return Ok(Ending::Stop);
@@ -153,6 +161,7 @@ pub struct Server {
     close: Option<CloseEngine>,
     drain_time: Duration,
     orders: Arc<Orders>,
+    feeds: Feeds,
 }
 
 impl Server {
@@ -186,7 +195,12 @@ impl Server {
         let mut seed = [0_u8; 8];
         getrandom::fill(&mut seed).map_err(ServerError::Random)?;
         let seed = u64::from_le_bytes(seed);
-        let edge = Arc::new(Edge::new(config, Arc::clone(&metrics), conditions.pace, seed));
+        let feeds = Feeds {
+            journal: conditions.journal.clone(),
+            ..Feeds::default()
+        };
+        let told = (Arc::clone(&metrics), feeds.trace.clone());
+        let edge = Arc::new(Edge::new(config, told, conditions.pace, seed));
         let connections = Connections::new(connections_max(config.limits), conditions.patience, metrics);
         let (stop, stopping) = watch::channel(false);
         let graceful = Arc::new(GracefulShutdown::new());
@@ -234,6 +248,7 @@ impl Server {
             close: None,
             drain_time: conditions.drain_time,
             orders: Arc::new(Orders(watch::Sender::new(None))),
+            feeds,
         })
     }
 
@@ -268,14 +283,7 @@ impl Server {
             .await;
         let authenticator = front::authenticator(config, directory.clone()).map_err(ServerError::Random)?;
         let told = self.told(config);
-        let tells = engine.healing.clone().zip(engine.fleet.clone());
-        let by_itself = tells.map(|(healing, fleet)| {
-            let tell = move || ByItself {
-                healing: healing.status(),
-                moving: fleet.status(),
-            };
-            Arc::new(tell) as Arc<dyn Fn() -> ByItself + Send + Sync>
-        });
+        let by_itself = by_itself(engine.healing.clone(), engine.fleet.clone());
         let usage = Usage::new(store.clone());
         let reach = Reach {
             backend: Arc::clone(&backend),
@@ -286,12 +294,14 @@ impl Server {
             healing: engine.healing,
             fleet: engine.fleet,
             index: engine.index,
+            streams: self.feeds.of_operators(),
         };
         let admin = front::admin(Arc::clone(&authenticator), AdminService::new(reach, told));
         let scraper = front::scraper(Arc::clone(&authenticator));
         let cors = front::cors(config, store.clone());
         let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers);
-        let s3 = front::s3(config, authenticator, directory, sts, store, self.edge.host_id());
+        let about = (self.edge.host_id(), self.feeds.events.clone());
+        let s3 = front::s3(config, authenticator, directory, sts, store, about);
         self.edge.open(Service {
             backend,
             s3,
@@ -393,6 +403,8 @@ impl Server {
     /// After `Ok` the next start needs no recovery.
     pub async fn stop(self) -> Result<(), ServerError> {
         self.stop.send_replace(true);
+        // They would go on for as long as their clients listen.
+        self.feeds.close();
         for accepting in self.accepting {
             if accepting.await.is_err() {
                 tracing::error!("a listener ended in a panic; this is a bug");
@@ -419,6 +431,18 @@ impl Server {
             None => Ok(()),
         }
     }
+}
+
+/// Who tells how far what the store does by itself is; `None` for a store that does nothing.
+fn by_itself(
+    healing: Option<Arc<dyn Healing>>,
+    fleet: Option<Arc<dyn Fleet>>,
+) -> Option<Arc<dyn Fn() -> ByItself + Send + Sync>> {
+    let (healing, fleet) = healing.zip(fleet)?;
+    Some(Arc::new(move || ByItself {
+        healing: healing.status(),
+        moving: fleet.status(),
+    }))
 }
 
 fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {

@@ -6,13 +6,14 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
+use super::journal::Journal;
 use crate::config::Output;
 
-/// Starts logging for the whole process. Fails when a subscriber is already set.
+/// Starts logging for the whole process, and keeps what is logged in `journal`, too. Fails when a subscriber is already set.
 ///
 /// Libraries speak only when something is wrong, whatever the level: some of them print request headers, and with them
 /// signatures and tokens, at finer levels.
-pub fn start(output: Output) -> Result<(), tracing_subscriber::util::TryInitError> {
+pub fn start(output: Output, journal: Journal) -> Result<(), tracing_subscriber::util::TryInitError> {
     let level = LevelFilter::from_level(output.level);
     let targets = Targets::new()
         .with_default(LevelFilter::WARN)
@@ -27,10 +28,12 @@ pub fn start(output: Output) -> Result<(), tracing_subscriber::util::TryInitErro
         .with_ansi(colours);
     if output.json {
         tracing_subscriber::registry()
+            .with(journal.with_filter(targets.clone()))
             .with(lines.json().flatten_event(true).with_filter(targets))
             .try_init()
     } else {
         tracing_subscriber::registry()
+            .with(journal.with_filter(targets.clone()))
             .with(lines.with_filter(targets))
             .try_init()
     }

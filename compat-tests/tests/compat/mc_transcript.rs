@@ -1,8 +1,10 @@
 //! What operators and app teams do with MinIO's own `mc`, command by command, in one table: the exit code of each and what
 //! it must say. The same table is played by our own client.
 
+use std::fs::File;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use compat_tests::clients::Client;
@@ -20,6 +22,7 @@ pub(crate) fn tests() -> Vec<Test> {
             stage.program = our_mc(stage)?;
             transcript(stage)
         }),
+        Test::with(Client::Mc, "mc_streams_are_live", live),
         Test::with(Client::MinioPy, "minio_py_manages_the_store", |stage| {
             python(stage, "minio_py/admin.py", 8)
         }),
@@ -254,6 +257,70 @@ const TABLE: &[Row] = &[
     done("admin service stop s", &["success"]),
 ];
 
+/// Commands that our own client does not have.
+const MINIOS_ALONE: &[Row] = &[fails(
+    "admin config restore s before",
+    &["There is no earlier configuration before"],
+)];
+
+/// A command that goes on until it is ended: what is done meanwhile, and what it must say of that.
+struct Live {
+    line: &'static str,
+    meanwhile: &'static str,
+    says: &'static [&'static str],
+}
+
+const LIVE: &[Live] = &[
+    Live {
+        line: "admin trace s",
+        meanwhile: "cat s/one/f",
+        says: &[r#""api":"s3.GetObject""#, r#""statusCode":200"#],
+    },
+    Live {
+        line: "admin trace --verbose --call s3 --call internal s",
+        meanwhile: "admin info s",
+        says: &["admin.info", "*REDACTED*"],
+    },
+    Live {
+        line: "admin trace --errors s",
+        meanwhile: "cat s/one/absent",
+        says: &[r#""statusCode":404"#],
+    },
+    Live {
+        line: "admin trace --status-code 404 --path one/* s",
+        meanwhile: "cat s/one/absent",
+        says: &[r#""statusCode":404"#],
+    },
+    Live {
+        line: "admin logs s",
+        meanwhile: "ready s",
+        says: &["a new store was formatted"],
+    },
+    Live {
+        line: "watch s/one",
+        meanwhile: "cp f s/one/live/f",
+        says: &["s3:ObjectCreated:Put", "one/live/f", r#""size":6"#],
+    },
+    Live {
+        line: "watch --events put s",
+        meanwhile: "cp f s/one/live/h",
+        says: &["s3:ObjectCreated:Put", "one/live/h"],
+    },
+    Live {
+        line: "mirror --watch s/one copied",
+        meanwhile: "cp f s/one/mirrored/g",
+        says: &["mirrored/g"],
+    },
+    Live {
+        line: "admin scanner status s",
+        meanwhile: "ready s",
+        says: &["collected"],
+    },
+];
+
+/// How long a live command may take to say what it must.
+const LIVE_LIMIT: Duration = Duration::from_secs(40);
+
 /// The rows whose server side is there; one that fails in both clients for want of a server is no command of the list.
 const ROWS_MIN: usize = 60;
 
@@ -303,6 +370,62 @@ impl Show<'_> {
             (false, _) => Err(format!("mc {}: ended with {}: {said}", row.line, output.status)),
         })
     }
+}
+
+impl Show<'_> {
+    /// As [`Self::play`], of a command that is ended once it has said all.
+    fn play_live(&self, row: &Live) -> Result<std::result::Result<(), String>> {
+        let said = self.stage.files.join("live.out");
+        let output = File::create(&said)?;
+        let mut command = self.command(row.line);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let mut child = command.spawn()?;
+        let began = Instant::now();
+        let verdict = loop {
+            // What was done before the client listened is done again.
+            let done = run_any(&mut self.command(row.meanwhile), LIMIT);
+            // Some of it is written over several lines.
+            let text = std::fs::read_to_string(&said)?.replace("\": ", "\":");
+            let missing = row.says.iter().find(|words| !text.contains(**words));
+            match (missing, child.try_wait()?) {
+                (None, _) => break Ok(()),
+                (Some(_), Some(status)) => break Err(format!("mc {}: ended with {status}: {text}", row.line)),
+                (Some(missing), None) if began.elapsed() > LIVE_LIMIT => {
+                    break Err(format!("mc {}: {missing} is not in: {text}", row.line));
+                }
+                (Some(_), None) => done.map(drop)?,
+            }
+        };
+        // It may have ended by itself.
+        drop(child.kill());
+        child.wait()?;
+        Ok(verdict)
+    }
+}
+
+fn live(stage: &mut Stage) -> Result<()> {
+    let server = stage.start()?;
+    stage.file("f", b"hello\n")?;
+    let show = Show { stage };
+    for line in ["alias set s {endpoint} {user} {secret}", "mb s/one", "cp f s/one/f"] {
+        show.play(&done(line, &[]))?.map_err(anyhow::Error::msg)?;
+    }
+    let mut wrong = Vec::new();
+    for row in LIVE {
+        wrong.extend(show.play_live(row)?.err());
+    }
+    for row in MINIOS_ALONE {
+        wrong.extend(show.play(row)?.err());
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    ensure!(
+        show.stage.files.join("copied/mirrored/g").is_file(),
+        "what was watched was mirrored"
+    );
+    let began = Instant::now();
+    server.stop()?;
+    ensure!(began.elapsed() < Duration::from_secs(25), "a stop waited for listeners");
+    Ok(())
 }
 
 fn transcript(stage: &mut Stage) -> Result<()> {

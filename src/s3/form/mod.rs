@@ -129,6 +129,10 @@ where
     })
 }
 
+/// Marks a PUT that came as a form.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfForm;
+
 /// Makes the head of a form that of the PUT it stands for.
 fn become_put(parts: &mut Parts, mut headers: HeaderMap, path: String) -> Result<(), Failure> {
     for name in [HOST, USER_AGENT, REFERER] {
@@ -141,6 +145,7 @@ fn become_put(parts: &mut Parts, mut headers: HeaderMap, path: String) -> Result
     parts.method = Method::PUT;
     parts.uri = Uri::try_from(path).map_err(|_| Code::INVALID_URI)?;
     parts.extensions.remove::<FormDoor>();
+    parts.extensions.insert(OfForm);
     // Of the form, not of the file.
     parts.extensions.remove::<Payload>();
     Ok(())

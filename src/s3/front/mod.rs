@@ -9,7 +9,7 @@ pub(crate) mod request;
 
 use std::sync::Arc;
 
-use http::Extensions;
+use http::{Extensions, HeaderMap};
 use s3s::dto::Owner;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
@@ -19,12 +19,14 @@ use storage_engine::store::record::object::Object;
 
 use super::convert;
 use super::error::{Code, Failure};
+use super::events::{Happened, Pending};
 use crate::access::{
     Action, Behind, BucketFacts, Context, Grant, ObjectFacts, RequestFacts, RequestTags, Resource, any_policy, decide,
     is_visible_by,
 };
 use crate::auth::{Accounts, Identity};
 use crate::policy::Policy;
+use crate::telemetry::feed::Feed;
 use facts::{Facts, Standing, owner_or_root};
 
 /// The canned ACL by which a writer offers an object to the bucket's owner.
@@ -36,6 +38,7 @@ pub(crate) struct Front {
     facts: Facts,
     accounts: Arc<dyn Accounts>,
     region: Option<String>,
+    events: Feed<Happened>,
 }
 
 /// What a decision was made on.
@@ -115,13 +118,34 @@ impl<'r> Asking<'r> {
 }
 
 impl Front {
-    pub(crate) fn new(store: Store, accounts: Arc<dyn Accounts>, region: Option<String>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        accounts: Arc<dyn Accounts>,
+        region: Option<String>,
+        events: Feed<Happened>,
+    ) -> Self {
         Self {
             facts: Facts::new(store.clone()),
             store: Behind::new(store),
             accounts,
             region,
+            events,
         }
+    }
+
+    /// Where what happens is told.
+    pub(crate) fn events(&self) -> &Feed<Happened> {
+        &self.events
+    }
+
+    /// What a request is about to do to a key, to be told once it is done.
+    pub(crate) fn event(
+        &self,
+        request: (&Extensions, &HeaderMap),
+        bucket: &BucketName,
+        key: Option<&ObjectKey>,
+    ) -> Pending {
+        Pending::of(&self.events, request, bucket.as_str(), key.map(ObjectKey::as_str))
     }
 
     /// The owner with this id as answers tell it; `None` is root.

@@ -11,6 +11,7 @@ use crate::s3::error::Code;
 use crate::s3::{
     acl, bucket, config_reads, copy, cors, delete, list, list_parts, multipart, object, policy, settings, tagging,
 };
+use crate::telemetry::trace::Operation;
 
 /// Writes the trait of s3s from lines of operation, input, output and what answers it: the handler that serves it; or,
 /// of configuration nobody can set yet, the action it is and what is true of every bucket or object there is.
@@ -24,20 +25,24 @@ macro_rules! operations {
         #[async_trait::async_trait]
         impl S3 for Front {
             $(async fn $served(&self, req: S3Request<dto::$served_in>) -> S3Result<S3Response<dto::$served_out>> {
+                Operation::name(&req.extensions, stringify!($served));
                 Ok($handler(self, req).await?)
             })*
 
             $(async fn $told(&self, req: S3Request<dto::$told_in>) -> S3Result<S3Response<dto::$told_out>> {
+                Operation::name(&req.extensions, stringify!($told));
                 config_reads::of_bucket(self, &req.extensions, Action::$told_action, req.input.bucket).await?;
                 Ok(S3Response::new($told_answer))
             })*
 
             $(async fn $absent(&self, req: S3Request<dto::$absent_in>) -> S3Result<S3Response<dto::$absent_out>> {
+                Operation::name(&req.extensions, stringify!($absent));
                 let (action, code) = (Action::$absent_action, Code::$code);
                 Ok(config_reads::missing(self, &req.extensions, action, req.input.bucket, code).await?)
             })*
 
             $(async fn $lock(&self, req: S3Request<dto::$lock_in>) -> S3Result<S3Response<dto::$lock_out>> {
+                Operation::name(&req.extensions, stringify!($lock));
                 let object = (req.input.bucket, req.input.key, req.input.version_id);
                 Ok(config_reads::no_lock(self, &req.extensions, Action::$lock_action, object).await?)
             })*

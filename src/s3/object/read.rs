@@ -39,6 +39,8 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
         }
     };
     still_may((front, basis), &req.extensions, &get, &read.head).await?;
+    let event = front.event((&req.extensions, &req.headers), &get.bucket, Some(&get.key));
+    event.tell("s3:ObjectAccessed:Get", Some(shown(&read.head)));
     let checksums = input.checksum_mode.is_some();
     let len = read.head.range.end.saturating_sub(read.head.range.start);
     let mut output = GetObjectOutput {
@@ -80,6 +82,8 @@ pub(crate) async fn head(
         }
     };
     still_may((front, basis), &req.extensions, &get, &head).await?;
+    let event = front.event((&req.extensions, &req.headers), &get.bucket, Some(&get.key));
+    event.tell("s3:ObjectAccessed:Head", Some(shown(&head)));
     let checksums = input.checksum_mode.is_some();
     let len = head.range.end.saturating_sub(head.range.start);
     let mut output = HeadObjectOutput {
@@ -111,6 +115,11 @@ pub(crate) async fn head(
         set_expires(&mut response.headers, &head);
     }
     Ok(response)
+}
+
+/// Size and ETag of an object, for who listens.
+fn shown(head: &ObjectHead) -> (u64, String) {
+    (head.object.size, head.object.etag.to_string())
 }
 
 /// What was judged before the read must hold of what was read.

@@ -21,6 +21,7 @@ use crate::s3::convert::{
     texts, type_name,
 };
 use crate::s3::error::{Code, Failure};
+use crate::s3::form::OfForm;
 use crate::s3::front::Front;
 use crate::s3::normalise::Lifted;
 use crate::s3::tagging;
@@ -46,6 +47,9 @@ pub(crate) async fn put(
     let texts = texts!(input);
     let metadata = convert::metadata(texts, &lifted)?;
     let body = new_body(input.body, input.content_length, &req.headers, &req.extensions)?;
+    let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
+    let event = event.said(&metadata.user);
+    let by_form = req.extensions.get::<OfForm>().is_some();
     let put = PutObject {
         bucket,
         key,
@@ -55,6 +59,12 @@ pub(crate) async fn put(
         condition: conditions::of_write(&lifted),
     };
     let stored = store.put_object(put).await.map_err(put_failed)?;
+    let name = if by_form {
+        "s3:ObjectCreated:Post"
+    } else {
+        "s3:ObjectCreated:Put"
+    };
+    event.tell(name, Some((stored.size, stored.etag.to_string())));
     let mut output = PutObjectOutput {
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),
         ..PutObjectOutput::default()

@@ -50,6 +50,7 @@ impl Server {
             domains: Vec::new(),
             region: None,
             host_id: "host".to_owned(),
+            events: Default::default(),
         };
         let server = Self(service(store, Arc::new(BTreeMap::new()), config));
         assert_eq!(server.ask("PUT", "/bucket", &[], b"").status, 200);

@@ -12,6 +12,7 @@ mod cors;
 mod faults;
 mod forms;
 mod keys;
+mod listen;
 mod listings;
 mod matrix;
 mod multipart;
@@ -60,6 +61,7 @@ impl Server {
             domains: domains.iter().map(ToString::to_string).collect(),
             region: region.map(str::to_owned),
             host_id: "host".to_owned(),
+            events: Default::default(),
         };
         Self {
             service: service(store, Arc::new(BTreeMap::new()), config),
@@ -149,7 +151,7 @@ impl Ask<'_> {
         self
     }
 
-    pub(crate) async fn send(self) -> Answer {
+    fn request(self) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(self.body.clone()));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.path.parse().unwrap();
@@ -166,11 +168,16 @@ impl Ask<'_> {
         if let Some(identity) = self.identity {
             request.extensions_mut().insert(identity);
         }
-        let response = self.server.service.handle(request).await;
+        request
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let (about, server) = (format!("{} {}", self.method, self.path), self.server);
+        let response = server.service.handle(self.request()).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
-            about: format!("{} {}", self.method, self.path),
+            about,
             status: parts.status.as_u16(),
             headers: parts.headers,
             body,

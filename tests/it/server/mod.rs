@@ -19,6 +19,7 @@ mod mc;
 mod paths;
 mod rights;
 mod stack;
+mod streams;
 mod support;
 mod tls;
 mod users;

@@ -144,7 +144,12 @@ impl Rig {
     {
         let config = config(&settings.vars);
         let metrics = Arc::new(Metrics::new());
-        let edge = Arc::new(Edge::new(&config, Arc::clone(&metrics), settings.pace, 7));
+        let edge = Arc::new(Edge::new(
+            &config,
+            (Arc::clone(&metrics), Default::default()),
+            settings.pace,
+            7,
+        ));
         let backend = HealthOnly::new(ServiceState::ReadWrite);
         let s3 = Arc::new(move |request| -> Answering { Box::pin(front(request)) });
         let admin = Arc::new(|_| -> Answering { Box::pin(async { Response::new(full("the admin front")) }) });

@@ -91,7 +91,7 @@ pub(super) fn policy(text: &str) -> Arc<Policy> {
     Arc::new(Policy::parse(text.as_bytes(), policy::Kind::Identity).unwrap())
 }
 
-fn statement(effect: &str, action: &str, on: &str) -> String {
+pub(super) fn statement(effect: &str, action: &str, on: &str) -> String {
     let resource = if on == "*" {
         "*".to_owned()
     } else {
@@ -100,7 +100,7 @@ fn statement(effect: &str, action: &str, on: &str) -> String {
     format!(r#"{{"Effect":"{effect}","Action":"{action}","Resource":"{resource}"}}"#)
 }
 
-fn document(statements: &[String]) -> Arc<Policy> {
+pub(super) fn document(statements: &[String]) -> Arc<Policy> {
     policy(&format!(
         r#"{{"Version":"2012-10-17","Statement":[{}]}}"#,
         statements.join(",")

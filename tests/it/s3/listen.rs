@@ -1,0 +1,203 @@
+//! The live stream of events: who may listen, and that exactly what happened is told, after it happened.
+
+#![expect(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use super::matrix::{document, statement, user};
+use super::{Ask, Server};
+
+const ALL: &str = "events=s3:ObjectCreated:*&events=s3:ObjectRemoved:*&events=s3:ObjectAccessed:*";
+
+/// A listener's end of the stream.
+struct Ears {
+    body: drystone::http::body::Body,
+    text: String,
+}
+
+impl Ears {
+    async fn open(ask: Ask<'_>) -> Result<Self, u16> {
+        let server = ask.server;
+        let response = server.service.handle(ask.request()).await;
+        match response.status().as_u16() {
+            200 => {
+                assert_eq!(response.headers()["content-type"], "text/event-stream");
+                let body = response.into_body();
+                Ok(Self {
+                    body,
+                    text: String::new(),
+                })
+            }
+            status => Err(status),
+        }
+    }
+
+    /// The next event.
+    async fn next(&mut self) -> Value {
+        loop {
+            if let Some((line, rest)) = self.text.split_once('\n') {
+                let told: Value = serde_json::from_str(line.trim()).unwrap();
+                self.text = rest.to_owned();
+                if told["Records"].as_array().is_some_and(|records| !records.is_empty()) {
+                    return told["Records"][0].clone();
+                }
+                continue;
+            }
+            let frame = tokio::time::timeout(Duration::from_secs(20), self.body.frame()).await;
+            let frame = frame.unwrap().unwrap().unwrap();
+            self.text
+                .push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+        }
+    }
+
+    async fn name_and_key(&mut self) -> String {
+        let told = self.next().await;
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let key = text(&told["s3"]["object"]["key"]);
+        format!(
+            "{} {}/{key}",
+            text(&told["eventName"]),
+            text(&told["s3"]["bucket"]["name"])
+        )
+    }
+}
+
+#[tokio::test]
+async fn what_happened_is_told_after_it_happened_and_what_was_refused_is_not() {
+    let server = Server::with_bucket().await;
+    server.put("/other").send().await.is(200);
+    let mut here = Ears::open(server.get(&format!("/bucket?ping=10&prefix=&suffix=&{ALL}")))
+        .await
+        .unwrap();
+    let mut everywhere = Ears::open(server.get(&format!("/?{ALL}&events=s3:BucketCreated:*,s3:BucketRemoved:*")))
+        .await
+        .unwrap();
+    let put = server
+        .put("/bucket/a/b%20c")
+        .header("x-amz-meta-colour", "red")
+        .header("user-agent", "stone/1")
+        .body("hello");
+    put.send().await.is(200);
+    let told = here.next().await;
+    assert_eq!(told["eventName"], "s3:ObjectCreated:Put");
+    assert_eq!(told["s3"]["object"]["key"], "a%2Fb+c");
+    assert_eq!(told["s3"]["object"]["size"], 5);
+    assert_eq!(told["s3"]["object"]["eTag"], "5d41402abc4b2a76b9719d911017c592");
+    assert_eq!(told["s3"]["object"]["userMetadata"]["X-Amz-Meta-colour"], "red");
+    assert_eq!(told["source"]["userAgent"], "stone/1");
+    assert!(told["eventTime"].as_str().unwrap().ends_with('Z'));
+
+    // Refused: nobody hears of it.
+    let refused = server.put("/bucket/a/b%20c").header("if-none-match", "*").body("x");
+    refused.send().await.is(412);
+    server.get("/bucket/absent").send().await.is(404);
+    let copy = server
+        .put("/bucket/copy")
+        .header("x-amz-copy-source", "/bucket/a/b%20c");
+    copy.send().await.is(200);
+    server.store("/other/far", "x").await;
+    server.form("up/form").send().await.is(204);
+    let begun = server.post("/bucket/parts?uploads").send().await.is(200);
+    let id = begun.element("UploadId").unwrap();
+    let part = server.put(&format!("/bucket/parts?partNumber=1&uploadId={id}"));
+    let part = part.body("part").send().await.is(200);
+    let etag = part.header("etag").unwrap();
+    let parts = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let complete = server.post(&format!("/bucket/parts?uploadId={id}")).body(parts);
+    complete.send().await.is(200);
+    server.get("/bucket/copy").send().await.is(200);
+    server.head("/bucket/copy").send().await.is(200);
+    server.delete("/bucket/copy").send().await.is(204);
+    let wanted = [
+        "s3:ObjectCreated:Copy bucket/copy",
+        "s3:ObjectCreated:Post bucket/up%2Fform",
+        "s3:ObjectCreated:CompleteMultipartUpload bucket/parts",
+        "s3:ObjectAccessed:Get bucket/copy",
+        "s3:ObjectAccessed:Head bucket/copy",
+        "s3:ObjectRemoved:Delete bucket/copy",
+    ];
+    for event in wanted {
+        assert_eq!(here.name_and_key().await, event);
+    }
+    server.delete("/other/far").send().await.is(204);
+    server.delete("/other").send().await.is(204);
+    server.put("/third").send().await.is(200);
+    let mut heard = Vec::new();
+    while heard.last().is_none_or(|last: &String| !last.contains("third")) {
+        heard.push(everywhere.name_and_key().await);
+    }
+    for event in wanted.into_iter().chain([
+        "s3:ObjectCreated:Put other/far",
+        "s3:ObjectRemoved:Delete other/far",
+        "s3:BucketRemoved:* other/",
+        "s3:BucketCreated:* third/",
+    ]) {
+        assert!(heard.iter().any(|told| told == event), "{event}: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_listener_hears_the_events_and_keys_it_asked_for() {
+    let server = Server::with_bucket().await;
+    let query = "/bucket?prefix=in/&suffix=.txt&events=s3:ObjectRemoved:Delete";
+    let mut ears = Ears::open(server.get(query)).await.unwrap();
+    for key in ["in/a.txt", "in/a.jpg", "out/a.txt", "in/b.txt"] {
+        let path = format!("/bucket/{key}");
+        server.store(&path, "x").await;
+        server.delete(&path).send().await.is(204);
+    }
+    assert_eq!(ears.name_and_key().await, "s3:ObjectRemoved:Delete bucket/in%2Fa.txt");
+    assert_eq!(ears.name_and_key().await, "s3:ObjectRemoved:Delete bucket/in%2Fb.txt");
+    for (query, status) in [
+        ("/bucket?events=s3:Nothing:*", 400),
+        ("/bucket?events=", 400),
+        ("/bucket?events=s3:ObjectCreated:*&ping=never", 400),
+        ("/absent?events=s3:ObjectCreated:*", 404),
+    ] {
+        assert_eq!(Ears::open(server.get(query)).await.err(), Some(status), "{query}");
+    }
+    // Of a key there is no such thing.
+    server.store("/bucket/k", "x").await;
+    server
+        .get("/bucket/k?events=x")
+        .send()
+        .await
+        .fails(501, "NotImplemented");
+}
+
+#[tokio::test]
+async fn only_who_may_listen_is_let_in() {
+    let server = Server::with_bucket().await;
+    let may = |action: &str, on: &str| user("ann", vec![document(&[statement("Allow", action, on)])], None);
+    let (here, everywhere) = ("/bucket?events=s3:ObjectCreated:*", "/?events=s3:ObjectCreated:*");
+    let everything = statement("Allow", "s3:*", "*");
+    let denied = |action: &str| {
+        let policies = vec![document(&[everything.clone(), statement("Deny", action, "*")])];
+        user("ann", policies, None)
+    };
+    for (who, of_bucket, of_all) in [
+        (user("ann", Vec::new(), None), false, false),
+        (may("s3:ListenBucketNotification", "bucket"), true, false),
+        (may("s3:ListenBucketNotification", "other"), false, false),
+        (may("s3:GetObject", "*"), false, false),
+        (may("s3:ListBucket", "bucket"), false, false),
+        (may("s3:ListenNotification", "*"), false, true),
+        (may("s3:*", "*"), true, true),
+        (denied("s3:ListenBucketNotification"), false, true),
+        (denied("s3:ListenNotification"), true, false),
+        (drystone::auth::Identity::Root, true, true),
+    ] {
+        for (path, let_in) in [(here, of_bucket), (everywhere, of_all)] {
+            let opened = Ears::open(server.get(path).by(who.clone())).await;
+            assert_eq!(opened.err(), (!let_in).then_some(403), "{who:?} {path}");
+        }
+    }
+    for path in [here, everywhere] {
+        assert_eq!(Ears::open(server.get(path).anonymous()).await.err(), Some(403));
+    }
+}
