@@ -22,8 +22,21 @@ pub struct BucketFacts {
     pub owner: Option<String>,
     /// A policy that is open to everybody allows something to the owner's account only.
     pub restrict_public: bool,
-    /// What is public or protected by its visibility counts as private.
+    /// What is public or protected by its visibility or ACL counts as private, and links open nothing.
     pub ignore_public: bool,
+    /// `None`: private.
+    pub acl: Option<BucketAcl>,
+}
+
+/// What a bucket lets others do without a policy that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketAcl {
+    /// Everybody lists it.
+    PublicRead,
+    /// Everybody lists it and puts objects into it.
+    PublicReadWrite,
+    /// Everybody who is signed in lists it.
+    AuthenticatedRead,
 }
 
 /// Who may read an object without a policy that says so.
@@ -51,6 +64,29 @@ impl Visibility {
     }
 }
 
+/// With whom an object is shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SharedWith {
+    /// The account with this owner id.
+    User(String),
+    /// The members of this group.
+    Group(String),
+    /// Whom an identity provider vouches to have this address.
+    Email(String),
+    /// Whoever brings the token with this SHA-256.
+    Link([u8; 32]),
+}
+
+/// One share of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub with: SharedWith,
+    /// To put other bytes in its place, too, and not to read only.
+    pub write: bool,
+    /// When it ends, in milliseconds since 1970; `None`: not by itself.
+    pub expires_millis: Option<u64>,
+}
+
 /// What is stored about the object an action is asked for.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectFacts {
@@ -60,4 +96,6 @@ pub struct ObjectFacts {
     pub owner: String,
     /// Its own, or else the default of its bucket. `None`: neither is set, and policies alone decide.
     pub visibility: Option<Visibility>,
+    /// They count while it is [`Visibility::Shared`].
+    pub shares: Vec<Share>,
 }

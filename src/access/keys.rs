@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Context, Visibility};
+use super::{Context, Visibility, visibility};
 use crate::auth::{Account, Caller, Identity, Kind};
 use crate::policy::{ACCOUNT_ID, Keys, Values};
 
@@ -106,6 +106,7 @@ impl Asked<'_> {
                 maybe(self.context.bucket.and_then(|bucket| bucket.owner.as_deref()))
             }
             "drystone:visibility" => maybe(object.and_then(|object| object.visibility).map(Visibility::name)),
+            "drystone:share" => maybe(visibility::share_name(self.identity, self.context)),
             "drystone:objectowner" => maybe(object.map(|object| object.owner.as_str())),
             _ => return None,
         })

@@ -4,8 +4,9 @@
 //! data: fronts hand in what is stored as plain values. What is protected is kept [`Behind`] a grant, so a handler that
 //! forgot to ask does not compile.
 //!
-//! A Deny of any policy wins. Then root may. A caller may what its own policies, the bucket's policy or the object's
-//! visibility allow, and, if its credential carries a policy itself, no more than that allows. Everything else is refused.
+//! A Deny of any policy wins. Then root may. A caller may what its own policies, the bucket's policy or ACL, or the
+//! object's visibility or a share allow, and, if its credential carries a policy itself, no more than that allows.
+//! Everything else is refused.
 
 mod action;
 mod facts;
@@ -14,14 +15,16 @@ mod own;
 mod request;
 #[cfg(test)]
 mod tests;
+mod visibility;
 
 use std::borrow::Cow;
 
 pub use action::Action;
-pub use facts::{BucketFacts, BucketPolicy, ObjectFacts, Visibility};
+pub use facts::{BucketAcl, BucketFacts, BucketPolicy, ObjectFacts, Share, SharedWith, Visibility};
 pub use keys::owner_id_of;
 pub use own::decide_own;
-pub use request::{RequestFacts, RequestTags};
+pub use request::{RequestFacts, RequestTags, link_hash};
+pub use visibility::{is_visible_by, reads_object};
 
 use crate::auth::{Account, Caller, Identity};
 use crate::policy::{Effect, Policy, Principal, Question, WHOLE_STORE};
@@ -67,12 +70,19 @@ pub struct Context<'a> {
 #[must_use = "a grant is what opens the store"]
 pub struct Grant {
     action: Action,
+    only_replaces: bool,
 }
 
 impl Grant {
     /// The action that was allowed.
     pub fn action(&self) -> Action {
         self.action
+    }
+
+    /// Nothing but a share allowed it: other bytes may be put in the place of the object that was judged, which stays whose
+    /// it is and shared with whom it is, and nothing else may be done.
+    pub fn only_replaces(&self) -> bool {
+        self.only_replaces
     }
 }
 
@@ -103,19 +113,25 @@ pub fn decide(
         Some(bucket) => of_bucket(identity, action, bucket, &question),
         None => Effect::Silent,
     };
-    let by_resource = by_bucket == Effect::Allow || is_visible(identity, action, context);
-    let allowed = match identity {
+    let by_resource = by_bucket == Effect::Allow
+        || visibility::of_acl(identity, action, context)
+        || visibility::of_object(identity, action, context);
+    let allowed = |by_resource: bool| match identity {
         _ if by_bucket == Effect::Deny => false,
         Identity::Root => true,
         Identity::Anonymous => by_resource,
         Identity::Caller(caller) => may(caller, &question, by_resource),
     };
-    match allowed {
-        true => Ok(Grant { action }),
-        false => Err(Denied {
-            anonymous: matches!(identity, Identity::Anonymous),
-        }),
+    let granted = |only_replaces: bool| Grant { action, only_replaces };
+    if allowed(by_resource) {
+        return Ok(granted(false));
     }
+    if visibility::of_shares(identity, action, context) && allowed(true) {
+        return Ok(granted(visibility::writes(action)));
+    }
+    Err(Denied {
+        anonymous: matches!(identity, Identity::Anonymous),
+    })
 }
 
 /// Whether some policy that is in play for these wants to know `ask` of it.
@@ -166,28 +182,6 @@ fn of_bucket(identity: &Identity, action: Action, bucket: &BucketFacts, question
         Effect::Allow if bucket.restrict_public && policy.is_public() && !owned() => Effect::Silent,
         effect => effect,
     }
-}
-
-/// Whether visibility has a say in `action`: it lets read, and nothing else.
-pub fn is_visible_by(action: Action) -> bool {
-    matches!(action, Action::GetObject | Action::GetObjectVersion)
-}
-
-/// Whether the object's visibility lets these read it.
-fn is_visible(identity: &Identity, action: Action, context: &Context<'_>) -> bool {
-    let Some(object) = context.object.filter(|_| is_visible_by(action)) else {
-        return false;
-    };
-    let ignores_public = context.bucket.is_some_and(|bucket| bucket.ignore_public);
-    let account = keys::owner_id_of(identity);
-    let by_level = match object.visibility {
-        None => return false,
-        Some(Visibility::Public) => !ignores_public,
-        // To AWS the group of all who are signed in is as public as everybody.
-        Some(Visibility::Protected) => !ignores_public && account.is_some(),
-        Some(Visibility::Private | Visibility::Shared) => false,
-    };
-    by_level || account == Some(object.owner.as_str())
 }
 
 /// Whether a caller of the directory may, given that the bucket's policy denies nothing. `by_resource`: bucket or object

@@ -10,7 +10,12 @@ use crate::policy::{Effect, Question};
 pub fn decide_own(identity: &Identity, action: Action, context: &Context<'_>) -> Result<Grant, Denied> {
     let caller = match identity {
         Identity::Anonymous => return Err(Denied { anonymous: true }),
-        Identity::Root => return Ok(Grant { action }),
+        Identity::Root => {
+            return Ok(Grant {
+                action,
+                only_replaces: false,
+            });
+        }
         Identity::Caller(caller) => caller,
     };
     let arn = Resource::Service.arn();
@@ -28,5 +33,8 @@ pub fn decide_own(identity: &Identity, action: Action, context: &Context<'_>) ->
     if denied || !within_session(caller, &question) {
         return Err(Denied { anonymous: false });
     }
-    Ok(Grant { action })
+    Ok(Grant {
+        action,
+        only_replaces: false,
+    })
 }

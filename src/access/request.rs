@@ -10,7 +10,7 @@ use http::header::{REFERER, USER_AGENT};
 use http::{Extensions, HeaderMap};
 use time::OffsetDateTime;
 
-use crate::auth::Signing;
+use crate::auth::{Signing, sha256};
 use crate::http::peer::Peer;
 
 /// What a request says.
@@ -24,6 +24,8 @@ pub struct RequestFacts {
     pub secure: bool,
     /// How it was signed; `None`: not at all.
     pub signing: Option<Signing>,
+    /// The SHA-256 of the token of a link that it brings: see [`link_hash`].
+    pub link: Option<[u8; 32]>,
     /// Values of further condition keys. The names are as policies ask for them: lower case up to the first slash.
     values: Vec<(Cow<'static, str>, Vec<String>)>,
 }
@@ -36,6 +38,7 @@ impl RequestFacts {
             source: None,
             secure: false,
             signing: None,
+            link: None,
             values: Vec::new(),
         }
     }
@@ -75,6 +78,15 @@ impl RequestFacts {
         let found = self.values.iter().find(|(known, _)| known == name);
         found.map_or(&[], |(_, values)| values.as_slice())
     }
+}
+
+/// The hash that is kept of the token of a link; `None`: this is no token.
+pub fn link_hash(token: &str) -> Option<[u8; 32]> {
+    let well_formed = token.len() == 43
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    well_formed.then(|| sha256(token.as_bytes()))
 }
 
 /// The tags a request brings for an object, wherever it has them (`s3:RequestObjectTag/…`): in the request's extensions

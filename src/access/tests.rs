@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 
 use super::{
-    Action, BucketFacts, BucketPolicy, Context, ObjectFacts, RequestFacts, Resource, Visibility, decide, decide_own,
+    Action, BucketAcl, BucketFacts, BucketPolicy, Context, ObjectFacts, RequestFacts, Resource, Share, SharedWith,
+    Visibility, decide, decide_own, link_hash,
 };
 use crate::auth::{Account, Caller, Identity, Kind, SignedIn, Signing};
 use crate::policy::{self, Policy};
@@ -306,6 +307,7 @@ fn condition_keys_tell_caller_connection_and_record() {
         tags: vec![("Team".to_owned(), "blue".to_owned())],
         owner: "id-of-olga".to_owned(),
         visibility: Some(Visibility::Shared),
+        ..ObjectFacts::default()
     };
     let bucket = BucketFacts {
         owner: Some("id-of-olga".to_owned()),
@@ -480,4 +482,212 @@ fn of_its_own_account_a_caller_may_what_its_credential_does_not_leave_out() {
     }
     assert!(decide_own(&Identity::Root, Action::GetObject, &Context::default()).is_ok());
     assert!(decide_own(&Identity::Anonymous, Action::GetObject, &Context::default()).is_err());
+}
+
+fn share(with: SharedWith, write: bool) -> Share {
+    Share {
+        with,
+        write,
+        expires_millis: None,
+    }
+}
+
+fn object(visibility: Visibility, share: Share) -> ObjectFacts {
+    ObjectFacts {
+        owner: "olga".to_owned(),
+        visibility: Some(visibility),
+        shares: vec![share],
+        ..ObjectFacts::default()
+    }
+}
+
+#[test]
+fn a_share_lets_what_it_says_while_it_counts_and_yields_to_every_deny() {
+    let token = "t".repeat(43);
+    let of_crew = || {
+        caller(Caller {
+            groups: vec!["crew".to_owned()],
+            ..user("ann")
+        })
+    };
+    let with_address = |verified: &str| {
+        let claims = [("jwt:email", "Ann@Example.com"), ("jwt:email_verified", verified)];
+        let claims = claims.map(|(name, value)| (name.to_owned(), vec![value.to_owned()]));
+        caller(Caller {
+            claims: BTreeMap::from(claims),
+            ..user("ann")
+        })
+    };
+    let ann = || caller(user("ann"));
+    let bucket = BucketFacts::default();
+    let mut request = RequestFacts::at(NOW);
+    request.link = link_hash(&token);
+    let plain = RequestFacts::at(NOW);
+    let to_ann = || SharedWith::User(ann_id());
+    let email = || SharedWith::Email("ann@example.com".to_owned());
+    let link = || SharedWith::Link(link_hash(&token).unwrap());
+    for (identity, target, request, expected) in [
+        (ann(), to_ann(), &plain, true),
+        (caller(user("bob")), to_ann(), &plain, false),
+        (Identity::Anonymous, to_ann(), &plain, false),
+        (of_crew(), SharedWith::Group("crew".to_owned()), &plain, true),
+        (ann(), SharedWith::Group("crew".to_owned()), &plain, false),
+        (with_address("true"), email(), &plain, true),
+        (with_address("false"), email(), &plain, false),
+        (ann(), email(), &plain, false),
+        (Identity::Anonymous, link(), &request, true),
+        (ann(), link(), &request, true),
+        (Identity::Anonymous, link(), &plain, false),
+        (ann(), SharedWith::Link([0; 32]), &request, false),
+    ] {
+        for write in [false, true] {
+            let shared = object(Visibility::Shared, share(target.clone(), write));
+            let context = |object| Context {
+                request: Some(request),
+                object: Some(object),
+                ..with(&bucket)
+            };
+            for action in Action::ALL {
+                let reads = matches!(action, Action::GetObject | Action::GetObjectVersion);
+                let writes = *action == Action::PutObject && write;
+                let grant = decide(&identity, *action, OBJECT, &context(&shared));
+                assert_eq!(grant.is_ok(), expected && (reads || writes), "{target:?} {action:?}");
+                // A right that only a share gives is one on that very object.
+                assert!(grant.is_err() || grant.unwrap().only_replaces() == writes);
+            }
+            for closed in [Visibility::Private, Visibility::Protected] {
+                let closed = object(closed, share(target.clone(), write));
+                let context = Context {
+                    request: Some(request),
+                    object: Some(&closed),
+                    ..with(&bucket)
+                };
+                assert!(!may(&identity, Action::PutObject, OBJECT, context));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_share_is_bounded_by_the_callers_own_policies_and_a_right_of_its_own_is_more() {
+    let bucket = BucketFacts::default();
+    let shared = object(Visibility::Shared, share(SharedWith::User(ann_id()), true));
+    let ann = || caller(user("ann"));
+    let narrow = caller(Caller {
+        session: Some(identity_policy(&statements("Allow", "s3:GetObject", ""))),
+        ..user("ann")
+    });
+    let own_deny = caller(Caller {
+        policies: vec![identity_policy(&statements("Deny", "s3:GetObject", ""))],
+        ..user("ann")
+    });
+    let context = Context {
+        object: Some(&shared),
+        ..with(&bucket)
+    };
+    assert!(may(&narrow, Action::GetObject, OBJECT, context) && !may(&narrow, Action::PutObject, OBJECT, context));
+    assert!(!may(&own_deny, Action::GetObject, OBJECT, context) && may(&own_deny, Action::PutObject, OBJECT, context));
+    let denies = bucket_policy("Deny", "s3:*", r#""*""#, "");
+    for action in [Action::GetObject, Action::PutObject] {
+        let context = Context {
+            object: Some(&shared),
+            ..with(&denies)
+        };
+        assert!(!may(&ann(), action, OBJECT, context));
+    }
+    // A policy can ask what it is shared with the caller for.
+    let condition = r#", "Condition": {"StringEquals": {"drystone:Share": "write"}}"#;
+    let asks = bucket_policy("Allow", "s3:GetObjectTagging", r#""*""#, condition);
+    for (identity, expected) in [(ann(), true), (caller(user("bob")), false)] {
+        let context = Context {
+            object: Some(&shared),
+            ..with(&asks)
+        };
+        assert_eq!(may(&identity, Action::GetObjectTagging, OBJECT, context), expected);
+    }
+    // Who may by a policy as well may more than replace.
+    let full = caller(Caller {
+        policies: vec![identity_policy(&statements("Allow", "s3:*", ""))],
+        ..user("ann")
+    });
+    let granted = decide(&full, Action::PutObject, OBJECT, &context).unwrap();
+    assert!(!granted.only_replaces());
+}
+
+#[test]
+fn a_share_ends_at_its_time_and_counts_for_nothing_where_the_time_is_not_known() {
+    let millis = u64::try_from(NOW.unix_timestamp() * 1_000).unwrap();
+    let request = RequestFacts::at(NOW);
+    for (expires_millis, known, expected) in [
+        (Some(millis + 1), true, true),
+        (Some(millis), true, false),
+        (Some(millis - 1), true, false),
+        (Some(millis + 1), false, false),
+        (None, false, true),
+    ] {
+        let object = ObjectFacts {
+            visibility: Some(Visibility::Shared),
+            shares: vec![Share {
+                with: SharedWith::User(ann_id()),
+                write: false,
+                expires_millis,
+            }],
+            ..ObjectFacts::default()
+        };
+        let context = Context {
+            request: known.then_some(&request),
+            object: Some(&object),
+            ..Context::default()
+        };
+        let found = may(&caller(user("ann")), Action::GetObject, OBJECT, context);
+        assert_eq!(found, expected, "{expires_millis:?} {known}");
+    }
+}
+
+#[test]
+fn the_acl_of_a_bucket_lists_and_puts_and_opens_no_object() {
+    let lists = [
+        Action::ListBucket,
+        Action::ListBucketMultipartUploads,
+        Action::ListBucketVersions,
+    ];
+    for (acl, [anonymous, signed_in], puts) in [
+        (BucketAcl::PublicRead, [true, true], false),
+        (BucketAcl::PublicReadWrite, [true, true], true),
+        (BucketAcl::AuthenticatedRead, [false, true], false),
+    ] {
+        for ignore_public in [false, true] {
+            let bucket = BucketFacts {
+                acl: Some(acl),
+                ignore_public,
+                ..BucketFacts::default()
+            };
+            for (identity, lets) in [(Identity::Anonymous, anonymous), (caller(user("ann")), signed_in)] {
+                for action in Action::ALL {
+                    let named = lists.contains(action) || (puts && *action == Action::PutObject);
+                    let found = may(&identity, *action, OBJECT, with(&bucket));
+                    assert_eq!(found, lets && named && !ignore_public, "{acl:?} {action:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_what_could_be_a_token_is_taken_for_one() {
+    for wrong in [
+        "",
+        "t",
+        &"t".repeat(42),
+        &"t".repeat(44),
+        &("t".repeat(42) + "+"),
+        &("t".repeat(41) + "ü"),
+    ] {
+        assert_eq!(link_hash(wrong), None, "{wrong}");
+    }
+    assert_ne!(link_hash(&"t".repeat(43)), link_hash(&"u".repeat(43)));
+}
+
+fn ann_id() -> String {
+    user("ann").owner_id().to_owned()
 }

@@ -124,6 +124,7 @@ impl Order {
             | Verb::PoolRebalanceStatus
             | Verb::SiteReplication
             | Verb::Identities(_)
+            | Verb::Visibility(_)
             | Verb::HealSequence
             | Verb::StorageInfo
             | Verb::Status

@@ -23,6 +23,7 @@ pub mod settings;
 pub mod status;
 mod streams;
 mod usage;
+pub mod visibility;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -305,6 +306,7 @@ impl Inner {
                 Ok(Answer::Done(StatusCode::OK))
             }
             Verb::QuotaGet => quota::get(&ask.reach.store, &ask.query).await.map(Answer::Document),
+            Verb::Visibility(verb) => self.visibility(verb, ask).await,
             Verb::ConfigRead
             | Verb::ConfigSet
             | Verb::ConfigReset
@@ -347,14 +349,8 @@ impl Inner {
             }
             Verb::BackgroundHeal => reach.healing().map(|_| Answer::Document(heal::background(&view))),
             Verb::Heal => healing(),
-            Verb::HealNow => {
-                reach.healing()?.heal_now();
-                healing()
-            }
-            Verb::ScrubNow => {
-                reach.healing()?.scrub_now();
-                healing()
-            }
+            Verb::HealNow => reach.healing().map(Healing::heal_now).and_then(|()| healing()),
+            Verb::ScrubNow => reach.healing().map(Healing::scrub_now).and_then(|()| healing()),
             Verb::IndexRebuild => {
                 reach.index()?.rebuild().map_err(AdminError::Unavailable)?;
                 Answer::of(Rebuilding { rebuilding: true })
@@ -382,6 +378,7 @@ impl Inner {
             | Verb::Account
             | Verb::Service
             | Verb::Identities(_)
+            | Verb::Visibility(_)
             | Verb::HealSequence
             | Verb::ConfigRead
             | Verb::ConfigSet

@@ -8,6 +8,7 @@ use super::identities::{self, Permission};
 use super::power;
 use super::query::Query;
 use super::streams;
+use super::visibility;
 use crate::access::Action;
 
 /// MinIO's verbs, as `mc` of any year calls them.
@@ -76,6 +77,8 @@ pub enum Verb {
     HealSequence,
     /// Users, groups, policies and access keys.
     Identities(identities::Verb),
+    /// Visibility and shares.
+    Visibility(visibility::Verb),
 }
 
 impl Verb {
@@ -83,6 +86,7 @@ impl Verb {
     pub(super) fn permission(self, query: Option<&Query>) -> Permission {
         match self {
             Self::Identities(verb) => verb.permission(query),
+            Self::Visibility(verb) => verb.permission(),
             // Everybody may know who they are; of the buckets they are told those in their reach.
             Self::Account => Permission::Own(Action::ListAllMyBuckets),
             Self::Service => Permission::AnyOf(power::actions(query)),
@@ -207,6 +211,41 @@ const BUILT: &[(Method, &str, Verb)] = &[
     (Method::POST, "/v1/admin/parity", Verb::ParitySet),
     (Method::POST, "/v1/admin/index/verify", Verb::IndexVerify),
     (Method::POST, "/v1/admin/index/rebuild", Verb::IndexRebuild),
+    (
+        Method::GET,
+        "/v1/admin/visibility/bucket",
+        Verb::Visibility(visibility::Verb::BucketGet),
+    ),
+    (
+        Method::PUT,
+        "/v1/admin/visibility/bucket",
+        Verb::Visibility(visibility::Verb::BucketSet),
+    ),
+    (
+        Method::GET,
+        "/v1/admin/visibility/object",
+        Verb::Visibility(visibility::Verb::ObjectGet),
+    ),
+    (
+        Method::PUT,
+        "/v1/admin/visibility/object",
+        Verb::Visibility(visibility::Verb::ObjectSet),
+    ),
+    (
+        Method::GET,
+        "/v1/admin/visibility/shares",
+        Verb::Visibility(visibility::Verb::ShareList),
+    ),
+    (
+        Method::POST,
+        "/v1/admin/visibility/shares",
+        Verb::Visibility(visibility::Verb::ShareAdd),
+    ),
+    (
+        Method::DELETE,
+        "/v1/admin/visibility/shares",
+        Verb::Visibility(visibility::Verb::ShareRemove),
+    ),
     (
         Method::PUT,
         "/minio/admin/v3/add-user",

@@ -28,7 +28,12 @@ impl HexHash {
 
 /// SHA-256 of bytes that are all there.
 pub(super) fn sha256_hex(bytes: &[u8]) -> HexHash {
-    HexHash::of(&to_array(digest(&SHA256, bytes).as_ref()))
+    HexHash::of(&sha256(bytes))
+}
+
+/// SHA-256 of bytes that are all there.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    to_array(digest(&SHA256, bytes).as_ref())
 }
 
 /// SHA-256 of bytes that come in pieces.

@@ -7,18 +7,19 @@ use std::time::{Duration, SystemTime};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use time::OffsetDateTime;
 
-use super::args::{AdminCommand, AdminVerb, HealVerb, IndexVerb, ScrubVerb};
+use super::args::{AdminCommand, AdminVerb, HealVerb, IndexVerb, ScrubVerb, VisibilityCommand};
 use super::call::{Call, Trust, is_loopback};
 use super::drives::Asking;
-use super::print;
+use super::{print, visibility};
 use crate::admin::heal::HealReport;
 use crate::admin::index::{IndexReport, Rebuilding};
 use crate::admin::status::{Drive, Service, Standing, Status};
 use crate::auth::SecretKey;
 use crate::auth::sign::Signer;
 use crate::config::Vars;
-use crate::config::client::{self, AdminTarget};
+use crate::config::client::{self, AdminArgs, AdminTarget};
 use crate::server::exit;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,15 +29,46 @@ const VERIFY_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Runs one command: 0 when it was done, 1 when the server refused or cannot be reached, 2 when it makes no sense.
 pub fn run(command: AdminCommand) -> ExitCode {
+    let AdminCommand {
+        server,
+        trust,
+        verb,
+        json,
+    } = command;
+    with_server((server, trust), json, |target, trust| {
+        answer(target, trust, &verb, json)
+    })
+}
+
+/// Runs a command of `drystone visibility`, with the codes of [`run`].
+pub fn run_visibility(command: VisibilityCommand) -> ExitCode {
+    let VisibilityCommand {
+        server,
+        trust,
+        verb,
+        json,
+    } = command;
+    with_server((server, trust), json, |target, trust| {
+        let ask = |request: Request| ask_once(target, trust, request);
+        visibility::answer(&verb, json, OffsetDateTime::now_utc(), &ask)
+    })
+}
+
+/// Finds the server, asks it, and prints.
+fn with_server(
+    (server, trust): (AdminArgs, Option<Trust>),
+    json: bool,
+    ask: impl FnOnce(&AdminTarget, &Trust) -> Result<String, String>,
+) -> ExitCode {
     let read = |path: &Path| std::fs::read_to_string(path);
-    let target = match client::admin(command.server, &Vars::of_process(), &read) {
+    let target = match client::admin(server, &Vars::of_process(), &read) {
         Ok(target) => target,
         Err(error) => {
             print::problem(format_args!("drystone: {error}"));
             return ExitCode::from(exit::USAGE);
         }
     };
-    let trust = match command.trust {
+    let trust = match trust {
         Some(trust) => trust,
         None if !target.host.tls || is_loopback(&target.host.host) => Trust::Any,
         None => {
@@ -47,13 +79,13 @@ pub fn run(command: AdminCommand) -> ExitCode {
             return ExitCode::from(exit::USAGE);
         }
     };
-    match answer(&target, &trust, &command.verb, command.json) {
+    match ask(&target, &trust) {
         Ok(text) => {
             print::text(text);
             ExitCode::SUCCESS
         }
         Err(reason) => {
-            if command.json {
+            if json {
                 print::line(serde_json::json!({ "error": reason }));
             } else {
                 print::problem(format_args!("drystone: {reason}"));
@@ -152,6 +184,26 @@ fn ask<T: DeserializeOwned>(
 }
 
 fn send<T: DeserializeOwned>(target: &AdminTarget, trust: &Trust, asking: Asking) -> Result<T, String> {
+    let request = Request {
+        method: asking.method,
+        path: asking.path.to_owned(),
+        body: asking.body,
+    };
+    let body = ask_once(target, trust, request)?;
+    let url = target.host.url();
+    serde_json::from_slice(&body).map_err(|error| format!("{url} gave an answer that is no Drystone's: {error}"))
+}
+
+/// One request of a command.
+pub struct Request {
+    pub method: Method,
+    /// With the query.
+    pub path: String,
+    pub body: Vec<u8>,
+}
+
+/// The body of the server's answer, or what to tell the operator.
+fn ask_once(target: &AdminTarget, trust: &Trust, asking: Request) -> Result<Vec<u8>, String> {
     let secret = SecretKey::new(target.secret_key.expose().as_bytes());
     let signer = Signer::new(&target.access_key, secret, "");
     let call = Call {
@@ -159,7 +211,7 @@ fn send<T: DeserializeOwned>(target: &AdminTarget, trust: &Trust, asking: Asking
         trust,
         signer: Some(&signer),
         method: asking.method,
-        target: asking.path,
+        target: &asking.path,
         body: asking.body.into(),
         user_agent: concat!("drystone-admin/", env!("CARGO_PKG_VERSION")),
     };
@@ -180,7 +232,7 @@ fn send<T: DeserializeOwned>(target: &AdminTarget, trust: &Trust, asking: Asking
     if status != StatusCode::OK {
         return Err(refusal(&url, status, &body));
     }
-    serde_json::from_slice(&body).map_err(|error| format!("{url} gave an answer that is no Drystone's: {error}"))
+    Ok(body.to_vec())
 }
 
 /// The server's own words, and what to do about the common ones.

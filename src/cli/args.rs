@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::call::Trust;
+use super::visibility::VisibilityVerb;
 use crate::config::client::AdminArgs;
 use crate::config::{EllipsesError, Secret, ServerArgs, expand};
 
@@ -16,6 +17,7 @@ pub enum Command {
     /// Its arguments, which the client reads by itself; the first is a name of the program.
     Mc(Vec<OsString>),
     Admin(AdminCommand),
+    Visibility(VisibilityCommand),
     Inspect(InspectCommand),
     Salvage(SalvageCommand),
 }
@@ -67,6 +69,15 @@ pub struct AdminCommand {
     pub json: bool,
 }
 
+/// A question to a running server about visibility.
+#[derive(Debug)]
+pub struct VisibilityCommand {
+    pub server: AdminArgs,
+    pub trust: Option<Trust>,
+    pub verb: VisibilityVerb,
+    pub json: bool,
+}
+
 /// Drystone: a self-hosted, S3-compatible object store in one binary.
 #[derive(Debug, Parser)]
 #[command(
@@ -108,6 +119,8 @@ enum Verb {
     },
     /// Look after a running store
     Admin(Admin),
+    /// Who may read an object, or put it, without a policy
+    Visibility(Visibility),
     /// Look at the raw drives of a store, running or not; reads only
     #[command(subcommand)]
     Inspect(InspectVerb),
@@ -162,6 +175,23 @@ pub enum InspectVerb {
 
 #[derive(Debug, Args)]
 struct Admin {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    verb: AdminVerb,
+}
+
+#[derive(Debug, Args)]
+struct Visibility {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    verb: VisibilityVerb,
+}
+
+/// Which server to ask, and as whom.
+#[derive(Debug, Args)]
+struct Reach {
     /// URL of the server [default: http://localhost:9000; or set DRYSTONE_ENDPOINT]
     #[arg(long, value_name = "URL", global = true)]
     endpoint: Option<String>,
@@ -177,8 +207,21 @@ struct Admin {
     /// Accept any TLS certificate; one of this machine's own is always accepted
     #[arg(long, global = true, conflicts_with = "cacert")]
     insecure: bool,
-    #[command(subcommand)]
-    verb: AdminVerb,
+}
+
+impl Reach {
+    fn split(self) -> (AdminArgs, Option<Trust>) {
+        let server = AdminArgs {
+            endpoint: self.endpoint,
+            access_key: self.access_key,
+            secret_key: self.secret_key.map(Secret::new),
+        };
+        let trust = match self.cacert {
+            Some(file) => Some(Trust::File(file)),
+            None => self.insecure.then_some(Trust::Any),
+        };
+        (server, trust)
+    }
 }
 
 /// What to ask of a running server.
@@ -394,19 +437,24 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             paths,
             json: root.shared.json,
         }),
-        Verb::Admin(admin) => Command::Admin(AdminCommand {
-            server: AdminArgs {
-                endpoint: admin.endpoint,
-                access_key: admin.access_key,
-                secret_key: admin.secret_key.map(Secret::new),
-            },
-            trust: match admin.cacert {
-                Some(file) => Some(Trust::File(file)),
-                None => admin.insecure.then_some(Trust::Any),
-            },
-            verb: admin.verb,
-            json: root.shared.json,
-        }),
+        Verb::Admin(Admin { reach, verb }) => {
+            let (server, trust) = reach.split();
+            Command::Admin(AdminCommand {
+                server,
+                trust,
+                verb,
+                json: root.shared.json,
+            })
+        }
+        Verb::Visibility(Visibility { reach, verb }) => {
+            let (server, trust) = reach.split();
+            Command::Visibility(VisibilityCommand {
+                server,
+                trust,
+                verb,
+                json: root.shared.json,
+            })
+        }
     })
 }
 

@@ -12,6 +12,7 @@ pub mod mc;
 mod print;
 pub mod salvage;
 pub mod serve;
+mod visibility;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(Command::Server(args)) => serve::run(args, &arguments),
         Ok(Command::Mc(arguments)) => mc::run(arguments),
         Ok(Command::Admin(command)) => admin::run(command),
+        Ok(Command::Visibility(command)) => admin::run_visibility(command),
         Ok(Command::Inspect(command)) => inspect::run(&command),
         Ok(Command::Salvage(command)) => salvage::run(&command),
         Err(error) => {

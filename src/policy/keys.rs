@@ -71,6 +71,7 @@ const SINGLE: &[&str] = &[
     "aws:userid",
     "aws:username",
     "drystone:objectowner",
+    "drystone:share",
     "drystone:visibility",
     "s3:authtype",
     "s3:delimiter",
@@ -119,7 +120,12 @@ const FAMILIES: &[&str] = &[
 ];
 
 /// Beginnings of names whose value is a property of the object that is there.
-const OF_EXISTING_OBJECT: &[&str] = &["drystone:objectowner", "drystone:visibility", "s3:existingobjecttag/"];
+const OF_EXISTING_OBJECT: &[&str] = &[
+    "drystone:objectowner",
+    "drystone:share",
+    "drystone:visibility",
+    "s3:existingobjecttag/",
+];
 
 /// The name of a condition key that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]

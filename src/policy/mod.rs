@@ -5,6 +5,7 @@
 //! How the answers of several policies become one decision is `access`'s.
 
 mod actions;
+pub mod anonymous;
 pub mod canned;
 mod condition;
 mod document;

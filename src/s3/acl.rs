@@ -1,7 +1,7 @@
-//! Canned ACLs, the native word of S3 for visibility: private, public-read, authenticated-read.
+//! Canned ACLs: of an object the native word of S3 for its visibility; of a bucket who may list it and put into it.
 //!
 //! Owns the translation both ways, and who may open something. Lists of grants are not built and answer 501. It decides
-//! about no read: `access` does, by the visibility that stands.
+//! about no request: `access` does, by the visibility and the ACL that stand.
 
 use http::Extensions;
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use storage_engine::store::multipart::list::{ListParts, ListPartsError};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::labels::ObjectPlace;
 use storage_engine::store::record::labels::{Labels, Visibility};
-use storage_engine::store::record::settings::{BucketSettings, ObjectOwnership};
+use storage_engine::store::record::settings::{BucketAcl, BucketSettings, ObjectOwnership};
 
 use super::convert::{bucket_name, object_key};
 use super::error::{Code, Failure};
@@ -26,20 +26,49 @@ use crate::access::{Action, Resource};
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const SIGNED_IN_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 
-/// The visibility that a canned ACL stands for.
-pub(crate) fn canned(name: &str) -> Result<Visibility, Failure> {
+/// What a canned ACL of an object stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Canned {
+    pub(crate) visibility: Visibility,
+    /// It names writing, too: AWS shows that on an object and lets nobody write for it.
+    pub(crate) writing_named: bool,
+}
+
+/// The canned ACL of an object by its name.
+fn canned(name: &str) -> Result<Canned, Failure> {
+    let visibility = match name {
+        "private" | "bucket-owner-full-control" => Visibility::Private,
+        "public-read" | "public-read-write" => Visibility::Public,
+        "authenticated-read" => Visibility::Protected,
+        _ => return Err(unknown(name)),
+    };
+    Ok(Canned {
+        visibility,
+        writing_named: name == "public-read-write",
+    })
+}
+
+/// The canned ACL of a bucket by its name; `None`: private.
+pub(crate) fn canned_of_bucket(name: &str) -> Result<Option<BucketAcl>, Failure> {
+    Ok(match name {
+        "private" | "bucket-owner-full-control" => None,
+        "public-read" => Some(BucketAcl::PublicRead),
+        "public-read-write" => Some(BucketAcl::PublicReadWrite),
+        "authenticated-read" => Some(BucketAcl::AuthenticatedRead),
+        _ => return Err(unknown(name)),
+    })
+}
+
+fn unknown(name: &str) -> Failure {
     match name {
-        "private" | "bucket-owner-full-control" => Ok(Visibility::Private),
-        "public-read" => Ok(Visibility::Public),
-        "authenticated-read" => Ok(Visibility::Protected),
-        "aws-exec-read" | "bucket-owner-read" | "log-delivery-write" | "public-read-write" => {
-            Err(Failure::not_built(&format!("the canned access control list '{name}'")))
+        "aws-exec-read" | "bucket-owner-read" | "log-delivery-write" => {
+            Failure::not_built(&format!("the canned access control list '{name}'"))
         }
-        _ => Err(Failure::argument("The canned access control list is not valid.")),
+        _ => Failure::argument("The canned access control list is not valid."),
     }
 }
 
-pub(crate) fn opens(visibility: Visibility) -> bool {
+fn opens(visibility: Visibility) -> bool {
     match visibility {
         Visibility::Private => false,
         Visibility::Public | Visibility::Protected | Visibility::Shared => true,
@@ -47,8 +76,8 @@ pub(crate) fn opens(visibility: Visibility) -> bool {
 }
 
 /// Refuses to open what the settings of the bucket keep closed.
-pub(crate) fn check_settings(settings: &BucketSettings, visibility: Visibility) -> Result<(), Failure> {
-    if !opens(visibility) {
+pub(crate) fn check_settings(settings: &BucketSettings, opens: bool) -> Result<(), Failure> {
+    if !opens {
         return Ok(());
     }
     if settings
@@ -70,15 +99,30 @@ pub(crate) async fn of_write(
     extensions: &Extensions,
     header: Option<&str>,
     (bucket, key): (&BucketName, &ObjectKey),
-) -> Result<Option<Visibility>, Failure> {
-    let Some(visibility) = header.map(canned).transpose()? else {
+) -> Result<Option<Canned>, Failure> {
+    let Some(canned) = header.map(canned).transpose()? else {
         return Ok(None);
     };
-    if opens(visibility) {
+    if opens(canned.visibility) {
         let store = front.open_object(extensions, Action::PutObjectAcl, bucket, key).await?;
-        check_settings(&*store.settings_of(bucket).await?, visibility)?;
+        check_settings(&*store.settings_of(bucket).await?, true)?;
     }
-    Ok(Some(visibility))
+    Ok(Some(canned))
+}
+
+/// As [`of_write`], of a copy.
+pub(crate) async fn of_copy(
+    front: &Front,
+    extensions: &Extensions,
+    header: Option<&str>,
+    place: (&BucketName, &ObjectKey),
+) -> Result<Option<Visibility>, Failure> {
+    match of_write(front, extensions, header, place).await? {
+        Some(canned) if canned.writing_named => Err(Failure::not_built(
+            "the canned access control list 'public-read-write' of a copy",
+        )),
+        canned => Ok(canned.map(|canned| canned.visibility)),
+    }
 }
 
 /// Checks the visibility that was asked for when an upload was begun: what the bucket keeps closed by now stays closed.
@@ -90,20 +134,17 @@ pub(crate) async fn recheck_upload(store: &Store, list: &ListParts) -> Result<()
         Err(ListPartsError::Fault(fault)) => return Err(fault.into()),
     };
     match upload.labels.visibility {
-        Some(visibility) if opens(visibility) => check_settings(&*store.settings_of(&list.bucket).await?, visibility),
-        Some(_) | None => Ok(()),
+        Some(visibility) => check_settings(&*store.settings_of(&list.bucket).await?, opens(visibility)),
+        None => Ok(()),
     }
 }
 
-/// The visibility that a change of an ACL asks for.
-fn asked(canned_acl: Option<&str>, has_grants: bool) -> Result<Visibility, Failure> {
+/// The name of the canned ACL that a change of an ACL asks for.
+fn asked(canned_acl: Option<&str>, has_grants: bool) -> Result<&str, Failure> {
     if has_grants {
         return Err(Failure::not_built("an access control list of grants"));
     }
-    match canned_acl {
-        Some(name) => canned(name),
-        None => Err(Code::MISSING_SECURITY_HEADER.into()),
-    }
+    canned_acl.ok_or_else(|| Code::MISSING_SECURITY_HEADER.into())
 }
 
 pub(crate) async fn put_object(
@@ -124,10 +165,16 @@ pub(crate) async fn put_object(
         .open_object(&req.extensions, action, &place.bucket, &place.key)
         .await?;
     let name = input.acl.as_ref().map(|acl| acl.as_str());
-    let visibility = asked(name, input.access_control_policy.is_some())?;
-    check_settings(&*store.settings_of(&place.bucket).await?, visibility)?;
+    let Canned {
+        visibility,
+        writing_named,
+    } = canned(asked(name, input.access_control_policy.is_some())?)?;
+    check_settings(&*store.settings_of(&place.bucket).await?, opens(visibility))?;
     let actions = (Action::PutObjectAcl, Action::PutObjectVersionAcl);
-    let open = |labels: &mut Labels| labels.visibility = Some(visibility);
+    let open = |labels: &mut Labels| {
+        labels.visibility = Some(visibility);
+        labels.writing_named = writing_named;
+    };
     relabel::change(front, &req.extensions, actions, &place, open).await?;
     Ok(S3Response::new(PutObjectAclOutput::default()))
 }
@@ -153,9 +200,15 @@ pub(crate) async fn get_object(
         .await?;
     let settings = store.settings_of(&place.bucket).await?;
     let owner = front.owner(object.labels.owner.as_deref());
-    let visibility = object.labels.visibility.or(settings.visibility);
+    let (signed_in, everybody) = match object.labels.visibility.or(settings.visibility) {
+        // Those it is shared with have no name in this language.
+        None | Some(Visibility::Private | Visibility::Shared) => (false, NONE),
+        Some(Visibility::Protected) => (true, READ),
+        Some(Visibility::Public) if object.labels.writing_named => (false, READ_WRITE),
+        Some(Visibility::Public) => (false, READ),
+    };
     Ok(S3Response::new(GetObjectAclOutput {
-        grants: Some(grants(&owner, visibility.unwrap_or(Visibility::Private))),
+        grants: Some(grants(&owner, signed_in, everybody)),
         owner: Some(owner),
         request_charged: None,
     }))
@@ -169,25 +222,20 @@ pub(crate) async fn put_bucket(
     let resource = Resource::Bucket(bucket.as_str());
     let store = front.open(&req.extensions, Action::PutBucketAcl, resource).await?;
     let name = req.input.acl.as_ref().map(|acl| acl.as_str());
-    let visibility = asked(name, req.input.access_control_policy.is_some())?;
+    let acl = canned_of_bucket(asked(name, req.input.access_control_policy.is_some())?)?;
     let checked = Mutex::new(Ok(()));
     // Decided on the settings that are changed: a block that was set meanwhile holds.
     store
         .change_settings(&bucket, |settings| {
-            let allowed = check_settings(settings, visibility);
+            let allowed = check_settings(settings, acl.is_some());
             if allowed.is_ok() {
-                settings.visibility = default_of(visibility);
+                settings.acl = acl;
             }
             *checked.lock() = allowed;
         })
         .await?;
     checked.into_inner()?;
     Ok(S3Response::new(PutBucketAclOutput {}))
-}
-
-/// As a bucket keeps it: private is what holds where nothing is set.
-pub(crate) fn default_of(visibility: Visibility) -> Option<Visibility> {
-    Some(visibility).filter(|visibility| opens(*visibility))
 }
 
 pub(crate) async fn get_bucket(
@@ -199,24 +247,34 @@ pub(crate) async fn get_bucket(
     let store = front.open(&req.extensions, Action::GetBucketAcl, resource).await?;
     let owner = front.owner(store.head_bucket(&bucket).await?.owner.as_deref());
     let settings = store.settings_of(&bucket).await?;
+    let (signed_in, others) = match settings.acl {
+        None => (false, NONE),
+        Some(BucketAcl::PublicRead) => (false, READ),
+        Some(BucketAcl::PublicReadWrite) => (false, READ_WRITE),
+        Some(BucketAcl::AuthenticatedRead) => (true, READ),
+    };
     Ok(S3Response::new(GetBucketAclOutput {
-        grants: Some(grants(&owner, settings.visibility.unwrap_or(Visibility::Private))),
+        grants: Some(grants(&owner, signed_in, others)),
         owner: Some(owner),
     }))
 }
 
-/// The grants that a visibility is to tools that know ACLs.
-fn grants(owner: &Owner, visibility: Visibility) -> Vec<AclGrant> {
+const NONE: &[&str] = &[];
+const READ: &[&str] = &[Permission::READ];
+const READ_WRITE: &[&str] = &[Permission::READ, Permission::WRITE];
+
+/// Full control for the owner, and these permissions for everybody, or for everybody who is signed in.
+fn grants(owner: &Owner, signed_in: bool, permissions: &[&'static str]) -> Vec<AclGrant> {
     let grant = |grantee: Grantee, permission: &'static str| AclGrant {
         grantee: Some(grantee),
         permission: Some(Permission::from_static(permission)),
     };
-    let group = |uri: &str| Grantee {
+    let group = || Grantee {
         display_name: None,
         email_address: None,
         id: None,
         type_: Type::from_static(Type::GROUP),
-        uri: Some(uri.to_owned()),
+        uri: Some(if signed_in { SIGNED_IN_USERS } else { ALL_USERS }.to_owned()),
     };
     let full = Grantee {
         display_name: owner.display_name.clone(),
@@ -225,12 +283,8 @@ fn grants(owner: &Owner, visibility: Visibility) -> Vec<AclGrant> {
         type_: Type::from_static(Type::CANONICAL_USER),
         uri: None,
     };
-    let mut grants = vec![grant(full, Permission::FULL_CONTROL)];
-    match visibility {
-        // Those it is shared with have no name in this language.
-        Visibility::Private | Visibility::Shared => {}
-        Visibility::Public => grants.push(grant(group(ALL_USERS), Permission::READ)),
-        Visibility::Protected => grants.push(grant(group(SIGNED_IN_USERS), Permission::READ)),
-    }
-    grants
+    let of_group = permissions.iter().map(|permission| grant(group(), permission));
+    std::iter::once(grant(full, Permission::FULL_CONTROL))
+        .chain(of_group)
+        .collect()
 }

@@ -49,10 +49,10 @@ pub(crate) async fn create(
             .await?;
     }
     if let Some(name) = req.input.acl.as_ref().map(|acl| acl.as_str()) {
-        let visibility = acl::canned(name)?;
-        acl::check_settings(&settings, visibility)?;
-        settings.visibility = acl::default_of(visibility);
-        if settings.visibility.is_some() {
+        let canned = acl::canned_of_bucket(name)?;
+        acl::check_settings(&settings, canned.is_some())?;
+        settings.acl = canned;
+        if canned.is_some() {
             front
                 .may_at_birth(&req.extensions, Action::PutBucketAcl, &bucket)
                 .await?;

@@ -49,7 +49,7 @@ pub(crate) async fn object(
         .await?;
     let store = basis.bind(store, &source.bucket, &source.key);
     let acl = input.acl.as_ref().map(|acl| acl.as_str());
-    let visibility = acl::of_write(front, &req.extensions, acl, (&bucket, &key)).await?;
+    let visibility = acl::of_copy(front, &req.extensions, acl, (&bucket, &key)).await?;
     let class = storage_class(input.storage_class.clone())?;
     let replaced = texts!(input);
     let metadata = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {

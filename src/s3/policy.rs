@@ -96,10 +96,13 @@ pub(crate) async fn status(
         .open(&req.extensions, Action::GetBucketPolicyStatus, resource)
         .await?;
     let settings = store.settings_of(&bucket).await?;
-    let text = settings.policy.as_deref().ok_or(Code::NO_SUCH_BUCKET_POLICY)?;
-    let is_public = checked(&bucket, text)?.is_public();
+    let by_policy = match settings.policy.as_deref() {
+        Some(text) => checked(&bucket, text)?.is_public(),
+        None => false,
+    };
+    // A bucket that nothing opens is not public; that is an answer, and no error.
     let policy_status = Some(PolicyStatus {
-        is_public: Some(is_public),
+        is_public: Some(by_policy || settings.acl.is_some()),
     });
     Ok(S3Response::new(GetBucketPolicyStatusOutput { policy_status }))
 }

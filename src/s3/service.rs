@@ -8,9 +8,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, SERVER};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, REFERRER_POLICY, SERVER};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use s3s::Body;
 use s3s::config::StaticConfigProvider;
@@ -145,6 +145,9 @@ impl S3Service {
         if response.status() == StatusCode::OK && response.headers().contains_key(CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
+        if uri.query().is_some_and(|query| query.contains(request::LINK)) {
+            keep_link(response.headers_mut());
+        }
         response
             .headers_mut()
             .insert(SERVER, HeaderValue::from_static("Drystone"));
@@ -231,6 +234,14 @@ impl S3Service {
             Err(_) => Failure::new(Code::INTERNAL_ERROR).into_response(),
         }
     }
+}
+
+/// Keeps a link with whom it was given to: its address is told to no other page, and its answer kept by no cache between.
+fn keep_link(headers: &mut HeaderMap) {
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("private, no-cache"));
 }
 
 /// A caller who expects another owner means another bucket.

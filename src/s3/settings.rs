@@ -14,7 +14,6 @@ use s3s::{S3Request, S3Response};
 use storage_engine::store::record::settings::{ObjectOwnership, PublicAccessBlock};
 use storage_engine::store::settings::SettingsError;
 
-use super::acl::opens;
 use super::convert::bucket_name;
 use super::error::{Code, Failure};
 use super::front::Front;
@@ -114,7 +113,7 @@ pub(crate) async fn put_ownership(
     // Decided on the settings that are changed.
     store
         .change_settings(&bucket, |settings| {
-            let is_opened = settings.visibility.is_some_and(opens);
+            let is_opened = settings.acl.is_some();
             *checked.lock() = match ownership {
                 ObjectOwnership::BucketOwnerEnforced if is_opened => Err(Code::INVALID_ACL_WITH_OWNERSHIP.into()),
                 ObjectOwnership::BucketOwnerEnforced

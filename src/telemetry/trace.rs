@@ -84,6 +84,7 @@ fn is_secret(name: &str) -> bool {
         "secret",
         "customer-key",
         "authorization",
+        "drystone-share",
     ];
     parts.iter().any(|part| name.contains(part)) || name == "cookie" || name == "set-cookie"
 }
@@ -282,7 +283,7 @@ mod tests {
         let feed = Feed::default();
         let mut listener = feed.listen().unwrap();
         let mut request =
-            Request::get("/wall/stone?X-Amz-Signature=5ec4e7&X-Amz-Security-Token=5ec4e7&a=b&LDAPPassword=5ec4e7")
+            Request::get("/wall/stone?X-Amz-Signature=5ec4e7&X-Amz-Security-Token=5ec4e7&a=b&LDAPPassword=5ec4e7&drystone-share=5ec4e7")
                 .header("authorization", "AWS4 5ec4e7")
                 .header("x-amz-server-side-encryption-customer-key", "5ec4e7")
                 .header("x-amz-meta-colour", "red")

@@ -47,9 +47,20 @@ pub const SETTINGS_BYTES_MAX: usize = 60 * 1024;
 /// Longest id of an owner, in bytes.
 pub const OWNER_BYTES_MAX: usize = 256;
 
-/// Most bytes that the owner and the tags of an object take.
-const LABELS_BYTES_MAX: usize =
-    OWNER_BYTES_MAX + OBJECT_TAGS_MAX * (4 * (TAG_KEY_CHARS_MAX + TAG_VALUE_CHARS_MAX) + 16) + 64;
+/// Most shares of one object.
+pub const SHARES_MAX: usize = 50;
+/// Longest name or address somebody is shared with by, in bytes.
+pub const SHARE_TARGET_BYTES_MAX: usize = 256;
+/// Longest name of a share, in bytes.
+pub const SHARE_NAME_BYTES_MAX: usize = 64;
+
+/// Most bytes that one share takes.
+const SHARE_BYTES_MAX: usize = SHARE_TARGET_BYTES_MAX + SHARE_NAME_BYTES_MAX + 64;
+/// Most bytes that owner, tags and shares of an object take.
+const LABELS_BYTES_MAX: usize = OWNER_BYTES_MAX
+    + OBJECT_TAGS_MAX * (4 * (TAG_KEY_CHARS_MAX + TAG_VALUE_CHARS_MAX) + 16)
+    + SHARES_MAX * SHARE_BYTES_MAX
+    + 64;
 
 const _: () = assert!(SETTINGS_BYTES_MAX < VALUE_BYTES_MAX);
 const _: () = assert!(

@@ -329,7 +329,7 @@ fn errors(stage: &Stage) -> Result<()> {
         "NotImplemented",
         &mut aws(
             stage,
-            &["s3", "cp", "small", "s3://cli/x", "--acl", "public-read-write"],
+            &["s3", "cp", "small", "s3://cli/x", "--acl", "log-delivery-write"],
         ),
     )
 }

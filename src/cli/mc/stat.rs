@@ -171,7 +171,7 @@ async fn bucket(shell: &Shell, remote: &Remote) -> Result<(), ClientError> {
     let location = document("location").await.map(|root| root.text().to_owned());
     let policy = client.document(&remote.bucket, "", "policy").await;
     let anonymous = match &policy {
-        Ok(text) => super::anonymous::level_of(text, &remote.bucket, ""),
+        Ok(text) => crate::policy::anonymous::level_of(text, &remote.bucket, ""),
         Err(_) => "none",
     };
     let location = location.unwrap_or_default();

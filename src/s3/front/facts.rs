@@ -10,13 +10,17 @@ use parking_lot::Mutex;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::bucket::{BucketPage, ListBuckets};
+use storage_engine::store::clock::Timestamp;
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::labels::ObjectPlace;
 use storage_engine::store::record::labels;
 use storage_engine::store::record::object::Object;
-use storage_engine::store::record::settings::{BucketSettings, ObjectOwnership};
+use storage_engine::store::record::settings::{self, BucketSettings, ObjectOwnership};
+use storage_engine::store::share::{self, ShareAccess, ShareTarget};
 
-use crate::access::{BucketFacts, BucketPolicy, ObjectFacts, Visibility, any_policy, owner_id_of};
+use crate::access::{
+    BucketAcl, BucketFacts, BucketPolicy, ObjectFacts, Share, SharedWith, Visibility, any_policy, owner_id_of,
+};
 use crate::auth::{Account, Identity};
 use crate::policy::{Kind, Policy};
 use crate::s3::error::{Code, Failure};
@@ -130,6 +134,11 @@ impl Facts {
             restrict_public: block.restrict_public_buckets,
             // Where the owner of the bucket owns all that is in it, ACLs are off.
             ignore_public: block.ignore_public_acls || settings.ownership == Some(ObjectOwnership::BucketOwnerEnforced),
+            acl: settings.acl.map(|acl| match acl {
+                settings::BucketAcl::PublicRead => BucketAcl::PublicRead,
+                settings::BucketAcl::PublicReadWrite => BucketAcl::PublicReadWrite,
+                settings::BucketAcl::AuthenticatedRead => BucketAcl::AuthenticatedRead,
+            }),
         }
     }
 
@@ -222,7 +231,27 @@ impl Facts {
             tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             owner: owner_or_root(object.labels.owner.clone()),
             visibility: visibility.map(level),
+            shares: match visibility {
+                Some(labels::Visibility::Shared) => object.labels.shares.iter().map(share).collect(),
+                Some(_) | None => Vec::new(),
+            },
         })
+    }
+}
+
+fn share(stored: &share::Share) -> Share {
+    Share {
+        with: match stored.target.clone() {
+            ShareTarget::User(name) => SharedWith::User(name),
+            ShareTarget::Group(name) => SharedWith::Group(name),
+            ShareTarget::Email(address) => SharedWith::Email(address),
+            ShareTarget::Link(hash) => SharedWith::Link(hash),
+        },
+        write: match stored.access {
+            ShareAccess::Read => false,
+            ShareAccess::Write => true,
+        },
+        expires_millis: stored.expires.map(Timestamp::millis),
     }
 }
 

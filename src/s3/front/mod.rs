@@ -22,7 +22,7 @@ use super::error::{Code, Failure};
 use super::events::{Happened, Pending};
 use crate::access::{
     Action, Behind, BucketFacts, Context, Grant, ObjectFacts, RequestFacts, RequestTags, Resource, any_policy, decide,
-    is_visible_by,
+    is_visible_by, reads_object,
 };
 use crate::auth::{Accounts, Identity};
 use crate::policy::Policy;
@@ -59,6 +59,14 @@ impl Basis {
             Self::Record(rev) => store.only_on(bucket, key, rev),
         }
     }
+}
+
+/// What lets a caller put an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PutBy {
+    Right,
+    /// A share of what stands there: whose it is, its tags and who may what stay.
+    Share,
 }
 
 /// A positive decision, and what it was made on.
@@ -194,6 +202,37 @@ impl Front {
         resource: Resource<'_>,
     ) -> Result<(Store, Basis), Failure> {
         let judged = self.judge(extensions, action, resource).await?;
+        if judged.grant.only_replaces() {
+            return Err(Code::ACCESS_DENIED.into());
+        }
+        self.opened(action, resource, &judged)
+    }
+
+    /// As [`Self::open`], to put an object at once; also for those to whom only a share lets it. Their store replaces the
+    /// very object that was judged, and nothing but its bytes and what is said of them: see [`PutBy`].
+    pub(crate) async fn open_to_put(
+        &self,
+        extensions: &Extensions,
+        (bucket, key): (&BucketName, &ObjectKey),
+    ) -> Result<(Store, PutBy), Failure> {
+        let (action, resource) = (
+            Action::PutObject,
+            Resource::Object {
+                bucket: bucket.as_str(),
+                key: key.as_str(),
+            },
+        );
+        let judged = self.judge(extensions, action, resource).await?;
+        let (store, basis) = self.opened(action, resource, &judged)?;
+        match (judged.grant.only_replaces(), basis) {
+            (false, basis) => Ok((basis.bind(store, bucket, key), PutBy::Right)),
+            (true, Basis::Record(Some(rev))) => Ok((store.only_replacing(bucket, key, rev), PutBy::Share)),
+            // Nothing is shared where nothing stands.
+            (true, Basis::Record(None) | Basis::Policies) => Err(Code::ACCESS_DENIED.into()),
+        }
+    }
+
+    fn opened(&self, action: Action, resource: Resource<'_>, judged: &Judgement) -> Result<(Store, Basis), Failure> {
         let store = self.store.with(&judged.grant);
         let store = match (judged.standing, resource) {
             (Standing::At(rev), Resource::Bucket(bucket) | Resource::Object { bucket, .. }) => {
@@ -264,7 +303,7 @@ impl Front {
         match asking.decide(action, resource, &bucket, object.as_ref()) {
             Ok(grant) => Ok(judged(grant, Basis::Record(rev))),
             // Who may list that it is not there is told so, though they might not read it.
-            Err(_) if object.is_none() && is_visible_by(action) && asking.may_list(&bucket, (name, key)) => {
+            Err(_) if object.is_none() && reads_object(action) && asking.may_list(&bucket, (name, key)) => {
                 Err(Code::NO_SUCH_KEY.into())
             }
             Err(denied) => Err(denied),
@@ -324,7 +363,7 @@ impl Front {
     ) -> Result<bool, Failure> {
         match self.judge(extensions, action, resource).await {
             // Of what is not there nobody has anything.
-            Ok(judged) => Ok(judged.standing != Standing::Absent),
+            Ok(judged) => Ok(judged.standing != Standing::Absent && !judged.grant.only_replaces()),
             Err(failure) if [Code::ACCESS_DENIED, Code::NO_SUCH_BUCKET].contains(&failure.code) => Ok(false),
             Err(failure) => Err(failure),
         }

@@ -9,7 +9,7 @@ use storage_engine::limits::OBJECT_TAGS_MAX;
 use storage_engine::store::tags::TagError;
 use time::OffsetDateTime;
 
-use crate::access::RequestFacts;
+use crate::access::{RequestFacts, link_hash};
 use crate::auth::{Payload, PayloadMode};
 use crate::s3::error::Failure;
 use crate::s3::guard::Parameter;
@@ -21,6 +21,9 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("prefix", "s3:prefix"),
     ("versionId", "s3:versionid"),
 ];
+
+/// The query parameter that brings the token of a link.
+pub(crate) const LINK: &str = "drystone-share";
 
 /// Headers and the condition keys they feed.
 const HEADERS: &[(&str, &str)] = &[
@@ -57,6 +60,9 @@ pub(crate) fn facts(parts: &Parts, query: &[Parameter], now: OffsetDateTime) -> 
     for (name, value) in query {
         if let Some((_, key)) = PARAMETERS.iter().find(|(known, _)| known == name) {
             facts.say(*key, value);
+        }
+        if name == LINK && facts.link.is_none() {
+            facts.link = link_hash(value);
         }
     }
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -115,6 +115,7 @@ pub(crate) const READ_PARAMETERS: &[&str] = &[
     "bucket-region",
     "continuation-token",
     "delimiter",
+    "drystone-share",
     "encoding-type",
     "fetch-owner",
     "id",
@@ -142,7 +143,7 @@ pub(crate) const READ_PARAMETERS: &[&str] = &[
 ];
 
 /// The same for writes.
-pub(crate) const WRITE_PARAMETERS: &[&str] = &["partNumber", "versionId", "x-id"];
+pub(crate) const WRITE_PARAMETERS: &[&str] = &["drystone-share", "partNumber", "versionId", "x-id"];
 
 /// Which values of a header ask for the feature it stands for.
 #[derive(Debug)]
@@ -210,12 +211,7 @@ const OTHER_CLASSES: &[&str] = &[
 pub(crate) const HEADERS: &[HeaderRule] = &[
     header(
         "x-amz-acl",
-        Asks::When(&[
-            "aws-exec-read",
-            "bucket-owner-read",
-            "log-delivery-write",
-            "public-read-write",
-        ]),
+        Asks::When(&["aws-exec-read", "bucket-owner-read", "log-delivery-write"]),
         "this canned access control list",
     ),
     header("x-amz-bucket-namespace", Asks::Unless(&["global"]), "bucket namespaces"),

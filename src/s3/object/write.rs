@@ -11,7 +11,6 @@ use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::put::{PutObject, PutObjectError};
 use storage_engine::store::record::labels::Labels;
 
-use crate::access::Action;
 use crate::auth::{self, Payload};
 use crate::s3::acl;
 use crate::s3::body;
@@ -22,7 +21,7 @@ use crate::s3::convert::{
 };
 use crate::s3::error::{Code, Failure};
 use crate::s3::form::OfForm;
-use crate::s3::front::Front;
+use crate::s3::front::{Front, PutBy};
 use crate::s3::normalise::Lifted;
 use crate::s3::tagging;
 
@@ -40,9 +39,10 @@ pub(crate) async fn put(
         (&bucket, &key),
     )
     .await?;
-    let store = front
-        .open_as_judged(&req.extensions, Action::PutObject, &bucket, &key)
-        .await?;
+    let (store, by) = front.open_to_put(&req.extensions, (&bucket, &key)).await?;
+    if by == PutBy::Share && (acl.is_some() || input.tagging.is_some()) {
+        return Err(Code::ACCESS_DENIED.into());
+    }
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
     let metadata = convert::metadata(texts, &lifted)?;
@@ -84,10 +84,15 @@ pub(crate) async fn labels(
     (tagging, acl): (Option<&str>, Option<&str>),
     place: (&BucketName, &ObjectKey),
 ) -> Result<Labels, Failure> {
+    let owner = front.owner_of_new(extensions, place.0, acl).await?;
+    let tags = tagging::of_write(front, extensions, tagging, place).await?;
+    let acl = acl::of_write(front, extensions, acl, place).await?;
     Ok(Labels {
-        owner: front.owner_of_new(extensions, place.0, acl).await?,
-        tags: tagging::of_write(front, extensions, tagging, place).await?,
-        visibility: acl::of_write(front, extensions, acl, place).await?,
+        owner,
+        tags,
+        visibility: acl.map(|acl| acl.visibility),
+        shares: Vec::new(),
+        writing_named: acl.is_some_and(|acl| acl.writing_named),
     })
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Judged {
     bucket: Option<(BucketName, Rev)>,
     /// Rows of objects; without a revision there was none.
     objects: Vec<(Key, Option<Rev>)>,
+    /// The one object that may be replaced, and nothing else be put: see [`Store::only_replacing`].
+    pub(super) replaced: Option<(Key, Rev)>,
 }
 
 impl Store {
@@ -24,7 +26,7 @@ impl Store {
     pub fn only_while(&self, bucket: &BucketName, rev: Rev) -> Self {
         let judged = Judged {
             bucket: Some((bucket.clone(), rev)),
-            objects: self.judged.objects.clone(),
+            ..self.judged.clone()
         };
         self.with(judged)
     }
@@ -35,6 +37,18 @@ impl Store {
     pub fn only_on(&self, bucket: &BucketName, object: &ObjectKey, rev: Option<Rev>) -> Self {
         let mut judged = self.judged.clone();
         judged.objects.push((key::current(bucket, object), rev));
+        self.with(judged)
+    }
+
+    /// The same store for whoever may put other bytes in the place of one object as it stood, and nothing else: a PUT of
+    /// it through this store leaves owner, tags, visibility and shares as they are, and is refused once the object does
+    /// not have the revision `rev` any more.
+    #[must_use]
+    pub fn only_replacing(&self, bucket: &BucketName, object: &ObjectKey, rev: Rev) -> Self {
+        let judged = Judged {
+            replaced: Some((key::current(bucket, object), rev)),
+            ..self.judged.clone()
+        };
         self.with(judged)
     }
 

@@ -30,6 +30,7 @@ pub mod object;
 pub mod quota;
 pub mod record;
 pub mod settings;
+pub mod share;
 pub mod tags;
 
 #[cfg(test)]

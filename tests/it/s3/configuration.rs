@@ -16,7 +16,6 @@ async fn bucket_configuration_is_truthfully_absent() {
         ("object-lock", "ObjectLockConfigurationNotFoundError"),
         ("ownershipControls", "OwnershipControlsNotFoundError"),
         ("policy", "NoSuchBucketPolicy"),
-        ("policyStatus", "NoSuchBucketPolicy"),
         ("publicAccessBlock", "NoSuchPublicAccessBlockConfiguration"),
         ("replication", "ReplicationConfigurationNotFoundError"),
         ("tagging", "NoSuchTagSet"),

@@ -321,7 +321,7 @@ async fn what_is_not_built_is_refused_in_a_form_too() {
         ("x-amz-object-lock-mode", "COMPLIANCE"),
         ("x-amz-grant-read", "id=x"),
         ("x-amz-storage-class", "GLACIER"),
-        ("acl", "public-read-write"),
+        ("acl", "log-delivery-write"),
     ] {
         server
             .form("up/a")

@@ -23,6 +23,7 @@ mod quota;
 mod refusals;
 mod settings;
 mod tagging;
+mod visibility;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

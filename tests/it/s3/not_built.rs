@@ -3,7 +3,7 @@
 use super::Server;
 
 const HEADERS: &[(&str, &str)] = &[
-    ("x-amz-acl", "public-read-write"),
+    ("x-amz-acl", "log-delivery-write"),
     ("x-amz-acl", "bucket-owner-read"),
     ("x-amz-copy-source-server-side-encryption-customer-key", "a"),
     ("x-amz-grant-full-control", "id=x"),
@@ -78,7 +78,7 @@ async fn writes_of_features_that_are_not_built_store_nothing() {
     }
     for (name, value) in [
         ("x-amz-bucket-object-lock-enabled", "true"),
-        ("x-amz-acl", "public-read-write"),
+        ("x-amz-acl", "log-delivery-write"),
         ("x-amz-grant-read", "id=x"),
     ] {
         server

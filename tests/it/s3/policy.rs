@@ -28,6 +28,14 @@ async fn a_policy_comes_back_to_the_byte_and_goes_with_its_bucket() {
         Some("false")
     );
     server.delete("/bucket?policy").send().await.is(204);
+    let status = server.get("/bucket?policyStatus").send().await.is(200);
+    let public = status.element("IsPublic").map(|text| text.to_lowercase());
+    assert_eq!(public.as_deref(), Some("false"));
+    server
+        .get("/absent?policyStatus")
+        .send()
+        .await
+        .fails(404, "NoSuchBucket");
     server
         .get("/bucket?policy")
         .send()

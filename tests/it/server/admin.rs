@@ -201,6 +201,9 @@ pub(super) fn routes() -> Vec<(Method, String)> {
         "/v1/admin/parity",
         "/v1/admin/index/verify",
         "/v1/admin/index/rebuild",
+        "/v1/admin/visibility/bucket",
+        "/v1/admin/visibility/object",
+        "/v1/admin/visibility/shares",
     ];
     let minio = MINIO_BUILT.map(|name| format!("/minio/admin/v3/{name}"));
     let unbuilt = UNBUILT.iter().map(|(name, _)| format!("/minio/admin/v3/{name}"));
@@ -325,6 +328,9 @@ async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_comes() {
 
 /// What is answered to who does not say what to do, or asks for what a store of one pool does not have.
 fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
+    if path.starts_with("/v1/admin/visibility/") {
+        return Some((400, "XMinioAdminInvalidArgument"));
+    }
     Some(match path.strip_prefix("/minio/admin/v3/")? {
         "set-config-kv" | "del-config-kv" => (400, "XMinioAdminConfigBadJSON"),
         "config" if *method == Method::PUT => (400, "XMinioAdminConfigBadJSON"),

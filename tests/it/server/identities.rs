@@ -22,9 +22,9 @@ const ADMIN: Pair<'static> = ("boulder", "boulder-secret");
 const CHILD: Pair<'static> = ("PEBBLECHILD", "child-secret-1");
 
 /// Who asks for what, and how the body goes and comes.
-struct Client {
-    server: Server,
-    address: SocketAddr,
+pub(super) struct Client {
+    pub(super) server: Server,
+    pub(super) address: SocketAddr,
     sealer: Sealer,
 }
 
@@ -40,7 +40,7 @@ impl Client {
     }
 
     /// Status, and the document; a sealed one is opened with the caller's secret.
-    async fn send(&self, who: Pair<'_>, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+    pub(super) async fn send(&self, who: Pair<'_>, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
         let path = format!("/minio/admin/v3/{path}");
         let answer = exchange_bytes(self.address, &ask_bytes(who, method, &path, body)).await;
         let at = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
@@ -53,11 +53,11 @@ impl Client {
         (status(&head), serde_json::from_slice(&text).unwrap())
     }
 
-    async fn ask(&self, who: Pair<'_>, method: &str, path: &str) -> (u16, Value) {
+    pub(super) async fn ask(&self, who: Pair<'_>, method: &str, path: &str) -> (u16, Value) {
         self.send(who, method, path, b"").await
     }
 
-    async fn seal(&self, who: Pair<'_>, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(super) async fn seal(&self, who: Pair<'_>, method: &str, path: &str, body: Value) -> (u16, Value) {
         let text = Zeroizing::new(body.to_string().into_bytes());
         let body = self.sealer.seal(who.0, SecretKey::new(who.1), text).await.unwrap();
         self.send(who, method, path, &body).await
@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// A user with no rights and a child key, and one who may do everything.
-    async fn with_users() -> Self {
+    pub(super) async fn with_users() -> Self {
         let client = Self::new().await;
         for (name, secret) in [LOW, ADMIN] {
             let path = format!("add-user?accessKey={name}");

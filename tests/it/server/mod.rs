@@ -23,3 +23,4 @@ mod streams;
 mod support;
 mod tls;
 mod users;
+mod visibility;

@@ -25,6 +25,7 @@ use crate::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
 use crate::store::object::put::{DecideError, Stored};
 use crate::store::quota::{OverQuota, SizedRefused};
 use crate::store::record::Record;
+use crate::store::record::labels::Labels;
 use crate::store::record::object::{Object, Parts};
 use crate::store::record::part_table::{PartTable, TablePart};
 use crate::store::record::upload::{Upload, UploadState};
@@ -235,7 +236,7 @@ impl Store {
         self.decide_write(&object_key, &complete.condition).await?;
         let gathered = self.gather(complete, upload, upload_key, rev).await?;
         let mut bodies = gathered.bodies;
-        let object = Object {
+        let mut object = Object {
             size: gathered.size,
             etag: gathered.etag,
             modified: self.now(),
@@ -243,12 +244,15 @@ impl Store {
             checksum: gathered.checksum,
             parts: Some(gathered.parts),
             upload: Some(complete.upload),
-            labels: upload.labels.clone(),
+            labels: Labels::default(),
         };
         for _ in 0..RACES_MAX {
             let mut require = vec![self.is_open(&complete.bucket), Require::RevIs(upload_key.clone(), rev)];
             require.extend(self.decide_write(&object_key, &complete.condition).await?);
             require.extend(self.as_judged(&object_key));
+            let (labels, unchanged) = self.settle_labels(&object_key, upload.labels.clone()).await?;
+            require.extend(unchanged);
+            object.labels = labels;
             let blob =
                 self.inner
                     .backend

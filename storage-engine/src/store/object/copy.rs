@@ -136,6 +136,8 @@ impl Store {
                 owner: copy.owner,
                 tags: copy.tags.unwrap_or(object.labels.tags),
                 visibility: copy.visibility,
+                shares: Vec::new(),
+                writing_named: false,
             },
             body: NewBody {
                 source: as_source(read.body),
@@ -285,6 +287,8 @@ fn relabelled(copy: &CopyObject, standing: &Labels) -> Labels {
         owner: standing.owner.clone(),
         tags: copy.tags.clone().unwrap_or_else(|| standing.tags.clone()),
         visibility: copy.visibility.or(standing.visibility),
+        shares: standing.shares.clone(),
+        writing_named: copy.visibility.is_none() && standing.writing_named,
     }
 }
 

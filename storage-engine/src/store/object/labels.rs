@@ -1,10 +1,12 @@
-//! What an object carries for deciding who may do what, read and changed in place: owner, tags, visibility.
+//! What an object carries for deciding who may do what, read and changed in place: owner, tags, visibility, shares.
 //!
 //! A change writes the object's row anew and moves its body under it: no byte is copied, and ETag and time stay.
 
-use crate::backend::{Batch, NewBody as RowBody, Op, Put, Require, Rev};
+use crate::backend::{Batch, Key, NewBody as RowBody, Op, Put, Require, Rev};
+use crate::store::condition::WriteRefused;
 use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::name::{BucketName, ObjectKey, VersionId};
+use crate::store::object::put::DecideError;
 use crate::store::record::Record;
 use crate::store::record::labels::Labels;
 use crate::store::record::object::Object;
@@ -96,6 +98,29 @@ impl Store {
             }
         }
         Err(Fault::Unavailable("the object changed again and again".into()).into())
+    }
+
+    /// The labels of an object that is about to stand at `row_key`, and what keeps them true until then: see
+    /// [`Labels::in_place_of`] and [`Store::only_replacing`].
+    pub(in crate::store) async fn settle_labels(
+        &self,
+        row_key: &Key,
+        labels: Labels,
+    ) -> Result<(Labels, Option<Require>), DecideError> {
+        let standing = self.current(row_key).await?;
+        let same = |rev| Some(Require::RevIs(row_key.clone(), rev));
+        match (&self.judged.replaced, standing) {
+            (Some((meant, rev)), Some(standing)) if meant == row_key && *rev == standing.rev => {
+                Ok((standing.object.labels, same(standing.rev)))
+            }
+            (Some(_), _) => Err(WriteRefused::Conflict.into()),
+            (None, Some(standing)) => {
+                let settled = labels.clone().in_place_of(&standing.object.labels);
+                let kept = settled != labels;
+                Ok((settled, same(standing.rev).filter(|_| kept)))
+            }
+            (None, None) => Ok((labels, None)),
+        }
     }
 
     async fn why_absent(&self, place: &ObjectPlace) -> Result<LabelsError, Fault> {

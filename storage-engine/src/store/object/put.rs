@@ -124,6 +124,9 @@ impl Store {
         let mut require = vec![self.is_open(&bucket)];
         require.extend(self.decide_write(&row_key, &condition).await?);
         require.extend(self.as_judged(&row_key));
+        let (labels, unchanged) = self.settle_labels(&row_key, object.labels).await?;
+        require.extend(unchanged);
+        let object = Object { labels, ..object };
         #[cfg(test)]
         let object = match self.with_planted_bug(&row_key, object).await? {
             Ok(object) => object,

@@ -1,9 +1,10 @@
-//! What an object or a bucket carries for deciding who may do what: owner, tags, visibility.
+//! What an object or a bucket carries for deciding who may do what: owner, tags, visibility, shares.
 //!
 //! Owns their stored form. It never decides anything by them.
 
 use minicbor::{Decode, Encode};
 
+use crate::store::share::Share;
 use crate::store::tags::Tags;
 
 /// Who may read something beside its owner.
@@ -50,11 +51,36 @@ pub struct Labels {
     /// `None`: the default of its bucket.
     #[cbor(n(2), decode_with = "crate::cbor::known")]
     pub visibility: Option<Visibility>,
+    /// Whom it is shared with; they count while its visibility is [`Visibility::Shared`].
+    #[cbor(n(3), skip_if = "Vec::is_empty")]
+    pub shares: Vec<Share>,
+    /// It was made public by a canned ACL that also names writing. ACLs show it; no right hangs on it.
+    #[cbor(n(4), skip_if = "is_unset")]
+    pub writing_named: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
+fn is_unset(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Labels {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What these are for an object that takes the place of one with `standing`. A shared object stays whose it is and
+    /// shared with whom it is, unless the write names a visibility itself.
+    pub(in crate::store) fn in_place_of(self, standing: &Self) -> Self {
+        if self.visibility.is_some() || standing.visibility != Some(Visibility::Shared) {
+            return self;
+        }
+        Self {
+            owner: standing.owner.clone(),
+            visibility: standing.visibility,
+            shares: standing.shares.clone(),
+            ..self
+        }
     }
 }

@@ -136,12 +136,14 @@ mod tests {
 
     use super::*;
     use crate::limits::{
-        OWNER_BYTES_MAX, PART_TABLE_INLINE_BYTES_MAX, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, VALUE_BYTES_MAX,
+        OWNER_BYTES_MAX, PART_TABLE_INLINE_BYTES_MAX, SHARE_NAME_BYTES_MAX, SHARE_TARGET_BYTES_MAX, SHARES_MAX,
+        TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, VALUE_BYTES_MAX,
     };
     use crate::store::checksum::{Checksum, ChecksumType};
     use crate::store::record::labels::Visibility;
     use crate::store::record::part_table::TablePart;
     use crate::store::record::tests::{rejects_damage, survives};
+    use crate::store::share::{Share, ShareAccess, ShareId, ShareTarget};
     use crate::store::tags::Tags;
 
     fn parts() -> impl Strategy<Value = Option<Parts>> {
@@ -216,6 +218,8 @@ mod tests {
                     owner,
                     tags: Tags::of_object((0..tags).map(|n| (format!("k{n}"), n.to_string())).collect()).unwrap(),
                     visibility: visibility.map(|at| Visibility::ALL[at % 4]),
+                    shares: (0..tags as u8).map(share).collect(),
+                    writing_named: tags == 1,
                 },
             });
         }
@@ -248,7 +252,7 @@ mod tests {
     #[test]
     fn the_largest_record_fits_a_row() {
         let value = survives(&largest());
-        assert!(value.len() > 28_000 && value.len() < VALUE_BYTES_MAX, "{}", value.len());
+        assert!(value.len() > 45_000 && value.len() < VALUE_BYTES_MAX, "{}", value.len());
     }
 
     #[test]
@@ -315,7 +319,35 @@ mod tests {
                 )
                 .unwrap(),
                 visibility: Some(Visibility::Shared),
+                shares: (0..SHARES_MAX as u8)
+                    .map(|number| Share {
+                        target: ShareTarget::User("u".repeat(SHARE_TARGET_BYTES_MAX)),
+                        name: Some("n".repeat(SHARE_NAME_BYTES_MAX)),
+                        ..share(number)
+                    })
+                    .collect(),
+                writing_named: true,
             },
+        }
+    }
+
+    fn share(number: u8) -> Share {
+        Share {
+            id: ShareId::from_bytes([number; 8]),
+            target: match number % 4 {
+                0 => ShareTarget::User("ann".into()),
+                1 => ShareTarget::Group("crew".into()),
+                2 => ShareTarget::Email("ann@example.com".into()),
+                _ => ShareTarget::Link([number; 32]),
+            },
+            access: if number.is_multiple_of(2) {
+                ShareAccess::Read
+            } else {
+                ShareAccess::Write
+            },
+            made: Timestamp::from_millis(u64::MAX),
+            expires: Some(Timestamp::from_millis(u64::MAX)),
+            name: None,
         }
     }
 }

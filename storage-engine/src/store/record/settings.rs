@@ -27,6 +27,24 @@ pub struct BucketSettings {
     pub cors: Vec<CorsRule>,
     #[n(6)]
     pub quota: Option<Quota>,
+    /// The canned ACL of the bucket itself; `None`: private. It opens no object.
+    #[cbor(n(7), decode_with = "crate::cbor::known")]
+    pub acl: Option<BucketAcl>,
+}
+
+/// What a canned ACL of a bucket lets others do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum BucketAcl {
+    /// Everybody lists it.
+    #[n(0)]
+    PublicRead,
+    /// Everybody lists it and puts objects into it.
+    #[n(1)]
+    PublicReadWrite,
+    /// Everybody who is signed in lists it.
+    #[n(2)]
+    AuthenticatedRead,
 }
 
 /// Switches that overrule policies and visibility which would open a bucket to everybody.
@@ -122,6 +140,7 @@ mod tests {
                 max_age_seconds: Some(3000),
             }],
             quota: Some(Quota { bytes: 1 << 40 }),
+            acl: Some(BucketAcl::PublicReadWrite),
         }
     }
 
@@ -172,6 +191,7 @@ mod tests {
             quota: Some(Quota { bytes: 1000 }),
             ownership: None,
             cors: Vec::new(),
+            acl: None,
             ..full()
         };
         assert_eq!(read, expected);

@@ -1,13 +1,16 @@
 //! Owner, tags and visibility of objects: kept through every way an object is made, changed without touching its bytes.
 
 use super::{MIB, Scripted, fixture, key, pattern, store_over};
-use crate::store::condition::WriteCondition;
+use crate::store::clock::Timestamp;
+use crate::store::condition::{WriteCondition, WriteRefused};
 use crate::store::multipart::begin::BeginUpload;
 use crate::store::object::copy::{CopyObject, CopyObjectError, CopySource};
+use crate::store::object::delete::DeleteObject;
 use crate::store::object::labels::{LabelsError, ObjectPlace};
-use crate::store::object::put::PutObject;
+use crate::store::object::put::{PutObject, PutObjectError};
 use crate::store::record::labels::{Labels, Visibility};
 use crate::store::record::object::Metadata;
+use crate::store::share::{Share, ShareAccess, ShareId, ShareTarget};
 use crate::store::tags::Tags;
 
 fn tags(pairs: &[(&str, &str)]) -> Tags {
@@ -19,6 +22,26 @@ fn alices() -> Labels {
         owner: Some("alice".into()),
         tags: tags(&[("colour", "red")]),
         visibility: Some(Visibility::Public),
+        ..Labels::default()
+    }
+}
+
+fn shared() -> Labels {
+    let share = |id: u8, target: ShareTarget| Share {
+        id: ShareId::from_bytes([id; 8]),
+        target,
+        access: ShareAccess::Write,
+        made: Timestamp::from_millis(1),
+        expires: None,
+        name: None,
+    };
+    Labels {
+        visibility: Some(Visibility::Shared),
+        shares: vec![
+            share(1, ShareTarget::User("bob".into())),
+            share(2, ShareTarget::Link([7; 32])),
+        ],
+        ..alices()
     }
 }
 
@@ -150,7 +173,7 @@ async fn a_copy_takes_the_tags_and_neither_owner_nor_visibility() {
     let expected = Labels {
         owner: Some("bob".into()),
         tags: alices().tags,
-        visibility: None,
+        ..Labels::default()
     };
     assert_eq!(fixture.labels("copied").await, expected);
     let replaced = CopyObject {
@@ -163,6 +186,7 @@ async fn a_copy_takes_the_tags_and_neither_owner_nor_visibility() {
         owner: Some("bob".into()),
         tags: tags(&[("size", "m")]),
         visibility: Some(Visibility::Protected),
+        ..Labels::default()
     };
     assert_eq!(fixture.labels("replaced").await, expected);
 }
@@ -188,4 +212,103 @@ async fn a_copy_onto_itself_may_change_tags_or_visibility_and_leaves_the_owner()
     };
     assert_eq!(fixture.labels("k").await, expected);
     assert_eq!(fixture.get("k").await, "v");
+}
+
+#[tokio::test]
+async fn a_shared_object_that_is_written_over_stays_whose_it_is_and_shared_unless_the_write_names_a_visibility() {
+    let fixture = fixture().await;
+    let bobs = || Labels {
+        owner: Some("bob".into()),
+        ..Labels::default()
+    };
+    let stays = Labels {
+        tags: Tags::default(),
+        ..shared()
+    };
+    let put = |name: &str, labels: Labels| PutObject {
+        labels,
+        ..fixture.put_of(name, "v")
+    };
+    // By a PUT, by a copy, and by an upload in parts that was begun before it was shared.
+    let begin = BeginUpload {
+        bucket: fixture.bucket.clone(),
+        key: key("k"),
+        metadata: Metadata::default(),
+        labels: bobs(),
+        checksum: None,
+    };
+    let upload = fixture.store.begin_upload(begin).await.unwrap();
+    let part = fixture.part("k", upload, 1, &pattern(MIB)).await;
+    fixture.store.put_object(put("k", shared())).await.unwrap();
+    fixture.store.put_object(put("k", bobs())).await.unwrap();
+    assert_eq!(fixture.labels("k").await, stays);
+    fixture.put("source", "s").await;
+    let copy = fixture.relabelled("source", "k");
+    fixture.store.copy_object(copy).await.unwrap();
+    assert_eq!(fixture.labels("k").await, stays);
+    let complete = fixture.complete_of("k", upload, &[part]);
+    fixture.store.complete_upload(complete).await.unwrap();
+    assert_eq!(fixture.labels("k").await, stays);
+    // One that names a visibility makes an object of its own.
+    let named = Labels {
+        visibility: Some(Visibility::Private),
+        ..bobs()
+    };
+    fixture.store.put_object(put("k", named.clone())).await.unwrap();
+    assert_eq!(fixture.labels("k").await, named);
+    // And what was deleted leaves nothing behind.
+    fixture.store.put_object(put("gone", shared())).await.unwrap();
+    let delete = DeleteObject {
+        bucket: fixture.bucket.clone(),
+        key: key("gone"),
+        version: None,
+        condition: WriteCondition::default(),
+    };
+    fixture.store.delete_object(&delete).await.unwrap();
+    fixture.store.put_object(put("gone", bobs())).await.unwrap();
+    assert_eq!(fixture.labels("gone").await, bobs());
+}
+
+#[tokio::test]
+async fn whoever_may_only_replace_an_object_replaces_that_very_object_and_only_its_bytes() {
+    let fixture = fixture().await;
+    let put = |name: &str, labels: Labels| PutObject {
+        labels,
+        ..fixture.put_of(name, "v")
+    };
+    fixture.store.put_object(put("k", shared())).await.unwrap();
+    let look = || async {
+        fixture
+            .store
+            .look_at(&fixture.object_place("k"))
+            .await
+            .unwrap()
+            .unwrap()
+            .1
+    };
+    let judged = look().await;
+    let narrow = fixture.store.only_replacing(&fixture.bucket, &key("k"), judged);
+    narrow.put_object(put("k", Labels::default())).await.unwrap();
+    assert_eq!(fixture.labels("k").await, shared());
+    // Its own write was one, too; and nothing else may be put.
+    for name in ["k", "other"] {
+        let refused = narrow.put_object(put(name, Labels::default())).await;
+        assert!(
+            matches!(refused, Err(PutObjectError::Refused(WriteRefused::Conflict))),
+            "{refused:?}"
+        );
+    }
+    let judged = look().await;
+    let narrow = fixture.store.only_replacing(&fixture.bucket, &key("k"), judged);
+    let close = |labels: &mut Labels| labels.visibility = Some(Visibility::Private);
+    fixture
+        .store
+        .change_labels(&fixture.object_place("k"), None, close)
+        .await
+        .unwrap();
+    let refused = narrow.put_object(put("k", Labels::default())).await;
+    assert!(
+        matches!(refused, Err(PutObjectError::Refused(WriteRefused::Conflict))),
+        "{refused:?}"
+    );
 }

@@ -594,13 +594,8 @@ async fn a_change_of_visibility_counts_at_once_for_every_caller() {
     }
     // The default of the bucket is for objects that name none themselves.
     scene.server.get("/bucket/a").anonymous().send().await.is(403);
-    scene
-        .server
-        .put("/bucket?acl")
-        .header("x-amz-acl", "public-read")
-        .send()
-        .await
-        .is(200);
+    let public = Some(storage_engine::store::record::labels::Visibility::Public);
+    scene.set("bucket", |settings| settings.visibility = public).await;
     scene.server.get("/bucket/a").anonymous().send().await.is(200);
     turn("private").await.is(200);
     read(Identity::Anonymous).await.is(403);

@@ -17,7 +17,7 @@ const WRITE: [&str; 4] = [
 
 /// What everybody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub enum Level {
     None,
     Read,
     Write,
@@ -26,7 +26,7 @@ pub(super) enum Level {
 
 impl Level {
     /// By the word people write.
-    pub(super) fn parse(word: &str) -> Option<Self> {
+    pub fn parse(word: &str) -> Option<Self> {
         Some(match word {
             "private" | "none" => Self::None,
             "download" => Self::Read,
@@ -37,7 +37,7 @@ impl Level {
     }
 
     /// The word people write for the name of a level.
-    pub(super) fn word_of(name: &str) -> &str {
+    pub fn word_of(name: &str) -> &str {
         match name {
             "none" => "private",
             "readonly" => "download",
@@ -75,7 +75,7 @@ impl Level {
 }
 
 /// The policy with this level for a prefix and everything else as it was; `None` where nothing is left.
-pub(super) fn with_level(policy: &str, bucket: &str, prefix: &str, level: Level) -> Result<Option<String>, String> {
+pub fn with_level(policy: &str, bucket: &str, prefix: &str, level: Level) -> Result<Option<String>, String> {
     let mut document = match policy.trim() {
         "" => Map::new(),
         text => serde_json::from_str::<Map<String, Value>>(text)
@@ -104,7 +104,7 @@ pub(super) fn with_level(policy: &str, bucket: &str, prefix: &str, level: Level)
 
 /// The name of the level that a prefix has: `none`, `readonly`, `writeonly`, `readwrite`, or `custom` where the policy
 /// says something else.
-pub(in crate::cli::mc) fn level_of(policy: &str, bucket: &str, prefix: &str) -> &'static str {
+pub fn level_of(policy: &str, bucket: &str, prefix: &str) -> &'static str {
     let Ok(document) = serde_json::from_str::<Map<String, Value>>(policy) else {
         return "none";
     };
@@ -119,7 +119,7 @@ pub(in crate::cli::mc) fn level_of(policy: &str, bucket: &str, prefix: &str) -> 
 }
 
 /// Every prefix that has a level, and its name.
-pub(super) fn levels(policy: &str, bucket: &str) -> Vec<(String, &'static str)> {
+pub fn levels(policy: &str, bucket: &str) -> Vec<(String, &'static str)> {
     let document = serde_json::from_str::<Map<String, Value>>(policy).unwrap_or_default();
     let levels = levels_of(&statements(&document), bucket);
     levels

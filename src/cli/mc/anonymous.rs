@@ -1,9 +1,5 @@
 //! `mc anonymous`: what may be done without credentials, as the bucket policy that stands for it.
 
-mod policy;
-
-pub(super) use policy::level_of;
-
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -12,7 +8,7 @@ use super::output::Failure;
 use super::place::Remote;
 use super::shell::Shell;
 use super::walk::Walk;
-use policy::Level;
+use crate::policy::anonymous::{Level, level_of, levels, with_level};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AnonymousVerb {
@@ -86,7 +82,7 @@ async fn set(shell: &Shell, level: &str, target: &str) -> Result<(), Failure> {
     let remote = shell.bucket(target)?;
     let stored = async {
         let old = read(&remote).await?;
-        let new = policy::with_level(&old, &remote.bucket, &remote.key, wanted).map_err(ClientError::Unfit)?;
+        let new = with_level(&old, &remote.bucket, &remote.key, wanted).map_err(ClientError::Unfit)?;
         match new {
             Some(new) => remote.client.put_document((&remote.bucket, ""), "policy", new).await,
             None => remote.client.remove_document(&remote.bucket, "", "policy").await,
@@ -156,7 +152,7 @@ async fn list(shell: &Shell, target: &str) -> Result<(), Failure> {
     let failed =
         |error: ClientError| Failure::fatal(format!("Unable to list policies of target `{target}`.")).because(&error);
     let text = read(&remote).await.map_err(failed)?;
-    for (prefix, level) in policy::levels(&text, &remote.bucket) {
+    for (prefix, level) in levels(&text, &remote.bucket) {
         let resource = format!("{}/{prefix}*", remote.bucket);
         let value = json!({ "operation": "list", "status": "success", "bucket": resource, "permission": level });
         shell.out.say(&value, &format!("{resource} => {level}"));
@@ -169,7 +165,7 @@ async fn links(shell: &Shell, recursive: bool, target: &str) -> Result<(), Failu
     let failed =
         |error: ClientError| Failure::fatal(format!("Unable to list policies of target `{target}`.")).because(&error);
     let text = read(&remote).await.map_err(failed)?;
-    for (prefix, level) in policy::levels(&text, &remote.bucket) {
+    for (prefix, level) in levels(&text, &remote.bucket) {
         if !matches!(level, "readonly" | "readwrite")
             || !prefix.starts_with(&remote.key) && !remote.key.starts_with(&prefix)
         {

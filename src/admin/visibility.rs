@@ -1,0 +1,654 @@
+//! Visibility as operators set it (`/v1/admin/visibility/…`): the default of a bucket, that of an object, what everybody
+//! may do by the bucket's policy, and shares. Names of fields are a promise.
+//!
+//! It stores and shows; `access` is who honours it. The token of a link is told once, when it is made, and kept nowhere.
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use storage_engine::store::bucket::BucketError;
+use storage_engine::store::clock::Timestamp;
+use storage_engine::store::error::Fault;
+use storage_engine::store::name::{BucketName, ObjectKey};
+use storage_engine::store::object::labels::{LabelsError, ObjectPlace};
+use storage_engine::store::record::labels::{Labels, Visibility};
+use storage_engine::store::record::settings::{BucketAcl, BucketSettings, ObjectOwnership};
+use storage_engine::store::settings::SettingsError;
+use storage_engine::store::share::{self, Share, ShareAccess, ShareId, ShareTarget};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::answer::Answer;
+use super::error::AdminError;
+use super::identities::Permission;
+use super::usage::shown_millis;
+use super::{Ask, Inner};
+use crate::access::{Action, link_hash};
+use crate::auth::Accounts;
+use crate::policy::anonymous::{self, Level as Anonymous};
+use crate::policy::{Kind, Policy};
+
+/// What can be asked about visibility.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    BucketGet,
+    BucketSet,
+    ObjectGet,
+    ObjectSet,
+    ShareList,
+    ShareAdd,
+    ShareRemove,
+}
+
+impl Verb {
+    pub(super) fn permission(self) -> Permission {
+        Permission::AnyOf(match self {
+            Self::BucketGet | Self::ObjectGet | Self::ShareList => &[Action::AdminGetBucketVisibility],
+            Self::BucketSet | Self::ObjectSet | Self::ShareAdd | Self::ShareRemove => {
+                &[Action::AdminSetBucketVisibility]
+            }
+        })
+    }
+}
+
+/// What everybody may do below a prefix by the bucket's policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrefixAccess {
+    pub prefix: String,
+    /// `download`, `upload` or `public`.
+    pub anonymous: String,
+}
+
+/// How open a bucket is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketReport {
+    pub bucket: String,
+    /// Of objects that name none themselves: `private`, `public`, `protected` or `shared`.
+    pub visibility: String,
+    /// What its policy lets everybody do: `none`, `download`, `upload`, `public`, or `custom` where it says something that
+    /// no canned policy says.
+    pub anonymous: String,
+    pub prefixes: Vec<PrefixAccess>,
+    /// Its canned ACL.
+    pub acl: String,
+    /// What is public or protected counts as private, by the public access block or object ownership.
+    pub ignores_public: bool,
+    /// What its visibility stands for in words of the policy language, for all four levels.
+    pub statements: serde_json::Value,
+}
+
+/// How open an object is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectReport {
+    pub bucket: String,
+    pub key: String,
+    pub owner: String,
+    /// What holds: its own, or its bucket's default.
+    pub visibility: String,
+    /// Its own is not set.
+    pub inherited: bool,
+    /// What the bucket's policy lets everybody do with it, as in [`BucketReport::anonymous`].
+    pub anonymous: String,
+    pub shares: usize,
+}
+
+/// What to set on a bucket; what is left out stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketChange {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<String>,
+    /// With `anonymous`: what it is about; empty is the whole bucket.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+}
+
+/// What to set on an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectChange {
+    /// A level, or `default`: that of the bucket.
+    pub visibility: String,
+}
+
+/// A share to make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewShare {
+    /// `user`, `group`, `email` or `link`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Name or address; none for a link.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// `read` or `write`.
+    pub access: String,
+    /// RFC 3339; left out: it does not end by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// A share as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShareReport {
+    pub share: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Name or address; of a user who is gone the owner id; of a link nothing.
+    pub id: String,
+    pub access: String,
+    pub made: String,
+    pub expires: Option<String>,
+    pub name: Option<String>,
+    /// It has ended.
+    pub ended: bool,
+    /// Of a link that was just made: the query that brings its token. It is told this once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+}
+
+/// The shares of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharesReport {
+    pub bucket: String,
+    pub key: String,
+    /// They count: the object's visibility is `shared`.
+    pub counting: bool,
+    pub shares: Vec<ShareReport>,
+}
+
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+impl Inner {
+    pub(super) async fn visibility(&self, verb: Verb, ask: &Ask<'_>) -> Result<Answer, AdminError> {
+        let bucket = bucket(ask)?;
+        match verb {
+            Verb::BucketGet => bucket_report(ask, &bucket).await,
+            Verb::BucketSet => {
+                set_bucket(ask, &bucket).await?;
+                bucket_report(ask, &bucket).await
+            }
+            Verb::ObjectGet => object_report(ask, place(ask, bucket)?).await,
+            Verb::ObjectSet => {
+                let place = place(ask, bucket)?;
+                set_object(ask, &place).await?;
+                object_report(ask, place).await
+            }
+            Verb::ShareList => list_shares(ask, place(ask, bucket)?).await,
+            Verb::ShareAdd => add_share(ask, &place(ask, bucket)?, self.config.tls).await,
+            Verb::ShareRemove => {
+                let place = place(ask, bucket)?;
+                remove_share(ask, &place).await?;
+                list_shares(ask, place).await
+            }
+        }
+    }
+}
+
+fn bucket(ask: &Ask<'_>) -> Result<BucketName, AdminError> {
+    BucketName::parse(ask.query.must("bucket")?).map_err(|error| AdminError::Argument(error.to_string()))
+}
+
+fn place(ask: &Ask<'_>, bucket: BucketName) -> Result<ObjectPlace, AdminError> {
+    let key = ObjectKey::parse(ask.query.must("key")?).map_err(|error| AdminError::Argument(error.to_string()))?;
+    let version = None;
+    Ok(ObjectPlace { bucket, key, version })
+}
+
+fn read<T: DeserializeOwned>(ask: &Ask<'_>) -> Result<T, AdminError> {
+    serde_json::from_slice(&ask.body).map_err(|error| AdminError::Unreadable(error.to_string()))
+}
+
+fn level(name: &str) -> Result<Visibility, AdminError> {
+    let known = Visibility::ALL.into_iter().find(|level| level.name() == name);
+    let unknown = || {
+        AdminError::Argument(format!(
+            "'{name}' is no visibility; there are public, private, protected and shared."
+        ))
+    };
+    known.ok_or_else(unknown)
+}
+
+/// What of the settings keeps closed what a change would open.
+fn kept_closed(settings: &BucketSettings) -> Option<AdminError> {
+    let block = settings.public_access_block.unwrap_or_default();
+    let because = |why: &str| {
+        Some(AdminError::Refused(format!(
+            "Nothing was opened: {why} of the bucket forbids it."
+        )))
+    };
+    match settings.ownership {
+        _ if block.block_public_acls => because("BlockPublicAcls in the public access block"),
+        Some(ObjectOwnership::BucketOwnerEnforced) => because("object ownership BucketOwnerEnforced"),
+        Some(ObjectOwnership::BucketOwnerPreferred | ObjectOwnership::ObjectWriter) | None => None,
+    }
+}
+
+fn is_open_to_many(visibility: Visibility) -> bool {
+    matches!(visibility, Visibility::Public | Visibility::Protected)
+}
+
+async fn set_bucket(ask: &Ask<'_>, bucket: &BucketName) -> Result<(), AdminError> {
+    let change: BucketChange = read(ask)?;
+    let visibility = change.visibility.as_deref().map(level).transpose()?;
+    let unknown = |word: &str| {
+        AdminError::Argument(format!(
+            "'{word}' is nothing that everybody may do; there are none, download, upload and public."
+        ))
+    };
+    let anonymous = change.anonymous.as_deref();
+    let anonymous = anonymous.map(|word| Anonymous::parse(word).ok_or_else(|| unknown(word)));
+    let anonymous = anonymous.transpose()?;
+    if visibility.is_none() && anonymous.is_none() {
+        return Err(AdminError::Argument(
+            "Neither visibility nor anonymous is given.".into(),
+        ));
+    }
+    let refused = Mutex::new(None);
+    // Decided on the settings that are changed: a block that was set meanwhile holds.
+    let changed = ask.reach.store.change_settings(bucket, |settings| {
+        let mut after = settings.clone();
+        let done = change_bucket(
+            &mut after,
+            bucket,
+            visibility,
+            anonymous.map(|level| (change.prefix.as_str(), level)),
+        );
+        if done.is_ok() {
+            *settings = after;
+        }
+        *refused.lock() = done.err();
+    });
+    changed.await?;
+    refused.into_inner().map_or(Ok(()), Err)
+}
+
+fn change_bucket(
+    settings: &mut BucketSettings,
+    bucket: &BucketName,
+    visibility: Option<Visibility>,
+    anonymous: Option<(&str, Anonymous)>,
+) -> Result<(), AdminError> {
+    if let Some(visibility) = visibility {
+        if is_open_to_many(visibility)
+            && let Some(refusal) = kept_closed(settings)
+        {
+            return Err(refusal);
+        }
+        // As a bucket keeps it: private is what holds where nothing is set.
+        settings.visibility = Some(visibility).filter(|visibility| *visibility != Visibility::Private);
+    }
+    if let Some((prefix, level)) = anonymous {
+        let blocks = settings
+            .public_access_block
+            .is_some_and(|block| block.block_public_policy);
+        if blocks && level != Anonymous::None {
+            let why = "Nothing was opened: BlockPublicPolicy in the public access block of the bucket forbids it.";
+            return Err(AdminError::Refused(why.into()));
+        }
+        let old = settings.policy.as_deref().unwrap_or_default();
+        let new = anonymous::with_level(old, bucket.as_str(), prefix, level).map_err(AdminError::Refused)?;
+        if let Some(text) = &new {
+            let kind = Kind::Bucket {
+                bucket: bucket.as_str(),
+            };
+            Policy::parse(text.as_bytes(), kind).map_err(|error| AdminError::Refused(error.to_string()))?;
+        }
+        settings.policy = new;
+    }
+    Ok(())
+}
+
+async fn bucket_report(ask: &Ask<'_>, bucket: &BucketName) -> Result<Answer, AdminError> {
+    let settings = ask.reach.store.settings_of(bucket).await?;
+    let policy = settings.policy.as_deref().unwrap_or_default();
+    let prefixes = anonymous::levels(policy, bucket.as_str()).into_iter();
+    let prefixes = prefixes.filter(|(prefix, _)| !prefix.is_empty());
+    let block = settings.public_access_block.unwrap_or_default();
+    Answer::of(BucketReport {
+        bucket: bucket.as_str().to_owned(),
+        visibility: settings.visibility.unwrap_or(Visibility::Private).name().to_owned(),
+        anonymous: open_to_all(policy, bucket, "").to_owned(),
+        prefixes: prefixes
+            .map(|(prefix, level)| PrefixAccess {
+                prefix,
+                anonymous: word(level).to_owned(),
+            })
+            .collect(),
+        acl: match settings.acl {
+            None => "private",
+            Some(BucketAcl::PublicRead) => "public-read",
+            Some(BucketAcl::PublicReadWrite) => "public-read-write",
+            Some(BucketAcl::AuthenticatedRead) => "authenticated-read",
+        }
+        .to_owned(),
+        ignores_public: block.ignore_public_acls || settings.ownership == Some(ObjectOwnership::BucketOwnerEnforced),
+        statements: statements(bucket.as_str()),
+    })
+}
+
+fn open_to_all<'t>(policy: &'t str, bucket: &BucketName, key: &str) -> &'t str {
+    word(anonymous::level_of(policy, bucket.as_str(), key))
+}
+
+/// The word of `mc anonymous`, but that private means a visibility here.
+fn word(level: &'static str) -> &'static str {
+    match level {
+        "none" => "none",
+        other => Anonymous::word_of(other),
+    }
+}
+
+/// What the levels stand for, as statements that a policy could have.
+fn statements(bucket: &str) -> serde_json::Value {
+    let objects = format!("arn:aws:s3:::{bucket}/*");
+    let allow = |sid: &str, actions: &[&str], condition: serde_json::Value| serde_json::json!({ "Sid": sid, "Effect": "Allow", "Principal": "*", "Action": actions, "Resource": objects, "Condition": condition });
+    let read = ["s3:GetObject", "s3:GetObjectVersion"];
+    serde_json::json!([
+        allow(
+            "Public",
+            &read,
+            serde_json::json!({ "StringEquals": { "drystone:Visibility": "public" } })
+        ),
+        allow(
+            "Protected",
+            &read,
+            serde_json::json!({
+            "StringEquals": { "drystone:Visibility": "protected" }, "Null": { "aws:PrincipalAccount": "false" } })
+        ),
+        allow(
+            "Owner",
+            &read,
+            serde_json::json!({
+            "StringEquals": { "drystone:ObjectOwner": "${aws:PrincipalAccount}" }, "Null": { "drystone:Visibility": "false" } })
+        ),
+        allow(
+            "SharedToRead",
+            &read,
+            serde_json::json!({ "StringEquals": { "drystone:Share": ["read", "write"] } })
+        ),
+        allow(
+            "SharedToWrite",
+            &["s3:PutObject"],
+            serde_json::json!({ "StringEquals": { "drystone:Share": "write" } })
+        ),
+    ])
+}
+
+async fn set_object(ask: &Ask<'_>, place: &ObjectPlace) -> Result<(), AdminError> {
+    let change: ObjectChange = read(ask)?;
+    let visibility = match change.visibility.as_str() {
+        "default" => None,
+        name => Some(level(name)?),
+    };
+    if visibility.is_some_and(is_open_to_many)
+        && let Some(refusal) = kept_closed(&*ask.reach.store.settings_of(&place.bucket).await?)
+    {
+        return Err(refusal);
+    }
+    let set = |labels: &mut Labels| {
+        labels.visibility = visibility;
+        labels.writing_named = false;
+    };
+    ask.reach.store.change_labels(place, None, set).await?;
+    Ok(())
+}
+
+async fn labels_of(ask: &Ask<'_>, place: &ObjectPlace) -> Result<Labels, AdminError> {
+    let object = ask.reach.store.change_labels(place, None, |_| ()).await?;
+    Ok(object.labels)
+}
+
+async fn object_report(ask: &Ask<'_>, place: ObjectPlace) -> Result<Answer, AdminError> {
+    let labels = labels_of(ask, &place).await?;
+    let settings = ask.reach.store.settings_of(&place.bucket).await?;
+    let policy = settings.policy.as_deref().unwrap_or_default();
+    let standing = labels.visibility.or(settings.visibility);
+    Answer::of(ObjectReport {
+        owner: match &labels.owner {
+            None => "root".to_owned(),
+            Some(id) => ask.reach.directory.user_of(id).unwrap_or_else(|| id.clone()),
+        },
+        visibility: standing.unwrap_or(Visibility::Private).name().to_owned(),
+        inherited: labels.visibility.is_none(),
+        anonymous: open_to_all(policy, &place.bucket, place.key.as_str()).to_owned(),
+        shares: labels.shares.len(),
+        bucket: place.bucket.as_str().to_owned(),
+        key: place.key.into_string(),
+    })
+}
+
+fn now() -> Timestamp {
+    let millis = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+    Timestamp::from_millis(u64::try_from(millis).unwrap_or_default())
+}
+
+async fn list_shares(ask: &Ask<'_>, place: ObjectPlace) -> Result<Answer, AdminError> {
+    let labels = labels_of(ask, &place).await?;
+    let settings = ask.reach.store.settings_of(&place.bucket).await?;
+    let now = now();
+    Answer::of(SharesReport {
+        counting: labels.visibility.or(settings.visibility) == Some(Visibility::Shared),
+        shares: labels.shares.iter().map(|share| report(ask, share, now)).collect(),
+        bucket: place.bucket.as_str().to_owned(),
+        key: place.key.into_string(),
+    })
+}
+
+fn report(ask: &Ask<'_>, share: &Share, now: Timestamp) -> ShareReport {
+    let (kind, id) = match &share.target {
+        ShareTarget::User(id) => ("user", ask.reach.directory.user_of(id).unwrap_or_else(|| id.clone())),
+        ShareTarget::Group(name) => ("group", name.clone()),
+        ShareTarget::Email(address) => ("email", address.clone()),
+        ShareTarget::Link(_) => ("link", String::new()),
+    };
+    ShareReport {
+        share: share.id.to_string(),
+        kind: kind.to_owned(),
+        id,
+        access: match share.access {
+            ShareAccess::Read => "read",
+            ShareAccess::Write => "write",
+        }
+        .to_owned(),
+        made: shown_millis(share.made),
+        expires: share.expires.map(shown_millis),
+        name: share.name.clone(),
+        ended: share.expires.is_some_and(|expires| expires <= now),
+        link: None,
+    }
+}
+
+/// With whom, and of a link its token.
+fn target(ask: &Ask<'_>, asked: &NewShare) -> Result<(ShareTarget, Option<String>), AdminError> {
+    let id = asked.id.clone();
+    let target = match asked.kind.as_str() {
+        // Who an identity provider vouches for is known by that name alone.
+        "user" if id.starts_with("federated=") => ShareTarget::User(id),
+        "user" => ShareTarget::User(ask.reach.directory.user(&id)?.canonical_id),
+        "group" => ShareTarget::Group(ask.reach.directory.group(&id).map(|_| id)?),
+        "email" if id.contains('@') => ShareTarget::Email(id),
+        "email" => return Err(AdminError::Argument(format!("'{id}' is no e-mail address."))),
+        "link" if id.is_empty() => {
+            let token = base64_simd::URL_SAFE_NO_PAD.encode_to_string(random::<32>()?);
+            let hash = link_hash(&token).ok_or_else(|| AdminError::Internal("a token that is none".into()))?;
+            return Ok((ShareTarget::Link(hash), Some(token)));
+        }
+        "link" => {
+            return Err(AdminError::Argument(
+                "A link is for whoever has it; it takes no id.".into(),
+            ));
+        }
+        other => {
+            return Err(AdminError::Argument(format!(
+                "'{other}' is no type of share; there are user, group, email and link."
+            )));
+        }
+    };
+    Ok((target, None))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], AdminError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| AdminError::Internal(format!("no randomness: {error}")))?;
+    Ok(bytes)
+}
+
+fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
+    let malformed = |_| AdminError::Argument(format!("'{text}' is no time such as 2030-01-31T12:00:00Z."));
+    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(malformed)?;
+    let millis = u64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+    match Timestamp::from_millis(millis) {
+        expires if expires > now => Ok(expires),
+        _ => Err(AdminError::Argument(format!(
+            "'{text}' is past; a share ends later than now."
+        ))),
+    }
+}
+
+async fn add_share(ask: &Ask<'_>, place: &ObjectPlace, tls: bool) -> Result<Answer, AdminError> {
+    let asked: NewShare = read(ask)?;
+    let access = match asked.access.as_str() {
+        "read" => ShareAccess::Read,
+        "write" => ShareAccess::Write,
+        other => {
+            return Err(AdminError::Argument(format!(
+                "'{other}' is nothing a share can let; there are read and write."
+            )));
+        }
+    };
+    let made = now();
+    let expires = asked.expires.as_deref().map(|text| expiry(text, made)).transpose()?;
+    let (target, token) = target(ask, &asked)?;
+    let settings = ask.reach.store.settings_of(&place.bucket).await?;
+    if token.is_some()
+        && let Some(refusal) = kept_closed(&settings)
+    {
+        return Err(refusal);
+    }
+    let new = Share {
+        id: ShareId::from_bytes(random()?),
+        target,
+        access,
+        made,
+        expires,
+        name: asked.name,
+    };
+    let refused = Mutex::new(None);
+    let add = |labels: &mut Labels| {
+        let mut after = labels.clone();
+        let done = share_with(&mut after, settings.visibility, new.clone());
+        if done.is_ok() {
+            *labels = after;
+        }
+        *refused.lock() = done.err();
+    };
+    ask.reach.store.change_labels(place, None, add).await?;
+    if let Some(refusal) = refused.into_inner() {
+        return Err(refusal);
+    }
+    let link = token.map(|token| {
+        let scheme = if tls { "https" } else { "http" };
+        let key = utf8_percent_encode(place.key.as_str(), PATH);
+        format!("{scheme}://{}/{}/{key}?drystone-share={token}", ask.host, place.bucket)
+    });
+    Answer::of(ShareReport {
+        link,
+        ..report(ask, &new, made)
+    })
+}
+
+/// Shares an object that is private or shared already; one that more people may read is not narrowed by the way.
+fn share_with(labels: &mut Labels, default: Option<Visibility>, new: Share) -> Result<(), AdminError> {
+    match labels.visibility.or(default) {
+        None | Some(Visibility::Private | Visibility::Shared) => {}
+        Some(open @ (Visibility::Public | Visibility::Protected)) => {
+            return Err(AdminError::Refused(format!(
+                "The object is {}, so shares of it would not count; set its visibility to shared or private first.",
+                open.name()
+            )));
+        }
+    }
+    share::add(&mut labels.shares, new)
+        .map_err(|error| AdminError::Refused(format!("Nothing was shared: {error}.")))?;
+    labels.visibility = Some(Visibility::Shared);
+    Ok(())
+}
+
+async fn remove_share(ask: &Ask<'_>, place: &ObjectPlace) -> Result<(), AdminError> {
+    let text = ask.query.must("share")?;
+    let no_such = || AdminError::Minio {
+        code: "NoSuchShare",
+        status: StatusCode::NOT_FOUND,
+        message: format!("The object has no share {text}."),
+    };
+    let id = ShareId::parse(text).ok_or_else(no_such)?;
+    let found = Mutex::new(false);
+    let remove = |labels: &mut Labels| {
+        let before = labels.shares.len();
+        labels.shares.retain(|share| share.id != id);
+        *found.lock() = labels.shares.len() < before;
+    };
+    ask.reach.store.change_labels(place, None, remove).await?;
+    match found.into_inner() {
+        true => Ok(()),
+        false => Err(no_such()),
+    }
+}
+
+fn missing(code: &'static str, message: String) -> AdminError {
+    AdminError::Minio {
+        code,
+        status: StatusCode::NOT_FOUND,
+        message,
+    }
+}
+
+fn faulty(fault: Fault) -> AdminError {
+    match fault {
+        Fault::Unavailable(_) | Fault::Unknown(_) | Fault::Full(_) => AdminError::Unavailable(fault.to_string()),
+        Fault::Corrupt(_) | Fault::Internal(_) => AdminError::Internal(fault.to_string()),
+    }
+}
+
+impl From<BucketError> for AdminError {
+    fn from(error: BucketError) -> Self {
+        match error {
+            BucketError::NoSuchBucket => missing("NoSuchBucket", error.to_string()),
+            BucketError::Fault(fault) => faulty(fault),
+        }
+    }
+}
+
+impl From<SettingsError> for AdminError {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::NoSuchBucket => missing("NoSuchBucket", error.to_string()),
+            SettingsError::BucketBusy | SettingsError::TooLarge { .. } => Self::Refused(error.to_string()),
+            SettingsError::Fault(fault) => faulty(fault),
+        }
+    }
+}
+
+impl From<LabelsError> for AdminError {
+    fn from(error: LabelsError) -> Self {
+        match error {
+            LabelsError::NoSuchBucket => missing("NoSuchBucket", error.to_string()),
+            LabelsError::NoSuchKey => missing("NoSuchKey", error.to_string()),
+            LabelsError::NoSuchVersion => missing("NoSuchVersion", error.to_string()),
+            LabelsError::Changed => Self::Refused(error.to_string()),
+            LabelsError::Fault(fault) => faulty(fault),
+        }
+    }
+}
