@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use storage_engine::limits::OWNER_BYTES_MAX;
 use storage_engine::store::clock::Timestamp;
 
 use super::directory::Directory;
@@ -19,6 +18,8 @@ use crate::auth::{Account, Caller, Federated, Identity, Kind};
 use crate::policy::Policy;
 
 const CANONICAL_PURPOSE: &[u8] = b"drystone federated 1\0";
+/// Most bytes of a name: it is carried in every token.
+const NAME_BYTES_MAX: usize = 512;
 
 /// What the people of the configured providers have, by the provider's id.
 pub type Federation = BTreeMap<String, FederationRights>;
@@ -143,7 +144,7 @@ impl Directory {
         seconds: Option<u64>,
         policy: Option<String>,
     ) -> Result<Temporary, IdentityError> {
-        if Account::Federated(Federated::new(&person.name)).name().len() > OWNER_BYTES_MAX {
+        if person.name.len() > NAME_BYTES_MAX {
             return Err(IdentityError::InvalidArgument(
                 "issuer and subject are longer than a name may be",
             ));

@@ -14,11 +14,14 @@ use aws_lc_rs::signature::{
 };
 use base64_simd::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
+use proptest::prelude::{any, prop_assert, proptest};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::keys::KeySet;
+use super::token::Token;
 use super::{OpenIdError, Pace, Provider, Providers, Vouched};
 use crate::config::{Grants, OpenIdProvider};
 
@@ -233,6 +236,32 @@ fn with(claims: &Value, name: &str, value: Value) -> Value {
     let mut claims = claims.clone();
     claims[name] = value;
     claims
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_as_a_token_or_a_set_of_keys_is_read_or_refused(
+        parts in proptest::collection::vec(any::<Vec<u8>>(), 0..5),
+        head in "\\{\"alg\":\"(RS256|ES256|EdDSA|none)\",\"kid\":\"[a-z]{0,3}\"\\}",
+        kty in "(RSA|EC|OKP|oct)",
+        crv in "(P-256|P-384|Ed25519)",
+        number: Vec<u8>,
+        claims: Vec<u8>,
+    ) {
+        let key = json!({
+            "kty": kty, "crv": crv, "n": coded(&number), "e": coded(&claims), "x": coded(&number), "y": coded(&claims),
+        });
+        let keys = KeySet::parse(json!({"keys": [key]}).to_string().as_bytes()).unwrap();
+        let written: Vec<String> = parts.iter().map(|part| coded(part)).collect();
+        for text in [written.join("."), format!("{}.{}.{}", coded(head.as_bytes()), coded(&claims), coded(&number))] {
+            let Ok(token) = Token::parse(&text) else { continue };
+            prop_assert!(!token.is_signed_by(&keys));
+            drop(token.claims());
+        }
+        for bytes in parts {
+            prop_assert!(KeySet::parse(&bytes).is_none_or(|keys| keys.len() == 0));
+        }
+    }
 }
 
 #[tokio::test]
