@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use storage_engine::backend::Backend;
+use storage_engine::backend::{Backend, Health};
 use storage_engine::store::Store;
 use storage_engine::store::bucket::ListBuckets;
 use time::OffsetDateTime;
@@ -106,6 +106,11 @@ pub struct Reach {
 }
 
 impl Reach {
+    fn rebuild_index(&self) -> Result<Answer, AdminError> {
+        self.index()?.rebuild().map_err(AdminError::Unavailable)?;
+        Answer::of(Rebuilding { rebuilding: true })
+    }
+
     fn index(&self) -> Result<&dyn Indexing, AdminError> {
         let index = self.index.as_deref();
         index.ok_or(AdminError::NotBuilt("Looking after the index of this backend"))
@@ -323,6 +328,11 @@ impl Inner {
         }
     }
 
+    fn status(&self, reach: &Reach, health: &Health) -> Result<Answer, AdminError> {
+        let uptime = self.config.started.elapsed();
+        Answer::of(Status::of(health, uptime, reach.directory.troubles()))
+    }
+
     /// What is said at once, from what is known.
     fn tell(&self, ask: &Ask<'_>, usage: Option<&Figures>) -> Result<Answer, AdminError> {
         let reach = ask.reach;
@@ -343,18 +353,12 @@ impl Inner {
                 let capacity = ask.query.is_true("capacity");
                 Ok(Answer::Document(usage::data_usage(&view, capacity)))
             }
-            Verb::Status => {
-                let uptime = self.config.started.elapsed();
-                Answer::of(Status::of(&health, uptime, reach.directory.troubles()))
-            }
+            Verb::Status => self.status(reach, &health),
             Verb::BackgroundHeal => reach.healing().map(|_| Answer::Document(heal::background(&view))),
             Verb::Heal => healing(),
             Verb::HealNow => reach.healing().map(Healing::heal_now).and_then(|()| healing()),
             Verb::ScrubNow => reach.healing().map(Healing::scrub_now).and_then(|()| healing()),
-            Verb::IndexRebuild => {
-                reach.index()?.rebuild().map_err(AdminError::Unavailable)?;
-                Answer::of(Rebuilding { rebuilding: true })
-            }
+            Verb::IndexRebuild => reach.rebuild_index(),
             Verb::PoolsList => Ok(Answer::Document(pools::list(&view))),
             Verb::PoolStatus => pools::status(&view, &ask.query).map(Answer::Document),
             Verb::PoolChange => Err(pools::not_allowed()),
