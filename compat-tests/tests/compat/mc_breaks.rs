@@ -26,6 +26,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::alone("our_mc_mirrors_what_changes", follows),
         Test::alone("our_mc_keeps_to_rates_and_sends_checksums", rates_and_sums),
         Test::alone("our_mc_removes_local_files", removes),
+        Test::alone("our_mc_shows_its_verbs_to_whoever_names_none", shows_verbs),
         Test::alone("our_mc_takes_headers_and_places_of_hosts", headers_and_places),
         Test::alone("our_mc_has_the_server_copy_long_objects_in_parts", copies_in_parts),
     ]
@@ -273,6 +274,22 @@ fn removes(stage: &mut Stage) -> Result<()> {
     let said = good(&mut mc(stage, &["--json", "rm", "--recursive", "--force", "./tree"]))?.text();
     ensure!(said.lines().count() == 2, "{said}");
     ensure!(!here("tree"), "a folder is removed with what is in it");
+    Ok(())
+}
+
+fn shows_verbs(stage: &mut Stage) -> Result<()> {
+    stage.program = our_mc(stage)?;
+    for (line, verb) in [
+        (vec!["admin"], "prometheus"),
+        (vec!["admin", "user"], "svcacct"),
+        (vec!["tag"], "remove"),
+    ] {
+        let said = good(&mut mc(stage, &line))?.text();
+        ensure!(said.contains(verb), "{line:?}: {said}");
+    }
+    // As in MinIO's client: what has no word at all is no question.
+    let alone = stage.command(&stage.program).output()?;
+    ensure!(!alone.status.success(), "a bare mc");
     Ok(())
 }
 

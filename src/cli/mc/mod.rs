@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use crate::cli::print;
 use crate::config::Vars;
 use output::Failure;
 use shell::{General, Shell};
@@ -150,13 +151,17 @@ enum SupportVerb {
 
 /// Runs one command of the client; the first argument is a name of the program.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
+    let verbs = arguments.len() > 1;
     let root = match Root::try_parse_from(arguments) {
         Ok(root) => root,
         Err(error) => {
             // Help and version are errors to clap, and success to whoever asked.
             // A group of verbs without a verb is a question for help, too.
-            let asks = ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-            let failed = error.use_stderr() && error.kind() != asks;
+            if verbs && error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                print::line(error.render());
+                return ExitCode::SUCCESS;
+            }
+            let failed = error.use_stderr();
             drop(error.print());
             return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
