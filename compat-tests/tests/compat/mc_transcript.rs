@@ -23,6 +23,10 @@ pub(crate) fn tests() -> Vec<Test> {
             transcript(stage)
         }),
         Test::with(Client::Mc, "mc_streams_are_live", live),
+        Test::alone("our_mc_streams_are_live", |stage| {
+            stage.program = our_mc(stage)?;
+            live(stage)
+        }),
         Test::with(Client::MinioPy, "minio_py_manages_the_store", |stage| {
             python(stage, "minio_py/admin.py", 8)
         }),
