@@ -134,9 +134,14 @@ impl Policy {
         effect
     }
 
-    /// Whether an answer may depend on the object that is there: its tags, its visibility, its owner.
-    pub fn looks_at_existing_object(&self) -> bool {
-        self.of_existing_object
+    /// Whether an answer about this action may depend on the object that is there: its tags, its visibility, its owner.
+    pub fn looks_at_existing_object(&self, action: &str) -> bool {
+        if !self.of_existing_object {
+            return false;
+        }
+        let action = action.to_ascii_lowercase();
+        let mut of_action = self.statements.iter().filter(|one| one.is_about_action(&action));
+        of_action.any(|one| one.names().any(keys::Name::is_of_existing_object))
     }
 
     /// Whether an answer may depend on whose the bucket is.
@@ -159,14 +164,18 @@ impl Policy {
 impl Statement {
     /// Whether it is about the question, whose action is in lower case as `action`.
     fn applies(&self, action: &str, question: &Question<'_>) -> bool {
-        let named = self.actions.of.iter().any(|pattern| pattern.may_match(action));
-        named != self.actions.negated
+        self.is_about_action(action)
             && self.is_about_principal(question.principal)
             && self.is_about_resource(question)
             && self
                 .conditions
                 .iter()
                 .all(|condition| condition.holds(question.keys, self.deny))
+    }
+
+    fn is_about_action(&self, action: &str) -> bool {
+        let named = self.actions.of.iter().any(|pattern| pattern.may_match(action));
+        named != self.actions.negated
     }
 
     fn is_about_principal(&self, caller: Principal<'_>) -> bool {

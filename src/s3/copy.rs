@@ -1,6 +1,6 @@
 //! CopyObject and UploadPartCopy.
 
-use http::Extensions;
+use http::{Extensions, HeaderMap};
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, CopySource as WireSource, ETag as WireETag,
     MetadataDirective, UploadPartCopyInput, UploadPartCopyOutput,
@@ -26,30 +26,48 @@ use super::object::{action_on, put_failed, version};
 use super::tagging;
 use crate::access::{Action, Resource};
 
+/// How often a source that is replaced while it is looked at is looked at.
+const SOURCE_RACES_MAX: usize = 8;
+
 pub(crate) async fn object(
     front: &Front,
-    mut req: S3Request<CopyObjectInput>,
+    req: S3Request<CopyObjectInput>,
 ) -> Result<S3Response<CopyObjectOutput>, Failure> {
-    let input = req.input;
+    // What was judged and what is copied must be one source. When it is replaced in between, the new one is judged.
+    for _ in 0..SOURCE_RACES_MAX {
+        match copy_once(front, req.input.clone(), (req.extensions.clone(), &req.headers)).await {
+            Err(failure) if failure.code == Code::OPERATION_ABORTED => {}
+            done => return done,
+        }
+    }
+    Err(Code::OPERATION_ABORTED.into())
+}
+
+async fn copy_once(
+    front: &Front,
+    input: CopyObjectInput,
+    (mut extensions, headers): (Extensions, &HeaderMap),
+) -> Result<S3Response<CopyObjectOutput>, Failure> {
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
+    let lifted = extensions.get::<Lifted>().cloned().unwrap_or_default();
     let source = source(input.copy_source, &lifted)?;
-    let (read, basis) = open_source(front, &req.extensions, &source).await?;
+    let (read, basis) = open_source(front, &extensions, &source).await?;
     let (directive, header) = (input.tagging_directive.as_ref(), input.tagging.as_deref());
-    let tags = tagging::of_copy(
+    let (tags, tagged) = tagging::of_copy(
         front,
-        (&read, &mut req.extensions),
+        (&read, &mut extensions),
         (directive, header),
         &source,
         (&bucket, &key),
     )
     .await?;
     let store = front
-        .open_as_judged(&req.extensions, Action::PutObject, &bucket, &key)
+        .open_as_judged(&extensions, Action::PutObject, &bucket, &key)
         .await?;
     let store = basis.bind(store, &source.bucket, &source.key);
+    let store = tagged.bind(store, &source.bucket, &source.key);
     let acl = input.acl.as_ref().map(|acl| acl.as_str());
-    let visibility = acl::of_copy(front, &req.extensions, acl, (&bucket, &key)).await?;
+    let visibility = acl::of_copy(front, &extensions, acl, (&bucket, &key)).await?;
     let class = storage_class(input.storage_class.clone())?;
     let replaced = texts!(input);
     let metadata = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
@@ -63,8 +81,8 @@ pub(crate) async fn object(
         .map(|name| convert::algorithm(name.as_str()))
         .transpose()?;
     let read_from = (source.bucket.clone(), source.key.clone());
-    let owner = front.owner_of_new(&req.extensions, &bucket, acl).await?;
-    let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
+    let owner = front.owner_of_new(&extensions, &bucket, acl).await?;
+    let event = front.event((&extensions, headers), &bucket, Some(&key));
     let copy = CopyObject {
         source,
         bucket,
@@ -81,7 +99,7 @@ pub(crate) async fn object(
         Ok(stored) => stored,
         Err(CopyObjectError::Source(error)) => {
             return Err(front
-                .told(&req.extensions, (&read_from.0, &read_from.1), error.into())
+                .told(&extensions, (&read_from.0, &read_from.1), error.into())
                 .await);
         }
         Err(error) => return Err(error.into()),

@@ -21,7 +21,7 @@ use storage_engine::store::tags::{TagError, Tags};
 
 use super::convert::{bucket_name, object_key};
 use super::error::{Code, Failure};
-use super::front::Front;
+use super::front::{Basis, Front};
 use super::object::{relabel, version};
 use crate::access::{Action, RequestTags, Resource};
 
@@ -73,16 +73,19 @@ pub(crate) async fn of_write(
 }
 
 /// The tags of a copy: those it brings, or the source's, for a caller who may read those. Judged is what will be written.
-/// `None`: a copy onto itself, which keeps those that stand.
+/// `None`: a copy onto itself, which keeps those that stand. And the source they are of, which must be what is copied.
 pub(crate) async fn of_copy(
     front: &Front,
     (store, extensions): (&Store, &mut Extensions),
     (directive, header): (Option<&TaggingDirective>, Option<&str>),
     source: &CopySource,
     (bucket, key): (&BucketName, &ObjectKey),
-) -> Result<Option<Tags>, Failure> {
+) -> Result<(Option<Tags>, Basis), Failure> {
     match directive.map(TaggingDirective::as_str) {
-        Some(TaggingDirective::REPLACE) => return Ok(Some(of_write(front, extensions, header, (bucket, key)).await?)),
+        Some(TaggingDirective::REPLACE) => {
+            let tags = of_write(front, extensions, header, (bucket, key)).await?;
+            return Ok((Some(tags), Basis::Policies));
+        }
         None | Some(TaggingDirective::COPY) => {}
         Some(_) => return Err(Failure::argument("Unknown tagging directive.")),
     }
@@ -96,6 +99,7 @@ pub(crate) async fn of_copy(
         version: source.version,
     };
     let found = store.look_at(&place).await?;
+    let rev = found.as_ref().map(|(_, rev)| *rev);
     let tags = found.map(|(object, _)| object.labels.tags).unwrap_or_default();
     if !tags.is_empty() {
         let action = match source.version {
@@ -111,7 +115,10 @@ pub(crate) async fn of_copy(
             .await?;
     }
     let onto_itself = source.bucket == *bucket && source.key == *key;
-    Ok((!onto_itself).then_some(tags))
+    Ok(match onto_itself {
+        true => (None, Basis::Policies),
+        false => (Some(tags), rev.map_or(Basis::Policies, |rev| Basis::Record(Some(rev)))),
+    })
 }
 
 /// How many tags an answer about an object tells of; only those who may read them are told.

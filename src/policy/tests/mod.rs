@@ -242,7 +242,7 @@ fn policies_that_need_the_object_say_so() {
     let statement = |more: &str| {
         identity(&format!(r#"{{"Effect": "Allow", "Action": "s3:GetObject", {more}}}"#))
             .unwrap()
-            .looks_at_existing_object()
+            .looks_at_existing_object("s3:GetObject")
     };
     assert!(!statement(
         r#""Resource": "*", "Condition": {"StringEquals": {"s3:RequestObjectTag/a": "b"}}"#
@@ -256,6 +256,22 @@ fn policies_that_need_the_object_say_so() {
     assert!(statement(
         r#""Resource": "arn:aws:s3:::photos/${drystone:ObjectOwner}""#
     ));
+}
+
+/// A condition on tags for reading made every write wait for the object that stood there.
+#[test]
+fn policies_need_the_object_for_the_actions_whose_statements_look_at_it() {
+    let condition = r#""Resource": "*", "Condition": {"StringEquals": {"s3:ExistingObjectTag/a": "b"}}"#;
+    for (actions, puts, gets) in [
+        (r#""Action": "s3:GetObject""#, false, true),
+        (r#""Action": ["s3:Put*", "s3:List*"]"#, true, false),
+        (r#""NotAction": "s3:GetObject""#, true, false),
+    ] {
+        let plain = r#"{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}"#;
+        let policy = identity(&format!(r#"[{plain}, {{"Effect": "Deny", {actions}, {condition}}}]"#)).unwrap();
+        assert_eq!(policy.looks_at_existing_object("s3:PutObject"), puts, "{actions}");
+        assert_eq!(policy.looks_at_existing_object("s3:GetObject"), gets, "{actions}");
+    }
 }
 
 #[test]

@@ -25,7 +25,6 @@ use crate::access::{
     is_visible_by, reads_object,
 };
 use crate::auth::{Accounts, Identity};
-use crate::policy::Policy;
 use crate::telemetry::feed::Feed;
 use facts::{Facts, Standing, owner_or_root};
 
@@ -292,7 +291,7 @@ impl Front {
             let grant = asking.decide(action, resource, &bucket, None)?;
             return Ok(judged(grant, Basis::Policies));
         };
-        if !looks_at_object(&asking, &bucket) {
+        if !looks_at_object(&asking, action, &bucket) {
             match asking.decide(action, resource, &bucket, None) {
                 Ok(grant) => return Ok(judged(grant, Basis::Policies)),
                 Err(denied) if !is_visible_by(action) => return Err(denied),
@@ -451,6 +450,8 @@ impl Front {
     }
 }
 
-fn looks_at_object(asking: &Asking<'_>, bucket: &BucketFacts) -> bool {
-    any_policy(asking.identity, Some(bucket), Policy::looks_at_existing_object)
+fn looks_at_object(asking: &Asking<'_>, action: Action, bucket: &BucketFacts) -> bool {
+    any_policy(asking.identity, Some(bucket), |policy| {
+        policy.looks_at_existing_object(action.name())
+    })
 }

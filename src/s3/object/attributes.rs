@@ -9,8 +9,8 @@ use storage_engine::store::checksum::ChecksumType;
 use storage_engine::store::record::object::Object;
 use storage_engine::store::record::part_table::PartTable;
 
-use super::read::{action_on, lookup};
-use crate::access::Action;
+use super::read::{action_on, lookup, still_may};
+use crate::access::{Action, Resource};
 use crate::s3::convert::{checksum_text, http_time, set_checksum, type_name};
 use crate::s3::error::Failure;
 use crate::s3::front::Front;
@@ -30,16 +30,20 @@ pub(crate) async fn attributes(
         Some(_) => Action::GetObjectVersionAttributes,
         None => Action::GetObjectAttributes,
     };
-    front
-        .open_object(&req.extensions, action_on(get.version.is_some()), &get.bucket, &get.key)
-        .await?;
-    let store = front
-        .open_object(&req.extensions, action, &get.bucket, &get.key)
-        .await?;
+    let resource = Resource::Object {
+        bucket: get.bucket.as_str(),
+        key: get.key.as_str(),
+    };
+    let read = action_on(get.version.is_some());
+    let (_, may_read) = front.open_judged(&req.extensions, read, resource).await?;
+    let (store, may_ask) = front.open_judged(&req.extensions, action, resource).await?;
     let (object, table) = match store.object_parts(&get).await {
         Ok(found) => found,
         Err(error) => return Err(front.told(&req.extensions, (&get.bucket, &get.key), error.into()).await),
     };
+    for (action, basis) in [(read, may_read), (action, may_ask)] {
+        still_may((front, basis), &req.extensions, (action, &get), &object).await?;
+    }
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(http_time(object.modified)),
         ..Default::default()

@@ -14,6 +14,7 @@ use storage_engine::store::Store;
 use storage_engine::store::condition::{ETagMatch, ReadConditions};
 use storage_engine::store::name::{PartNumber, VersionId};
 use storage_engine::store::object::get::{GetObject, GetObjectError, ObjectHead, Selection};
+use storage_engine::store::record::object::Object;
 
 use crate::access::{Action, Resource};
 use crate::auth::Identity;
@@ -38,7 +39,13 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
             return Err(front.told(&req.extensions, (&get.bucket, &get.key), failure).await);
         }
     };
-    still_may((front, basis), &req.extensions, &get, &read.head).await?;
+    still_may(
+        (front, basis),
+        &req.extensions,
+        (action_on(get.version.is_some()), &get),
+        &read.head.object,
+    )
+    .await?;
     let event = front.event((&req.extensions, &req.headers), &get.bucket, Some(&get.key));
     event.tell("s3:ObjectAccessed:Get", Some(shown(&read.head)));
     let checksums = input.checksum_mode.is_some();
@@ -81,7 +88,13 @@ pub(crate) async fn head(
             return Err(front.told(&req.extensions, (&get.bucket, &get.key), failure).await);
         }
     };
-    still_may((front, basis), &req.extensions, &get, &head).await?;
+    still_may(
+        (front, basis),
+        &req.extensions,
+        (action_on(get.version.is_some()), &get),
+        &head.object,
+    )
+    .await?;
     let event = front.event((&req.extensions, &req.headers), &get.bucket, Some(&get.key));
     event.tell("s3:ObjectAccessed:Head", Some(shown(&head)));
     let checksums = input.checksum_mode.is_some();
@@ -123,17 +136,18 @@ fn shown(head: &ObjectHead) -> (u64, String) {
 }
 
 /// What was judged before the read must hold of what was read.
-async fn still_may(
+pub(super) async fn still_may(
     (front, basis): (&Front, Basis),
     extensions: &Extensions,
-    get: &GetObject,
-    head: &ObjectHead,
+    (action, get): (Action, &GetObject),
+    found: &Object,
 ) -> Result<(), Failure> {
     if basis == Basis::Policies {
         return Ok(());
     }
-    let (action, place) = (action_on(get.version.is_some()), (&get.bucket, &get.key));
-    front.still_may(extensions, action, place, &head.object).await
+    front
+        .still_may(extensions, action, (&get.bucket, &get.key), found)
+        .await
 }
 
 /// The headers that GET and HEAD share; their output types differ in name only.

@@ -155,7 +155,6 @@ impl Store {
             // Also where nothing is set: whatever is left of one before goes.
             settings_op(&new.name, &new.settings)?,
         ];
-        self.inner.ledgers.forget(&new.name);
         let batch = Batch { require, ops };
         match self.commit(batch).await {
             Ok(_) => Ok(described(new.name, record)),

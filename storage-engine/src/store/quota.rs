@@ -26,6 +26,8 @@ use crate::store::{Store, key};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How old a count may be.
 const COUNT_AGE_MAX: Duration = Duration::from_secs(60 * 60);
+/// How long a count that failed is not tried again.
+const REST: Duration = Duration::from_secs(10);
 /// Keys of one bucket whose commits may go on at the same time.
 const TURNS: usize = 64;
 
@@ -147,16 +149,29 @@ struct Sums {
     claimed: u64,
     count: Option<Count>,
     counted_at: Option<Instant>,
+    /// When the last count failed.
+    failed_at: Option<Instant>,
     /// Goes on whenever a count that runs is worth nothing any more.
     generation: u64,
 }
 
 /// A count that is going on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Count {
+    begun: Instant,
     /// Everything up to this row is counted.
     upto: Option<Key>,
     bytes: u64,
+}
+
+impl Count {
+    fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+            upto: None,
+            bytes: 0,
+        }
+    }
 }
 
 fn changed(sum: u64, old: u64, new: u64) -> u64 {
@@ -208,7 +223,8 @@ impl Sums {
 
     fn count_is_due(&self) -> bool {
         let old = |at: Instant| at.elapsed() > COUNT_AGE_MAX;
-        self.count.is_none() && (self.held.is_none() || self.counted_at.is_none_or(old))
+        let rested = self.failed_at.is_none_or(|at| at.elapsed() > REST);
+        self.count.is_none() && rested && (self.held.is_none() || self.counted_at.is_none_or(old))
     }
 }
 
@@ -216,6 +232,81 @@ impl Ledger {
     fn turn(&self, row_key: &Key) -> Option<&tokio::sync::Mutex<()>> {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(row_key);
         self.turns.get(usize::try_from(hash % TURNS as u64).unwrap_or_default())
+    }
+}
+
+/// A batch after which a row has another size.
+struct SizedCommit {
+    row_key: Key,
+    size: u64,
+    quota: u64,
+    is_counted: bool,
+}
+
+enum Tried {
+    Done(Result<Rev, SizedRefused>),
+    /// It makes the bucket larger, which nobody has counted.
+    Uncounted(Box<Batch>),
+}
+
+impl SizedCommit {
+    async fn run(self, store: Store, ledger: Arc<Ledger>, batch: Batch) -> Tried {
+        let _moving = ledger.moving.read().await;
+        let _turn = match ledger.turn(&self.row_key) {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
+        let old = match store.size_of(&self.row_key).await {
+            Ok(old) => old,
+            Err(fault) => return Tried::Done(Err(fault.into())),
+        };
+        let growth = self.size.saturating_sub(old);
+        if growth > 0 && !self.is_counted {
+            return Tried::Uncounted(Box::new(batch));
+        }
+        let claimed = ledger.sums.lock().claim(growth, self.quota);
+        if let Err(over) = claimed {
+            return Tried::Done(Err(SizedRefused::OverQuota(over)));
+        }
+        let claim = Claim {
+            sums: Some(&ledger.sums),
+            growth,
+        };
+        let committed = store.inner.backend.commit(batch).await;
+        match &committed {
+            Ok(_) => claim.end(|sums| sums.settle(&self.row_key, old, self.size)),
+            Err(CommitError::Unknown(_)) => drop(claim),
+            Err(
+                CommitError::Failed { .. }
+                | CommitError::Invalid(_)
+                | CommitError::PartChanged
+                | CommitError::Full(_)
+                | CommitError::Unavailable(_),
+            ) => claim.end(|sums| sums.give_up(growth)),
+        }
+        Tried::Done(committed.map_err(SizedRefused::from))
+    }
+}
+
+/// Bytes that are claimed; where nobody says how that ended, they are in doubt.
+struct Claim<'a> {
+    sums: Option<&'a Mutex<Sums>>,
+    growth: u64,
+}
+
+impl Claim<'_> {
+    fn end(mut self, how: impl FnOnce(&mut Sums)) {
+        if let Some(sums) = self.sums.take() {
+            how(&mut sums.lock());
+        }
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if let Some(sums) = self.sums.take() {
+            sums.lock().doubt(self.growth);
+        }
     }
 }
 
@@ -234,14 +325,23 @@ impl Store {
         let Some(quota) = self.quota_of(bucket).await? else {
             return Ok(());
         };
-        let ledger = self.counted_ledger(bucket).await?;
-        let old = self.size_of(row_key).await?;
-        let judged = ledger.sums.lock().judge(size.saturating_sub(old), quota);
+        let growth = size.saturating_sub(self.size_of(row_key).await?);
+        if growth == 0 {
+            return Ok(());
+        }
+        let ledger = self.inner.ledgers.of(bucket);
+        self.await_count(bucket, &ledger).await?;
+        let judged = ledger.sums.lock().judge(growth, quota);
         judged.map_err(NoRoom::OverQuota)
     }
 
+    /// What the row counts for; nothing, if it cannot be read: it can be written over and removed.
     async fn size_of(&self, row_key: &Key) -> Result<u64, Fault> {
-        Ok(self.current(row_key).await?.map_or(0, |current| current.object.size))
+        match self.current(row_key).await {
+            Ok(current) => Ok(current.map_or(0, |current| current.object.size)),
+            Err(Fault::Corrupt(_)) => Ok(0),
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Commits a batch after which the object row `row_key` holds `size` bytes, nothing for a removal. Refused if the
@@ -257,61 +357,55 @@ impl Store {
         let Some(quota) = self.quota_of(bucket).await? else {
             return Ok(self.inner.backend.commit(batch).await?);
         };
-        let ledger = self.counted_ledger(bucket).await?;
-        let (store, row_key) = (self.clone(), row_key.clone());
-        let task = tokio::spawn(async move {
-            let _moving = ledger.moving.read().await;
-            let _turn = match ledger.turn(&row_key) {
-                Some(turn) => Some(turn.lock().await),
-                None => None,
+        let mut batch = batch;
+        // What makes nothing larger waits for no count: a bucket can be emptied whatever is wrong with its rows.
+        let mut is_counted = false;
+        let ledger = self.inner.ledgers.of(bucket);
+        loop {
+            let store = self.clone();
+            let sized = SizedCommit {
+                row_key: row_key.clone(),
+                size,
+                quota,
+                is_counted,
             };
-            let old = store.size_of(&row_key).await?;
-            let growth = size.saturating_sub(old);
-            let claimed = ledger.sums.lock().claim(growth, quota);
-            claimed.map_err(SizedRefused::OverQuota)?;
-            let committed = store.inner.backend.commit(batch).await;
-            let mut sums = ledger.sums.lock();
-            match &committed {
-                Ok(_) => sums.settle(&row_key, old, size),
-                Err(CommitError::Unknown(_)) => sums.doubt(growth),
-                Err(
-                    CommitError::Failed { .. }
-                    | CommitError::Invalid(_)
-                    | CommitError::PartChanged
-                    | CommitError::Full(_)
-                    | CommitError::Unavailable(_),
-                ) => sums.give_up(growth),
+            let task = tokio::spawn(sized.run(store, Arc::clone(&ledger), batch));
+            match task.await {
+                Ok(Tried::Done(done)) => return done,
+                Ok(Tried::Uncounted(back)) => batch = *back,
+                Err(error) => return Err(Fault::Internal(format!("writing within a quota: {error}")).into()),
             }
-            Ok(committed?)
-        });
-        task.await
-            .unwrap_or_else(|error| Err(Fault::Internal(format!("writing within a quota: {error}")).into()))
+            self.await_count(bucket, &ledger).await?;
+            is_counted = true;
+        }
     }
 
-    /// The bucket's ledger, counted if that does not take long.
-    async fn counted_ledger(&self, bucket: &BucketName) -> Result<Arc<Ledger>, Fault> {
-        let ledger = self.inner.ledgers.of(bucket);
-        let mut ended = ledger.ended.subscribe();
-        {
-            let mut sums = ledger.sums.lock();
-            if sums.count_is_due() {
-                sums.count = Some(Count::default());
-                let count = self.clone().count(bucket.clone(), Arc::clone(&ledger), sums.generation);
-                tokio::spawn(count);
-            }
-            if sums.held.is_some() {
-                return Ok(Arc::clone(&ledger));
+    /// Returns when the bucket is counted, or its count takes too long.
+    async fn await_count(&self, bucket: &BucketName, ledger: &Arc<Ledger>) -> Result<(), Fault> {
+        loop {
+            let mut ended = ledger.ended.subscribe();
+            let until = {
+                let mut sums = ledger.sums.lock();
+                if sums.count_is_due() {
+                    sums.count = Some(Count::begin());
+                    let count = self.clone().count(bucket.clone(), Arc::clone(ledger), sums.generation);
+                    tokio::spawn(count);
+                }
+                match &sums.count {
+                    _ if sums.held.is_some() => return Ok(()),
+                    Some(count) => count.begun + PATIENCE,
+                    None => {
+                        let reason = "what the bucket holds could not be counted, and it has a quota";
+                        return Err(Fault::Unavailable(reason.into()));
+                    }
+                }
+            };
+            // Not in time: what was counted so far is the least that the bucket holds. What ended may have been a count
+            // that was worth nothing any more.
+            if tokio::time::timeout_at(until, ended.changed()).await.is_err() {
+                return Ok(());
             }
         }
-        // Not in time: what was counted so far is the least that the bucket holds.
-        drop(tokio::time::timeout(PATIENCE, ended.changed()).await);
-        let sums = ledger.sums.lock();
-        if sums.held.is_none() && sums.count.is_none() {
-            let reason = "what the bucket holds could not be counted, and it has a quota";
-            return Err(Fault::Unavailable(reason.into()));
-        }
-        drop(sums);
-        Ok(ledger)
     }
 
     /// Counts what the bucket holds, page by page, with commits going on between the pages.
@@ -322,6 +416,7 @@ impl Store {
             let mut sums = ledger.sums.lock();
             if sums.generation == generation {
                 sums.count = None;
+                sums.failed_at = Some(Instant::now());
             }
         }
         ledger.ended.send_modify(|ended| *ended += 1);
@@ -339,7 +434,10 @@ impl Store {
                 .await?;
             let mut bytes = 0_u64;
             for (_, row) in &page.items {
-                bytes = bytes.saturating_add(Object::from_value(&row.value)?.size);
+                match Object::from_value(&row.value) {
+                    Ok(object) => bytes = bytes.saturating_add(object.size),
+                    Err(error) => tracing::warn!(%bucket, %error, "an object that cannot be read counts for nothing"),
+                }
             }
             let last = page.items.last().map(|(row_key, _)| row_key.clone());
             let mut sums = ledger.sums.lock();
@@ -405,6 +503,7 @@ mod tests {
             count: Some(Count {
                 upto: Some(row("m")),
                 bytes: 100,
+                ..Count::begin()
             }),
             ..Sums::default()
         };

@@ -31,8 +31,7 @@ impl Store {
         let upload_key = key::upload(bucket, object_key, id);
         for _ in 0..RACES_MAX {
             let (_, rev) = self.open_upload(bucket, &upload_key, id).await?;
-            let mut require = vec![Require::RevIs(upload_key.clone(), rev)];
-            require.extend(self.is_meant(bucket));
+            let require = vec![Require::RevIs(upload_key.clone(), rev)];
             match self
                 .commit(Batch {
                     require,

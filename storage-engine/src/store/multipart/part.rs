@@ -96,8 +96,7 @@ impl Store {
             body: RowBody::Blob(blob),
             parent_len: Some(upload_key.as_bytes().len()),
         };
-        let mut require = vec![Require::RevIs(upload_key, rev)];
-        require.extend(self.is_meant(&place.bucket));
+        let require = vec![Require::RevIs(upload_key, rev)];
         match self
             .commit(Batch {
                 require,
@@ -106,9 +105,7 @@ impl Store {
             .await
         {
             Ok(_) => Ok(part),
-            Err(CommitRefused::Condition { index: 1, .. } | CommitRefused::Condition { found: None, .. }) => {
-                Err(UploadPartError::NoSuchUpload)
-            }
+            Err(CommitRefused::Condition { found: None, .. }) => Err(UploadPartError::NoSuchUpload),
             Err(CommitRefused::Condition { found: Some(_), .. }) => Err(UploadPartError::Completing),
             Err(CommitRefused::Fault(fault)) => Err(fault.into()),
         }

@@ -1,6 +1,7 @@
 //! DeleteObject: idempotent, or conditional on what stands.
 
 use crate::backend::{Batch, Op, Require};
+use crate::store::bucket::GateClosed;
 use crate::store::condition::{WriteCondition, WriteRefused};
 use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::name::{BucketName, ObjectKey, VersionId};
@@ -45,10 +46,11 @@ impl Store {
             delete
                 .condition
                 .decide(current.as_ref().map(|current| &current.object.etag))?;
-            if self.is_another(&row_key, current.as_ref().map(|current| current.rev)) {
+            // What is gone already is nobody's to be judged on.
+            let Some(current) = current else { return Ok(()) };
+            if self.is_another(&row_key, Some(current.rev)) {
                 return Err(WriteRefused::Conflict.into());
             }
-            let Some(current) = current else { return Ok(()) };
             let mut require = vec![Require::RevIs(row_key.clone(), current.rev)];
             require.extend(self.is_meant(&delete.bucket));
             let ops = vec![Op::Delete(row_key.clone())];
@@ -57,6 +59,10 @@ impl Store {
                 .await;
             match removed.map_err(SizedRefused::of_removal) {
                 Ok(_) => return Ok(()),
+                Err(CommitRefused::Condition { index: 1, .. }) => match self.why_gate_closed(&delete.bucket).await? {
+                    GateClosed::NoSuchBucket => return Err(DeleteObjectError::NoSuchBucket),
+                    GateClosed::Busy => return Err(WriteRefused::Conflict.into()),
+                },
                 Err(CommitRefused::Condition { .. }) => {}
                 Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
             }

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 
 use super::{Fixture, MIB, fixture, key, pattern};
+use crate::backend::{Batch, NewBody as RowBody, Op, Put};
 use crate::store::body::NewBody;
 use crate::store::condition::{ReadConditions, WriteCondition};
+use crate::store::key as row_key;
 use crate::store::multipart::complete::CompleteUploadError;
 use crate::store::multipart::part::UploadPartError;
 use crate::store::object::copy::{CopyObject, CopyObjectError, CopySource};
@@ -250,4 +252,29 @@ async fn a_count_is_exact_while_the_bucket_changes_under_it() {
     assert_eq!(fixture.try_put("more", 1).await, over(held, held + 1));
     fixture.allow(Some(held + 1)).await;
     assert_eq!(fixture.try_put("more", 1).await, Ok(()));
+}
+
+/// One damaged row closed a bucket with a quota for every write, removals too.
+#[tokio::test]
+async fn an_object_that_cannot_be_read_closes_no_bucket_and_makes_room_for_another() {
+    let fixture = fixture().await;
+    fixture.put("good", pattern(60)).await;
+    let damaged = Put {
+        key: row_key::current(&fixture.bucket, &key("bad")),
+        value: Bytes::from_static(b"no record"),
+        body: RowBody::None,
+        parent_len: None,
+    };
+    let batch = Batch {
+        require: Vec::new(),
+        ops: vec![Op::Put(damaged)],
+    };
+    fixture.store.backend().commit(batch).await.unwrap();
+    fixture.allow(Some(100)).await;
+    assert_eq!(fixture.try_put("b", 41).await, over(100, 101));
+    assert_eq!(fixture.try_put("b", 10).await, Ok(()));
+    assert_eq!(fixture.try_put("bad", 30).await, Ok(()));
+    fixture.remove("good").await;
+    assert_eq!(fixture.try_put("b", 71).await, over(100, 101));
+    assert_eq!(fixture.try_put("b", 70).await, Ok(()));
 }
