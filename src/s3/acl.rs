@@ -19,7 +19,7 @@ use storage_engine::store::record::settings::{BucketAcl, BucketSettings, ObjectO
 
 use super::convert::{bucket_name, object_key};
 use super::error::{Code, Failure};
-use super::front::Front;
+use super::front::{Front, GIVEN_TO_BUCKET_OWNER};
 use super::object::{relabel, version};
 use crate::access::{Action, Resource};
 
@@ -92,6 +92,21 @@ pub(crate) fn check_settings(settings: &BucketSettings, opens: bool) -> Result<(
     Ok(())
 }
 
+/// Where all is the bucket owner's, an ACL can only say so.
+fn check_ownership(ownership: Option<ObjectOwnership>, name: &str) -> Result<(), Failure> {
+    match ownership {
+        Some(ObjectOwnership::BucketOwnerEnforced) if name != GIVEN_TO_BUCKET_OWNER => {
+            Err(Code::ACL_NOT_SUPPORTED.into())
+        }
+        Some(
+            ObjectOwnership::BucketOwnerEnforced
+            | ObjectOwnership::BucketOwnerPreferred
+            | ObjectOwnership::ObjectWriter,
+        )
+        | None => Ok(()),
+    }
+}
+
 /// The visibility that a write gives its object; `None`: the bucket's default. Opening an object needs a right of its own;
 /// naming it private, as some clients always do, needs none.
 pub(crate) async fn of_write(
@@ -100,9 +115,11 @@ pub(crate) async fn of_write(
     header: Option<&str>,
     (bucket, key): (&BucketName, &ObjectKey),
 ) -> Result<Option<Canned>, Failure> {
-    let Some(canned) = header.map(canned).transpose()? else {
+    let Some(name) = header else {
         return Ok(None);
     };
+    let canned = canned(name)?;
+    check_ownership(front.ownership_in(bucket).await?, name)?;
     if opens(canned.visibility) {
         let store = front.open_object(extensions, Action::PutObjectAcl, bucket, key).await?;
         check_settings(&*store.settings_of(bucket).await?, true)?;
@@ -169,7 +186,9 @@ pub(crate) async fn put_object(
         visibility,
         writing_named,
     } = canned(asked(name, input.access_control_policy.is_some())?)?;
-    check_settings(&*store.settings_of(&place.bucket).await?, opens(visibility))?;
+    let settings = store.settings_of(&place.bucket).await?;
+    check_settings(&settings, opens(visibility))?;
+    check_ownership(settings.ownership, name.unwrap_or_default())?;
     let actions = (Action::PutObjectAcl, Action::PutObjectVersionAcl);
     let open = |labels: &mut Labels| {
         labels.visibility = Some(visibility);
@@ -227,7 +246,8 @@ pub(crate) async fn put_bucket(
     // Decided on the settings that are changed: a block that was set meanwhile holds.
     store
         .change_settings(&bucket, |settings| {
-            let allowed = check_settings(settings, acl.is_some());
+            let allowed = check_settings(settings, acl.is_some())
+                .and_then(|()| check_ownership(settings.ownership, name.unwrap_or_default()));
             if allowed.is_ok() {
                 settings.acl = acl;
             }

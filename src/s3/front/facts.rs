@@ -151,6 +151,11 @@ impl Facts {
         }
     }
 
+    pub(super) async fn ownership(&self, bucket: &BucketName) -> Result<Option<ObjectOwnership>, Failure> {
+        let settings = self.store.bucket_settings(bucket).await?;
+        Ok(settings.and_then(|(settings, _)| settings.ownership))
+    }
+
     /// Whose everything in `bucket` is, if its object ownership says so; `given`: the writer offers it. The inner `None` is
     /// root.
     pub(super) async fn owner_of_all(
@@ -158,8 +163,7 @@ impl Facts {
         bucket: &BucketName,
         given: bool,
     ) -> Result<Option<Option<String>>, Failure> {
-        let settings = self.store.bucket_settings(bucket).await?;
-        let is_owners = match settings.and_then(|(settings, _)| settings.ownership) {
+        let is_owners = match self.ownership(bucket).await? {
             Some(ObjectOwnership::BucketOwnerEnforced) => true,
             Some(ObjectOwnership::BucketOwnerPreferred) => given,
             Some(ObjectOwnership::ObjectWriter) | None => false,
@@ -219,17 +223,25 @@ impl Facts {
 
     /// What a record of an object in `bucket` says to a decision.
     pub(super) async fn of_record(&self, bucket: &BucketName, object: &Object) -> Result<ObjectFacts, Failure> {
-        let visibility = match object.labels.visibility {
-            Some(own) => Some(own),
-            None => {
-                let settings = self.store.bucket_settings(bucket).await?;
-                settings.and_then(|(settings, _)| settings.visibility)
+        let settings = self.store.bucket_settings(bucket).await?.map(|(settings, _)| settings);
+        let visibility = match (object.labels.visibility, &settings) {
+            (Some(own), _) => Some(own),
+            (None, settings) => settings.as_ref().and_then(|settings| settings.visibility),
+        };
+        // What others wrote before it was so is the bucket owner's as well.
+        let owner = match settings.and_then(|settings| settings.ownership) {
+            Some(ObjectOwnership::BucketOwnerEnforced) => {
+                let found = self.store.look_at_bucket(bucket).await?;
+                found.map_or_else(|| object.labels.owner.clone(), |(found, _)| found.owner)
+            }
+            Some(ObjectOwnership::BucketOwnerPreferred | ObjectOwnership::ObjectWriter) | None => {
+                object.labels.owner.clone()
             }
         };
         let tags = object.labels.tags.iter();
         Ok(ObjectFacts {
             tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
-            owner: owner_or_root(object.labels.owner.clone()),
+            owner: owner_or_root(owner),
             visibility: visibility.map(level),
             shares: match visibility {
                 Some(labels::Visibility::Shared) => object.labels.shares.iter().map(share).collect(),

@@ -16,6 +16,7 @@ use storage_engine::store::Store;
 use storage_engine::store::bucket::{Bucket, BucketPage, ListBuckets};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::record::object::Object;
+use storage_engine::store::record::settings::ObjectOwnership;
 
 use super::convert;
 use super::error::{Code, Failure};
@@ -29,7 +30,7 @@ use crate::telemetry::feed::Feed;
 use facts::{Facts, Standing, owner_or_root};
 
 /// The canned ACL by which a writer offers an object to the bucket's owner.
-const GIVEN_TO_BUCKET_OWNER: &str = "bucket-owner-full-control";
+pub(crate) const GIVEN_TO_BUCKET_OWNER: &str = "bucket-owner-full-control";
 
 /// The handlers' common ground.
 pub(crate) struct Front {
@@ -159,6 +160,11 @@ impl Front {
     pub(crate) fn owner(&self, id: Option<&str>) -> Owner {
         let name = |id: &str| self.accounts.user_of(id).unwrap_or_else(|| id.to_owned());
         convert::owner(id.map(|id| (id, name(id))))
+    }
+
+    /// Whose objects in `bucket` are, as its owner set it.
+    pub(crate) async fn ownership_in(&self, bucket: &BucketName) -> Result<Option<ObjectOwnership>, Failure> {
+        self.facts.ownership(bucket).await
     }
 
     /// Whose an object is that the caller makes in `bucket`: its own, or the bucket owner's where the bucket's object

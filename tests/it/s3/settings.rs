@@ -112,7 +112,6 @@ async fn what_others_write_is_the_bucket_owners_where_ownership_says_so() {
         (Some("ObjectWriter"), "bucket-owner-full-control", "id-of-bob"),
         (Some("BucketOwnerPreferred"), "private", "id-of-bob"),
         (Some("BucketOwnerPreferred"), "bucket-owner-full-control", "id-of-ann"),
-        (Some("BucketOwnerEnforced"), "private", "id-of-ann"),
         (Some("BucketOwnerEnforced"), "bucket-owner-full-control", "id-of-ann"),
     ] {
         let server = Server::new();
@@ -162,4 +161,29 @@ async fn a_bucket_that_is_open_by_its_acl_is_not_closed_to_acls() {
         .await
         .is(200);
     server.put(path).body(owned("BucketOwnerEnforced")).send().await.is(200);
+}
+
+#[tokio::test]
+async fn where_all_is_the_bucket_owners_an_acl_says_nothing_else_and_former_writers_lose_their_say() {
+    let server = Server::new();
+    server.put("/anns").by(tenant("ann")).send().await.is(200);
+    let put = |key: &str, acl: &str| {
+        let put = server.put(&format!("/anns/{key}")).by(tenant("bob")).body("x");
+        put.header("x-amz-acl", acl)
+    };
+    put("a", "private").send().await.is(200);
+    let bob_alone = || server.get("/anns/a").by(user("bob", Vec::new(), None));
+    bob_alone().send().await.is(200);
+    server
+        .put("/anns?ownershipControls")
+        .body(owned("BucketOwnerEnforced"))
+        .send()
+        .await
+        .is(200);
+    bob_alone().send().await.fails(403, "AccessDenied");
+    put("b", "bucket-owner-full-control").send().await.is(200);
+    for path in ["/anns/b", "/anns/c", "/anns/a?acl", "/anns?acl"] {
+        let refused = server.put(path).by(tenant("bob")).header("x-amz-acl", "private");
+        refused.send().await.fails(400, "AccessControlListNotSupported");
+    }
 }

@@ -77,7 +77,6 @@ fn an_unknown_alias_a_wrong_one_and_what_is_not_built_fail_with_the_cure_and_wit
         (&["mc", "ls", "--versions", "x"], "--versions"),
         (&["mc", "sql", "x"], "not built yet"),
         (&["mc", "frob"], "not a recognized command"),
-        (&["mc", "rm", "nowhere/b/x"], "MC_HOST_nowhere"),
     ] {
         let output = drystone(arguments, &[]);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
