@@ -68,6 +68,11 @@ impl RequestFacts {
         }
     }
 
+    /// Whether a value of this condition key was said.
+    pub fn has_said(&self, name: &str) -> bool {
+        !self.said(name).is_empty()
+    }
+
     /// Says the only value of a condition key, whatever was said before.
     pub fn say_only(&mut self, name: &'static str, value: impl Into<String>) {
         self.values.retain(|(known, _)| known != name);

@@ -27,6 +27,7 @@ use super::host::{Hosts, Style};
 use super::pace::{Outcome, Pace, Paced};
 use super::peer::Peer;
 use super::request_id::{RequestId, RequestIds};
+use super::stream::Endless;
 use super::tracked::{Tracked, UntilAnswered};
 use crate::config::{Config, Limits};
 use crate::policy::Network;
@@ -258,7 +259,11 @@ impl Edge {
             return alone(owned(self.serve(service.admin.as_ref(), form, head, incoming).await));
         }
         match self.turn().await {
-            Ok(turn) => (self.serve(service.s3.as_ref(), form, head, incoming).await, turn),
+            Ok(turn) => {
+                let response = self.serve(service.s3.as_ref(), form, head, incoming).await;
+                let ends = response.extensions().get::<Endless>().is_none();
+                (response, turn.filter(|_| ends))
+            }
             Err(refusal) => alone(self.refuse(refusal, form, &path, id)),
         }
     }

@@ -10,6 +10,10 @@ use http_body_util::{BodyExt, StreamBody};
 
 use super::body::{Body, BoxError};
 
+/// Marks an answer that ends when its listener leaves: it holds up nobody who waits for a turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Endless;
+
 /// A body that goes on until `documents` ends. `blank` goes out first, and whenever nothing came for `beat`.
 pub fn endless<S>(documents: S, beat: Duration, blank: &'static [u8]) -> Body
 where

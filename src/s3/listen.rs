@@ -21,7 +21,7 @@ use super::guard::Parameter;
 use super::target::Target;
 use crate::access::{Action, Resource};
 use crate::auth::{Identity, Kind};
-use crate::http::stream::endless;
+use crate::http::stream::{Endless, endless};
 use crate::telemetry::feed::{Heard, Listener};
 
 /// How long a stream is silent before something goes out, unless the client says: blanks as MinIO's.
@@ -63,6 +63,7 @@ pub(super) async fn answer(
     let mut response = Response::new(Body::http_body_unsync(body));
     let kind = HeaderValue::from_static("text/event-stream");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response.extensions_mut().insert(Endless);
     Ok(response)
 }
 
@@ -109,7 +110,11 @@ fn documents(
                     return Some((document, (listener, wanted)));
                 }
                 Heard::Told(_) => {}
-                Heard::Missed(missed) => tracing::warn!(missed, "a listener of events was too slow and missed some"),
+                // Who hears the end knows that there is something to look for.
+                Heard::Missed(missed) => {
+                    tracing::warn!(missed, "a listener of events was too slow and missed some");
+                    return None;
+                }
             }
         }
     })

@@ -12,13 +12,13 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, R
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
 use s3s::Body;
 use s3s::config::StaticConfigProvider;
 use s3s::service::{S3Service as Routes, S3ServiceBuilder};
 use storage_engine::store::Store;
 use time::OffsetDateTime;
 
-use super::convert::OWNER_ID;
 use super::error::{Circumstances, Code, Failure, finish};
 use super::events::Happened;
 use super::form;
@@ -71,7 +71,7 @@ pub fn service(store: Store, accounts: Arc<dyn Accounts>, config: S3Config) -> S
     S3Service {
         inner: Arc::new(Inner {
             routes: builder.build(),
-            listening: front(),
+            front: front(),
             domains,
             host_id: config.host_id,
         }),
@@ -90,7 +90,7 @@ pub struct S3Service {
 struct Inner {
     routes: Routes,
     /// For what s3s has no route for.
-    listening: Front,
+    front: Front,
     domains: Domains,
     host_id: String,
 }
@@ -180,7 +180,7 @@ impl S3Service {
         Operation::name(&parts.extensions, "listen_bucket_notification");
         let facts = request::facts(&parts, query, OffsetDateTime::now_utc())?;
         parts.extensions.insert(facts);
-        listen::answer(&self.inner.listening, &parts, target, query).await
+        listen::answer(&self.inner.front, &parts, target, query).await
     }
 
     /// An upload by form: the PUT it stands for passes every step of a plain one.
@@ -212,7 +212,7 @@ impl S3Service {
         guard::check(&parts.method, target, &query, &parts.headers)?;
         let facts = request::facts(&parts, &query, OffsetDateTime::now_utc())?;
         parts.extensions.insert(facts);
-        check_expected_owner(&parts)?;
+        self.check_expected_owners(&parts.headers, target).await?;
         if parts.headers.get(CONTENT_MD5).is_some_and(HeaderValue::is_empty) {
             return Err(Code::INVALID_DIGEST.into());
         }
@@ -226,6 +226,26 @@ impl S3Service {
             Body::http_body_unsync(body.map_err(Into::into))
         };
         Ok(Request::from_parts(parts, body))
+    }
+
+    /// A caller who expects another owner means another bucket. The owner's id is the canonical one, as ListBuckets tells it.
+    async fn check_expected_owners(&self, headers: &HeaderMap, target: &Target) -> Result<(), Failure> {
+        let bucket = match target {
+            Target::Service => None,
+            Target::Bucket { bucket } | Target::Object { bucket, .. } => Some(bucket.clone()),
+        };
+        let source = || {
+            let source = headers.get("x-amz-copy-source")?.to_str().ok()?;
+            let source = percent_decode_str(source).decode_utf8().ok()?;
+            Some(source.trim_start_matches('/').split('/').next()?.to_owned())
+        };
+        if let Some(expected) = headers.get("x-amz-expected-bucket-owner") {
+            self.inner.front.expect_owner(bucket.as_deref(), expected).await?;
+        }
+        if let Some(expected) = headers.get("x-amz-source-expected-bucket-owner") {
+            self.inner.front.expect_owner(source().as_deref(), expected).await?;
+        }
+        Ok(())
     }
 
     async fn route(&self, request: Request<Body>) -> Response<Body> {
@@ -242,17 +262,6 @@ fn keep_link(headers: &mut HeaderMap) {
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("private, no-cache"));
-}
-
-/// A caller who expects another owner means another bucket.
-fn check_expected_owner(parts: &Parts) -> Result<(), Failure> {
-    let expected = ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"];
-    let others = |name: &&str| parts.headers.get(*name).is_some_and(|owner| owner != OWNER_ID);
-    if expected.iter().any(others) {
-        Err(Code::ACCESS_DENIED.into())
-    } else {
-        Ok(())
-    }
 }
 
 impl<B> tower::Service<Request<B>> for S3Service

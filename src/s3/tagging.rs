@@ -117,7 +117,7 @@ pub(crate) async fn of_copy(
     let onto_itself = source.bucket == *bucket && source.key == *key;
     Ok(match onto_itself {
         true => (None, Basis::Policies),
-        false => (Some(tags), rev.map_or(Basis::Policies, |rev| Basis::Record(Some(rev)))),
+        false => (Some(tags), Basis::Record(rev)),
     })
 }
 

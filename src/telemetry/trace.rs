@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::{LOCATION, REFERER};
 use http::{HeaderMap, Request, StatusCode};
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -97,6 +99,14 @@ fn shown_headers(headers: &HeaderMap) -> Value {
             .iter()
             .map(|value| match is_secret(name.as_str()) {
                 true => HIDDEN.into(),
+                // They hold addresses, and those may be signed.
+                false if [REFERER, LOCATION].contains(name) => {
+                    let text = String::from_utf8_lossy(value.as_bytes());
+                    match text.split_once('?') {
+                        Some((address, query)) => format!("{address}?{}", shown_query(query)),
+                        None => text.into_owned(),
+                    }
+                }
                 false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
             });
         shown.insert(name.as_str().to_owned(), values.collect());
@@ -106,7 +116,7 @@ fn shown_headers(headers: &HeaderMap) -> Value {
 
 fn shown_query(query: &str) -> String {
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
+        Some((name, _)) if is_secret(&percent_decode_str(name).decode_utf8_lossy()) => format!("{name}={HIDDEN}"),
         Some(_) | None => pair.to_owned(),
     });
     pairs.collect::<Vec<_>>().join("&")
@@ -283,9 +293,10 @@ mod tests {
         let feed = Feed::default();
         let mut listener = feed.listen().unwrap();
         let mut request =
-            Request::get("/wall/stone?X-Amz-Signature=5ec4e7&X-Amz-Security-Token=5ec4e7&a=b&LDAPPassword=5ec4e7&drystone-share=5ec4e7")
+            Request::get("/wall/stone?X-Amz-Signature=5ec4e7&X-Amz-Security-Token=5ec4e7&a=b&LDAPPassword=5ec4e7&drystone-share=5ec4e7&X-Amz-Signatur%65=5ec4e7")
                 .header("authorization", "AWS4 5ec4e7")
                 .header("x-amz-server-side-encryption-customer-key", "5ec4e7")
+                .header("referer", "https://s/b/k?X-Amz-Signature=5ec4e7")
                 .header("x-amz-meta-colour", "red")
                 .header("host", "here:9000")
                 .body(())

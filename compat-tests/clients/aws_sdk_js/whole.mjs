@@ -189,7 +189,7 @@ test('errors', async () => {
   await refused('BucketNotEmpty', 409, () => send('DeleteBucket', { Bucket }));
   await refused('InvalidAccessKeyId', 403, () => send('ListBuckets', {}, client('nobody-here')));
   await refused('SignatureDoesNotMatch', 403, () => send('ListBuckets', {}, client(ACCESS_KEY, 'wrong-secret')));
-  await refused('NotImplemented', 501, () => put('open', 'x', { ACL: 'public-read-write' }));
+  await refused('NotImplemented', 501, () => put('open', 'x', { ACL: 'aws-exec-read' }));
   await refused('NoSuchUpload', 404, () => send('UploadPart', { Bucket, Key: 'x', UploadId: 'bm8tc3VjaA', PartNumber: 1, Body: 'x' }));
 });
 

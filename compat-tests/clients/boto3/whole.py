@@ -596,7 +596,7 @@ def presigned_posts():
 def what_is_not_built_is_refused():
     refused("NotImplemented", 501, s3.put_bucket_versioning, Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     refused("NotImplemented", 501, s3.put_object, Bucket=BUCKET, Key="not-built", Body=b"x", ServerSideEncryption="AES256")
-    refused("NotImplemented", 501, s3.put_object, Bucket=BUCKET, Key="not-built", Body=b"x", ACL="public-read-write")
+    refused("NotImplemented", 501, s3.put_object, Bucket=BUCKET, Key="not-built", Body=b"x", ACL="aws-exec-read")
     refused("NoSuchKey", 404, s3.get_object, Bucket=BUCKET, Key="not-built")
     assert "Status" not in s3.get_bucket_versioning(Bucket=BUCKET)
     refused("NoSuchCORSConfiguration", 404, s3.get_bucket_cors, Bucket=BUCKET)

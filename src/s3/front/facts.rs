@@ -151,6 +151,15 @@ impl Facts {
         }
     }
 
+    /// The canonical id of a bucket's owner, the inner `None` being root; `None`: there is no such bucket.
+    pub(super) async fn owner_of(&self, bucket: &str) -> Result<Option<Option<String>>, Failure> {
+        let Ok(bucket) = BucketName::parse(bucket) else {
+            return Ok(None);
+        };
+        let found = self.store.look_at_bucket(&bucket).await?;
+        Ok(found.map(|(found, _)| found.owner))
+    }
+
     pub(super) async fn ownership(&self, bucket: &BucketName) -> Result<Option<ObjectOwnership>, Failure> {
         let settings = self.store.bucket_settings(bucket).await?;
         Ok(settings.and_then(|(settings, _)| settings.ownership))

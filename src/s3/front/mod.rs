@@ -9,7 +9,7 @@ pub(crate) mod request;
 
 use std::sync::Arc;
 
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, HeaderValue};
 use s3s::dto::Owner;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
@@ -160,6 +160,16 @@ impl Front {
     pub(crate) fn owner(&self, id: Option<&str>) -> Owner {
         let name = |id: &str| self.accounts.user_of(id).unwrap_or_else(|| id.to_owned());
         convert::owner(id.map(|id| (id, name(id))))
+    }
+
+    /// Refuses a caller who takes the bucket for somebody else's; one that is not there is told to be missing later.
+    pub(crate) async fn expect_owner(&self, bucket: Option<&str>, expected: &HeaderValue) -> Result<(), Failure> {
+        let bucket = bucket.ok_or(Code::ACCESS_DENIED)?;
+        match self.facts.owner_of(bucket).await? {
+            None => Ok(()),
+            Some(owner) if expected == owner.as_deref().unwrap_or(convert::OWNER_ID) => Ok(()),
+            Some(_) => Err(Code::ACCESS_DENIED.into()),
+        }
     }
 
     /// Whose objects in `bucket` are, as its owner set it.

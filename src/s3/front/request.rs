@@ -59,6 +59,12 @@ pub(crate) fn facts(parts: &Parts, query: &[Parameter], now: OffsetDateTime) -> 
     let mut facts = RequestFacts::read(&parts.extensions, &parts.headers, now);
     for (name, value) in query {
         if let Some((_, key)) = PARAMETERS.iter().find(|(known, _)| known == name) {
+            // Which of two was meant, a policy could take otherwise than who answers.
+            if facts.has_said(key) {
+                return Err(Failure::argument(format!(
+                    "The parameter {name} is there more than once."
+                )));
+            }
             facts.say(*key, value);
         }
         if name == LINK && facts.link.is_none() {

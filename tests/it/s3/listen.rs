@@ -7,7 +7,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use serde_json::Value;
 
-use super::matrix::{document, statement, user};
+use super::matrix::{document, policy, statement, user};
 use super::{Ask, Server};
 
 const ALL: &str = "events=s3:ObjectCreated:*&events=s3:ObjectRemoved:*&events=s3:ObjectAccessed:*";
@@ -199,5 +199,23 @@ async fn only_who_may_listen_is_let_in() {
     }
     for path in [here, everywhere] {
         assert_eq!(Ears::open(server.get(path).anonymous()).await.err(), Some(403));
+    }
+}
+
+/// A policy took the one prefix for the question and the stream took the other.
+#[tokio::test]
+async fn who_may_listen_under_one_prefix_hears_no_other_by_naming_two() {
+    let server = Server::with_bucket().await;
+    let home = r#"{"Statement":{"Effect":"Allow","Action":"s3:ListenBucketNotification","Resource":"*",
+        "Condition":{"StringLike":{"s3:prefix":"home/ann/*"}}}}"#;
+    let ann = || user("ann", vec![policy(home)], None);
+    for (prefixes, heard) in [
+        ("prefix=home/ann/", Ok(())),
+        ("prefix=home/", Err(403)),
+        ("prefix=&prefix=home/ann/", Err(400)),
+        ("prefix=home/ann/&prefix=", Err(400)),
+    ] {
+        let ask = server.get(&format!("/bucket?{ALL}&{prefixes}")).by(ann());
+        assert_eq!(Ears::open(ask).await.map(drop), heard, "{prefixes}");
     }
 }

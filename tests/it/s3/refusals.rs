@@ -1,6 +1,7 @@
 //! Who may not, what is not there, and what an error looks like.
 
 use super::Server;
+use super::settings::tenant;
 
 #[tokio::test]
 async fn anonymous_callers_may_nothing() {
@@ -84,6 +85,25 @@ async fn another_owner_than_expected_is_refused() {
         put.send().await.fails(403, "AccessDenied");
     }
     server.head("/bucket/a").send().await.fails(404, "NoSuchKey");
+    server.put("/anns").by(tenant("ann")).send().await.is(200);
+    for (path, source, owner, status) in [
+        ("/anns/a", None, "id-of-ann", 200),
+        ("/anns/a", None, owner.as_str(), 403),
+        ("/bucket/a", None, "id-of-ann", 403),
+        ("/absent/a", None, "id-of-ann", 404),
+        ("/bucket/b", Some("/anns/a"), "id-of-ann", 200),
+        ("/bucket/b", Some("anns%2Fa"), owner.as_str(), 403),
+        ("/anns/b", None, "", 403),
+    ] {
+        let put = server.put(path).body(if source.is_some() { "" } else { "x" });
+        let put = match source {
+            None => put.header("x-amz-expected-bucket-owner", owner),
+            Some(source) => put
+                .header("x-amz-copy-source", source)
+                .header("x-amz-source-expected-bucket-owner", owner),
+        };
+        assert_eq!(put.send().await.status, status, "{path} {source:?} {owner}");
+    }
     server
         .put("/bucket/a")
         .header("x-amz-request-payer", "requester")

@@ -94,7 +94,7 @@ async fn nobody_without_a_right_reads_or_changes_the_switches() {
     server.get("/bucket?publicAccessBlock").send().await.is(404);
 }
 
-fn tenant(name: &str) -> Identity {
+pub(super) fn tenant(name: &str) -> Identity {
     let everything = r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
     user(name, vec![policy(everything)], None)
 }
