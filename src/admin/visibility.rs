@@ -27,6 +27,7 @@ use super::usage::shown_millis;
 use super::{Ask, Inner};
 use crate::access::{Action, link_hash};
 use crate::auth::Accounts;
+use crate::identity::person_id;
 use crate::policy::anonymous::{self, Level as Anonymous};
 use crate::policy::{Kind, Policy};
 
@@ -398,6 +399,10 @@ async fn set_object(ask: &Ask<'_>, place: &ObjectPlace) -> Result<(), AdminError
         return Err(refusal);
     }
     let set = |labels: &mut Labels| {
+        // Whom it was shared with before it was closed is not let in again by the way.
+        if labels.visibility != visibility {
+            labels.shares.clear();
+        }
         labels.visibility = visibility;
         labels.writing_named = false;
     };
@@ -474,8 +479,10 @@ fn report(ask: &Ask<'_>, share: &Share, now: Timestamp) -> ShareReport {
 fn target(ask: &Ask<'_>, asked: &NewShare) -> Result<(ShareTarget, Option<String>), AdminError> {
     let id = asked.id.clone();
     let target = match asked.kind.as_str() {
-        // Who an identity provider vouches for is known by that name alone.
-        "user" if id.starts_with("federated=") => ShareTarget::User(id),
+        // Who an identity provider vouches for is in no directory.
+        "user" if id.starts_with("federated=") => {
+            ShareTarget::User(person_id(id.strip_prefix("federated=").unwrap_or_default()))
+        }
         "user" => ShareTarget::User(ask.reach.directory.user(&id)?.canonical_id),
         "group" => ShareTarget::Group(ask.reach.directory.group(&id).map(|_| id)?),
         "email" if id.contains('@') => ShareTarget::Email(id),
@@ -579,6 +586,10 @@ fn share_with(labels: &mut Labels, default: Option<Visibility>, new: Share) -> R
                 open.name()
             )));
         }
+    }
+    // What was shared before it was made private stays closed.
+    if labels.visibility.or(default) != Some(Visibility::Shared) {
+        labels.shares.clear();
     }
     share::add(&mut labels.shares, new)
         .map_err(|error| AdminError::Refused(format!("Nothing was shared: {error}.")))?;

@@ -12,6 +12,7 @@ use storage_engine::store::clock::Timestamp;
 
 use super::directory::Directory;
 use super::error::IdentityError;
+use super::own::is_inline;
 use super::snapshot::{Rights, Snapshot};
 use super::temporary::{CarriedAccount, Draft, SECONDS, Temporary};
 use crate::auth::{Account, Caller, Federated, Identity, Kind};
@@ -57,15 +58,16 @@ pub(super) struct CarriedPerson {
     policies: Vec<String>,
 }
 
-/// The canonical id of a name: always the same, and that of no user.
-fn canonical_id(name: &str) -> String {
+/// The canonical id of somebody an identity provider vouches for, by issuer and subject (`ISSUER#SUBJECT`): always the
+/// same, and that of no user.
+pub fn person_id(name: &str) -> String {
     let hash = digest(&SHA256, &[CANONICAL_PURPOSE, name.as_bytes()].concat());
     hex_simd::encode_to_string(hash, hex_simd::AsciiCase::Lower)
 }
 
 /// What a name goes by in rows of revocations. No user's name holds `=`.
 pub(super) fn revocation_row(name: &str) -> String {
-    format!("federated={}", canonical_id(name))
+    format!("federated={}", person_id(name))
 }
 
 impl CarriedPerson {
@@ -81,7 +83,7 @@ impl CarriedPerson {
     ) -> Option<(Account, Rights, BTreeMap<String, Vec<String>>)> {
         let policies = snapshot.policies_of(&self.provider, &self.policies, federation).ok()?;
         let rights = Rights {
-            canonical_id: canonical_id(&self.name),
+            canonical_id: person_id(&self.name),
             groups: Vec::new(),
             policies,
         };
@@ -108,6 +110,8 @@ impl Snapshot {
         };
         let defined = names
             .iter()
+            // What stands inline belongs to one user or group alone.
+            .filter(|name| !is_inline(name))
             .filter(|name| self.policy(name).is_some() || self.has_policy_row(name));
         let policies = self.named(defined);
         let policies = policies.map_err(|_| IdentityError::NotAllowed("a policy of the caller cannot be read"))?;
@@ -128,7 +132,7 @@ impl Directory {
                 expires: expires.map_err(|_| IdentityError::InvalidArgument("the token lasts too long"))?,
             },
             account: Account::Federated(Federated::new(&person.name)),
-            canonical_id: canonical_id(&person.name),
+            canonical_id: person_id(&person.name),
             groups: Vec::new(),
             claims: person.claims.clone(),
             policies,
@@ -161,7 +165,7 @@ impl Directory {
         let expires = now
             .saturating_add(asked.saturating_mul(1_000))
             .min(person.ends.millis());
-        let canonical_id = canonical_id(&person.name);
+        let canonical_id = person_id(&person.name);
         let account = CarriedAccount::Person(CarriedPerson {
             provider: person.provider,
             name: person.name,

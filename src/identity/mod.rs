@@ -24,7 +24,7 @@ pub use access_keys::{AccessKeyChange, AccessKeyView, NewAccessKey, NewCredentia
 pub use attach::{Attached, Entities, EntitiesAsked, Target};
 pub use directory::{Directory, Root};
 pub use error::IdentityError;
-pub use federated::{Federation, FederationRights, Person};
+pub use federated::{Federation, FederationRights, Person, person_id};
 pub use groups::GroupView;
 pub use policies::PolicyView;
 pub use seal::{SealError, SealKeys};

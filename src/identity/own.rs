@@ -28,9 +28,14 @@ fn beginning(target: &Target) -> String {
     }
 }
 
+/// Whether a policy of this name belongs to one user or group alone.
+pub(super) fn is_inline(name: &str) -> bool {
+    name.starts_with("inline/")
+}
+
 /// Whether a policy of this name may be attached to the target: an inline one belongs to one alone.
 pub(super) fn may_have(target: &Target, name: &str) -> bool {
-    !name.starts_with("inline/") || inline_name(target, name).is_some()
+    !is_inline(name) || inline_name(target, name).is_some()
 }
 
 /// The policy's own name, if it is an inline one of this target.

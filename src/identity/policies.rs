@@ -6,6 +6,7 @@ use storage_engine::store::record::identity::PolicyRecord;
 
 use super::directory::Directory;
 use super::error::IdentityError;
+use super::own::is_inline;
 use super::rules;
 use super::snapshot::Snapshot;
 use crate::policy::{Kind, Policy, PolicyError, canned};
@@ -65,6 +66,11 @@ impl Directory {
     /// its place until it is removed.
     pub async fn put_policy(&self, name: &str, document: &[u8]) -> Result<(), IdentityError> {
         rules::name(name)?;
+        if is_inline(name) {
+            return Err(IdentityError::InvalidArgument(
+                "names that begin with 'inline/' are those of inline policies",
+            ));
+        }
         let policy = Policy::parse(document, Kind::Identity);
         let policy = policy.map_err(|error| IdentityError::MalformedPolicy(error.to_string()))?;
         let (name, text) = (name.to_owned(), policy.text().to_owned());

@@ -323,6 +323,8 @@ async fn policies_are_attached_and_detached_once_and_kept_while_in_use() {
     assert_eq!(directory.user("alice").unwrap().policies, ["readonly"]);
     let built_in = directory.remove_policy("readonly").await.unwrap_err();
     assert!(matches!(built_in, IdentityError::PolicyBuiltIn(_)), "{built_in}");
+    let inline = directory.put_policy("inline/user/ann/p", READ_X.as_bytes()).await;
+    assert!(matches!(inline, Err(IdentityError::InvalidArgument(_))), "{inline:?}");
     let malformed = directory.put_policy("bad", b"{}").await.unwrap_err();
     assert!(matches!(malformed, IdentityError::MalformedPolicy(_)), "{malformed}");
 }

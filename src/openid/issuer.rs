@@ -72,6 +72,11 @@ impl Issuer {
         }
     }
 
+    /// Whether it is known to call itself so.
+    pub(super) fn is(&self, issuer: &str) -> bool {
+        self.known.load().as_ref().is_some_and(|known| known.issuer == issuer)
+    }
+
     /// Its keys. Those that are known, if `enough` says so and they are fresh; else it is asked, unless it just was.
     pub(super) async fn keys(&self, enough: impl Fn(&KeySet) -> bool) -> Result<Arc<Known>, OpenIdError> {
         let standing = || {

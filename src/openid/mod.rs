@@ -29,6 +29,8 @@ use fetch::Fetch;
 use issuer::Issuer;
 use token::Token;
 
+/// Where an issuer has its document (OpenID Connect Discovery 1.0, 4).
+const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// Most bytes of the names and values of the claims that are passed on.
 const CLAIMS_BYTES_MAX: usize = 6 * 1024;
 const SUBJECT_BYTES_MAX: usize = 255;
@@ -86,6 +88,15 @@ impl Providers {
             (None, true) => Err(OpenIdError::NoProvider),
             (None, false) => Err(OpenIdError::NoRole),
         }
+    }
+
+    /// Whether another provider is known to be this issuer: no two vouch for the same people.
+    pub fn is_of_another(&self, provider: &Provider, issuer: &str) -> bool {
+        let mut others = self
+            .0
+            .iter()
+            .filter(|other| other.config_url() != provider.config_url());
+        others.any(|other| other.issuer.is(issuer) || other.config_url() == format!("{issuer}{DISCOVERY}"))
     }
 
     /// All of them.

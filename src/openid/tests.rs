@@ -503,4 +503,8 @@ async fn a_role_chooses_the_provider_and_another_providers_key_opens_nothing() {
     let token = other.token("ES256", Some("k"), &claims);
     let found = all.of_role(Some(role)).unwrap().vouched(&token, now).await.unwrap();
     assert_eq!(found.policies, None);
+    // Whoever runs one provider's discovery could otherwise speak for another one's people.
+    let of = |role| all.of_role(role).unwrap();
+    assert!(all.is_of_another(of(Some(role)), &issuer.url));
+    assert!(!all.is_of_another(of(None), &issuer.url) && !all.is_of_another(of(Some(role)), &stranger.url));
 }

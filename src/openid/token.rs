@@ -108,6 +108,10 @@ pub(super) fn check(
     client: &str,
     now: OffsetDateTime,
 ) -> Result<OffsetDateTime, OpenIdError> {
+    // A logout token (OpenID Connect Back-Channel Logout 1.0, 2.4) says that somebody left, not that they are here.
+    if claims.contains_key("events") {
+        return Err(OpenIdError::Refused("it tells of events and is nobody's identity"));
+    }
     if claims.get("iss").and_then(Value::as_str) != Some(issuer) {
         return Err(OpenIdError::Refused("another issuer made it"));
     }

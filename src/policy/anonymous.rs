@@ -89,11 +89,15 @@ pub fn with_level(policy: &str, bucket: &str, prefix: &str, level: Level) -> Res
         levels.push((prefix.to_owned(), level));
     }
     levels.sort_by(|a, b| a.0.cmp(&b.0));
+    // Who could read below a prefix and not list it cannot list it now.
+    let mut listed = listed(&old, bucket);
+    listed.retain(|other| other != prefix);
+    listed.extend(level.reads().then(|| prefix.to_owned()));
     let mut new: Vec<Value> = old
         .into_iter()
         .filter(|statement| ours(statement, bucket).is_none())
         .collect();
-    new.extend(written(bucket, &levels));
+    new.extend(written(bucket, &levels, &listed));
     if new.is_empty() {
         return Ok(None);
     }
@@ -136,7 +140,8 @@ fn statements(document: &Map<String, Value>) -> Vec<Value> {
     }
 }
 
-fn written(bucket: &str, levels: &[(String, Level)]) -> Vec<Value> {
+/// Our statements for these levels, with the listing of those prefixes alone that are `listed`.
+fn written(bucket: &str, levels: &[(String, Level)], listed: &[String]) -> Vec<Value> {
     if levels.is_empty() {
         return Vec::new();
     }
@@ -146,14 +151,16 @@ fn written(bucket: &str, levels: &[(String, Level)]) -> Vec<Value> {
     if levels.iter().any(|(_, level)| level.writes()) {
         common.push(LIST_UPLOADS);
     }
-    if levels.iter().any(|(prefix, level)| prefix.is_empty() && level.reads()) {
+    let lists = |(prefix, level): &&(String, Level)| level.reads() && listed.contains(prefix);
+    if levels.iter().any(|one| one.0.is_empty() && lists(&one)) {
         common.push(LIST);
     }
     let mut all = vec![statement(common, &on_bucket)];
     let listed: Vec<&str> = levels
         .iter()
-        .filter(|(prefix, level)| !prefix.is_empty() && level.reads())
+        .filter(lists)
         .map(|(prefix, _)| prefix.as_str())
+        .filter(|prefix| !prefix.is_empty())
         .collect();
     if !listed.is_empty() {
         let mut below = statement(vec![LIST], &on_bucket);
@@ -177,6 +184,16 @@ enum Ours {
     Below(String, Level),
 }
 
+/// Whether a condition is nothing but that of the listing below some prefixes.
+fn is_of_prefixes(condition: &Value) -> bool {
+    let only = |value: &Value, key: &str| {
+        let fields = value.as_object().filter(|fields| fields.len() == 1)?;
+        fields.get(key).cloned()
+    };
+    let prefixes = only(condition, "StringEquals").and_then(|keys| only(&keys, "s3:prefix"));
+    prefixes.is_some_and(|prefixes| !texts(&prefixes).is_empty())
+}
+
 /// Reads a statement as one of ours; `None` for every other.
 fn ours(statement: &Value, bucket: &str) -> Option<Ours> {
     let fields = statement.as_object()?;
@@ -192,6 +209,9 @@ fn ours(statement: &Value, bucket: &str) -> Option<Ours> {
     }
     let mut actions = texts(fields.get("Action")?);
     actions.sort_unstable();
+    let condition = fields
+        .get("Condition")
+        .filter(|condition| condition.as_object().is_none_or(|all| !all.is_empty()));
     let resources = texts(fields.get("Resource")?);
     let [resource] = resources.as_slice() else { return None };
     let rest = resource.strip_prefix("arn:aws:s3:::")?.strip_prefix(bucket)?;
@@ -199,16 +219,14 @@ fn ours(statement: &Value, bucket: &str) -> Option<Ours> {
         let all = actions
             .iter()
             .all(|action| [ON_BUCKET, LIST, LIST_UPLOADS].contains(action));
-        let listing = actions == [LIST];
-        let conditioned = fields
-            .get("Condition")
-            .is_some_and(|condition| condition.as_object().is_none_or(|all| !all.is_empty()));
-        return (all && (!conditioned || listing)).then_some(Ours::Bucket);
+        // Any other condition narrows more than ours does: written anew, it would be gone.
+        let is_ours = match condition {
+            None => true,
+            Some(condition) => actions == [LIST] && is_of_prefixes(condition),
+        };
+        return (all && is_ours).then_some(Ours::Bucket);
     }
-    if fields
-        .get("Condition")
-        .is_some_and(|condition| condition.as_object().is_none_or(|all| !all.is_empty()))
-    {
+    if condition.is_some() {
         return None;
     }
     let prefix = rest.strip_prefix('/')?.strip_suffix('*')?;
@@ -216,6 +234,23 @@ fn ours(statement: &Value, bucket: &str) -> Option<Ours> {
     let writes = WRITE.iter().all(|action| actions.contains(action));
     let length = usize::from(reads) + if writes { WRITE.len() } else { 0 };
     (length > 0 && length == actions.len()).then(|| Ours::Below(prefix.to_owned(), Level::of(reads, writes)))
+}
+
+/// The prefixes that everybody may list by our own statements; the empty one: the whole bucket.
+fn listed(statements: &[Value], bucket: &str) -> Vec<String> {
+    let of_bucket = |statement: &&Value| matches!(ours(statement, bucket), Some(Ours::Bucket));
+    let mut found = Vec::new();
+    for statement in statements.iter().filter(of_bucket) {
+        let lists = statement
+            .get("Action")
+            .is_some_and(|actions| texts(actions).contains(&LIST));
+        match statement.pointer("/Condition/StringEquals/s3:prefix") {
+            Some(prefixes) => found.extend(texts(prefixes).into_iter().map(str::to_owned)),
+            None if lists => found.push(String::new()),
+            None => {}
+        }
+    }
+    found
 }
 
 fn levels_of(statements: &[Value], bucket: &str) -> Vec<(String, Level)> {
@@ -284,6 +319,26 @@ mod tests {
         assert!(!one.contains("s3:prefix"), "{one}");
         let none: Value = serde_json::from_str(&set(&one, "in/", "private")).unwrap();
         assert_eq!(none["Statement"], json!([foreign]));
+    }
+
+    /// A level for one prefix opened the listing of the whole bucket, which was for one network alone.
+    #[test]
+    fn a_listing_that_is_narrowed_stays_so_whatever_is_set_beside_it() {
+        let network = json!({ "IpAddress": { "aws:SourceIp": "10.0.0.0/8" } });
+        let read =
+            json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::b/*" });
+        let narrowed = json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::b", "Condition": network });
+        let start = json!({ "Version": "2012-10-17", "Statement": [read, narrowed] }).to_string();
+        for word in ["upload", "download", "private"] {
+            let policy: Value = serde_json::from_str(&set(&start, "in/", word)).unwrap();
+            let all = policy["Statement"].as_array().unwrap();
+            assert!(all.contains(&narrowed), "{policy}");
+            for other in all.iter().filter(|statement| **statement != narrowed) {
+                let lists = texts(&other["Action"]).contains(&LIST);
+                let below = json!({ "StringEquals": { "s3:prefix": ["in/"] } });
+                assert!(!lists || other["Condition"] == below, "{word}: {other}");
+            }
+        }
     }
 
     #[test]

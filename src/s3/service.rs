@@ -145,7 +145,8 @@ impl S3Service {
         if response.status() == StatusCode::OK && response.headers().contains_key(CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
-        if uri.query().is_some_and(|query| query.contains(request::LINK)) {
+        let decoded = uri.query().map(|query| percent_decode_str(query).decode_utf8_lossy());
+        if decoded.is_some_and(|query| query.contains(request::LINK)) {
             keep_link(response.headers_mut());
         }
         response

@@ -11,7 +11,7 @@ use super::form::Form;
 use super::{StsService, written};
 use crate::access::{Action, Context, RequestFacts, decide_own};
 use crate::identity::Person;
-use crate::openid::Vouched;
+use crate::openid::{OpenIdError, Vouched};
 
 /// The words of one of the two actions.
 #[derive(Clone, Copy)]
@@ -66,6 +66,9 @@ impl StsService {
         let (seconds, policy) = (form.seconds()?, form.policy()?);
         let provider = self.providers.of_role(form.one("RoleArn")?)?;
         let vouched = provider.vouched(token, OffsetDateTime::now_utc()).await?;
+        if self.providers.is_of_another(provider, &vouched.issuer) {
+            return Err(OpenIdError::Refused("its issuer is another identity provider's").into());
+        }
         let person = person(&vouched, provider.id())?;
         let identity = self.directory.person(&person)?;
         let context = Context {

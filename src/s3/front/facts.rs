@@ -102,7 +102,8 @@ impl Facts {
                 None => BucketFacts::default(),
             };
             let needs_owner = any_policy(identity, Some(&facts), Policy::looks_at_bucket_owner)
-                || !matches!(facts.policy, BucketPolicy::None);
+                || !matches!(facts.policy, BucketPolicy::None)
+                || facts.acl.is_some();
             if !needs_owner {
                 return Ok((facts, Standing::Unasked));
             }

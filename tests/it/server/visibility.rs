@@ -233,3 +233,30 @@ async fn canned_policies_are_shown_as_what_they_let_and_written_as_mc_does() {
     drystone::policy::Policy::parse(shown.as_bytes(), kind).unwrap();
     client.server.stop().await.unwrap();
 }
+
+/// Closing an object only laid its links to rest: sharing it with somebody else opened them again.
+#[tokio::test]
+async fn a_link_that_was_cut_off_stays_so_when_the_object_is_shared_again() {
+    let client = Client::with_users().await;
+    let address = client.address;
+    put(address, "/wall/a%20b", "stone").await;
+    for again in [
+        (
+            "POST",
+            SHARES,
+            json!({ "type": "email", "id": "ann@example.com", "access": "read" }),
+        ),
+        ("PUT", OBJECT, json!({ "visibility": "shared" })),
+    ] {
+        let link = json!({ "type": "link", "access": "read" });
+        let (_, made) = ask(address, ROOT, "POST", SHARES, &link).await;
+        let (_, target) = made["link"].as_str().unwrap().split_once("here:9000").unwrap();
+        assert_eq!(status(&get(address, target).await), 200);
+        let closed = ask(address, ROOT, "PUT", OBJECT, &json!({ "visibility": "private" })).await;
+        assert_eq!(closed.0, 200);
+        assert_eq!(status(&get(address, target).await), 403);
+        let (method, path, body) = again;
+        assert_eq!(ask(address, ROOT, method, path, &body).await.0, 200, "{path}");
+        assert_eq!(status(&get(address, target).await), 403, "{path}");
+    }
+}

@@ -169,6 +169,24 @@ async fn rights_on_ones_own_bucket_are_none_on_the_one_made_in_its_place() {
     }
 }
 
+/// What everybody might write to by its ACL was deleted, and somebody else's private bucket took the write.
+#[tokio::test]
+async fn who_may_write_by_the_acl_of_a_bucket_writes_to_no_other_of_its_name() {
+    let race = Race::new();
+    make(&race.store, "ann").await;
+    let open = race.server.put("/acme?acl").header("x-amz-acl", "public-read-write");
+    open.send().await.is(200);
+    let store = race.store.clone();
+    race.before_next_commit(async move {
+        store.delete_bucket(&bucket()).await.unwrap();
+        make(&store, "bob").await;
+    });
+    let put = race.server.put("/acme/x").anonymous().body("x");
+    put.send().await.fails(409, "OperationAborted");
+    let listed = race.server.get("/acme").send().await.is(200);
+    assert_eq!(listed.elements("Key"), [""; 0]);
+}
+
 #[tokio::test]
 async fn labels_are_changed_on_the_object_that_was_judged() {
     let race = Race::new();
