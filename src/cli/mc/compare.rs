@@ -51,6 +51,11 @@ impl Compare {
         }
     }
 
+    /// Names that the first walk saw and passed over.
+    pub(super) fn passed_over(&self) -> &[String] {
+        self.first.walk.passed_over()
+    }
+
     /// The next name; `None` when both walks have ended.
     pub(super) async fn next(&mut self) -> Result<Option<Pair>, ClientError> {
         self.first.fill().await?;

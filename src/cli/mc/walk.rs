@@ -2,8 +2,10 @@
 //! by step. Holds a page, or the names of the folders it is in, never everything.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use time::OffsetDateTime;
 
 use super::client::{ClientError, Pager};
@@ -78,6 +80,7 @@ impl Walk {
             recursive,
             open: Vec::new(),
             begun: false,
+            passed_over: Vec::new(),
         })
     }
 
@@ -94,6 +97,14 @@ impl Walk {
                 let base = folder_key(&remote.key);
                 Self::remote(remote, &base, &base, true)
             }
+        }
+    }
+
+    /// Names that were seen and passed over, because they are links that lead nowhere now.
+    pub(super) fn passed_over(&self) -> &[String] {
+        match self {
+            Self::Local(walk) => &walk.passed_over,
+            Self::Remote { .. } | Self::Nothing => &[],
         }
     }
 
@@ -136,6 +147,34 @@ pub(super) struct LocalWalk {
     /// For each folder it is in: what is still to come, last first.
     open: Vec<Vec<Entry>>,
     begun: bool,
+    passed_over: Vec<String>,
+}
+
+/// What is at a path.
+pub(super) enum Seen {
+    There(fs::Metadata),
+    Gone,
+    /// A link that leads nowhere.
+    LostLink,
+}
+
+/// Looks at a path. That nothing is there is said only where that is known; whatever else keeps from looking is an error.
+pub(super) fn see(path: &Path) -> Result<Seen, ClientError> {
+    let is_nowhere = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    let unseen = |source: io::Error| ClientError::File {
+        path: path.to_path_buf(),
+        source,
+    };
+    match fs::metadata(path) {
+        Ok(meta) => return Ok(Seen::There(meta)),
+        Err(error) if is_nowhere(&error) || Errno::from_io_error(&error) == Some(Errno::LOOP) => {}
+        Err(error) => return Err(unseen(error)),
+    }
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(Seen::LostLink),
+        Err(error) if is_nowhere(&error) => Ok(Seen::Gone),
+        Err(error) => Err(unseen(error)),
+    }
 }
 
 impl LocalWalk {
@@ -166,16 +205,22 @@ impl LocalWalk {
         for found in fs::read_dir(folder).map_err(ClientError::file(folder))? {
             let found = found.map_err(ClientError::file(folder))?;
             let path = found.path();
-            // A link that leads nowhere, or a file that is gone since, is nothing to walk over.
-            let Ok(meta) = fs::metadata(&path) else { continue };
-            let linked = found.file_type().is_ok_and(|kind| kind.is_symlink());
-            if !(meta.is_file() || (meta.is_dir() && !linked)) {
-                continue;
-            }
             let not_text = || ClientError::Unfit(format!("the name of `{}` is not UTF-8", path.display()));
             let full = path.to_str().ok_or_else(not_text)?.to_owned();
             let base = found.file_name();
             let base = base.to_str().ok_or_else(not_text)?;
+            let meta = match see(&path)? {
+                Seen::There(meta) => meta,
+                Seen::Gone => continue,
+                Seen::LostLink => {
+                    self.passed_over.push(format!("{name}{base}"));
+                    continue;
+                }
+            };
+            let linked = found.file_type().map_err(ClientError::file(&path))?.is_symlink();
+            if !(meta.is_file() || (meta.is_dir() && !linked)) {
+                continue;
+            }
             let slash = if meta.is_dir() { "/" } else { "" };
             entries.push(Entry::local(format!("{name}{base}{slash}"), full, &meta));
         }
@@ -234,5 +279,23 @@ mod tests {
         assert_eq!(names, ["a-b", "a.c", "a/x", "b/c/d", "z"]);
         let mut flat = Walk::local(folder.path(), false);
         assert_eq!(flat.next().await.unwrap().unwrap().name, "a-b");
+        assert_eq!(walk.passed_over(), ["b/broken"]);
+    }
+
+    #[test]
+    fn only_what_is_surely_gone_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("file"), "x").unwrap();
+        for (target, link) in [("nowhere", "broken"), ("self", "self"), ("file", "good")] {
+            std::os::unix::fs::symlink(target, path(link)).unwrap();
+        }
+        assert!(matches!(see(&path("file")).unwrap(), Seen::There(_)));
+        assert!(matches!(see(&path("good")).unwrap(), Seen::There(_)));
+        assert!(matches!(see(&path("none")).unwrap(), Seen::Gone));
+        assert!(matches!(see(&path("file/below")).unwrap(), Seen::Gone));
+        assert!(matches!(see(&path("broken")).unwrap(), Seen::LostLink));
+        assert!(matches!(see(&path("self")).unwrap(), Seen::LostLink));
+        assert!(see(&path(&"n".repeat(300))).is_err(), "a name that cannot be looked at");
     }
 }

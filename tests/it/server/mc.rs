@@ -1,10 +1,13 @@
 //! `drystone mc` against a real server: what it answers, what it leaves on disk, and what it refuses.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use super::binary::{Running, drystone, text};
 
@@ -309,4 +312,245 @@ fn a_server_tells_how_it_is_and_stops_when_it_is_told_to() {
     );
     world.good(&["ping", "-c", "1", "env"]);
     world.good(&["admin", "service", "stop", "env"]);
+}
+
+/// Another way to a server. It hears what is sent, and may do something before the server gets it.
+fn way(to: SocketAddr, hears: impl Fn(&[u8]) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let hears = hears.clone();
+            let server = TcpStream::connect(to).unwrap();
+            let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let mut piece = vec![0; 64 * 1024];
+                while let Ok(length @ 1..) = from.read(&mut piece) {
+                    hears(&piece[..length]);
+                    if into.write_all(&piece[..length]).is_err() {
+                        break;
+                    }
+                }
+                drop(into.shutdown(Shutdown::Write));
+            });
+            std::thread::spawn(move || {
+                let (mut server, mut client) = (server, client);
+                drop(std::io::copy(&mut server, &mut client));
+                drop(client.shutdown(Shutdown::Both));
+            });
+        }
+    });
+    address
+}
+
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn nothing_is_moved_onto_itself_or_onto_another_thing_that_is_moved() {
+    let world = World::new();
+    let read = |name: &str| fs::read_to_string(world.path().join(name)).unwrap();
+    for name in ["f.txt", "photos/one"] {
+        let path = world.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    fs::hard_link(world.path().join("f.txt"), world.path().join("hard")).unwrap();
+    world.good(&["mb", "env/wall"]);
+    world.good(&["cp", "f.txt", "photos/one", "env/wall/in/"]);
+    let onto_itself = [
+        &["mv", "f.txt", "."][..],
+        &["mv", "f.txt", "photos/../f.txt"],
+        &["mv", "f.txt", "hard"],
+        &["mv", "-r", "photos", "."],
+        &["mv", "-r", "photos", "photos/deeper/"],
+        &["mv", "env/wall/in/one", "env/wall/in/one"],
+        &["mv", "--attr", "a=b", "env/wall/in/one", "env/wall/in/"],
+        &["mv", "--tags", "a=b", "env/wall/in/one", "env/wall/in/one"],
+        &["mv", "--storage-class", "STANDARD", "-r", "env/wall/in", "env/wall"],
+    ];
+    for line in onto_itself {
+        let said = world.bad(line);
+        assert!(said.contains("Nothing is moved."), "{line:?}: {said}");
+    }
+    let port = world.server.address.port();
+    let beside = way(world.server.address, |_| {});
+    for (alias, address) in [("same", format!("localhost:{port}")), ("beside", beside.to_string())] {
+        for line in [
+            vec![
+                "mv".to_owned(),
+                "env/wall/in/one".into(),
+                format!("{alias}/wall/in/one"),
+            ],
+            vec![
+                "mv".to_owned(),
+                "-r".into(),
+                "env/wall/in/".into(),
+                format!("{alias}/wall/in/"),
+            ],
+        ] {
+            let line: Vec<&str> = line.iter().map(String::as_str).collect();
+            let mut command = world.command(&line);
+            let url = format!("http://rock:{SECRET}@{address}");
+            let output = command.env(format!("MC_HOST_{alias}"), url).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{line:?}: {}", text(&output));
+            assert!(text(&output).contains("onto itself"), "{line:?}: {}", text(&output));
+        }
+    }
+    assert_eq!(
+        (read("f.txt"), read("photos/one")),
+        ("f.txt".into(), "photos/one".into())
+    );
+    assert_eq!(world.good(&["cat", "env/wall/in/one"]), "photos/one");
+    assert_eq!(world.good(&["cat", "env/wall/in/f.txt"]), "f.txt");
+    assert_eq!(world.good(&["ls", "-r", "env/wall"]).lines().count(), 2);
+    world.good(&["mv", "--attr", "a=b", "env/wall/in/one", "env/wall/in/two"]);
+    assert_eq!(world.good(&["cat", "env/wall/in/two"]), "photos/one");
+    world.good(&["mv", "f.txt", "photos/f"]);
+    assert_eq!((read("photos/f"), read("hard")), ("f.txt".into(), "f.txt".into()));
+    assert_eq!(world.good(&["ls", "-r", "env/wall"]).lines().count(), 2);
+}
+
+#[test]
+fn things_that_would_become_one_are_not_moved_and_others_go_up_and_down() {
+    let world = World::new();
+    let read = |name: &str| fs::read_to_string(world.path().join(name)).unwrap();
+    for name in ["a/x", "b/x"] {
+        let path = world.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, name).unwrap();
+    }
+    world.good(&["mb", "env/wall"]);
+    for line in [
+        &["mv", "a/x", "b/x", "dst/"][..],
+        &["mv", "a/x", "a/x", "env/wall/dst/"],
+        &["mv", "-r", "a/", "b/", "env/wall/dst/"],
+        &["mv", "-r", "a/x", "b/", "dst/"],
+    ] {
+        let said = world.bad(line);
+        assert!(said.contains("several sources would become `x`"), "{line:?}: {said}");
+    }
+    assert_eq!((read("a/x"), read("b/x")), ("a/x".into(), "b/x".into()));
+    assert!(!world.path().join("dst").exists());
+    assert_eq!(world.good(&["ls", "-r", "env/wall"]), "");
+    world.good(&["mv", "-r", "a", "b", "env/wall/dst/"]);
+    assert!(!world.path().join("a/x").exists() && !world.path().join("b/x").exists());
+    world.good(&["mv", "-r", "env/wall/dst/", "down/deep"]);
+    assert_eq!(
+        (read("down/deep/a/x"), read("down/deep/b/x")),
+        ("a/x".into(), "b/x".into())
+    );
+    assert_eq!(world.good(&["ls", "-r", "env/wall"]), "");
+}
+
+#[test]
+fn an_object_that_is_replaced_while_it_is_moved_is_left() {
+    let world = World::new();
+    world.good(&["mb", "env/wall"]);
+    for target in ["env/wall/there", "here"] {
+        assert!(world.pipe(b"old", "env/wall/raced").status.success());
+        let (program, folder) = (env!("CARGO_BIN_EXE_drystone"), world.path().to_path_buf());
+        let url = format!("http://rock:{SECRET}@{}", world.server.address);
+        let address = way(world.server.address, move |sent| {
+            if !sent.starts_with(b"DELETE /wall/raced") {
+                return;
+            }
+            fs::write(folder.join("new"), "new").unwrap();
+            let mut put = Command::new(program);
+            put.args(["mc", "put", "new", "direct/wall/raced"])
+                .env("MC_HOST_direct", &url)
+                .current_dir(&folder);
+            assert!(put.output().unwrap().status.success());
+        });
+        let mut command = world.command(&["mv", "slow/wall/raced", &target.replace("env", "slow")]);
+        let url = format!("http://rock:{SECRET}@{address}");
+        let output = command.env("MC_HOST_slow", url).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{target}: {}", text(&output));
+        assert!(text(&output).contains("replaced"), "{target}: {}", text(&output));
+        assert_eq!(world.good(&["cat", "env/wall/raced"]), "new");
+        let target = if target == "here" { "./here" } else { target };
+        assert_eq!(world.good(&["cat", target]), "old");
+    }
+}
+
+#[test]
+fn a_mirror_removes_nothing_that_its_source_may_still_have() {
+    let world = World::new();
+    fs::create_dir_all(world.path().join("tree")).unwrap();
+    for name in ["tree/a", "tree/link", "tree/old"] {
+        fs::write(world.path().join(name), name).unwrap();
+    }
+    world.good(&["mirror", "tree", "env/wall/t"]);
+    world.good(&["mirror", "env/wall/t", "back"]);
+    fs::create_dir(world.path().join("empty")).unwrap();
+    for line in [
+        &["mirror", "--remove", "env/wall/typo", "back"][..],
+        &["mirror", "--remove", "--dry-run", "env/wall/typo/", "back"],
+        &["mirror", "--remove", "empty", "env/wall/t"],
+    ] {
+        let said = world.bad(line);
+        assert!(
+            said.contains("holds nothing at all") && said.contains("rm --recursive"),
+            "{line:?}: {said}"
+        );
+    }
+    assert_eq!(world.good(&["diff", "env/wall/t", "back"]), "");
+    for name in ["tree/link", "tree/old"] {
+        fs::remove_file(world.path().join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("/nowhere/at/all", world.path().join("tree/link")).unwrap();
+    let said = world.bad(&["mirror", "--remove", "tree", "env/wall/t"]);
+    assert!(said.contains("`link` was not removed"), "{said}");
+    world.good(&["stat", "env/wall/t/link"]);
+    world.bad(&["stat", "env/wall/t/old"]);
+}
+
+#[test]
+fn a_mirror_that_follows_removes_nothing_while_something_is_not_copied_and_tries_again() {
+    let world = World::new();
+    let source = world.path().join("source");
+    // No server takes a key so long.
+    let deep = (0..5).fold(source.clone(), |folder, _| folder.join("d".repeat(250)));
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(source.join("old"), "old").unwrap();
+    world.good(&["mb", "env/wall"]);
+    let line = ["mirror", "--watch", "--remove", "--overwrite", "source", "env/wall/to"];
+    let mut mirror = world
+        .command(&line)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (tell, told) = channel();
+    let errors = BufReader::new(mirror.stderr.take().unwrap());
+    std::thread::spawn(move || {
+        errors
+            .lines()
+            .map_while(Result::ok)
+            .try_for_each(|line| tell.send(line))
+    });
+    let failed = |told: &Receiver<String>| told.try_iter().any(|line| line.contains("Failed to copy"));
+    let holds = |key: &str| world.mc(&["stat", &format!("env/wall/to/{key}")]).status.success();
+    wait_for("the first object", || holds("old"));
+    fs::write(deep.join("new"), "old").unwrap();
+    wait_for("the failure", || failed(&told));
+    fs::remove_file(source.join("old")).unwrap();
+    fs::write(source.join("other"), "other").unwrap();
+    wait_for("another object", || holds("other"));
+    // It is tried again, and the old one stays all the while.
+    wait_for("another failure", || failed(&told));
+    assert!(holds("old"));
+    fs::remove_file(deep.join("new")).unwrap();
+    fs::write(source.join("new"), "old").unwrap();
+    wait_for("the new object", || holds("new"));
+    fs::remove_file(source.join("other")).unwrap();
+    wait_for("the removal", || !holds("old") && !holds("other"));
+    drop(mirror.kill());
+    drop(mirror.wait());
 }

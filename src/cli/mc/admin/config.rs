@@ -230,6 +230,12 @@ fn line(kind: &str, words: &[String]) -> String {
     line
 }
 
+/// What is changed, without the values: there are secrets among them.
+fn named(kind: &str, words: &[String]) -> String {
+    let keys = words.iter().filter_map(|word| word.split('=').next());
+    std::iter::once(kind).chain(keys).collect::<Vec<_>>().join(" ")
+}
+
 /// Sends a change, and gives whether the server has to be started again for it.
 async fn change(api: &Api, method: Method, verb: &str, text: &str) -> Result<bool, ClientError> {
     let answered = api.sealed(method, verb, &[], text.as_bytes()).await?;
@@ -253,7 +259,8 @@ async fn set(shell: &Shell, args: &SetArgs) -> Result<(), Failure> {
     }
     let text = line(kind, &args.values);
     let set = change(&api, Method::PUT, "set-config-kv", &text).await;
-    let restart = set.map_err(|error| Failure::fatal(format!("Unable to set '{text}' to server")).because(&error))?;
+    let message = || format!("Unable to set '{}' to server", named(kind, &args.values));
+    let restart = set.map_err(|error| Failure::fatal(message()).because(&error))?;
     changed(shell, &api.alias, "The settings are taken.", restart);
     Ok(())
 }
@@ -265,9 +272,10 @@ async fn reset(shell: &Shell, args: &ResetArgs) -> Result<(), Failure> {
     };
     let text = line(kind, &args.keys);
     let reset = change(&api, Method::DELETE, "del-config-kv", &text).await;
-    let message = || format!("Unable to reset '{text}' on the server");
+    let named = named(kind, &args.keys);
+    let message = || format!("Unable to reset '{named}' on the server");
     let restart = reset.map_err(|error| Failure::fatal(message()).because(&error))?;
-    changed(shell, &api.alias, &format!("'{text}' is set back."), restart);
+    changed(shell, &api.alias, &format!("'{named}' is set back."), restart);
     Ok(())
 }
 
@@ -353,6 +361,15 @@ mod tests {
         ]);
         assert_eq!(parse(text), expected);
         assert_eq!(parse(""), json!([]));
+    }
+
+    #[test]
+    fn what_is_told_of_a_change_has_keys_and_no_values() {
+        let words = ["client_secret=canary", "enable", "auth_token=a=canary b"].map(str::to_owned);
+        assert_eq!(
+            named("identity_openid:one", &words),
+            "identity_openid:one client_secret enable auth_token"
+        );
     }
 
     #[test]

@@ -69,6 +69,14 @@ impl ClientError {
         }
     }
 
+    /// The status of a refusal; 0 for what is none.
+    pub(in crate::cli::mc) fn status(&self) -> u16 {
+        match self {
+            Self::Refused(refusal) => refusal.status,
+            _ => 0,
+        }
+    }
+
     /// Whether what was asked for is not there.
     pub(in crate::cli::mc) fn is_absent(&self) -> bool {
         match self {
@@ -154,6 +162,8 @@ impl Refusal {
     pub(super) fn about(mut self, bucket: &str, key: &str) -> Self {
         if self.code.is_empty() {
             let code = match self.status {
+                // Said by no S3 server, but by something on the way to it: that nothing is there is not known.
+                404 if self.request_id.is_empty() => "",
                 404 if bucket.is_empty() => "",
                 404 if key.is_empty() => "NoSuchBucket",
                 404 => "NoSuchKey",
@@ -181,5 +191,29 @@ impl Refusal {
             "" => format!("the server answered {}", self.status),
             code => format!("{code} (status {})", self.status),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    #[test]
+    fn a_404_of_no_s3_server_does_not_say_that_nothing_is_there() {
+        let error = |headers: &HeaderMap, body: &str| {
+            let refusal = Refusal::read(StatusCode::NOT_FOUND, headers, body).about("bucket", "key");
+            ClientError::Refused(Box::new(refusal))
+        };
+        let nobody = HeaderMap::new();
+        assert!(!error(&nobody, "").is_absent());
+        assert!(!error(&nobody, "<html><body>404 Not Found</body></html>").is_absent());
+        assert!(error(&nobody, "<Error><Code>NoSuchKey</Code></Error>").is_absent());
+        let server = HeaderMap::from_iter([(
+            HeaderName::from_static("x-amz-request-id"),
+            HeaderValue::from_static("1"),
+        )]);
+        assert!(error(&server, "").is_absent());
+        assert!(!error(&server, "<Error><Code>NoSuchBucket</Code></Error>").is_absent());
     }
 }

@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::error::Refusal;
 use super::{Ask, Client, ClientError, Element};
 
 /// What a list says about one key or common prefix.
@@ -87,14 +88,30 @@ impl Pager {
             ..Ask::of(Method::GET, &self.bucket, "")
         };
         let root = self.client.xml(&ask).await?;
+        Refusal::within(&root, &self.bucket, "")?;
+        let token = next_page(&root)?;
         let mut page = read(&root);
         page.sort_by(|a, b| a.key.cmp(&b.key));
         self.page = page.into();
-        let token = root.text_of("NextContinuationToken");
-        let more = root.text_of("IsTruncated") == "true" && !token.is_empty();
-        self.ended = !more;
-        self.token = more.then(|| token.to_owned());
+        self.ended = token.is_none();
+        self.token = token;
         Ok(())
+    }
+}
+
+/// Where the list goes on, if it does. A list that is none, or that ends without its end, is no list: what it leaves out
+/// may be there.
+fn next_page(root: &Element) -> Result<Option<String>, ClientError> {
+    let broken = |reason: &str| ClientError::Answer {
+        reason: reason.to_owned(),
+    };
+    if root.name != "ListBucketResult" {
+        return Err(broken("the answer is no list of objects; is this an S3 server?"));
+    }
+    match (root.text_of("IsTruncated"), root.text_of("NextContinuationToken")) {
+        ("true", "") => Err(broken("the list of objects goes on, and the server does not say where")),
+        ("true", token) => Ok(Some(token.to_owned())),
+        _ => Ok(None),
     }
 }
 
@@ -156,5 +173,17 @@ mod tests {
         assert_eq!(page[0].modified.unwrap().year(), 2026);
         let plain = read(&Element::parse("<R><Contents><Key>a%2B</Key></Contents></R>").unwrap());
         assert_eq!(plain[0].key, "a%2B");
+    }
+
+    #[test]
+    fn a_list_that_is_none_or_has_no_end_is_an_error() {
+        let next = |text: &str| next_page(&Element::parse(text).unwrap());
+        let list = |inner: &str| format!("<ListBucketResult xmlns=\"u\">{inner}</ListBucketResult>");
+        assert_eq!(next(&list("<IsTruncated>false</IsTruncated>")).unwrap(), None);
+        let more = "<IsTruncated>true</IsTruncated>";
+        assert!(next(&list(more)).is_err());
+        let token = "<NextContinuationToken>t</NextContinuationToken>";
+        assert_eq!(next(&list(&format!("{more}{token}"))).unwrap().as_deref(), Some("t"));
+        assert!(next("<html></html>").is_err());
     }
 }

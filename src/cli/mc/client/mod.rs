@@ -43,9 +43,10 @@ use super::client::error::Refusal;
 use super::client::pace::Sent;
 use crate::auth::sign::{Signer, body_hash, path_text, query_text};
 use crate::auth::{PayloadMode, SecretKey};
-use crate::cli::call::{CallError, Trust};
+use crate::cli::call::{CallError, Trust, is_loopback};
 use crate::cli::print;
 use crate::config::aliases::Alias;
+use crate::config::client::ServerHost;
 
 /// What an answer that is no object may hold.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -140,6 +141,11 @@ impl Client {
     /// The alias it was made from.
     pub(super) fn alias(&self) -> &Alias {
         &self.alias
+    }
+
+    /// Whether both are one server, by what their URLs say. All names of this machine are one.
+    pub(super) fn is_where(&self, other: &Self) -> bool {
+        place(&self.alias.host) == place(&other.alias.host)
     }
 
     /// Asks, again where a server is merely busy or a connection broke, and gives the answer if it is a success.
@@ -340,6 +346,13 @@ impl Client {
     }
 }
 
+/// Host and port, of one spelling.
+fn place(host: &ServerHost) -> (String, u16) {
+    let name = host.host.trim_end_matches('.').to_ascii_lowercase();
+    let here = is_loopback(&name) || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+    (if here { "localhost".to_owned() } else { name }, host.port)
+}
+
 /// Whether a server, or the way to it, is away, as when it is restarted.
 fn is_away(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut at = Some(error);
@@ -391,4 +404,27 @@ pub(super) fn header_value(text: &str) -> Result<HeaderValue, ClientError> {
     // UTF-8 beyond ASCII goes as it is: S3's metadata is bytes to HTTP.
     HeaderValue::from_bytes(text.as_bytes())
         .map_err(|_| ClientError::Unfit(format!("`{text}` cannot stand in a header")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_spellings_of_one_server_are_one_place() {
+        let of = |host: &str, port, tls| {
+            place(&ServerHost {
+                tls,
+                host: host.to_owned(),
+                port,
+            })
+        };
+        let here = of("localhost", 9000, false);
+        for host in ["127.0.0.1", "LOCALHOST", "::1", "0.0.0.0", "localhost."] {
+            assert_eq!(of(host, 9000, true), here, "{host}");
+        }
+        assert_ne!(of("localhost", 9001, false), here);
+        assert_ne!(of("store.test", 9000, false), here);
+        assert_eq!(of("Store.test", 9000, false), of("store.test.", 9000, false));
+    }
 }

@@ -1,7 +1,7 @@
 //! One object: what it is, its bytes, copying and removing it.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use hyper::body::Incoming;
 use md5::{Digest, Md5};
@@ -133,10 +133,11 @@ impl Client {
         self.ask(&ask).await.map(drop)
     }
 
-    /// Copies inside the server. With `headers`, they replace what the source has.
+    /// Copies inside the server, if the source still has this ETag. With `headers`, they replace what the source has.
     pub(in crate::cli::mc) async fn copy(
         &self,
         from: (&str, &str),
+        etag: &str,
         to: (&str, &str),
         headers: Option<HeaderMap>,
     ) -> Result<(), ClientError> {
@@ -149,6 +150,10 @@ impl Client {
         }
         let source = path_text(&format!("/{}/{}", from.0, from.1));
         ask.headers.insert("x-amz-copy-source", header_value(&source)?);
+        if !etag.is_empty() {
+            ask.headers
+                .insert("x-amz-copy-source-if-match", header_value(&format!("\"{etag}\""))?);
+        }
         // A copy may fail after its 200 has been sent: then the body is an error.
         let root = self.xml(&ask).await?;
         Refusal::within(&root, from.0, from.1)
@@ -157,6 +162,31 @@ impl Client {
     /// Removes one object; none there is a success.
     pub(in crate::cli::mc) async fn remove(&self, bucket: &str, key: &str) -> Result<(), ClientError> {
         self.ask(&Ask::of(Method::DELETE, bucket, key)).await.map(drop)
+    }
+
+    /// Removes one object if it still has this ETag; none there is a success.
+    pub(in crate::cli::mc) async fn remove_if(&self, bucket: &str, key: &str, etag: &str) -> Result<(), ClientError> {
+        if etag.is_empty() {
+            return self.remove(bucket, key).await;
+        }
+        let replaced = || ClientError::Unfit("the object was replaced while it was moved; the new one is left".into());
+        let mut ask = Ask::of(Method::DELETE, bucket, key);
+        ask.headers.insert(IF_MATCH, header_value(&format!("\"{etag}\""))?);
+        match self.ask(&ask).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_absent() => Ok(()),
+            Err(error) => match error.status() {
+                412 => Err(replaced()),
+                // A server without conditions here: what it has now is looked at as late as can be.
+                501 => match self.stat(bucket, key).await {
+                    Ok(now) if now.etag == etag => self.remove(bucket, key).await,
+                    Ok(_) => Err(replaced()),
+                    Err(error) if error.is_absent() => Ok(()),
+                    Err(error) => Err(error),
+                },
+                _ => Err(error),
+            },
+        }
     }
 
     /// Removes many; gives those that were refused, with the reason.

@@ -1,12 +1,13 @@
 //! `mc cp` and `mc mv`: which files and objects go where.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 
 use clap::Args;
 use time::OffsetDateTime;
 
 use super::metadata::Wanted;
+use super::moving::{apart, leads_into};
 use super::{End, Job, Jobs, Ledger, Manner};
 use crate::cli::mc::client::ClientError;
 use crate::cli::mc::output::Failure;
@@ -62,6 +63,9 @@ pub(in crate::cli::mc) async fn run(shell: &Shell, mut args: CpArgs, moves: bool
     for source in &args.places {
         roots.push_back(root(shell, source, &target, args.recursive).await?);
     }
+    if moves {
+        check_move(&roots, &plan.age, plan.now).await?;
+    }
     let manner = Manner {
         wanted: args.wanted.with_attributes(args.preserve),
         moves,
@@ -70,7 +74,7 @@ pub(in crate::cli::mc) async fn run(shell: &Shell, mut args: CpArgs, moves: bool
     let ledger = Ledger::new(shell);
     for root in roots {
         match root {
-            Root::One(job) => plan.ready.push_back(job),
+            Root::One(job, _) => plan.ready.push_back(job),
             Root::All(walk, source, ends) => {
                 plan.open = Some((walk, source, ends));
                 super::run(shell, &ledger, &manner, &mut plan).await?;
@@ -136,14 +140,96 @@ async fn is_folder(target: &Place, given: &str) -> Result<bool, ClientError> {
 
 /// What one source asks for.
 enum Root {
-    One(Job),
+    /// With its name below the target.
+    One(Job, String),
     All(Walk, Place, Ends),
+}
+
+impl Root {
+    /// The name below the target, or what the names of many begin with.
+    fn name(&self) -> &str {
+        match self {
+            Self::One(_, name) => name,
+            Self::All(_, _, ends) => &ends.before,
+        }
+    }
+
+    /// Whether something of both may come to have one name.
+    fn may_meet(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::One(..), Self::One(..)) => self.name() == other.name(),
+            (Self::All(..), Self::One(..)) => other.name().starts_with(self.name()),
+            (Self::One(..), Self::All(..)) => self.name().starts_with(other.name()),
+            (Self::All(..), Self::All(..)) => {
+                self.name().starts_with(other.name()) || other.name().starts_with(self.name())
+            }
+        }
+    }
+}
+
+/// Refuses, before anything is moved, what would be moved onto itself, and what would take the place of another thing that
+/// is moved: of both, one would be lost.
+async fn check_move(roots: &VecDeque<Root>, age: &Age, now: OffsetDateTime) -> Result<(), Failure> {
+    let refused = |error: &ClientError| Failure::fatal("Nothing is moved.").because(error);
+    for root in roots {
+        match root {
+            Root::One(job, _) => apart(&job.from, &job.to).await.map_err(|error| refused(&error))?,
+            Root::All(_, source, ends) => {
+                let to = ends.place();
+                if leads_into(source, &to).map_err(|error| refused(&error))? {
+                    let (from, to) = (source.shown(), to.shown());
+                    let reason = format!("`{to}` is in `{from}`; nothing is moved onto itself or into itself");
+                    return Err(Failure::fatal("Nothing is moved.").hint(reason));
+                }
+            }
+        }
+    }
+    let mut taken = BTreeSet::new();
+    for (at, root) in roots.iter().enumerate() {
+        if !roots
+            .iter()
+            .enumerate()
+            .any(|(i, other)| i != at && root.may_meet(other))
+        {
+            continue;
+        }
+        match root {
+            Root::One(_, name) => take(&mut taken, name.clone())?,
+            Root::All(_, source, ends) => {
+                let mut walk = Walk::below(source);
+                while let Some(entry) = walk.next().await.map_err(|error| refused(&error))? {
+                    if !entry.name.is_empty() && age.wants(entry.modified, now) {
+                        take(&mut taken, format!("{}{}", ends.before, entry.name))?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn take(taken: &mut BTreeSet<String>, name: String) -> Result<(), Failure> {
+    let reason = format!("several sources would become `{name}`, and only the last of them would be left");
+    match taken.insert(name) {
+        true => Ok(()),
+        false => Err(Failure::fatal("Nothing is moved.").hint(reason)),
+    }
 }
 
 /// Where the things of a walk go: below the target, behind this name.
 struct Ends {
     target: Target,
     before: String,
+}
+
+impl Ends {
+    /// The folder they are in.
+    fn place(&self) -> Place {
+        match &self.target.place {
+            Place::Local(path) => Place::Local(path.join(&self.before)),
+            Place::Remote(remote) => Place::Remote(remote.with_key(joined(&remote.key, &self.before))),
+        }
+    }
 }
 
 async fn root(shell: &Shell, given: &str, target: &Target, recursive: bool) -> Result<Root, Failure> {
@@ -182,7 +268,7 @@ async fn root(shell: &Shell, given: &str, target: &Target, recursive: bool) -> R
             target.named(base)
         };
         let to = to.map_err(|error| unprepared().because(&error))?;
-        return Ok(Root::One(Job { from, to, size }));
+        return Ok(Root::One(Job { from, to, size }, base.to_owned()));
     }
     if !recursive {
         return Err(need_flag());

@@ -16,7 +16,29 @@ struct Draft {
     file: File,
     path: PathBuf,
     target: PathBuf,
+    /// The deepest folder that was there before.
+    above: Option<PathBuf>,
     kept: bool,
+}
+
+/// The deepest of a path's folders that is there.
+fn deepest(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().find(|folder| folder.is_dir()).map(Path::to_path_buf)
+}
+
+/// Makes names in a folder, and in those above it, outlive a loss of power. Those from `above` on were there before, but
+/// another transfer may have made them a moment ago: they are synced, too, as far as this user may open them.
+fn sync_folders(folder: &Path, above: Option<&Path>) -> Result<(), ClientError> {
+    let mut old = false;
+    for folder in folder.ancestors() {
+        let synced = tokio::task::block_in_place(|| File::open(folder)?.sync_all());
+        match synced {
+            Err(_) if old => break,
+            result => result.map_err(ClientError::file(folder))?,
+        }
+        old |= above.is_none_or(|above| above == folder);
+    }
+    Ok(())
 }
 
 impl Draft {
@@ -24,6 +46,7 @@ impl Draft {
         if target.is_dir() {
             return Err(ClientError::Unfit(format!("`{}` is a folder", target.display())));
         }
+        let above = target.parent().and_then(deepest);
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).map_err(ClientError::file(folder))?;
         }
@@ -33,6 +56,7 @@ impl Draft {
             file,
             path,
             target: target.to_path_buf(),
+            above,
             kept: false,
         })
     }
@@ -41,10 +65,17 @@ impl Draft {
         tokio::task::block_in_place(|| self.file.write_all(data)).map_err(ClientError::file(&self.path))
     }
 
-    fn keep(mut self) -> Result<(), ClientError> {
+    /// Puts it in its place. When a `durable` one is there, it outlives a loss of power.
+    fn keep(mut self, durable: bool) -> Result<(), ClientError> {
+        if durable {
+            tokio::task::block_in_place(|| self.file.sync_all()).map_err(ClientError::file(&self.path))?;
+        }
         fs::rename(&self.path, &self.target).map_err(ClientError::file(&self.target))?;
         self.kept = true;
-        Ok(())
+        match self.target.parent().filter(|_| durable) {
+            Some(folder) => sync_folders(folder, self.above.as_deref()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -56,17 +87,27 @@ impl Drop for Draft {
     }
 }
 
-/// An object into a file. A key that ends with `/` becomes a folder.
+/// An object into a file, with the mode and time it came with or durably, as wanted. A key that ends with `/` becomes a
+/// folder; one with bytes cannot be one, and its name may be another's.
 pub(super) async fn to_file(
     from: &Remote,
     target: &Path,
-    preserve: bool,
+    (preserve, durable): (bool, bool),
     moved: &(dyn Fn(u64) + Sync),
-) -> Result<(), ClientError> {
+) -> Result<Stat, ClientError> {
     let mut reading = from.client.read(&from.bucket, &from.key).await?;
     let stat = reading.stat().clone();
-    if from.key.ends_with('/') && stat.size == 0 {
-        return fs::create_dir_all(target).map_err(ClientError::file(target));
+    if from.key.ends_with('/') && stat.size > 0 {
+        let reason = format!("the key `{}` is a folder's, and has bytes; it is left out", from.key);
+        return Err(ClientError::Unfit(reason));
+    }
+    if from.key.ends_with('/') {
+        let above = deepest(target);
+        fs::create_dir_all(target).map_err(ClientError::file(target))?;
+        if durable {
+            sync_folders(target, above.as_deref())?;
+        }
+        return Ok(stat);
     }
     let mut draft = Draft::new(target)?;
     let mut size = 0_u64;
@@ -84,24 +125,30 @@ pub(super) async fn to_file(
     if preserve {
         restore(&draft.file, &stat).map_err(ClientError::file(target))?;
     }
-    draft.keep()
+    draft.keep(durable)?;
+    Ok(stat)
 }
 
-/// Local bytes into a file.
+/// Local bytes into a file; gives their number.
 pub(super) fn from_reader(
     mut source: impl Read,
     target: &Path,
+    durable: bool,
     moved: &(dyn Fn(u64) + Sync),
-) -> Result<(), ClientError> {
+) -> Result<u64, ClientError> {
     let mut draft = Draft::new(target)?;
+    let mut size = 0_u64;
     let mut piece = vec![0; PIECE_BYTES];
     loop {
         let length = tokio::task::block_in_place(|| source.read(&mut piece))?;
         let Some(data) = piece.get(..length).filter(|data| !data.is_empty()) else {
-            return draft.keep();
+            draft.keep(durable)?;
+            return Ok(size);
         };
         draft.write(data)?;
-        moved(u64::try_from(length).unwrap_or_default());
+        let length = u64::try_from(length).unwrap_or_default();
+        size += length;
+        moved(length);
     }
 }
 

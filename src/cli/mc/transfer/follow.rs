@@ -18,6 +18,8 @@ use crate::cli::mc::walk::folder_key;
 const WAITING_MAX: usize = 100_000;
 /// Before a stream of events that broke is asked for again.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Changes that belong together, as the two names of a file that is moved, come within this time.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// What has changed at a source and is not mirrored yet.
 #[derive(Default)]
@@ -67,10 +69,14 @@ impl Listener {
         Ok(Self { waiting, task })
     }
 
-    /// Waits until something has changed.
+    /// Waits until something has changed. Nothing is lost when it is no longer waited for.
     pub(super) async fn next(&self) -> Result<Changes, ClientError> {
         let (waiting, notify) = &*self.waiting;
         loop {
+            let begun = !waiting.lock().names.is_empty();
+            if begun {
+                tokio::time::sleep(SETTLING).await;
+            }
             {
                 let mut waiting = waiting.lock();
                 if std::mem::take(&mut waiting.lost) {

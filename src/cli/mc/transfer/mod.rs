@@ -6,7 +6,7 @@ mod download;
 mod follow;
 pub(super) mod metadata;
 pub(super) mod mirror;
-
+mod moving;
 pub(super) mod single;
 
 use std::fs::File;
@@ -20,11 +20,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::client::{ClientError, Source, Style, Uploading};
+use super::client::{ClientError, Source, Stat, Style, Uploading};
 use super::output::{Failure, precise};
 use super::place::Remote;
 use super::shell::Shell;
 use metadata::Wanted;
+use moving::{Copied, FileState, apart};
 
 /// Transfers that run at once.
 const LANES: usize = 4;
@@ -179,6 +180,9 @@ fn table(cells: &[(&str, String)]) -> String {
 pub(super) trait Jobs {
     /// The next job; `None` when there is no more.
     async fn next(&mut self) -> Result<Option<Job>, Failure>;
+
+    /// Hears of a job that failed and was told of.
+    fn failed(&mut self, _job: Job) {}
 }
 
 /// How transfers are done.
@@ -211,17 +215,23 @@ pub(super) async fn run(
             }
             continue;
         }
-        if flying.next().await.is_none() {
-            return ended.unwrap_or(Ok(()));
+        match flying.next().await {
+            None => return ended.unwrap_or(Ok(())),
+            Some(Ok(())) => {}
+            Some(Err(job)) => jobs.failed(job),
         }
     }
 }
 
-async fn one(shell: &Shell, ledger: &Ledger<'_>, manner: &Manner, job: Job) {
+/// Does one job, and tells of it; gives it back when it failed.
+async fn one(shell: &Shell, ledger: &Ledger<'_>, manner: &Manner, job: Job) -> Result<(), Job> {
     let (from, to) = (job.from.shown(), job.to.shown());
     let moved = async {
-        transfer(ledger, &manner.wanted, &job).await?;
-        if manner.moves { remove(&job.from).await } else { Ok(()) }
+        if !manner.moves {
+            return transfer(ledger, &manner.wanted, &job, false).await.map(drop);
+        }
+        apart(&job.from, &job.to).await?;
+        transfer(ledger, &manner.wanted, &job, true).await?.remove().await
     };
     match moved.await {
         Ok(()) => {
@@ -230,37 +240,50 @@ async fn one(shell: &Shell, ledger: &Ledger<'_>, manner: &Manner, job: Job) {
                 fields.extend([("eventTime".to_owned(), json!("")), ("eventType".to_owned(), json!(""))]);
             }
             ledger.say(value, &format!("`{from}` -> `{to}`"));
+            Ok(())
         }
         Err(error) => {
             let verb = if manner.moves { "move" } else { "copy" };
             shell.report(&Failure::error(format!("Failed to {verb} `{from}`.")).because(&error));
+            Err(job)
         }
     }
 }
 
-async fn remove(end: &End) -> Result<(), ClientError> {
-    match end {
-        End::File { path, .. } => std::fs::remove_file(path).map_err(ClientError::file(path)),
-        End::Object(remote) => remote.client.remove(&remote.bucket, &remote.key).await,
-    }
-}
-
-/// Does one job.
-pub(super) async fn transfer(ledger: &Ledger<'_>, wanted: &Wanted, job: &Job) -> Result<(), ClientError> {
+/// Does one job, and gives what was copied. `durable` files outlive a loss of power from then on.
+async fn transfer(ledger: &Ledger<'_>, wanted: &Wanted, job: &Job, durable: bool) -> Result<Copied, ClientError> {
     let moved = |bytes| ledger.moved(bytes);
+    let opened = |path: &PathBuf| -> Result<(File, FileState), ClientError> {
+        let file = File::open(path).map_err(ClientError::file(path))?;
+        let state = FileState::of(&file.metadata().map_err(ClientError::file(path))?);
+        Ok((file, state))
+    };
+    let of_object = |from: &Remote, stat: Stat| Copied::Object {
+        remote: from.clone(),
+        etag: stat.etag,
+    };
     match (&job.from, &job.to) {
         (End::File { path, .. }, End::Object(to)) => {
             let headers = wanted.for_file(path)?;
-            let file = File::open(path).map_err(ClientError::file(path))?;
+            let (file, state) = opened(path)?;
             let path = path.clone();
-            let sent = upload(to, headers, wanted.style(), &moved, Source::File { file, path }).await;
-            sent.map(drop)
+            let source = Source::File {
+                file,
+                path: path.clone(),
+            };
+            let bytes = upload(to, headers, wanted.style(), &moved, source).await?;
+            Ok(Copied::File { path, state, bytes })
         }
-        (End::Object(from), End::File { path, .. }) => download::to_file(from, path, wanted.preserve, &moved).await,
-        (End::Object(from), End::Object(to)) => copy_object(from, to, wanted, &moved).await,
+        (End::Object(from), End::File { path, .. }) => {
+            let stat = download::to_file(from, path, (wanted.preserve, durable), &moved).await?;
+            Ok(of_object(from, stat))
+        }
+        (End::Object(from), End::Object(to)) => Ok(of_object(from, copy_object(from, to, wanted, &moved).await?)),
         (End::File { path: from, .. }, End::File { path: to, .. }) => {
-            let source = File::open(from).map_err(ClientError::file(from))?;
-            download::from_reader(source, to, &moved)
+            let (source, state) = opened(from)?;
+            let bytes = download::from_reader(source, to, durable, &moved)?;
+            let path = from.clone();
+            Ok(Copied::File { path, state, bytes })
         }
     }
 }
@@ -289,15 +312,23 @@ async fn copy_object(
     to: &Remote,
     wanted: &Wanted,
     moved: &(dyn Fn(u64) + Sync),
-) -> Result<(), ClientError> {
+) -> Result<Stat, ClientError> {
     let stat = from.client.stat(&from.bucket, &from.key).await?;
     let replaced = wanted.over(stat.kept())?;
     let source = (from.bucket.as_str(), from.key.as_str());
     if from.client.alias() != to.client.alias() {
         let headers = replaced.unwrap_or_else(|| stat.kept());
         let reading = from.client.read(&from.bucket, &from.key).await?;
-        let sent = upload(to, headers, wanted.style(), moved, Source::object(reading)).await;
-        return sent.map(drop);
+        if reading.stat().etag != stat.etag {
+            let reason = "the object was replaced while it was copied".to_owned();
+            return Err(ClientError::Answer { reason });
+        }
+        let sent = upload(to, headers, wanted.style(), moved, Source::object(reading)).await?;
+        if sent != stat.size {
+            let reason = format!("the object has {} bytes, and {sent} were sent", stat.size);
+            return Err(ClientError::Answer { reason });
+        }
+        return Ok(stat);
     }
     if stat.size > COPY_BYTES_MAX {
         let uploading = Uploading {
@@ -309,11 +340,13 @@ async fn copy_object(
             style: Style::default(),
             moved,
         };
-        return uploading.copy(source, &stat).await.map(drop);
+        uploading.copy(source, &stat).await?;
+        return Ok(stat);
     }
-    from.client.copy(source, (&to.bucket, &to.key), replaced).await?;
+    let target = (to.bucket.as_str(), to.key.as_str());
+    from.client.copy(source, &stat.etag, target, replaced).await?;
     moved(stat.size);
-    Ok(())
+    Ok(stat)
 }
 
 #[cfg(test)]

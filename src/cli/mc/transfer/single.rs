@@ -117,7 +117,7 @@ pub(in crate::cli::mc) async fn get(shell: &Shell, args: GetArgs) -> Result<(), 
     };
     let ledger = Ledger::new(shell);
     ledger.expect(&job);
-    super::transfer(&ledger, &Wanted::default(), &job)
+    super::transfer(&ledger, &Wanted::default(), &job, false)
         .await
         .map_err(failed)?;
     done(&ledger, &job);
@@ -169,6 +169,6 @@ fn to_file(path: &Path) -> Result<u64, ClientError> {
     let moved = |bytes| {
         size.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
     };
-    super::download::from_reader(std::io::stdin(), path, &moved)?;
+    super::download::from_reader(std::io::stdin(), path, false, &moved)?;
     Ok(size.into_inner())
 }
