@@ -304,7 +304,6 @@ fn grants(owner: &Owner, signed_in: bool, permissions: &[&'static str]) -> Vec<A
         uri: None,
     };
     let of_group = permissions.iter().map(|permission| grant(group(), permission));
-    std::iter::once(grant(full, Permission::FULL_CONTROL))
-        .chain(of_group)
-        .collect()
+    // Groups first, as conformance suites and the tools written to them read it.
+    of_group.chain([grant(full, Permission::FULL_CONTROL)]).collect()
 }

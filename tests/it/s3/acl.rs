@@ -12,8 +12,9 @@ fn open(ask: Ask<'_>) -> Ask<'_> {
 async fn groups(server: &Server, path: &str) -> Vec<String> {
     let shown: Answer = server.get(&format!("{path}?acl")).send().await.is(200);
     let permissions = shown.elements("Permission");
-    assert_eq!(permissions.first().map(String::as_str), Some("FULL_CONTROL"));
-    let others = permissions.iter().skip(1).map(String::as_str).collect::<Vec<_>>();
+    let (owners, others) = permissions.split_last().unwrap();
+    assert_eq!(owners, "FULL_CONTROL");
+    let others = others.iter().map(String::as_str).collect::<Vec<_>>();
     assert!(
         [&[][..], &["READ"], &["READ", "WRITE"]].contains(&&others[..]),
         "{others:?}"

@@ -171,7 +171,7 @@ async fn a_signed_form_stores_its_file_with_what_its_fields_say() {
     assert_eq!(read.header("x-amz-meta-colour"), Some("red"));
     assert_eq!(read.header("x-amz-tagging-count"), Some("1"));
     let acl = server.get("/bucket/up/name.txt?acl").send().await.is(200);
-    assert_eq!(acl.elements("Permission"), ["FULL_CONTROL", "READ"]);
+    assert_eq!(acl.elements("Permission"), ["READ", "FULL_CONTROL"]);
 }
 
 #[tokio::test]
