@@ -316,6 +316,17 @@ fn a_server_tells_how_it_is_and_stops_when_it_is_told_to() {
 
 /// Another way to a server. It hears what is sent, and may do something before the server gets it.
 fn way(to: SocketAddr, hears: impl Fn(&[u8]) + Clone + Send + 'static) -> SocketAddr {
+    way_that_fails(to, move |sent| {
+        hears(sent);
+        None
+    })
+}
+
+/// The same, which may put an answer in the place of what the server answers then.
+fn way_that_fails(
+    to: SocketAddr,
+    hears: impl Fn(&[u8]) -> Option<&'static str> + Clone + Send + 'static,
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -323,10 +334,13 @@ fn way(to: SocketAddr, hears: impl Fn(&[u8]) + Clone + Send + 'static) -> Socket
             let hears = hears.clone();
             let server = TcpStream::connect(to).unwrap();
             let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let (tell, told) = channel();
             std::thread::spawn(move || {
                 let mut piece = vec![0; 64 * 1024];
                 while let Ok(length @ 1..) = from.read(&mut piece) {
-                    hears(&piece[..length]);
+                    if hears(&piece[..length]).is_some_and(|answer| tell.send(answer).is_err()) {
+                        break;
+                    }
                     if into.write_all(&piece[..length]).is_err() {
                         break;
                     }
@@ -335,7 +349,14 @@ fn way(to: SocketAddr, hears: impl Fn(&[u8]) + Clone + Send + 'static) -> Socket
             });
             std::thread::spawn(move || {
                 let (mut server, mut client) = (server, client);
-                drop(std::io::copy(&mut server, &mut client));
+                let mut piece = vec![0; 64 * 1024];
+                while let Ok(length @ 1..) = server.read(&mut piece) {
+                    let other = told.try_recv().ok();
+                    let answer = other.map_or(&piece[..length], str::as_bytes);
+                    if client.write_all(answer).is_err() || other.is_some() {
+                        break;
+                    }
+                }
                 drop(client.shutdown(Shutdown::Both));
             });
         }
@@ -553,4 +574,68 @@ fn a_mirror_that_follows_removes_nothing_while_something_is_not_copied_and_tries
     wait_for("the removal", || !holds("old") && !holds("other"));
     drop(mirror.kill());
     drop(mirror.wait());
+}
+
+#[test]
+fn an_upload_that_was_completed_is_done_whatever_was_answered_and_another_is_not() {
+    let world = World::new();
+    world.good(&["mb", "env/wall"]);
+    let large: Vec<u8> = (0..17_000_003_u32).map(|i| (i % 251) as u8).collect();
+    fs::write(world.path().join("large"), &large).unwrap();
+    let failing = "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let is_end = |sent: &[u8]| {
+        let head = String::from_utf8_lossy(&sent[..sent.len().min(200)]).into_owned();
+        head.starts_with("POST /wall/large?uploadId=")
+    };
+    let through = |address: SocketAddr| {
+        let mut command = world.command(&["mv", "large", "way/wall/large"]);
+        let url = format!("http://rock:{SECRET}@{address}");
+        command.env("MC_HOST_way", url).output().unwrap()
+    };
+    let lost = way_that_fails(world.server.address, move |sent| is_end(sent).then_some(failing));
+    let moved = through(lost);
+    assert!(moved.status.success(), "{}", text(&moved));
+    assert!(world.mc(&["cat", "env/wall/large"]).stdout == large);
+    assert!(!world.path().join("large").exists());
+    // The same again, where the end never comes to the server: what is there is the one from before.
+    fs::write(world.path().join("large"), &large).unwrap();
+    let (nowhere, server) = (TcpListener::bind("127.0.0.1:0").unwrap(), world.server.address);
+    let address = nowhere.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in nowhere.incoming().flatten() {
+            let into = TcpStream::connect(server).unwrap();
+            answer_ends(client, into, failing, is_end);
+        }
+    });
+    let moved = through(address);
+    assert_eq!(moved.status.code(), Some(1), "{}", text(&moved));
+    assert!(fs::read(world.path().join("large")).unwrap() == large);
+}
+
+/// Between a client and a server, of which one kind of request never comes to the server.
+fn answer_ends(
+    client: TcpStream,
+    server: TcpStream,
+    answer: &'static str,
+    is_end: impl Fn(&[u8]) -> bool + Send + 'static,
+) {
+    let (mut from, mut into) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    std::thread::spawn(move || {
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(length @ 1..) = from.read(&mut piece) {
+            if is_end(&piece[..length]) {
+                drop(from.write_all(answer.as_bytes()));
+                break;
+            }
+            if into.write_all(&piece[..length]).is_err() {
+                break;
+            }
+        }
+        drop(into.shutdown(Shutdown::Both));
+        drop(from.shutdown(Shutdown::Both));
+    });
+    std::thread::spawn(move || {
+        let (mut server, mut client) = (server, client);
+        drop(std::io::copy(&mut server, &mut client));
+    });
 }

@@ -31,8 +31,15 @@ impl Client {
 
     /// Whether a bucket is there.
     pub(in crate::cli::mc) async fn has_bucket(&self, bucket: &str) -> Result<bool, ClientError> {
-        match self.ask(&Ask::of(Method::HEAD, bucket, "")).await {
-            Ok(_) => Ok(true),
+        let mut head = self.ask(&Ask::of(Method::HEAD, bucket, "")).await.map(drop);
+        if let Err(error) = head {
+            head = Err(match error.is_unexplained() {
+                true => self.explained(error, bucket, "").await,
+                false => error,
+            });
+        }
+        match head {
+            Ok(()) => Ok(true),
             Err(error) if error.code() == "NoSuchBucket" => Ok(false),
             Err(error) => Err(error),
         }

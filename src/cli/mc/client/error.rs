@@ -77,6 +77,22 @@ impl ClientError {
         }
     }
 
+    /// Whether it is a 404 that does not say what is not there.
+    pub(super) fn is_unexplained(&self) -> bool {
+        self.status() == 404 && self.code().is_empty()
+    }
+
+    /// Whether a request may have been done all the same: its answer was lost, or the server does not know itself.
+    pub(super) fn is_doubtful(&self) -> bool {
+        match self {
+            Self::Connection { .. } | Self::Answer { .. } => true,
+            Self::Refused(refusal) => refusal.status >= 500 || refusal.code == "InternalError",
+            Self::Call(_) | Self::File { .. } | Self::Io(_) | Self::NoPath(_) | Self::Unfit(_) | Self::Interrupted => {
+                false
+            }
+        }
+    }
+
     /// Whether what was asked for is not there.
     pub(in crate::cli::mc) fn is_absent(&self) -> bool {
         match self {

@@ -88,8 +88,25 @@ fn written(name: &str) -> String {
 impl Client {
     /// What an object is; [`ClientError::is_absent`] when there is none.
     pub(in crate::cli::mc) async fn stat(&self, bucket: &str, key: &str) -> Result<Stat, ClientError> {
-        let answer = self.ask(&Ask::of(Method::HEAD, bucket, key)).await?;
-        Ok(Stat::read(answer.headers()))
+        let ask = Ask::of(Method::HEAD, bucket, key);
+        match self.ask(&ask).await {
+            Ok(answer) => Ok(Stat::read(answer.headers())),
+            Err(error) if error.is_unexplained() => Err(self.explained(error, bucket, key).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why a HEAD was answered with 404: it has no body to say what is not there, and a GET has.
+    pub(super) async fn explained(&self, error: ClientError, bucket: &str, key: &str) -> ClientError {
+        let told = if key.is_empty() {
+            let query = [("list-type", "2"), ("max-keys", "1")];
+            let mut ask = Ask::of(Method::GET, bucket, "");
+            ask.query = &query;
+            self.ask(&ask).await.map(drop)
+        } else {
+            self.get(bucket, key, 0, Some(1)).await.map(drop)
+        };
+        told.err().unwrap_or(error)
     }
 
     /// An object's bytes from an offset on, at most `length`.

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io::Read;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -13,6 +14,7 @@ use futures::stream::FuturesUnordered;
 use http::header::ETAG;
 use http::{HeaderMap, Method};
 use md5::{Digest, Md5};
+use time::OffsetDateTime;
 
 use super::error::Refusal;
 use super::{Ask, Client, ClientError, Reading, Stat, Sum, element, header_value, path_text};
@@ -27,6 +29,10 @@ const LANES: usize = 4;
 /// Of a copy inside a server: a part, and the most that is one.
 const COPIED_BYTES: u64 = 512 * 1024 * 1024;
 const COPIED_PARTS_MAX: u64 = 10_000;
+
+/// How often it is looked whether an upload was completed, and tried again.
+const COMPLETIONS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// How an upload is made.
 #[derive(Clone, Copy, Debug)]
@@ -321,39 +327,82 @@ impl Uploading<'_> {
             body: format!("<CompleteMultipartUpload>{told}</CompleteMultipartUpload>").into(),
             ..Ask::of(Method::POST, self.bucket, self.key)
         };
-        match self.client.xml(&ask).await {
-            Ok(root) => Refusal::within(&root, self.bucket, self.key),
-            // Nobody knows whether it was heard. The object itself tells.
-            Err(error @ (ClientError::Connection { .. } | ClientError::Answer { .. })) => {
-                match self.is_there(parts, size).await {
-                    true => Ok(()),
-                    false => self.complete_again(&ask, parts, size).await.map_err(|_| error),
+        let before = self.held().await;
+        let mut failed = match self.finish(&ask).await {
+            Err(error) if error.is_doubtful() => error,
+            result => return result,
+        };
+        // Nobody knows whether it was done. The upload and the object tell.
+        for attempt in 0..COMPLETIONS {
+            tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await;
+            let open = self.is_open(id).await;
+            if !matches!(open, Ok(true)) {
+                let now = self.held().await;
+                if now != before && now.is_some_and(|now| now.is_of(parts, size)) {
+                    return Ok(());
                 }
             }
+            if matches!(open, Ok(false)) {
+                return Err(failed);
+            }
+            match self.finish(&ask).await {
+                Ok(()) => return Ok(()),
+                // It was done a moment ago after all, or is gone: the next look tells.
+                Err(error) if error.code() == "NoSuchUpload" => {}
+                Err(error) if error.is_doubtful() => failed = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed)
+    }
+
+    async fn finish(&self, ask: &Ask<'_>) -> Result<(), ClientError> {
+        let root = self.client.xml(ask).await?;
+        Refusal::within(&root, self.bucket, self.key)
+    }
+
+    /// Whether the server still has the upload: one that is completed is gone.
+    async fn is_open(&self, id: &str) -> Result<bool, ClientError> {
+        let query = [("uploadId", id), ("max-parts", "1")];
+        let ask = Ask {
+            query: &query,
+            patient: true,
+            ..Ask::of(Method::GET, self.bucket, self.key)
+        };
+        match self.client.ask(&ask).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == "NoSuchUpload" => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn complete_again(&self, ask: &Ask<'_>, parts: &[Part], size: u64) -> Result<(), ClientError> {
-        match self.client.xml(ask).await {
-            Ok(root) => Refusal::within(&root, self.bucket, self.key),
-            // It was completed after all, a moment after it was looked for.
-            Err(_) if self.is_there(parts, size).await => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Whether the key holds what these parts make: an ETag over theirs, and their length.
-    async fn is_there(&self, parts: &[Part], size: u64) -> bool {
+    /// What the key holds, as far as it can be seen.
+    async fn held(&self) -> Option<Held> {
         let ask = Ask {
             patient: true,
             ..Ask::of(Method::HEAD, self.bucket, self.key)
         };
-        let Ok(answer) = self.client.ask(&ask).await else {
-            return false;
-        };
-        let stat = Stat::read(answer.headers());
-        stat.size == size && etag_of(parts).is_some_and(|etag| etag == stat.etag)
+        let stat = Stat::read(self.client.ask(&ask).await.ok()?.headers());
+        Some(Held {
+            etag: stat.etag,
+            size: stat.size,
+            modified: stat.modified,
+        })
+    }
+}
+
+/// An object, so far as it differs from the one before it.
+#[derive(Debug, PartialEq, Eq)]
+struct Held {
+    etag: String,
+    size: u64,
+    modified: Option<OffsetDateTime>,
+}
+
+impl Held {
+    /// Whether it is what these parts make: an ETag over theirs, and their length.
+    fn is_of(&self, parts: &[Part], size: u64) -> bool {
+        self.size == size && etag_of(parts).is_some_and(|etag| etag == self.etag)
     }
 }
 
