@@ -244,6 +244,7 @@ const EVERY: &[(&str, &[(&str, &str)])] = &[
     ("CreateGroup", &[("GroupName", "new")]),
     ("GetGroup", &[("GroupName", "crew")]),
     ("ListGroups", &[]),
+    ("ListRoles", &[]),
     ("DeleteGroup", &[("GroupName", "crew")]),
     ("AddUserToGroup", &[("GroupName", "crew"), ("UserName", "alice")]),
     ("RemoveUserFromGroup", &[("GroupName", "crew"), ("UserName", "bob")]),
