@@ -14,14 +14,19 @@ pub fn line(text: impl Display) {
     put(&mut stdout().lock(), format_args!("{text}\n"));
 }
 
+/// Prints a line to standard output, and gives whether somebody may still read there: what goes on for ever asks.
+pub fn line_heard(text: impl Display) -> bool {
+    put(&mut stdout().lock(), format_args!("{text}\n"))
+}
+
 /// Prints a line to standard error.
 pub fn problem(text: impl Display) {
     put(&mut stderr().lock(), format_args!("{text}\n"));
 }
 
-fn put(to: &mut impl Write, text: std::fmt::Arguments<'_>) {
-    // There is nobody to be told that nobody listens.
-    let _ = to.write_fmt(text).and_then(|()| to.flush());
+/// Whether it was printed; to most it is no matter that nobody listens.
+fn put(to: &mut impl Write, text: std::fmt::Arguments<'_>) -> bool {
+    to.write_fmt(text).and_then(|()| to.flush()).is_ok()
 }
 
 #[cfg(test)]
@@ -42,9 +47,9 @@ mod tests {
 
     #[test]
     fn a_reader_that_went_away_is_no_failure() {
-        put(&mut Closed, format_args!("{}\n", "a line"));
+        assert!(!put(&mut Closed, format_args!("{}\n", "a line")));
         let mut open = Vec::new();
-        put(&mut open, format_args!("{}\n", "a line"));
+        assert!(put(&mut open, format_args!("{}\n", "a line")));
         assert_eq!(open, b"a line\n");
     }
 }

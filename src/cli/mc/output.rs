@@ -90,6 +90,12 @@ impl Output {
         print::line(line);
     }
 
+    /// The same, for what goes on for ever: gives whether somebody may still listen.
+    #[must_use]
+    pub(super) fn say_on(&self, value: &Value, text: &str) -> bool {
+        print::line_heard(if self.json { value.to_string() } else { text.to_owned() })
+    }
+
     /// Says what failed: to standard error, or as JSON to standard output.
     pub(super) fn fail(&self, failure: &Failure) {
         if self.json {

@@ -54,7 +54,9 @@ pub(super) async fn run(shell: &Shell, args: &WatchArgs) -> Result<(), Failure> 
             let mut watch = FolderWatch::begin(&path, args.recursive).map_err(failed)?;
             loop {
                 let happened = watch.next().await.map_err(failed)?;
-                file(shell, args, &happened);
+                if !file(shell, args, &happened) {
+                    return Ok(());
+                }
             }
         }
     }
@@ -72,19 +74,22 @@ async fn server(shell: &Shell, args: &WatchArgs, remote: &Remote) -> Result<(), 
     while let Some(event) = events.next().await? {
         let Event { name, time, size, .. } = &event;
         let path = remote.client.url_of(&event.bucket, &event.key);
-        say(shell, (name, time), *size, &path, &event.source);
+        if !say(shell, (name, time), *size, &path, &event.source) {
+            return Ok(());
+        }
     }
     Err(ClientError::Answer {
         reason: "the server ended the stream".to_owned(),
     })
 }
 
-fn file(shell: &Shell, args: &WatchArgs, happened: &Happened) {
+/// Tells of a file, if it is asked for; gives whether somebody may still listen.
+fn file(shell: &Shell, args: &WatchArgs, happened: &Happened) -> bool {
     let (path, word, name) = match happened {
         Happened::Written(path) => (path, "put", "s3:ObjectCreated:Put"),
         Happened::Gone(path) => (path, "delete", "s3:ObjectRemoved:Delete"),
         // Which ones were lost nobody knows.
-        Happened::Lost => return,
+        Happened::Lost => return true,
     };
     let shown = path.display().to_string();
     let base = path.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -92,16 +97,17 @@ fn file(shell: &Shell, args: &WatchArgs, happened: &Happened) {
     let fits = args.events.contains(&word)
         && args.prefix.as_deref().is_none_or(|prefix| base.starts_with(prefix))
         && args.suffix.as_deref().is_none_or(|suffix| base.ends_with(suffix));
-    if fits {
-        let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
-        let now = stamp(Some(OffsetDateTime::now_utc()));
-        say(shell, (name, &now), size, &shown, &json!({}));
+    if !fits {
+        return true;
     }
+    let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    let now = stamp(Some(OffsetDateTime::now_utc()));
+    say(shell, (name, &now), size, &shown, &json!({}))
 }
 
-fn say(shell: &Shell, (name, time): (&str, &str), size: u64, path: &str, source: &Value) {
+fn say(shell: &Shell, (name, time): (&str, &str), size: u64, path: &str, source: &Value) -> bool {
     let events = json!({ "time": time, "size": size, "path": path, "type": name });
     let value = json!({ "status": "success", "events": events, "source": source });
     let size = if size > 0 { human(size) } else { String::new() };
-    shell.out.say(&value, &format!("[{time}] {size:>8} {name} {path}"));
+    shell.out.say_on(&value, &format!("[{time}] {size:>8} {name} {path}"))
 }

@@ -639,3 +639,37 @@ fn answer_ends(
         drop(std::io::copy(&mut server, &mut client));
     });
 }
+
+#[test]
+fn what_goes_on_ends_when_nobody_reads_it() {
+    let world = World::new();
+    world.good(&["mb", "env/wall"]);
+    fs::create_dir(world.path().join("folder")).unwrap();
+    for line in [
+        &["watch", "env/wall"][..],
+        &["watch", "./folder"],
+        &["admin", "trace", "env"],
+    ] {
+        let mut command = world.command(line);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let begun = Instant::now();
+        let ended = loop {
+            if let Some(ended) = child.try_wait().unwrap() {
+                break ended;
+            }
+            if begun.elapsed() > Duration::from_secs(120) {
+                drop(child.kill());
+                panic!("{line:?} goes on");
+            }
+            assert!(world.pipe(b"x", "env/wall/x").status.success());
+            fs::write(world.path().join("folder/x"), "x").unwrap();
+        };
+        assert!(ended.success(), "{line:?}: {ended}");
+    }
+}

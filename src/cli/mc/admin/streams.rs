@@ -61,7 +61,9 @@ pub(super) async fn logs(shell: &Shell, args: &LogsArgs) -> Result<(), Failure> 
         if let (Some(told), Value::Object(fields)) = (value.as_object_mut(), entry) {
             told.extend(fields);
         }
-        shell.out.say(&value, &text);
+        if !shell.out.say_on(&value, &text) {
+            return Ok(());
+        }
     }
     Err(Failure::fatal("Unable to listen to console logs").hint("The server ended the stream"))
 }
@@ -139,8 +141,7 @@ pub(super) async fn scanner(shell: &Shell, verb: ScannerVerb) -> Result<(), Fail
     while let Some(figures) = stream.next().await.map_err(failed)? {
         let last = figures.get("final").and_then(Value::as_bool) == Some(true);
         let text = scanner_text(figures.pointer("/aggregated/scanner").unwrap_or(&Value::Null));
-        shell.out.say(&figures, &text);
-        if last {
+        if !shell.out.say_on(&figures, &text) || last {
             return Ok(());
         }
     }

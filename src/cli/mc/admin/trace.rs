@@ -423,9 +423,12 @@ pub(super) async fn run(shell: &Shell, args: &TraceArgs) -> Result<(), Failure> 
         if !args.wanted.fits(&call) {
             continue;
         }
-        match args.verbose {
-            true => shell.out.say(&call.told_whole(), &call.whole()),
-            false => shell.out.say(&call.told(), &call.line()),
+        let heard = match args.verbose {
+            true => shell.out.say_on(&call.told_whole(), &call.whole()),
+            false => shell.out.say_on(&call.told(), &call.line()),
+        };
+        if !heard {
+            return Ok(());
         }
     }
     Err(Failure::fatal("Unable to listen to http trace").hint("The server ended the stream"))
@@ -464,14 +467,14 @@ pub(super) async fn sums(shell: &Shell, api: &Api, kinds: &[&str], wanted: &Want
             Err(_late) => {}
         }
         if shown.elapsed() >= TABLE_EVERY {
-            if std::mem::take(&mut changed) {
-                tell(shell, &sums);
+            if std::mem::take(&mut changed) && !tell(shell, &sums) {
+                return Ok(());
             }
             shown = Instant::now();
         }
     }
-    if changed {
-        tell(shell, &sums);
+    if changed && !tell(shell, &sums) {
+        return Ok(());
     }
     Err(Failure::fatal("Unable to fetch http trace statistics").hint("The server ended the stream"))
 }
@@ -491,7 +494,8 @@ impl Sum {
     }
 }
 
-fn tell(shell: &Shell, sums: &BTreeMap<String, Sum>) {
+/// Tells the sums; gives whether somebody may still listen.
+fn tell(shell: &Shell, sums: &BTreeMap<String, Sum>) -> bool {
     let told = sums.iter().map(|(name, sum)| {
         json!({
             "name": name,
@@ -519,7 +523,7 @@ fn tell(shell: &Shell, sums: &BTreeMap<String, Sum>) {
             human(sum.sent)
         ));
     }
-    shell.out.say(&value, &text);
+    shell.out.say_on(&value, &text)
 }
 
 #[cfg(test)]
