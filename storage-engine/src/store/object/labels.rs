@@ -107,7 +107,11 @@ impl Store {
         row_key: &Key,
         labels: Labels,
     ) -> Result<(Labels, Option<Require>), DecideError> {
-        let standing = self.current(row_key).await?;
+        let standing = match self.current(row_key).await {
+            // Nothing that it says can be kept, and nobody is kept from writing over it.
+            Err(Fault::Corrupt(_)) => None,
+            other => other?,
+        };
         let same = |rev| Some(Require::RevIs(row_key.clone(), rev));
         match (&self.judged.replaced, standing) {
             (Some((meant, rev)), Some(standing)) if meant == row_key && *rev == standing.rev => {
