@@ -332,7 +332,7 @@ fn server_of_a_long_object(seen: Arc<Mutex<Vec<String>>>) -> Result<u16> {
             };
             drop(write!(
                 client,
-                "HTTP/1.1 {status}\r\n{length}Connection: close\r\n\r\n{body}"
+                "HTTP/1.1 {status}\r\nx-amz-request-id: 1\r\n{length}Connection: close\r\n\r\n{body}"
             ));
         }
     });
