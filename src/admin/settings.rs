@@ -94,7 +94,7 @@ pub(super) fn export(settings: &[Setting]) -> Result<String, AdminError> {
 }
 
 /// The words of a line; what stands in double quotes is one word.
-fn words(line: &str) -> Vec<String> {
+pub fn words_of(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
     for letter in line.chars() {
         match letter {
@@ -197,7 +197,7 @@ fn lines(text: &[u8]) -> Result<Vec<Vec<String>>, AdminError> {
     };
     let text = std::str::from_utf8(text).map_err(|_| unreadable())?;
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let lines: Vec<Vec<String>> = lines.map(words).filter(|words| !words.is_empty()).collect();
+    let lines: Vec<Vec<String>> = lines.map(words_of).filter(|words| !words.is_empty()).collect();
     if lines.is_empty() {
         return Err(unreadable());
     }

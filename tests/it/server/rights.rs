@@ -1,7 +1,7 @@
 //! Drives that the server's user may not write: what is said, with which exit code, and what works all the same.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -74,9 +74,16 @@ impl Scene {
             .env("MINIO_ROOT_USER", "rock")
             .env("MINIO_ROOT_PASSWORD", "granite-wall")
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
+            .stderr(Stdio::piped());
+        loop {
+            match command.spawn() {
+                // A process that another test forks just now still holds the copy open for writing.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                started => return started.unwrap(),
+            }
+        }
     }
 
     /// The exit code of a start that fails, and what it said.

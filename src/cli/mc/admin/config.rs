@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::api::document;
 use super::{Api, Server, items, told, word};
+use crate::admin::settings::words_of;
 use crate::cli::mc::client::ClientError;
 use crate::cli::mc::output::Failure;
 use crate::cli::mc::shell::Shell;
@@ -157,21 +158,6 @@ async fn get(shell: &Shell, args: &GetArgs) -> Result<(), Failure> {
     let value = json!({ "status": "success", "config": parse(&text) });
     shell.out.say(&value, text.trim_end_matches('\n'));
     Ok(())
-}
-
-/// The words of a line; what stands in double quotes is one word.
-fn words_of(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
-    for letter in line.chars() {
-        match letter {
-            '"' => quoted = !quoted,
-            blank if blank.is_whitespace() && !quoted => words.push(std::mem::take(&mut word)),
-            other => word.push(other),
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    words
 }
 
 /// Lines of settings as JSON. What a value from the environment is told by stands before its line, as a comment.
