@@ -153,18 +153,22 @@ impl Chaos {
 
     /// Does these at once, holds them for a while and ends them; then the store has `calm` with nothing amiss.
     pub(super) fn strike(&mut self, what: &[Nemesis], hold: Duration, calm: Duration) -> Result<()> {
+        // An empty directory that changed places before it was taken in is nobody's: an operator has to say whose.
+        let mut what = what.to_vec();
+        what.sort_by_key(|nemesis| *nemesis != Nemesis::Swapped);
+        let swaps = what.contains(&Nemesis::Swapped) && !self.harmed.is_empty();
         let mut drives = BTreeSet::new();
         while drives.len() < what.len() {
             let drive = self.below(self.setup.drives.len());
             drives.insert(drive);
         }
-        let harmed = drives.iter().zip(what).filter(|(_, nemesis)| nemesis.harms());
+        let harmed = drives.iter().zip(&what).filter(|(_, nemesis)| nemesis.harms());
         let mut after: BTreeSet<usize> = harmed.map(|(drive, _)| *drive).collect();
         if what.contains(&Nemesis::Stale) {
             after.extend(self.snapshot.as_ref().map(|(of, _)| *of));
         }
         after.extend(&self.harmed);
-        if after.len() > PARITY {
+        if after.len() > PARITY || swaps {
             self.until_whole()?;
             after.clone_from(&drives);
         }
