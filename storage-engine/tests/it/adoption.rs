@@ -222,3 +222,43 @@ async fn an_adoption_by_a_running_store_whose_second_change_fails_is_completed()
     BODIES.check(&store, 2).await;
     expect(&store, "1/small/0", &body(100, 3000)).await;
 }
+
+/// The soak met it: drives that had changed places, and one of them was wiped later. What was recorded of its mount was
+/// of the place where it had been formatted, so nothing in its new place looked like it, and the store waited for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_two_drives_changed_places_an_empty_one_is_adopted_in_the_place_of_either() {
+    let scene = Scene::new(4);
+    let store = scene.try_open(scene.healing()).await.unwrap();
+    BODIES.fill(&store, 1).await;
+    kill(store).await;
+    let aside = scene.root.path().join("aside");
+    std::fs::rename(scene.drive(1), &aside).unwrap();
+    std::fs::rename(scene.drive(2), scene.drive(1)).unwrap();
+    std::fs::rename(&aside, scene.drive(2)).unwrap();
+    let store = scene.try_open(scene.healing()).await.unwrap();
+    let [first, second] = [1, 2].map(|n| drive(&store, &scene, n).unwrap().1);
+    scene.wipe(1);
+    // Under a running store it is adopted by itself.
+    BODIES.fill(&store, 2).await;
+    until_in_anew(&store, &scene, 1, &first).await;
+    until_whole(&store).await;
+    // And by a start.
+    kill(store).await;
+    scene.wipe(2);
+    let store = scene.try_open(scene.healing()).await.unwrap();
+    until_in_anew(&store, &scene, 2, &second).await;
+    until_whole(&store).await;
+    BODIES.check(&store, 2).await;
+    kill(store).await;
+}
+
+/// Waits until another drive than `old` is in at a place.
+async fn until_in_anew(store: &Embedded, scene: &Scene, n: usize, old: &str) {
+    for _ in 0..600 {
+        if drive(store, scene, n).is_some_and(|(state, id, _)| state == DriveState::In && id != old) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("drive {n} was not adopted: {:?}", store.health().drives);
+}

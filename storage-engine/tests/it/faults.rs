@@ -79,17 +79,13 @@ async fn one_hung_drive_costs_one_write_about_two_seconds_and_is_put_out() {
     put(&store, "hung", &body(2, 100)).await;
     let waited = start.elapsed();
     assert!(
-        waited >= Duration::from_secs(2) && waited < Duration::from_secs(10),
+        waited >= Duration::from_secs(2) && waited < Duration::from_secs(30),
         "{waited:?}"
     );
     assert_eq!(rig.plan.fired(rule), 1);
     assert_eq!(states(&store)[1], DriveState::Out);
-    let start = Instant::now();
     put(&store, "after", &body(3, 100)).await;
-    assert!(
-        start.elapsed() < Duration::from_secs(2),
-        "the drive that is out was waited for"
-    );
+    assert_eq!(rig.plan.fired(rule), 1, "the drive that is out was asked");
     rig.plan.disarm();
     rig.plan.release();
     kill(store).await;

@@ -35,11 +35,6 @@ async fn any_two_may_be_lost(scene: &Scene, drives: &[usize], rounds: &[u64]) {
     }
 }
 
-fn wipe(scene: &Scene, drive: usize) {
-    std::fs::remove_dir_all(scene.drive(drive)).unwrap();
-    std::fs::create_dir(scene.drive(drive)).unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_drive_was_out_during_writes_and_came_back_any_two_others_may_be_lost() {
     let scene = Scene::new(4);
@@ -177,7 +172,7 @@ async fn a_wiped_drive_is_filled_again_by_itself() {
     let store = open(&scene).await;
     BODIES.fill(&store, 1).await;
     kill(store).await;
-    wipe(&scene, 3);
+    scene.wipe(3);
     let store = open(&scene).await;
     assert_eq!(
         store
@@ -208,8 +203,8 @@ async fn two_of_four_wiped_drives_are_filled_again_with_the_operators_word() {
     let store = open(&scene).await;
     BODIES.fill(&store, 1).await;
     kill(store).await;
-    wipe(&scene, 1);
-    wipe(&scene, 3);
+    scene.wipe(1);
+    scene.wipe(3);
     let mut forced = scene.healing();
     forced.adopt = true;
     let store = scene.try_open(forced).await.unwrap();
@@ -316,7 +311,7 @@ async fn dies_at(operation: Operation, after: u64) {
     let store = open(&scene).await;
     BODIES.fill(&store, 1).await;
     kill(store).await;
-    wipe(&scene, 3);
+    scene.wipe(3);
     let plan = Arc::new(FaultPlan::with_power_cuts());
     let directories = operation == Operation::SyncDirectory || operation == Operation::Rename;
     let path_part = if directories { "data3/.drystone/extent" } else { ".new" };
@@ -372,7 +367,7 @@ async fn healing_that_does_not_sync_is_caught_by_a_power_cut_and_costs_no_byte()
     let store = open(&scene).await;
     BODIES.fill(&store, 1).await;
     kill(store).await;
-    wipe(&scene, 3);
+    scene.wipe(3);
     let plan = Arc::new(FaultPlan::with_power_cuts());
     let lie = plan.arm_always(Operation::SyncFile, ".new", Fault::Pretend);
     let store = scene.try_open(scene.with_faults(&plan)).await.unwrap();
@@ -445,7 +440,7 @@ async fn healing_goes_on_beside_writes_and_deletes() {
     let store = open(&scene).await;
     BODIES.fill(&store, 1).await;
     kill(store).await;
-    wipe(&scene, 2);
+    scene.wipe(2);
     let store = open(&scene).await;
     let writers: Vec<_> = (0..3u64)
         .map(|writer| {
@@ -526,7 +521,7 @@ async fn a_drive_wiped_under_a_running_store_is_adopted_and_filled_without_a_sta
     let old = store.health().drives[1].id.clone();
     let aside = scene.root.path().join("aside");
     copy_tree(&scene.drive(2), &aside, &["index", "lock"]);
-    wipe(&scene, 2);
+    scene.wipe(2);
     for _ in 0..600 {
         let drive = store.health().drives[1].clone();
         if drive.id != old && drive.state == DriveState::In {
@@ -568,8 +563,8 @@ async fn with_one_of_eight_drives_away_and_two_wiped_a_stale_one_that_is_back_le
     kill(store).await;
     scene.bring_back(1);
     scene.remove(4);
-    wipe(&scene, 2);
-    wipe(&scene, 3);
+    scene.wipe(2);
+    scene.wipe(3);
     // Five of the eight old members are here, and one of these five was out.
     let store = open(&scene).await;
     BODIES.check(&store, 2).await;

@@ -85,6 +85,12 @@ impl Scene {
     }
 
     /// Takes a drive out while nobody has it open.
+    /// Puts an empty directory in the place of a drive.
+    pub(crate) fn wipe(&self, n: usize) {
+        std::fs::remove_dir_all(self.drive(n)).unwrap();
+        std::fs::create_dir(self.drive(n)).unwrap();
+    }
+
     pub(crate) fn remove(&self, n: usize) {
         std::fs::rename(self.drive(n), self.away(n)).unwrap();
     }

@@ -40,8 +40,9 @@ pub fn adopt(
         refused: paths.iter().map(|path| (path.clone(), reason.clone())).collect(),
     };
     let mut root = election.root.clone();
+    let present = found.mounts();
     for here in found.drives.iter().filter(|here| !unfit.contains(&here.slot.drive)) {
-        root.readmit(here.slot.drive, &here.path);
+        root.readmit(here.slot.drive, &here.path, &present);
     }
     if root.old_members.is_some() && !options.adopt {
         root = put_through(root, found, parting).map_err(|error| {

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use super::adopt::EmptyDirectory;
 use super::patience::Patience;
 use crate::embedded::drive::{
-    DirectoryId, Drive, DriveError, DriveOptions, Probe, directory_id, mount_facts_at, probe,
+    DirectoryId, Drive, DriveError, DriveOptions, MountFacts, Probe, directory_id, mount_facts_at, probe,
 };
 use crate::embedded::id::DriveId;
 use crate::embedded::root::{Refusal, RootSlot, decode_slot, is_newer_slot};
@@ -113,6 +113,16 @@ pub struct Found {
     pub unborn: Vec<PathBuf>,
     /// Paths that cannot be used now, and why.
     pub absent: Vec<(PathBuf, String)>,
+}
+
+impl Found {
+    /// How the drives that were found are mounted, as far as that can be known.
+    pub(super) fn mounts(&self) -> Vec<(DriveId, MountFacts)> {
+        let mounts = self.drives.iter();
+        mounts
+            .filter_map(|found| Some((found.slot.drive, found.drive.mount_facts().ok()?)))
+            .collect()
+    }
 }
 
 /// What one path holds.

@@ -102,7 +102,9 @@ async fn readmit(
     let id = found.slot.drive;
     shared.keeper.lock().join(Arc::clone(&found.drive), found.next_slot);
     let path = found.path.clone();
-    let failed = shared.change_root_beside(move |root| root.readmit(id, &path));
+    let mut present = mounts_of_present(shared).await;
+    present.extend(mount_of(id, Arc::clone(&found.drive)).await);
+    let failed = shared.change_root_beside(move |root| root.readmit(id, &path, &present));
     let failed = let_go_unless(failed.await, shared, id, &found.drive)?;
     if failed.contains(&id) {
         let put_out = shared.change_root_beside(move |root| root.put_out(&[id])).await;
@@ -137,12 +139,14 @@ const FACTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Where the drives stand that say so in time: one that does not answer holds nobody up.
 pub async fn mounts_of_present(shared: &Shared) -> Vec<(DriveId, MountFacts)> {
-    let asked = shared.drives.present().into_iter().map(|on| async move {
-        let drive = Arc::clone(&on.drive);
-        let facts = on.drive.run(Lane::Read, move || drive.mount_facts());
-        Some((on.id, timeout(FACTS_WITHIN, facts).await.ok()?.ok()?))
-    });
+    let asked = shared.drives.present().into_iter().map(|on| mount_of(on.id, on.drive));
     join_all(asked).await.into_iter().flatten().collect()
+}
+
+async fn mount_of(id: DriveId, drive: Arc<Drive>) -> Option<(DriveId, MountFacts)> {
+    let asked = Arc::clone(&drive);
+    let facts = drive.run(Lane::Read, move || asked.mount_facts());
+    Some((id, timeout(FACTS_WITHIN, facts).await.ok()?.ok()?))
 }
 
 /// An empty directory takes the place of a missing member, if it looks like the drive that was there.

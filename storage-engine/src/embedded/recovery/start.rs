@@ -367,11 +367,7 @@ fn refuse_gone(found: &mut Found, election: &Election) -> Vec<FoundDrive> {
 /// Which empty directories take the place of missing members, by the rules or the operator's word; the others are
 /// absent.
 fn replacements(options: &OpenOptions, found: &mut Found, election: &Election) -> Vec<Replacement> {
-    let present: Vec<(DriveId, _)> = found
-        .drives
-        .iter()
-        .filter_map(|d| Some((d.slot.drive, d.drive.mount_facts().ok()?)))
-        .collect();
+    let present = found.mounts();
     let empty = std::mem::take(&mut found.empty);
     let plan = plan(&election.root, &present, &empty, election.majority, options.adopt);
     for directory in empty {
@@ -412,9 +408,10 @@ fn doubted(found: &Found, election: &Election, knew: &[RootSlot]) -> Vec<DriveId
 /// there. Says why the store can only be read.
 fn readmit_all(keeper: &mut RootKeeper, found: &Found, faults: &mut Vec<Fault>) -> Option<String> {
     let unfit: Vec<DriveId> = Fault::failed(faults).collect();
+    let present = found.mounts();
     let edit = |root: &mut Root| {
         let well = found.drives.iter().filter(|drive| !unfit.contains(&drive.slot.drive));
-        well.for_each(|drive| root.readmit(drive.slot.drive, &drive.path));
+        well.for_each(|drive| root.readmit(drive.slot.drive, &drive.path, &present));
         root.put_out(&unfit);
     };
     match keeper.change(nonce(), edit) {

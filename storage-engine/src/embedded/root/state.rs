@@ -100,7 +100,7 @@ pub struct Member {
     pub id: DriveId,
     #[n(1)]
     pub state: MemberState,
-    /// How the drive was mounted when it joined; decides whether an empty directory may take its place.
+    /// How the drive was mounted when it came to its place; decides whether an empty directory may take its place.
     #[n(2)]
     pub mount: MountFacts,
     /// Where it was last seen; a hint for messages and adoption, never for identity.
@@ -193,12 +193,40 @@ impl Root {
         }
     }
 
-    /// A drive that is here and answers is in again, for new segments. Where it is now is noted.
-    pub fn readmit(&mut self, id: DriveId, path: &Path) {
+    /// A drive that is here and answers is in again, for new segments. Where it is now is noted, and how that is mounted
+    /// if it is another place than before: by that an empty drive is judged which comes there later. `present` are the
+    /// drives that are here.
+    pub fn readmit(&mut self, id: DriveId, path: &Path, present: &[(DriveId, MountFacts)]) {
+        let path = path.to_string_lossy();
+        let mount = self
+            .member(id)
+            .and_then(|member| self.new_place_of(member, &path, present));
         for member in self.members.iter_mut().filter(|member| member.id == id) {
             member.state = member.state.taken_back();
-            member.path = path.to_string_lossy().into_owned();
+            member.path = path.clone().into_owned();
+            member.mount = mount.clone().unwrap_or_else(|| member.mount.clone());
         }
+    }
+
+    /// How a member is mounted now, if that is not the place which is recorded.
+    fn new_place_of(&self, member: &Member, path: &str, present: &[(DriveId, MountFacts)]) -> Option<MountFacts> {
+        let (_, now) = present.iter().find(|(id, _)| *id == member.id)?;
+        let recorded = &member.mount;
+        let same = (member.path.as_str(), &recorded.fs_type, &recorded.place_in_fs);
+        if same == (path, &now.fs_type, &now.place_in_fs) {
+            return None;
+        }
+        // Numbers of devices are another boot's, and only say who shares: one is taken that says who does now.
+        let others = present.iter().filter(|(id, _)| *id != member.id);
+        let others: Vec<(u64, bool)> = others
+            .filter_map(|(id, facts)| Some((self.member(*id)?.mount.device, facts.device == now.device)))
+            .collect();
+        let tells = |device: &u64| others.iter().all(|(other, shares)| (other == device) == *shares);
+        let shared = others.iter().filter(|(_, shares)| *shares).map(|(other, _)| *other);
+        let unused = (0..).find(|device| self.members.iter().all(|other| other.mount.device != *device));
+        let mut candidates = std::iter::once(recorded.device).chain(shared.clone()).chain(unused);
+        let device = candidates.find(tells).or(shared.clone().next()).or(unused)?;
+        Some(MountFacts { device, ..now.clone() })
     }
 
     /// Order of roots: the higher epoch is newer; the nonce only makes the order total.
@@ -346,6 +374,67 @@ pub mod tests {
         assert_eq!(decode_slot(&bytes).unwrap(), slot);
         bytes.extend_from_slice(b"left over");
         assert_eq!(decode_slot(&bytes).unwrap(), slot);
+    }
+
+    fn facts(fs_type: &str, place_in_fs: &str, device: u64) -> MountFacts {
+        MountFacts {
+            fs_type: fs_type.into(),
+            place_in_fs: place_in_fs.into(),
+            device,
+        }
+    }
+
+    #[test]
+    fn at_another_place_a_drive_is_noted_with_how_that_is_mounted_and_with_whom_it_shares() {
+        let id = |n: u8| DriveId::from_bytes([n; 16]);
+        // Another boot: what was device 1 is 41 now.
+        let own = |n: u8| (id(n), facts("xfs", "/", u64::from(n) + 40));
+        let back = |second: MountFacts, path: &str| {
+            let mut root = root(5, 4);
+            root.put_out(&[id(2)]);
+            root.readmit(id(2), Path::new(path), &[own(1), (id(2), second), own(3)]);
+            root.member(id(2)).cloned().unwrap()
+        };
+        let same = back(own(2).1, "/data2");
+        assert_eq!(same, member(2), "in the same place nothing changes but its state");
+        let elsewhere = back(facts("ext4", "/srv/two", 41), "/srv/two");
+        assert_eq!(elsewhere.path, "/srv/two");
+        assert_eq!(
+            elsewhere.mount,
+            facts("ext4", "/srv/two", 1),
+            "it shares with the first"
+        );
+        let remounted = back(facts("ext4", "/data2", 99), "/data2");
+        assert_eq!(
+            remounted.mount,
+            facts("ext4", "/data2", 2),
+            "it shares with nobody, as before"
+        );
+        // In one file system: all share, as before.
+        let mut one = root(5, 3);
+        for member in &mut one.members {
+            member.mount = facts("xfs", &member.path, 7);
+        }
+        let present = [
+            (id(1), facts("xfs", "/data2", 50)),
+            (id(2), facts("xfs", "/data1", 50)),
+            (id(3), facts("xfs", "/data3", 50)),
+        ];
+        one.readmit(id(1), Path::new("/data2"), &present);
+        one.readmit(id(2), Path::new("/data1"), &present);
+        let mounts: Vec<MountFacts> = one.members.into_iter().map(|member| member.mount).collect();
+        let expected = ["/data2", "/data1", "/data3"].map(|place| facts("xfs", place, 7));
+        assert_eq!(mounts, expected);
+        // One that shared moves to a device of its own.
+        let mut alone = root(5, 3);
+        alone.members.iter_mut().for_each(|member| member.mount.device = 0);
+        let present = [
+            own(1),
+            (id(2), facts("xfs", "/new", 60)),
+            (id(3), facts("xfs", "/", 41)),
+        ];
+        alone.readmit(id(2), Path::new("/new"), &present);
+        assert_eq!(alone.member(id(2)).unwrap().mount.device, 1, "a number that nobody has");
     }
 
     #[test]

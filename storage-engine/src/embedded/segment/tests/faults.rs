@@ -97,22 +97,46 @@ async fn a_drive_with_read_errors_is_made_good_and_reported() {
 
 #[tokio::test]
 async fn a_hung_drive_that_is_shut_no_longer_holds_a_read() {
+    // On a machine that is busy enough a read counts as late before its drive was asked, and the other drive answers.
+    for _ in 0..20 {
+        if a_drive_is_shut_while_a_read_hangs().await {
+            return;
+        }
+    }
+    panic!("twenty reads were answered before the drive that hangs was asked");
+}
+
+/// Whether the read was under way on the drive that hangs when it was shut.
+async fn a_drive_is_shut_while_a_read_hangs() -> bool {
     let (wall, plan) = watched(1, 1);
     let body = body_of(50);
     let (segment, piece) = wall.store(&body).await;
     plan.arm_always(Operation::Read, "d00", Fault::Hang);
     let hung = wall.drives.get(&segment.drives[0]).unwrap();
-    let read = wall.read(&segment, piece);
-    let shut = async {
+    let mut read = std::pin::pin!(wall.read(&segment, piece));
+    let hangs = async {
         while plan.hanging() == 0 {
             tokio::task::yield_now().await;
         }
-        hung.shut();
     };
-    assert_eq!(futures::future::join(read, shut).await.0.unwrap(), body);
-    assert!(!hung.threads_done());
+    let answered = tokio::select! {
+        biased;
+        answer = &mut read => Some(answer),
+        () = hangs => None,
+    };
+    let hangs = answered.is_none();
+    if hangs {
+        hung.shut();
+    }
+    let answer = match answered {
+        Some(answer) => answer,
+        None => read.await,
+    };
+    assert_eq!(answer.unwrap(), body);
+    assert!(!hangs || !hung.threads_done());
     plan.disarm();
     plan.release();
+    hangs
 }
 
 #[tokio::test]
@@ -151,9 +175,13 @@ async fn well_drives_are_read_no_more_often_than_their_stripes_need() {
     let (segment, piece) = wall.store(&body).await;
     let reads = plan.arm_always(Operation::Read, "extent", Fault::Delay(Duration::ZERO));
     assert_eq!(wall.read(&segment, piece).await.unwrap(), body);
-    // A busy machine may hold a read up for so long that another is sent after it.
     let fired = plan.fired(reads);
-    assert!((600..630).contains(&fired), "{fired} reads for 600 shards");
+    // A busy machine may hold a read up for so long that another is sent after it, and one alone.
+    let late = wall.reported.late.lock().len() as u64;
+    assert!(
+        (600..=600 + late).contains(&fired),
+        "{fired} reads for 600 shards, {late} of them late"
+    );
 }
 
 #[tokio::test]
