@@ -226,6 +226,7 @@ mod tests {
             region: None,
             domains: Vec::new(),
             tls: false,
+            server_url: None,
             started: Instant::now(),
             host_id: "host".into(),
             settings: Vec::new(),

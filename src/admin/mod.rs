@@ -55,6 +55,7 @@ pub use self::streams::Streams;
 use crate::access::{Action, Behind, Context, Grant, RequestFacts, Resource, decide, decide_own};
 use crate::auth::{Account, AuthError, Identity, SignedWith};
 use crate::http::body::{Body, BoxError};
+use crate::http::peer::Peer;
 use crate::http::request_id::RequestId;
 use crate::identity::{Directory, KeyParent, account_of};
 use crate::usage::{Figures, Usage};
@@ -66,8 +67,10 @@ pub struct AdminConfig {
     pub region: Option<String>,
     /// Host suffixes under which a bucket is the first label.
     pub domains: Vec<String>,
-    /// Whether clients reach the server by TLS.
+    /// Whether the server itself speaks TLS.
     pub tls: bool,
+    /// Where clients reach the server, if an operator said so: scheme, host and port.
+    pub server_url: Option<String>,
     /// When this server began to serve.
     pub started: Instant,
     /// Names this run of the server in error documents.
@@ -144,6 +147,8 @@ struct Ask<'a> {
     body: Bytes,
     reach: &'a Reach,
     host: &'a str,
+    /// Where the caller reached the server: scheme, host and port.
+    origin: &'a str,
     path: &'a str,
     /// Of the request, as far as policies ask for it.
     facts: &'a RequestFacts,
@@ -268,6 +273,7 @@ impl Inner {
             Found::OtherMethod => return Err(AdminError::MethodNotAllowed),
             Found::NotBuilt(feature) => return Err(AdminError::NotBuilt(feature)),
         };
+        let origin = self.origin(parts.extensions.get::<Peer>(), &about.host);
         let ask = Ask {
             verb,
             identity,
@@ -277,11 +283,21 @@ impl Inner {
             body: body::read(body).await?,
             reach: self.reach.with(&grant),
             host: &about.host,
+            origin: &origin,
             path: &about.path,
             facts: &facts,
         };
         let answer = self.serve(&ask).await?;
         answer.response(&self.sealer, caller).await
+    }
+
+    /// What links begin with: as the operator said, or as the caller reached the server, TLS of a trusted proxy included.
+    fn origin(&self, peer: Option<&Peer>, host: &str) -> String {
+        if let Some(url) = &self.config.server_url {
+            return url.clone();
+        }
+        let secure = peer.map_or(self.config.tls, |peer| peer.secure);
+        format!("{}://{host}", if secure { "https" } else { "http" })
     }
 
     async fn serve(&self, ask: &Ask<'_>) -> Result<Answer, AdminError> {

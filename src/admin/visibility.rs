@@ -187,7 +187,7 @@ impl Inner {
                 object_report(ask, place).await
             }
             Verb::ShareList => list_shares(ask, place(ask, bucket)?).await,
-            Verb::ShareAdd => add_share(ask, &place(ask, bucket)?, self.config.tls).await,
+            Verb::ShareAdd => add_share(ask, &place(ask, bucket)?).await,
             Verb::ShareRemove => {
                 let place = place(ask, bucket)?;
                 remove_share(ask, &place).await?;
@@ -524,7 +524,7 @@ fn expiry(text: &str, now: Timestamp) -> Result<Timestamp, AdminError> {
     }
 }
 
-async fn add_share(ask: &Ask<'_>, place: &ObjectPlace, tls: bool) -> Result<Answer, AdminError> {
+async fn add_share(ask: &Ask<'_>, place: &ObjectPlace) -> Result<Answer, AdminError> {
     let asked: NewShare = read(ask)?;
     let access = match asked.access.as_str() {
         "read" => ShareAccess::Read,
@@ -566,9 +566,8 @@ async fn add_share(ask: &Ask<'_>, place: &ObjectPlace, tls: bool) -> Result<Answ
         return Err(refusal);
     }
     let link = token.map(|token| {
-        let scheme = if tls { "https" } else { "http" };
         let key = utf8_percent_encode(place.key.as_str(), PATH);
-        format!("{scheme}://{}/{}/{key}?drystone-share={token}", ask.host, place.bucket)
+        format!("{}/{}/{key}?drystone-share={token}", ask.origin, place.bucket)
     });
     Answer::of(ShareReport {
         link,

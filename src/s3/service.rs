@@ -52,15 +52,8 @@ pub struct S3Config {
 /// means anonymous), a plain body.
 pub fn service(store: Store, accounts: Arc<dyn Accounts>, config: S3Config) -> S3Service {
     let domains = Domains::new(config.domains);
-    let front = || {
-        Front::new(
-            store.clone(),
-            Arc::clone(&accounts),
-            config.region.clone(),
-            config.events.clone(),
-        )
-    };
-    let mut builder = S3ServiceBuilder::new(front());
+    let front = Front::new(store, accounts, config.region, config.events);
+    let mut builder = S3ServiceBuilder::new(front.clone());
     let mut limits = s3s::config::S3Config::default();
     limits.xml_max_body_size = body::XML_BYTES_MAX;
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(limits))));
@@ -71,7 +64,7 @@ pub fn service(store: Store, accounts: Arc<dyn Accounts>, config: S3Config) -> S
     S3Service {
         inner: Arc::new(Inner {
             routes: builder.build(),
-            front: front(),
+            front,
             domains,
             host_id: config.host_id,
         }),

@@ -320,6 +320,7 @@ impl Server {
             region: config.region.clone(),
             domains: config.domains.clone(),
             tls: self.tls,
+            server_url: config.server_url.clone(),
             started: Instant::now(),
             host_id: self.edge.host_id().to_owned(),
             settings: settings::of(config),

@@ -72,16 +72,18 @@ pub(super) enum Standing {
     At(Rev),
 }
 
+/// A clone shares the policies that were compiled.
+#[derive(Clone)]
 pub(super) struct Facts {
     store: Store,
-    compiled: Mutex<Kept>,
+    compiled: Arc<Mutex<Kept>>,
 }
 
 impl Facts {
     pub(super) fn new(store: Store) -> Self {
         Self {
             store,
-            compiled: Mutex::default(),
+            compiled: Arc::default(),
         }
     }
 

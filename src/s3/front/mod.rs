@@ -32,7 +32,8 @@ use facts::{Facts, Standing, owner_or_root};
 /// The canned ACL by which a writer offers an object to the bucket's owner.
 pub(crate) const GIVEN_TO_BUCKET_OWNER: &str = "bucket-owner-full-control";
 
-/// The handlers' common ground.
+/// The handlers' common ground; clones share all of it.
+#[derive(Clone)]
 pub(crate) struct Front {
     store: Behind<Store>,
     facts: Facts,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::admin::{ask_bytes, document, exchange_bytes};
 use super::identities::Client;
-use super::stack::{PASSWORD, USER, exchange, presigned};
+use super::stack::{PASSWORD, USER, exchange, presigned, start};
 use super::support::status;
 use super::users::{self, signer};
 
@@ -121,6 +121,35 @@ async fn a_share_is_with_a_user_who_is_there_and_goes_with_that_user() {
     assert_eq!(client.seal(ROOT, "PUT", "add-user?accessKey=pebble", anew).await.0, 200);
     assert_eq!(read("pebble-second").await, 403, "another user of that name");
     client.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_link_begins_where_clients_reach_the_server() {
+    let proxies = "DRYSTONE_TRUSTED_PROXIES";
+    for (name, value, begins) in [
+        (
+            "MINIO_SERVER_URL",
+            "https://files.test:8443",
+            "https://files.test:8443/wall/a%20b?",
+        ),
+        (proxies, "127.0.0.1/32", "https://here:9000/wall/a%20b?"),
+        // Nobody else says by what a client came.
+        (proxies, "10.0.0.0/8", "http://here:9000/wall/a%20b?"),
+    ] {
+        let server = start(&[(name, value)]).await;
+        let address = server.addresses()[0];
+        put(address, "/wall/a%20b", "stone").await;
+        let path = format!("/v1/admin/visibility/{SHARES}");
+        let link = json!({ "type": "link", "access": "read" }).to_string();
+        let request = ask_bytes(ROOT, "POST", &path, link.as_bytes());
+        let request = String::from_utf8(request).unwrap();
+        let request = request.replacen("\r\n", "\r\nX-Forwarded-Proto: https\r\n", 1);
+        let answer = exchange(address, &request).await;
+        assert_eq!(status(&answer), 200, "{answer}");
+        let link = document(&answer)["link"].as_str().unwrap().to_owned();
+        assert!(link.starts_with(begins), "{name}={value}: {link}");
+        server.stop().await.unwrap();
+    }
 }
 
 const ARGUMENT: &str = "XMinioAdminInvalidArgument";
