@@ -2,11 +2,11 @@
 //!
 //! Owns, for every bucket with a quota, a ledger of what the bucket holds: counted once from its rows, then carried on by
 //! every commit that changes it, and counted anew every hour. It lives in memory, so one process writes to a store that
-//! has quotas. Buckets without one cost a look at their settings and nothing else. It never counts parts of uploads that
-//! are not completed: they are no objects yet.
+//! has quotas. Buckets without one cost a look at their settings and a shared lock that nobody waits for. It never counts
+//! parts of uploads that are not completed: they are no objects yet.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const COUNT_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 /// How long a count that failed is not tried again.
 const REST: Duration = Duration::from_secs(10);
+/// Locks of what is entered in no ledger.
+const UNKEPT: usize = 64;
 /// Keys of one bucket whose commits may go on at the same time.
 const TURNS: usize = 64;
 
@@ -96,18 +98,47 @@ impl From<Fault> for NoRoom {
 }
 
 /// The ledgers of one store.
-#[derive(Default)]
-pub(super) struct Ledgers(Mutex<HashMap<BucketName, Arc<Ledger>>>);
+pub(super) struct Ledgers {
+    by_bucket: Mutex<HashMap<BucketName, Arc<Ledger>>>,
+    /// Shared by the commits that are entered in no ledger, because their bucket had no quota when they looked; by the hash
+    /// of its name. A count begins when those are done that began before the quota was set.
+    unkept: [RwLock<()>; UNKEPT],
+}
+
+impl Default for Ledgers {
+    fn default() -> Self {
+        Self {
+            by_bucket: Mutex::default(),
+            unkept: std::array::from_fn(|_| RwLock::default()),
+        }
+    }
+}
+
+/// A commit that is entered in no ledger; whatever a ledger says of the bucket is worth nothing after it.
+struct Unkept<'a> {
+    ledgers: &'a Ledgers,
+    bucket: &'a BucketName,
+}
+
+impl Drop for Unkept<'_> {
+    fn drop(&mut self) {
+        self.ledgers.forget(self.bucket);
+    }
+}
 
 impl Ledgers {
     fn of(&self, bucket: &BucketName) -> Arc<Ledger> {
-        let mut ledgers = self.0.lock();
+        let mut ledgers = self.by_bucket.lock();
         Arc::clone(ledgers.entry(bucket.clone()).or_default())
+    }
+
+    fn unkept(&self, bucket: &BucketName) -> Option<&RwLock<()>> {
+        self.unkept.get(place_of(bucket, UNKEPT))
     }
 
     /// What the bucket holds is to be counted anew before anything is judged by it.
     pub(super) fn forget(&self, bucket: &BucketName) {
-        if let Some(ledger) = self.0.lock().get(bucket) {
+        if let Some(ledger) = self.by_bucket.lock().get(bucket) {
             let mut sums = ledger.sums.lock();
             let generation = sums.generation + 1;
             *sums = Sums {
@@ -230,9 +261,14 @@ impl Sums {
 
 impl Ledger {
     fn turn(&self, row_key: &Key) -> Option<&tokio::sync::Mutex<()>> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(row_key);
-        self.turns.get(usize::try_from(hash % TURNS as u64).unwrap_or_default())
+        self.turns.get(place_of(row_key, TURNS))
     }
+}
+
+/// Where something belongs among so many.
+fn place_of(what: &impl Hash, places: usize) -> usize {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(what);
+    usize::try_from(hash % places as u64).unwrap_or_default()
 }
 
 /// A batch after which a row has another size.
@@ -354,8 +390,20 @@ impl Store {
         size: u64,
         batch: Batch,
     ) -> Result<Rev, SizedRefused> {
-        let Some(quota) = self.quota_of(bucket).await? else {
-            return Ok(self.inner.backend.commit(batch).await?);
+        let ledgers = &self.inner.ledgers;
+        let quota = {
+            let _unkept = match ledgers.unkept(bucket) {
+                Some(unkept) => Some(unkept.read().await),
+                None => None,
+            };
+            // Looked at under the lock: whoever counts after the quota was set knows who did not see it.
+            match self.quota_of(bucket).await? {
+                Some(quota) => quota,
+                None => {
+                    let _forgotten = Unkept { ledgers, bucket };
+                    return Ok(self.inner.backend.commit(batch).await?);
+                }
+            }
         };
         let mut batch = batch;
         // What makes nothing larger waits for no count: a bucket can be emptied whatever is wrong with its rows.
@@ -425,6 +473,9 @@ impl Store {
     async fn count_pages(&self, bucket: &BucketName, ledger: &Ledger, generation: u64) -> Result<(), Fault> {
         let mut start = key::currents(bucket, "");
         let Some(end) = start.after_prefix() else { return Ok(()) };
+        if let Some(unkept) = self.inner.ledgers.unkept(bucket) {
+            drop(unkept.write().await);
+        }
         loop {
             let _still = ledger.moving.write().await;
             let page = self

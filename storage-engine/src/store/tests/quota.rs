@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Fixture, MIB, fixture, key, pattern};
+use super::{Fixture, MIB, Scripted, fixture, key, pattern, store_over};
 use crate::backend::{Batch, NewBody as RowBody, Op, Put};
 use crate::store::body::NewBody;
 use crate::store::condition::{ReadConditions, WriteCondition};
@@ -252,6 +252,39 @@ async fn a_count_is_exact_while_the_bucket_changes_under_it() {
     assert_eq!(fixture.try_put("more", 1).await, over(held, held + 1));
     fixture.allow(Some(held + 1)).await;
     assert_eq!(fixture.try_put("more", 1).await, Ok(()));
+}
+
+/// The count did not see the write, and the write did not see the quota: for an hour, nobody missed its bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_commits_while_the_quota_is_set_counts() {
+    let plain = fixture().await;
+    let script = Scripted::over(&plain.memory);
+    let raced = std::sync::Arc::new(Fixture {
+        store: store_over(script.clone(), 1),
+        memory: plain.memory.clone(),
+        bucket: plain.bucket.clone(),
+    });
+    let (tell, other) = tokio::sync::oneshot::channel();
+    let meanwhile = std::sync::Arc::clone(&raced);
+    script.before_next_commit(move || {
+        Box::pin(async move {
+            meanwhile.allow(Some(100)).await;
+            let writer = tokio::spawn(async move { meanwhile.try_put("second", 10).await });
+            drop(tell.send(writer));
+            // As long as a count would take.
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            None
+        })
+    });
+    raced.put("first", pattern(60)).await;
+    assert_eq!(other.await.unwrap().await.unwrap(), Ok(()));
+    assert_eq!(raced.try_put("third", 31).await, over(100, 101));
+    assert_eq!(raced.try_put("third", 30).await, Ok(()));
+    // The same where a quota is taken away and set again: what came in between was entered nowhere.
+    raced.allow(None).await;
+    raced.put("fourth", pattern(50)).await;
+    raced.allow(Some(200)).await;
+    assert_eq!(raced.try_put("fifth", 51).await, over(200, 201));
 }
 
 /// One damaged row closed a bucket with a quota for every write, removals too.
