@@ -23,6 +23,7 @@ use super::payload::PayloadMode;
 use super::signed_with::SignedWith;
 use super::signing::{SignedIn, Signing};
 use super::signing_key::{ChunkChain, Scope, Signature, SigningKey, SigningKeys};
+use super::standing::Standing;
 use super::target::{Query, decode_path};
 
 const MAX_SKEW: Duration = Duration::minutes(15);
@@ -48,7 +49,7 @@ pub enum Realm {
 
 /// A request whose caller is known.
 pub struct Authenticated {
-    /// Who is calling; also in the request's extensions.
+    /// Who is calling; also in the request's extensions, with a [`Standing`] where it came to S3 signed.
     pub identity: Identity,
     /// The plain, unsigned request. Its extensions hold [`Identity`], [`super::Payload`], of a signed request [`Signing`],
     /// and of one to the admin API [`SignedWith`], too.
@@ -72,6 +73,7 @@ pub(super) struct Verdict {
     /// `None`: no credentials were presented.
     signing: Option<Signing>,
     signed_with: Option<SignedWith>,
+    standing: Option<Standing>,
 }
 
 impl Authenticator {
@@ -148,6 +150,9 @@ impl Authenticator {
         }
         if let (Realm::Admin, Some(signed_with)) = (realm, verdict.signed_with) {
             parts.extensions.insert(signed_with);
+        }
+        if let (Realm::S3, Some(standing)) = (realm, verdict.standing) {
+            parts.extensions.insert(standing);
         }
         Ok(Authenticated {
             identity: verdict.identity,
@@ -236,6 +241,11 @@ impl Authenticator {
             chain,
             signing: Some(signing),
             signed_with: Some(SignedWith::new(&claim.access_key, credential.secret)),
+            standing: Some(Standing::new(
+                Arc::clone(&self.credentials),
+                &claim.access_key,
+                claim.session_token.as_deref(),
+            )),
         })
     }
 
@@ -383,6 +393,7 @@ pub(super) fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
         chain: None,
         signing: None,
         signed_with: None,
+        standing: None,
     })
 }
 

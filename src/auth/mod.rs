@@ -25,6 +25,7 @@ pub mod sign;
 mod signed_with;
 mod signing;
 mod signing_key;
+mod standing;
 mod target;
 
 pub use authenticate::{Authenticated, Authenticator, Realm};
@@ -37,3 +38,4 @@ pub use identity::{Account, Accounts, Caller, Federated, Identity, Kind};
 pub use payload::{Payload, PayloadMode, Trailers};
 pub use signed_with::SignedWith;
 pub use signing::{SignedIn, Signing};
+pub use standing::Standing;

@@ -65,9 +65,9 @@ pub(crate) async fn create(
         settings,
     };
     let event = front.event((&req.extensions, &req.headers), &bucket, None);
-    match store.make_bucket(new).await {
+    let make = async move { store.make_bucket(new).await };
+    match event.after("s3:BucketCreated:*", make, |_| None).await {
         Ok(_) => {
-            event.tell("s3:BucketCreated:*", None);
             let location = Some(format!("/{bucket}"));
             Ok(S3Response::new(CreateBucketOutput { location }))
         }
@@ -134,11 +134,9 @@ pub(crate) async fn delete(
         .open(&req.extensions, Action::DeleteBucket, Resource::Bucket(bucket.as_str()))
         .await?;
     let event = front.event((&req.extensions, &req.headers), &bucket, None);
-    match store.delete_bucket(&bucket).await {
-        Ok(()) => {
-            event.tell("s3:BucketRemoved:*", None);
-            Ok(S3Response::new(DeleteBucketOutput {}))
-        }
+    let delete = async move { store.delete_bucket(&bucket).await };
+    match event.after("s3:BucketRemoved:*", delete, |()| None).await {
+        Ok(()) => Ok(S3Response::new(DeleteBucketOutput {})),
         Err(DeleteBucketError::NoSuchBucket) => Err(Code::NO_SUCH_BUCKET.into()),
         Err(DeleteBucketError::NotEmpty) => Err(Code::BUCKET_NOT_EMPTY.into()),
         Err(DeleteBucketError::Busy) => Err(Code::OPERATION_ABORTED.into()),

@@ -95,7 +95,11 @@ async fn copy_once(
         checksum,
         condition: conditions::of_write(&lifted),
     };
-    let stored = match store.copy_object(copy).await {
+    let copy = async move { store.copy_object(copy).await };
+    let told = event.after("s3:ObjectCreated:Copy", copy, |stored| {
+        Some((stored.size, stored.etag.to_string()))
+    });
+    let stored = match told.await {
         Ok(stored) => stored,
         Err(CopyObjectError::Source(error)) => {
             return Err(front
@@ -104,7 +108,6 @@ async fn copy_once(
         }
         Err(error) => return Err(error.into()),
     };
-    event.tell("s3:ObjectCreated:Copy", Some((stored.size, stored.etag.to_string())));
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(copied(&stored)),
         ..CopyObjectOutput::default()

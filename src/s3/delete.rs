@@ -44,8 +44,8 @@ pub(crate) async fn one(
         version: version(input.version_id)?,
         condition,
     };
-    store.delete_object(&delete).await?;
-    event.tell(REMOVED, None);
+    let delete = async move { store.delete_object(&delete).await };
+    event.after(REMOVED, delete, |()| None).await?;
     let output = DeleteObjectOutput {
         version_id: echo,
         ..DeleteObjectOutput::default()
@@ -130,15 +130,14 @@ async fn listed(
         if_none_match: None,
     };
     let version = version(object.version_id)?;
-    store
-        .delete_object(&DeleteObject {
-            bucket: bucket.clone(),
-            key,
-            version,
-            condition,
-        })
-        .await?;
-    event.tell(REMOVED, None);
+    let delete = DeleteObject {
+        bucket: bucket.clone(),
+        key,
+        version,
+        condition,
+    };
+    let delete = async move { store.delete_object(&delete).await };
+    event.after(REMOVED, delete, |()| None).await?;
     Ok(())
 }
 

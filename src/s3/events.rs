@@ -1,7 +1,9 @@
 //! What happened to objects and buckets, told to who listens just now (`mc watch`): S3's event records.
 //!
-//! Owns the record and who it is for. An event is told after the store has acknowledged the change, and made only if
-//! somebody listens. It never waits for a listener and keeps nothing for one that comes later.
+//! Owns the record and who it is for. An event is told after the store has acknowledged the change, whether or not the caller
+//! waits for that, and made only if somebody listens. It never waits for a listener and keeps nothing for one that comes later.
+
+use std::future::Future;
 
 use http::header::{HOST, USER_AGENT};
 use http::{Extensions, HeaderMap};
@@ -9,6 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
+use tracing::Instrument;
 
 use super::convert::OWNER_ID;
 use super::error::{Code, Failure};
@@ -109,6 +112,38 @@ impl Pending {
             happened.user_metadata = metadata.to_vec();
         }
         self
+    }
+
+    /// Does what the event is about, and tells it when it is done. Where somebody listens it goes on when the caller leaves,
+    /// so that nothing is committed and not told.
+    pub(crate) async fn after<T, E>(
+        self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+        object: impl FnOnce(&T) -> Option<(u64, String)> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        if self.0.is_none() {
+            return work.await;
+        }
+        let told = async move {
+            let done = work.await;
+            if let Ok(done) = &done {
+                self.tell(name, object(done));
+            }
+            done
+        };
+        match tokio::spawn(told.in_current_span()).await {
+            Ok(done) => done,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The program ends; nobody is told anything any more.
+                Err(_ended) => std::future::pending().await,
+            },
+        }
     }
 
     /// It came to pass.

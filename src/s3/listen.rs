@@ -1,17 +1,20 @@
 //! `GET /bucket?events=…` and `GET /?events=…`: MinIO's live stream of events, for `mc watch` and `mc mirror --watch`.
 //!
-//! Owns the answer without an end. Who was let in hears until the connection ends, or until the caller's temporary credential
-//! does.
+//! Owns the answer without an end. Who was let in hears until the connection ends, or until the caller may not listen any
+//! more: that is looked at before every event and every two seconds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, header};
+use http::{Extensions, HeaderValue, Method, Response, header};
 use s3s::Body;
+use storage_engine::store::Store;
 use storage_engine::store::name::BucketName;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
 use super::convert::bucket_name;
 use super::error::{Code, Failure};
@@ -20,7 +23,7 @@ use super::front::Front;
 use super::guard::Parameter;
 use super::target::Target;
 use crate::access::{Action, Resource};
-use crate::auth::{Identity, Kind};
+use crate::auth::{Account, Identity, Kind, Standing};
 use crate::http::stream::{Endless, endless};
 use crate::telemetry::feed::{Heard, Listener};
 
@@ -29,6 +32,8 @@ const BEAT: Duration = Duration::from_millis(500);
 /// What goes out to a client that asked to be pinged.
 const PING: &[u8] = b"{\"Records\":[]}\n";
 const PING_SECONDS_MAX: u64 = 3_600;
+/// How long a listener whose rights went may go on where nothing happens.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Whether a request wants to listen.
 pub(super) fn is_asked(method: &Method, target: Option<&Target>, query: &[Parameter]) -> bool {
@@ -38,7 +43,7 @@ pub(super) fn is_asked(method: &Method, target: Option<&Target>, query: &[Parame
 
 /// The stream, for who may listen.
 pub(super) async fn answer(
-    front: &Front,
+    front: &Arc<Front>,
     parts: &Parts,
     target: &Target,
     query: &[Parameter],
@@ -47,8 +52,12 @@ pub(super) async fn answer(
         Target::Bucket { bucket } => Some(bucket_name(bucket.clone())?),
         Target::Service | Target::Object { .. } => None,
     };
-    may_listen(front, parts, bucket.as_ref()).await?;
-    let wanted = Wanted::read(bucket.map(|bucket| bucket.as_str().to_owned()), query)?;
+    let store = may_listen(front, &parts.extensions, bucket.as_ref()).await?;
+    if let Some(bucket) = &bucket {
+        store.head_bucket(bucket).await?;
+    }
+    let name = bucket.as_ref().map(|bucket| bucket.as_str().to_owned());
+    let wanted = Wanted::read(name, query)?;
     let ping = query.iter().find(|(name, _)| name == "ping");
     let ping = match ping {
         Some((_, seconds)) => match seconds.parse() {
@@ -57,9 +66,19 @@ pub(super) async fn answer(
         },
         None => None,
     };
-    let listener = front.events().listen().map_err(|_| Failure::new(Code::SLOW_DOWN))?;
+    let listener = front
+        .events()
+        .listen_as(account(&parts.extensions))
+        .map_err(|_| Failure::new(Code::SLOW_DOWN))?;
+    let right = Right {
+        front: Arc::clone(front),
+        extensions: parts.extensions.clone(),
+        bucket,
+        ends: ends(&parts.extensions),
+        looked: Instant::now(),
+    };
     let (beat, blank) = ping.map_or((BEAT, b" ".as_slice()), |every| (every, PING));
-    let body = endless(documents(listener, wanted, ends(parts)), beat, blank);
+    let body = endless(documents(listener, wanted, right), beat, blank);
     let mut response = Response::new(Body::http_body_unsync(body));
     let kind = HeaderValue::from_static("text/event-stream");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -67,55 +86,105 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-async fn may_listen(front: &Front, parts: &Parts, bucket: Option<&BucketName>) -> Result<(), Failure> {
-    let Some(bucket) = bucket else {
-        let all = front.open(&parts.extensions, Action::ListenNotification, Resource::Service);
-        return all.await.map(drop);
+/// The store, for who may listen.
+async fn may_listen(front: &Front, extensions: &Extensions, bucket: Option<&BucketName>) -> Result<Store, Failure> {
+    let (action, resource) = match bucket {
+        None => (Action::ListenNotification, Resource::Service),
+        Some(bucket) => (Action::ListenBucketNotification, Resource::Bucket(bucket.as_str())),
     };
-    let resource = Resource::Bucket(bucket.as_str());
-    let store = front
-        .open(&parts.extensions, Action::ListenBucketNotification, resource)
-        .await?;
-    store.head_bucket(bucket).await?;
-    Ok(())
+    front.open(extensions, action, resource).await
 }
 
-/// When the caller's credential ends; `None`: not by itself.
-fn ends(parts: &Parts) -> Option<OffsetDateTime> {
-    match parts.extensions.get::<Identity>() {
-        Some(Identity::Caller(caller)) => match caller.kind {
-            Kind::Temporary { expires } => Some(expires),
-            Kind::User | Kind::AccessKey => None,
+/// The account whose listeners are bounded; root's are not.
+fn account(extensions: &Extensions) -> Option<&str> {
+    match extensions.get::<Identity>() {
+        Some(Identity::Root) => None,
+        Some(Identity::Caller(caller)) => match &caller.account {
+            Account::Root => None,
+            account @ (Account::User(_) | Account::Federated(_)) => Some(account.name()),
         },
-        Some(Identity::Root | Identity::Anonymous) | None => None,
+        // All of them together.
+        Some(Identity::Anonymous) | None => Some(""),
     }
 }
 
-fn documents(
-    listener: Listener<Happened>,
-    wanted: Wanted,
-    ends: Option<OffsetDateTime>,
-) -> impl stream::Stream<Item = Bytes> + Send {
-    let left = ends.map(|ends| Duration::try_from(ends - OffsetDateTime::now_utc()).unwrap_or_default());
-    let deadline = left.map(|left| tokio::time::Instant::now() + left);
-    stream::unfold((listener, wanted), move |(mut listener, wanted)| async move {
-        loop {
-            let heard = match deadline {
-                Some(deadline) => tokio::time::timeout_at(deadline, listener.next()).await.ok()??,
-                None => listener.next().await?,
+/// When the caller's credential ends; `None`: not by itself.
+fn ends(extensions: &Extensions) -> Option<Instant> {
+    let expires = match extensions.get::<Identity>() {
+        Some(Identity::Caller(caller)) => match caller.kind {
+            Kind::Temporary { expires } => expires,
+            Kind::User | Kind::AccessKey => return None,
+        },
+        Some(Identity::Root | Identity::Anonymous) | None => return None,
+    };
+    let left = Duration::try_from(expires - OffsetDateTime::now_utc()).unwrap_or_default();
+    Some(Instant::now() + left)
+}
+
+/// The right to listen, which may go while somebody does.
+struct Right {
+    front: Arc<Front>,
+    /// Of the request, with who the caller was at the last look.
+    extensions: Extensions,
+    bucket: Option<BucketName>,
+    ends: Option<Instant>,
+    looked: Instant,
+}
+
+impl Right {
+    /// When to look again.
+    fn due(&self) -> Instant {
+        let look = self.looked + LOOK;
+        self.ends.map_or(look, |ends| ends.min(look))
+    }
+
+    /// Whether the caller may listen, by what is true now.
+    async fn stands(&mut self) -> bool {
+        self.looked = Instant::now();
+        if self.ends.is_some_and(|ends| ends <= self.looked) {
+            return false;
+        }
+        if let Some(standing) = self.extensions.get::<Standing>() {
+            let Some(identity) = standing.identity(OffsetDateTime::now_utc()) else {
+                return false;
             };
-            match heard {
-                Heard::Told(happened) if wanted.fits(&happened) => {
-                    let document = Bytes::from(format!("{}\n", happened.document()));
-                    return Some((document, (listener, wanted)));
-                }
-                Heard::Told(_) => {}
-                // Who hears the end knows that there is something to look for.
-                Heard::Missed(missed) => {
-                    tracing::warn!(missed, "a listener of events was too slow and missed some");
+            self.extensions.insert(identity);
+        }
+        match may_listen(&self.front, &self.extensions, self.bucket.as_ref()).await {
+            Ok(_) => true,
+            // That it was removed is something to hear.
+            Err(failure) => failure.code == Code::NO_SUCH_BUCKET,
+        }
+    }
+}
+
+fn documents(listener: Listener<Happened>, wanted: Wanted, right: Right) -> impl stream::Stream<Item = Bytes> + Send {
+    stream::unfold(
+        (listener, wanted, right),
+        |(mut listener, wanted, mut right)| async move {
+            loop {
+                if right.due() <= Instant::now() && !right.stands().await {
                     return None;
                 }
+                let Ok(heard) = tokio::time::timeout_at(right.due(), listener.next()).await else {
+                    continue;
+                };
+                match heard? {
+                    Heard::Told(happened) if wanted.fits(&happened) => {
+                        if !right.stands().await {
+                            return None;
+                        }
+                        let document = Bytes::from(format!("{}\n", happened.document()));
+                        return Some((document, (listener, wanted, right)));
+                    }
+                    Heard::Told(_) => {}
+                    // Who hears the end knows that there is something to look for.
+                    Heard::Missed(missed) => {
+                        tracing::warn!(missed, "a listener of events was too slow and missed some");
+                        return None;
+                    }
+                }
             }
-        }
-    })
+        },
+    )
 }

@@ -160,9 +160,11 @@ pub(crate) async fn complete(
             .map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
     };
     let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
-    let stored = store.complete_upload(complete).await?;
-    let object = (stored.size, stored.etag.to_string());
-    event.tell("s3:ObjectCreated:CompleteMultipartUpload", Some(object));
+    let complete = async move { store.complete_upload(complete).await };
+    let name = "s3:ObjectCreated:CompleteMultipartUpload";
+    let stored = event
+        .after(name, complete, |stored| Some((stored.size, stored.etag.to_string())))
+        .await?;
     let mut output = CompleteMultipartUploadOutput {
         bucket: Some(bucket.as_str().to_owned()),
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),

@@ -64,7 +64,7 @@ pub fn service(store: Store, accounts: Arc<dyn Accounts>, config: S3Config) -> S
     S3Service {
         inner: Arc::new(Inner {
             routes: builder.build(),
-            front,
+            front: Arc::new(front),
             domains,
             host_id: config.host_id,
         }),
@@ -83,7 +83,7 @@ pub struct S3Service {
 struct Inner {
     routes: Routes,
     /// For what s3s has no route for.
-    front: Front,
+    front: Arc<Front>,
     domains: Domains,
     host_id: String,
 }

@@ -3,20 +3,26 @@
 //! Owns the ring of what was told last. It never waits for a listener: one that is slower than the ring is told how much it
 //! missed. With nobody listening, telling costs one look at a number, and nothing is made to be told.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 /// What a listener may lag behind before it misses something.
 const RING: usize = 1_024;
 /// Listeners of one feed at a time.
 const LISTENERS_MAX: usize = 64;
+/// Of these, of one account.
+const LISTENERS_OF_ONE_MAX: usize = 16;
 
 struct Inner<T> {
     sender: broadcast::Sender<Arc<T>>,
     listeners: AtomicUsize,
+    /// Listeners by account.
+    accounts: Mutex<HashMap<String, usize>>,
     closed: watch::Sender<bool>,
 }
 
@@ -39,6 +45,7 @@ impl<T> Default for Feed<T> {
             inner: Arc::new(Inner {
                 sender: broadcast::Sender::new(RING),
                 listeners: AtomicUsize::new(0),
+                accounts: Mutex::default(),
                 closed: watch::Sender::new(false),
             }),
         }
@@ -74,6 +81,12 @@ impl<T> Feed<T> {
 
     /// Hears everything that is told from now on.
     pub fn listen(&self) -> Result<Listener<T>, TooMany> {
+        self.listen_as(None)
+    }
+
+    /// The same for an account that may not take the places of all others; `None` is held to no bound of its own.
+    pub fn listen_as(&self, account: Option<&str>) -> Result<Listener<T>, TooMany> {
+        let place = account.map(|account| self.place_of(account)).transpose()?;
         if self.inner.listeners.fetch_add(1, Ordering::Relaxed) >= LISTENERS_MAX {
             self.inner.listeners.fetch_sub(1, Ordering::Relaxed);
             return Err(TooMany);
@@ -82,6 +95,20 @@ impl<T> Feed<T> {
             receiver: self.inner.sender.subscribe(),
             closed: self.inner.closed.subscribe(),
             feed: self.clone(),
+            _place: place,
+        })
+    }
+
+    fn place_of(&self, account: &str) -> Result<Place<T>, TooMany> {
+        let mut accounts = self.inner.accounts.lock();
+        let taken = accounts.entry(account.to_owned()).or_default();
+        if *taken >= LISTENERS_OF_ONE_MAX {
+            return Err(TooMany);
+        }
+        *taken += 1;
+        Ok(Place {
+            feed: self.clone(),
+            account: account.to_owned(),
         })
     }
 
@@ -99,11 +126,30 @@ pub enum Heard<T> {
     Missed(u64),
 }
 
+/// A place that an account has taken; free again when dropped.
+struct Place<T> {
+    feed: Feed<T>,
+    account: String,
+}
+
+impl<T> Drop for Place<T> {
+    fn drop(&mut self) {
+        let mut accounts = self.feed.inner.accounts.lock();
+        if let Some(taken) = accounts.get_mut(&self.account) {
+            *taken -= 1;
+            if *taken == 0 {
+                accounts.remove(&self.account);
+            }
+        }
+    }
+}
+
 /// One who listens; leaves when dropped.
 pub struct Listener<T> {
     receiver: broadcast::Receiver<Arc<T>>,
     closed: watch::Receiver<bool>,
     feed: Feed<T>,
+    _place: Option<Place<T>>,
 }
 
 impl<T> Drop for Listener<T> {
@@ -153,6 +199,21 @@ mod tests {
         }
         assert!(matches!(slow.next().await, Some(Heard::Missed(10))));
         assert!(matches!(slow.next().await, Some(Heard::Told(told)) if *told == 10));
+    }
+
+    #[test]
+    fn no_account_takes_the_places_of_all_others() {
+        let feed = Feed::<u32>::default();
+        let mut ann: Vec<_> = (0..LISTENERS_OF_ONE_MAX)
+            .map(|_| feed.listen_as(Some("ann")).unwrap())
+            .collect();
+        assert!(feed.listen_as(Some("ann")).is_err());
+        let _others = (feed.listen_as(Some("bob")).unwrap(), feed.listen().unwrap());
+        ann.pop();
+        ann.push(feed.listen_as(Some("ann")).unwrap());
+        assert!(feed.listen_as(Some("ann")).is_err());
+        drop(ann);
+        assert_eq!(feed.inner.accounts.lock().len(), 1);
     }
 
     #[tokio::test]

@@ -58,13 +58,16 @@ pub(crate) async fn put(
         body,
         condition: conditions::of_write(&lifted),
     };
-    let stored = store.put_object(put).await.map_err(put_failed)?;
     let name = if by_form {
         "s3:ObjectCreated:Post"
     } else {
         "s3:ObjectCreated:Put"
     };
-    event.tell(name, Some((stored.size, stored.etag.to_string())));
+    let put = async move { store.put_object(put).await };
+    let stored = event
+        .after(name, put, |stored| Some((stored.size, stored.etag.to_string())))
+        .await
+        .map_err(put_failed)?;
     let mut output = PutObjectOutput {
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),
         ..PutObjectOutput::default()

@@ -23,6 +23,8 @@ enum Broken {
     Full,
     Unknown,
     BodiesEndEarly,
+    /// What is committed is told to nobody for a while.
+    LateAnswers,
 }
 
 struct Faulty(MemoryBackend, Broken);
@@ -31,7 +33,7 @@ impl Faulty {
     fn readable(&self) -> Result<(), ReadError> {
         match self.1 {
             Broken::Reads => Err(ReadError::Unavailable("drive /secret/path is gone".into())),
-            Broken::Full | Broken::Unknown | Broken::BodiesEndEarly => Ok(()),
+            Broken::Full | Broken::Unknown | Broken::BodiesEndEarly | Broken::LateAnswers => Ok(()),
         }
     }
 }
@@ -55,7 +57,14 @@ impl Backend for Faulty {
         match self.1 {
             Broken::Full if !makes_bucket => Err(CommitError::Full("no space on /secret/path".into())),
             Broken::Unknown if !makes_bucket => Err(CommitError::Unknown("two drives late".into())),
-            Broken::Full | Broken::Unknown | Broken::Reads | Broken::BodiesEndEarly => self.0.commit(batch).await,
+            Broken::LateAnswers if !makes_bucket => {
+                let done = self.0.commit(batch).await;
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                done
+            }
+            Broken::Full | Broken::Unknown | Broken::Reads | Broken::BodiesEndEarly | Broken::LateAnswers => {
+                self.0.commit(batch).await
+            }
         }
     }
     async fn put_blob(
@@ -85,6 +94,11 @@ impl Backend for Faulty {
     fn health(&self) -> Health {
         self.0.health()
     }
+}
+
+/// A server whose answers to writes come late.
+pub(super) fn late() -> Server {
+    server(Broken::LateAnswers)
 }
 
 fn server(broken: Broken) -> Server {

@@ -2,8 +2,10 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use drystone::auth::{Credential, CredentialSource, Identity, SecretKey, Standing};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
@@ -217,5 +219,128 @@ async fn who_may_listen_under_one_prefix_hears_no_other_by_naming_two() {
     ] {
         let ask = server.get(&format!("/bucket?{ALL}&{prefixes}")).by(ann());
         assert_eq!(Ears::open(ask).await.map(drop), heard, "{prefixes}");
+    }
+}
+
+/// A directory of one user, who may come to be somebody else.
+#[derive(Clone)]
+struct Directory(Arc<Mutex<Option<Identity>>>);
+
+impl CredentialSource for Directory {
+    fn find(&self, _: &str) -> Option<Credential> {
+        let identity = self.0.lock().unwrap().clone()?;
+        Some(Credential::lasting(identity, SecretKey::new("granite-wall")))
+    }
+}
+
+impl Directory {
+    fn of(identity: Identity) -> Self {
+        Self(Arc::new(Mutex::new(Some(identity))))
+    }
+
+    fn becomes(&self, identity: Option<Identity>) {
+        *self.0.lock().unwrap() = identity;
+    }
+
+    /// As if signed by the user.
+    async fn listen(&self, server: &Server, path: &str) -> Ears {
+        let identity = self.0.lock().unwrap().clone().unwrap();
+        let mut request = server.get(path).by(identity).request();
+        let standing = Standing::new(Arc::new(self.clone()), "ann-key", None);
+        request.extensions_mut().insert(standing);
+        let response = server.service.handle(request).await;
+        assert_eq!(response.status(), 200);
+        Ears {
+            body: response.into_body(),
+            text: String::new(),
+        }
+    }
+}
+
+impl Ears {
+    /// Everything until the end, which comes in time.
+    async fn until_the_end(mut self) -> String {
+        let all = async {
+            while let Some(frame) = self.body.frame().await {
+                let frame = frame.unwrap();
+                self.text
+                    .push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
+            }
+            self.text
+        };
+        tokio::time::timeout(Duration::from_secs(60), all).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_not_listen_any_more_hears_nothing_more() {
+    let server = Server::with_bucket().await;
+    let may = |action: &str| user("ann", vec![document(&[statement("Allow", action, "*")])], None);
+    for path in [format!("/bucket?{ALL}"), format!("/?{ALL}")] {
+        for (after, happens) in [
+            (None, true),
+            (None, false),
+            (Some(user("ann", Vec::new(), None)), true),
+            (Some(may("s3:GetObject")), false),
+        ] {
+            let directory = Directory::of(may("s3:*"));
+            let mut ears = directory.listen(&server, &path).await;
+            server.store("/bucket/heard", "x").await;
+            assert_eq!(ears.name_and_key().await, "s3:ObjectCreated:Put bucket/heard");
+            directory.becomes(after);
+            if happens {
+                server.store("/bucket/secret", "x").await;
+            }
+            let rest = ears.until_the_end().await;
+            assert!(!rest.contains("secret"), "{rest}");
+        }
+    }
+    // The bucket's own policy has a say, too.
+    let directory = Directory::of(may("s3:*"));
+    let mut ears = directory.listen(&server, &format!("/bucket?{ALL}")).await;
+    server.store("/bucket/heard", "x").await;
+    assert_eq!(ears.name_and_key().await, "s3:ObjectCreated:Put bucket/heard");
+    let denies = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*",
+        "Action":"s3:ListenBucketNotification","Resource":"arn:aws:s3:::bucket"}]}"#;
+    server.put("/bucket?policy").body(denies).send().await.is(204);
+    server.store("/bucket/secret", "x").await;
+    assert!(!ears.until_the_end().await.contains("secret"));
+}
+
+#[tokio::test]
+async fn one_account_cannot_take_the_places_of_all_listeners() {
+    let server = Server::with_bucket().await;
+    let path = format!("/bucket?{ALL}");
+    let may = |name: &str| user(name, vec![document(&[statement("Allow", "s3:*", "*")])], None);
+    let mut open = Vec::new();
+    for _ in 0..16 {
+        open.push(Ears::open(server.get(&path).by(may("ann"))).await.unwrap());
+    }
+    assert_eq!(Ears::open(server.get(&path).by(may("ann"))).await.err(), Some(503));
+    for _ in 0..17 {
+        open.push(Ears::open(server.get(&path)).await.unwrap());
+    }
+    Ears::open(server.get(&path).by(may("bob"))).await.map(drop).unwrap();
+}
+
+/// A client that left between the commit and its answer took the event with it.
+#[tokio::test]
+async fn what_was_committed_is_told_though_its_caller_has_left() {
+    let server = super::faults::late();
+    server.put("/bucket").send().await.is(200);
+    let mut ears = Ears::open(server.get(&format!("/bucket?{ALL}"))).await.unwrap();
+    for (ask, there, event) in [
+        (server.put("/bucket/k").body("x"), 200, "s3:ObjectCreated:Put bucket/k"),
+        (server.delete("/bucket/k"), 404, "s3:ObjectRemoved:Delete bucket/k"),
+    ] {
+        let (service, request) = (server.service.clone(), ask.request());
+        let asking = tokio::spawn(async move { drop(service.handle(request).await) });
+        let began = std::time::Instant::now();
+        while server.head("/bucket/k").by(Identity::Root).send().await.status != there {
+            assert!(began.elapsed() < Duration::from_secs(60), "{event}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        asking.abort();
+        while ears.name_and_key().await != event {}
     }
 }
