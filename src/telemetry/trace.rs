@@ -22,6 +22,12 @@ use super::feed::Feed;
 const S3: u64 = 4;
 const INTERNAL: u64 = 8;
 
+/// What is told of one head, in bytes of its names and values: no request that is served has more, and one that is refused
+/// for its length must not be kept whole for whoever listens.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// What stands for what is left out.
+const CUT: char = '…';
+
 /// What stands in the place of a secret.
 const HIDDEN: &str = "*REDACTED*";
 
@@ -91,9 +97,28 @@ fn is_secret(name: &str) -> bool {
     parts.iter().any(|part| name.contains(part)) || name == "cookie" || name == "set-cookie"
 }
 
-fn shown_headers(headers: &HeaderMap) -> Value {
+/// How many bytes of a head may still be told.
+struct Room(usize);
+
+impl Room {
+    /// The text, or as much of it as there is room for.
+    fn take(&mut self, mut text: String) -> String {
+        if text.len() > self.0 {
+            text.truncate(text.floor_char_boundary(self.0));
+            text.push(CUT);
+        }
+        self.0 = self.0.saturating_sub(text.len());
+        text
+    }
+}
+
+fn shown_headers(headers: &HeaderMap, room: &mut Room) -> Value {
     let mut shown = Map::new();
     for name in headers.keys() {
+        if room.0 == 0 {
+            break;
+        }
+        room.0 = room.0.saturating_sub(name.as_str().len());
         let values = headers
             .get_all(name)
             .iter()
@@ -109,7 +134,8 @@ fn shown_headers(headers: &HeaderMap) -> Value {
                 }
                 false => String::from_utf8_lossy(value.as_bytes()).into_owned(),
             });
-        shown.insert(name.as_str().to_owned(), values.collect());
+        let values: Vec<String> = values.map(|value| room.take(value)).collect();
+        shown.insert(name.as_str().to_owned(), values.into());
     }
     Value::Object(shown)
 }
@@ -137,17 +163,18 @@ impl Begun {
         request.extensions_mut().insert(operation.clone());
         request.extensions_mut().insert(received.clone());
         let host = request.headers().get(http::header::HOST);
+        let mut room = Room(HEAD_BYTES_MAX);
         Self {
             at: OffsetDateTime::now_utc(),
             since: Instant::now(),
             method: request.method().to_string(),
-            path: request.uri().path().to_owned(),
-            query: shown_query(request.uri().query().unwrap_or_default()),
+            path: room.take(request.uri().path().to_owned()),
+            query: room.take(shown_query(request.uri().query().unwrap_or_default())),
             proto: format!("{:?}", request.version()),
-            headers: shown_headers(request.headers()),
             host: host.map_or_else(String::new, |host| {
-                String::from_utf8_lossy(host.as_bytes()).into_owned()
+                room.take(String::from_utf8_lossy(host.as_bytes()).into_owned())
             }),
+            headers: shown_headers(request.headers(), &mut room),
             client,
             operation,
             received,
@@ -160,7 +187,7 @@ impl Begun {
             first_byte: self.since.elapsed(),
             answered_at: OffsetDateTime::now_utc(),
             status,
-            headers: shown_headers(headers),
+            headers: shown_headers(headers, &mut Room(HEAD_BYTES_MAX)),
             begun: self,
             sent: 0,
             feed,
@@ -328,6 +355,23 @@ mod tests {
                 .unwrap()
                 .contains("a=b")
         );
+    }
+
+    #[test]
+    fn a_head_that_is_too_long_is_told_of_and_not_kept_whole() {
+        let long = "ä".repeat(40_000);
+        let mut request = Request::get(format!("/wall/stone?X-Amz-Signature=5ec4e7&q={}", "q".repeat(3_000)))
+            .header("a", long.as_bytes())
+            .header("b", long.as_bytes())
+            .body(())
+            .unwrap();
+        let begun = Begun::of(&mut request, String::new());
+        let (feed, none) = (Feed::default(), HeaderMap::new());
+        let mut answered = begun.answered(feed, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &none);
+        let told = String::from_utf8(answered.traced().document.to_vec()).unwrap();
+        assert!(told.len() < 2 * HEAD_BYTES_MAX, "{}", told.len());
+        assert!(told.contains(CUT) && told.contains("/wall/stone") && told.contains("431"));
+        assert!(!told.contains("5ec4e7"));
     }
 
     #[test]

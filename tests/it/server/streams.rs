@@ -100,6 +100,29 @@ async fn a_trace_tells_requests_as_they_are_answered_and_no_secret_of_theirs() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_refused_for_its_head_is_traced_without_its_secrets() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let long = "x".repeat(20 * 1024);
+    for (path, query, header) in [("long-query", long.as_str(), ""), ("long-header", "", long.as_str())] {
+        let mut all = Stream::open(address, "trace?s3=true&internal=true").await;
+        let get = format!(
+            "GET /wall/{path}?X-Amz-Signature=5ec4e7&X-Amz-Security-Token=5ec4e7&q={query} HTTP/1.1\r\nHost: {address}\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=rock/5ec4e7\r\nX-Amz-Security-Token: 5ec4e7\r\n\
+             Cookie: 5ec4e7\r\nX-Amz-Meta-Long: {header}\r\nConnection: close\r\n\r\n"
+        );
+        let refused = exchange(address, &get).await;
+        assert!(
+            status(&refused) == 400 && refused.contains("RequestHeaderSectionTooLarge"),
+            "{refused}"
+        );
+        let told = all.until("\"statuscode\":400").await;
+        assert!(told.contains(path) && !told.contains("5ec4e7"), "{told}");
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_log_is_told_from_its_last_lines_on() {
     let journal = Journal::default();
     let conditions = Conditions {
