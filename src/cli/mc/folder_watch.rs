@@ -23,12 +23,13 @@ const READS_WAITING_MAX: usize = 16;
 pub(super) enum Happened {
     Written(PathBuf),
     Gone(PathBuf),
-    /// More happened than the kernel kept: what, is not known.
+    /// More happened than the kernel kept: what, is not known. What happens from now on is.
     Lost,
 }
 
 /// A folder that is watched.
 pub(super) struct FolderWatch {
+    root: PathBuf,
     kernel: Arc<OwnedFd>,
     heard: Receiver<io::Result<Vec<Said>>>,
     folders: HashMap<i32, PathBuf>,
@@ -54,6 +55,7 @@ impl FolderWatch {
             .name("folder-watch".to_owned())
             .spawn(move || listen(&listening, &tell))?;
         let mut watch = Self {
+            root: folder.to_path_buf(),
             kernel,
             heard,
             folders: HashMap::new(),
@@ -99,6 +101,16 @@ impl FolderWatch {
         }
     }
 
+    /// Looks at the whole folder again: folders that were made while nobody told are watched from now on.
+    fn look_again(&mut self) {
+        let told = std::mem::take(&mut self.told);
+        let root = self.root.clone();
+        self.add_later(&root);
+        // Whoever hears that something was lost looks at every file anyway.
+        self.told = told;
+        self.told.push_back(Happened::Lost);
+    }
+
     /// The next that happens.
     pub(super) async fn next(&mut self) -> Result<Happened, ClientError> {
         loop {
@@ -114,7 +126,7 @@ impl FolderWatch {
 
     fn take(&mut self, said: &Said) {
         if said.flags.contains(ReadFlags::QUEUE_OVERFLOW) {
-            self.told.push_back(Happened::Lost);
+            self.look_again();
             return;
         }
         if said.flags.contains(ReadFlags::IGNORED) {
@@ -204,5 +216,30 @@ mod tests {
                 other => break assert_eq!(other, Happened::Gone(root.join("before"))),
             }
         }
+    }
+
+    /// What the kernel had no room for was forgotten: folders made meanwhile stayed unwatched for ever.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_folder_that_was_made_while_the_kernel_had_no_room_is_watched_from_then_on() {
+        let bound = std::time::Duration::from_secs(60);
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let mut watch = FolderWatch::begin(root, true).unwrap();
+        fs::create_dir_all(root.join("new/deep")).unwrap();
+        // The kernel tells of the new folder, and nobody hears it.
+        let mut lost = false;
+        while !lost {
+            let said = tokio::time::timeout(bound, watch.heard.recv()).await.unwrap();
+            lost = said.unwrap().unwrap().iter().any(|said| said.name == "new");
+        }
+        watch.take(&Said {
+            folder: -1,
+            flags: ReadFlags::QUEUE_OVERFLOW,
+            name: String::new(),
+        });
+        assert_eq!(watch.next().await.unwrap(), Happened::Lost);
+        fs::write(root.join("new/deep/b"), "x").unwrap();
+        let told = tokio::time::timeout(bound, watch.next()).await.unwrap().unwrap();
+        assert_eq!(told, Happened::Written(root.join("new/deep/b")));
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::client::ClientError;
+use super::client::{ClientError, UnfinishedPager};
 use super::output::{Failure, clock, human, stamp};
 use super::place::{Place, Remote, base_name};
 use super::shell::Shell;
@@ -15,6 +15,9 @@ pub(super) struct LsArgs {
     /// Everything below, too
     #[arg(long, short)]
     recursive: bool,
+    /// Uploads that were begun and not completed
+    #[arg(long, short = 'I')]
+    incomplete: bool,
     /// How many, and how large together
     #[arg(long)]
     summarize: bool,
@@ -46,7 +49,29 @@ pub(super) async fn run(shell: &Shell, args: LsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What was begun to be uploaded, and is no object yet.
+async fn incomplete(shell: &Shell, args: &LsArgs, remote: &Remote, sum: &mut Sum) -> Result<(), ClientError> {
+    for remote in shell.buckets_of(remote.clone()).await? {
+        let url = remote.client.url_of(&remote.bucket, "");
+        let mut pager = UnfinishedPager::new(&remote.client, &remote.bucket, &remote.key);
+        while let Some(found) = pager.next().await? {
+            let entry = Entry {
+                folder: false,
+                ..Entry::folder(found.key, found.begun)
+            };
+            show(shell, args, &entry, &url, sum);
+        }
+    }
+    Ok(())
+}
+
 async fn list(shell: &Shell, args: &LsArgs, place: &Place, sum: &mut Sum) -> Result<(), ClientError> {
+    if args.incomplete {
+        return match place {
+            Place::Remote(remote) => incomplete(shell, args, remote, sum).await,
+            Place::Local(_) => Err(ClientError::Unfit("only servers have uploads".into())),
+        };
+    }
     let (mut walk, url) = match place {
         Place::Remote(remote) if remote.bucket.is_empty() => return buckets(shell, args, remote, sum).await,
         Place::Remote(remote) => {

@@ -12,7 +12,9 @@ mod compare;
 mod diff;
 mod find;
 mod folder_watch;
+mod interrupt;
 mod list;
+mod not_built;
 mod output;
 mod ping;
 mod place;
@@ -30,32 +32,17 @@ mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 use crate::cli::print;
 use crate::config::Vars;
-use output::Failure;
+use interrupt::{Ended, conduct};
+use output::{Failure, Output};
 use shell::{General, Shell};
 use transfer::{copy, mirror, single};
-
-/// Verbs and groups of verbs that MinIO's client has and this one has not.
-const NOT_BUILT: &[&str] = &[
-    "batch",
-    "encrypt",
-    "event",
-    "idp",
-    "ilm",
-    "legalhold",
-    "license",
-    "od",
-    "replicate",
-    "retention",
-    "sql",
-    "undo",
-    "update",
-];
 
 /// mc-compatible client.
 #[derive(Debug, Parser)]
@@ -161,22 +148,31 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
                 print::line(error.render());
                 return ExitCode::SUCCESS;
             }
+            if let Some(failure) = not_built::flag(&error) {
+                Output::default().fail(&failure);
+                return ExitCode::FAILURE;
+            }
             let failed = error.use_stderr();
             drop(error.print());
             return if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS };
         }
     };
-    let shell = Shell::new(root.general, Vars::of_process());
+    let shell = Arc::new(Shell::new(root.general, Vars::of_process()));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(4)
         .enable_all()
         .build();
-    let done = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(&shell, root.verb)),
-        Err(error) => Err(Failure::fatal("Unable to start.").because(&error.into())),
+    let ended = match runtime {
+        Ok(runtime) => {
+            let (its_shell, verb) = (Arc::clone(&shell), root.verb);
+            conduct(runtime, &shell, || async move { dispatch(&its_shell, verb).await })
+        }
+        Err(error) => Ended::Done(Err(Failure::fatal("Unable to start.").because(&error.into()))),
     };
-    if let Err(failure) = done {
-        shell.report(&failure);
+    match ended {
+        Ended::Done(Ok(())) => {}
+        Ended::Done(Err(failure)) => shell.report(&failure),
+        Ended::Interrupted(code) => return ExitCode::from(code),
     }
     if shell.has_failed() {
         ExitCode::FAILURE
@@ -212,33 +208,11 @@ async fn dispatch(shell: &Shell, verb: Verb) -> Result<(), Failure> {
         Verb::Quota(verb) => settings::quota(shell, verb).await,
         Verb::Watch(args) => watch::run(shell, &args).await,
         Verb::Support(SupportVerb::Top(verb)) => admin::top(shell, *verb).await,
-        Verb::Support(SupportVerb::Other(words)) => Err(unknown_support(&words)),
+        Verb::Support(SupportVerb::Other(words)) => Err(not_built::support(&words)),
         Verb::Ping(args) => ping::run(shell, args).await,
         Verb::Anonymous(verb) => anonymous::run(shell, verb).await,
         Verb::Admin(verb) => admin::run(shell, verb).await,
         Verb::Ready(args) => ready::run(shell, args).await,
-        Verb::Other(arguments) => Err(unknown(&arguments)),
+        Verb::Other(arguments) => Err(not_built::verb(&arguments)),
     }
-}
-
-fn first_word(arguments: &[OsString]) -> String {
-    let first = arguments.first();
-    first
-        .map(|word| word.to_string_lossy().into_owned())
-        .unwrap_or_default()
-}
-
-fn unknown_support(arguments: &[OsString]) -> Failure {
-    Failure::fatal(format!(
-        "`support {}` is not built yet in this client.",
-        first_word(arguments)
-    ))
-}
-
-fn unknown(arguments: &[OsString]) -> Failure {
-    let verb = first_word(arguments);
-    if NOT_BUILT.contains(&verb.as_str()) {
-        return Failure::fatal(format!("`{verb}` is not built yet in this client."));
-    }
-    Failure::fatal(format!("`{verb}` is not a recognized command.")).hint("Get help using `--help` flag.")
 }

@@ -77,7 +77,7 @@ impl Failure {
 }
 
 /// How to speak.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) quiet: bool,

@@ -119,10 +119,7 @@ async fn each_piece(
             let mut body = answer.into_body();
             let mut came = 0_u64;
             while let Some(frame) = body.frame().await {
-                let cut = |error: hyper::Error| ClientError::Answer {
-                    reason: format!("the object was cut off: {error}"),
-                };
-                let Ok(data) = frame.map_err(cut)?.into_data() else {
+                let Ok(data) = frame.map_err(|cut| cut.of("the object"))?.into_data() else {
                     continue;
                 };
                 came += u64::try_from(data.len()).unwrap_or_default();

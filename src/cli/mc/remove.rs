@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use super::client::ClientError;
+use super::client::{ClientError, UnfinishedPager};
 use super::output::{Failure, seconds};
 use super::place::{Place, Remote};
 use super::shell::Shell;
@@ -28,6 +28,9 @@ pub(super) struct RmArgs {
     /// Together with --force: everything on a server
     #[arg(long)]
     dangerous: bool,
+    /// Uploads that were begun and not completed, in the place of objects
+    #[arg(long, short = 'I')]
+    incomplete: bool,
     /// Only say what would be removed
     #[arg(long)]
     dry_run: bool,
@@ -82,6 +85,11 @@ pub(super) async fn run(shell: &Shell, mut args: RmArgs) -> Result<(), Failure> 
     for target in &args.targets {
         let remote = match shell.place(target)? {
             Place::Remote(remote) => remote,
+            Place::Local(_) if args.incomplete => {
+                let hint = "only servers have uploads that are not completed";
+                shell.report(&Failure::error(format!("Failed to remove `{target}`.")).hint(hint));
+                continue;
+            }
             Place::Local(path) => {
                 local(shell, &args, &path);
                 continue;
@@ -90,6 +98,12 @@ pub(super) async fn run(shell: &Shell, mut args: RmArgs) -> Result<(), Failure> 
         if remote.bucket.is_empty() && !(args.force && args.dangerous && args.recursive) {
             let hint = "If you are really sure, retry this command with ‘--dangerous’ and ‘--force’ flags";
             return Err(Failure::fatal("This operation results in site-wide removal of objects.").hint(hint));
+        }
+        if !args.recursive && args.incomplete {
+            if let Err(error) = uploads(shell, &args, &remote).await {
+                shell.report(&Failure::error(format!("Failed to remove `{target}`.")).because(&error));
+            }
+            continue;
         }
         if !args.recursive {
             one(shell, &args, &remote).await;
@@ -100,7 +114,11 @@ pub(super) async fn run(shell: &Shell, mut args: RmArgs) -> Result<(), Failure> 
         match shell.buckets_of(remote).await {
             Ok(buckets) => {
                 for remote in buckets {
-                    if let Err(error) = recursively(shell, &args, &remote).await {
+                    let removed = match args.incomplete {
+                        true => uploads(shell, &args, &remote).await,
+                        false => recursively(shell, &args, &remote).await,
+                    };
+                    if let Err(error) = removed {
                         shell.report(&failed(&error));
                     }
                 }
@@ -171,6 +189,28 @@ async fn one(shell: &Shell, args: &RmArgs, remote: &Remote) {
         Ok(false) => {}
         Err(error) => shell.report(&Failure::error(format!("Failed to remove `{}`.", remote.shown())).because(&error)),
     }
+}
+
+/// Takes back what was begun to be uploaded to a key, or with `--recursive` to all that begin so.
+async fn uploads(shell: &Shell, args: &RmArgs, remote: &Remote) -> Result<(), ClientError> {
+    let now = OffsetDateTime::now_utc();
+    let mut pager = UnfinishedPager::new(&remote.client, &remote.bucket, &remote.key);
+    while let Some(found) = pager.next().await? {
+        if !(args.recursive || found.key == remote.key) || !args.age.wants(found.begun, now) {
+            continue;
+        }
+        let shown = remote.shown_key(&found.key);
+        let removed = if args.dry_run {
+            Ok(())
+        } else {
+            pager.abort(&found).await
+        };
+        match removed {
+            Ok(()) => say(shell, args, &shown),
+            Err(error) => shell.report(&Failure::error(format!("Failed to remove `{shown}`.")).because(&error)),
+        }
+    }
+    Ok(())
 }
 
 fn say(shell: &Shell, args: &RmArgs, shown: &str) {

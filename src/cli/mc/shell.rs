@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use http::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 
-use super::client::{Client, ClientError, Habits, Pace};
-use super::output::{Failure, Output, bytes};
+use super::client::{Client, ClientError, Habits, Pace, Patience};
+use super::output::{Failure, Output, bytes, seconds};
 use super::place::{Place, Remote};
 use crate::cli::call::{Trust, is_loopback};
 use crate::config::Vars;
@@ -51,6 +52,9 @@ pub(super) struct General {
     /// Where a host is, whatever the name service says, as store.local:9000=10.0.0.1; may be given again
     #[arg(long, value_name = "HOST[:PORT]=IP", value_parser = host_place, global = true)]
     resolve: Vec<(String, IpAddr)>,
+    /// How long a server may be silent, as 30s; what moves, however slowly, goes on [default: 2m]
+    #[arg(long, value_name = "DURATION", value_parser = span, global = true)]
+    conn_read_deadline: Option<Duration>,
     /// There is no pager; accepted so that scripts work
     #[arg(long, visible_alias = "dp", global = true)]
     disable_pager: bool,
@@ -61,6 +65,13 @@ fn rate(text: &str) -> Result<u64, String> {
     let size = text.trim().trim_end_matches("/s");
     let rate = bytes(size).filter(|rate| *rate > 0);
     rate.ok_or_else(|| "not a rate such as 10MiB/s".to_owned())
+}
+
+fn span(text: &str) -> Result<Duration, String> {
+    let seconds = seconds(text).filter(|seconds| *seconds > 0);
+    seconds
+        .map(Duration::from_secs)
+        .ok_or_else(|| "not a duration such as 30s or 2m".to_owned())
 }
 
 fn header_pair(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -109,6 +120,8 @@ impl Shell {
             download: pace(general.limit_download, told(&settings.limit_download)),
             headers: general.custom_header.into_iter().collect(),
             places: general.resolve,
+            patience: general.conn_read_deadline.map(Patience::new).unwrap_or_default(),
+            uploads: Arc::default(),
         };
         Self {
             out,
@@ -124,6 +137,11 @@ impl Shell {
     pub(super) fn report(&self, failure: &Failure) {
         self.failures.fetch_add(1, Ordering::Relaxed);
         self.out.fail(failure);
+    }
+
+    /// Takes back the uploads that the command has open; gives those that stay, with the reason.
+    pub(super) async fn take_back(&self) -> Vec<(String, ClientError)> {
+        self.habits.uploads.take_back().await
     }
 
     /// Whether a part failed.

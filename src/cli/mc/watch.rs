@@ -88,8 +88,12 @@ fn file(shell: &Shell, args: &WatchArgs, happened: &Happened) -> bool {
     let (path, word, name) = match happened {
         Happened::Written(path) => (path, "put", "s3:ObjectCreated:Put"),
         Happened::Gone(path) => (path, "delete", "s3:ObjectRemoved:Delete"),
-        // Which ones were lost nobody knows.
-        Happened::Lost => return true,
+        Happened::Lost => {
+            let hint =
+                "more happened at once than the kernel keeps, or a folder was moved away; look into the folder itself";
+            shell.report(&Failure::error("Some events were missed.").hint(hint));
+            return true;
+        }
     };
     let shown = path.display().to_string();
     let base = path.file_name().map(|name| name.to_string_lossy().into_owned());

@@ -77,7 +77,9 @@ fn an_unknown_alias_a_wrong_one_and_what_is_not_built_fail_with_the_cure_and_wit
     for (arguments, cure) in [
         (&["mc", "ready", "nowhere"][..], "mc alias set nowhere"),
         (&["mc", "mb", "nowhere/bucket", "--frob"], "--frob"),
-        (&["mc", "ls", "--versions", "x"], "--versions"),
+        (&["mc", "ls", "--versions", "x"], "`--versions` is not built yet"),
+        (&["mc", "cp", "--version-id=1", "x", "y"], "501"),
+        (&["mc", "rm", "--bypass", "x"], "Object lock is not built"),
         (&["mc", "sql", "x"], "not built yet"),
         (&["mc", "frob"], "not a recognized command"),
     ] {
@@ -671,5 +673,46 @@ fn what_goes_on_ends_when_nobody_reads_it() {
             fs::write(world.path().join("folder/x"), "x").unwrap();
         };
         assert!(ended.success(), "{line:?}: {ended}");
+    }
+}
+
+#[test]
+fn a_user_who_is_disabled_or_loses_a_policy_hears_of_nothing_more() {
+    let world = World::new();
+    world.good(&["mb", "env/wall"]);
+    world.good(&["admin", "user", "add", "env", "ann", "ann-secret-1"]);
+    let url = format!("http://ann:ann-secret-1@{}", world.server.address);
+    for end in [
+        &["admin", "policy", "detach", "env", "readwrite", "--user", "ann"][..],
+        &["admin", "user", "disable", "env", "ann"],
+    ] {
+        world.good(&["admin", "policy", "attach", "env", "readwrite", "--user", "ann"]);
+        let mut child = world
+            .command(&["watch", "ann/wall"])
+            .env("MC_HOST_ann", &url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (tell, told) = channel();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        wait_for("the first event", || {
+            assert!(world.pipe(b"x", "env/wall/heard").status.success());
+            told.try_iter().any(|line| line.contains("heard"))
+        });
+        world.good(end);
+        assert!(world.pipe(b"x", "env/wall/secret").status.success());
+        let begun = Instant::now();
+        let ended = loop {
+            match child.try_wait().unwrap() {
+                Some(ended) => break ended,
+                None => assert!(begun.elapsed() < Duration::from_secs(120), "{end:?}: it still hears"),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert_eq!(ended.code(), Some(1));
+        assert!(told.iter().all(|line| !line.contains("secret")), "{end:?}");
     }
 }

@@ -16,6 +16,7 @@ mod fleet;
 mod identities;
 mod lifecycle;
 mod mc;
+mod mc_bad_servers;
 mod paths;
 mod rights;
 mod stack;

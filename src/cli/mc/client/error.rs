@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -37,8 +39,14 @@ pub(in crate::cli::mc) enum ClientError {
         /// There was no connection, so nothing can have happened.
         unsent: bool,
     },
+    /// A connection on which nothing comes any more.
+    #[error("{server} sent nothing for {} s", silence.as_secs())]
+    Stalled { server: Arc<str>, silence: Duration },
     #[error("{reason}")]
     Answer { reason: String },
+    /// What was being read is another object by now.
+    #[error("the object was replaced while it was read")]
+    Replaced,
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("{0}")]
@@ -47,8 +55,6 @@ pub(in crate::cli::mc) enum ClientError {
     NoPath(PathBuf),
     #[error("{0}")]
     Unfit(String),
-    #[error("interrupted; nothing was left behind on the server")]
-    Interrupted,
 }
 
 impl ClientError {
@@ -85,11 +91,9 @@ impl ClientError {
     /// Whether a request may have been done all the same: its answer was lost, or the server does not know itself.
     pub(super) fn is_doubtful(&self) -> bool {
         match self {
-            Self::Connection { .. } | Self::Answer { .. } => true,
+            Self::Connection { .. } | Self::Stalled { .. } | Self::Answer { .. } | Self::Replaced => true,
             Self::Refused(refusal) => refusal.status >= 500 || refusal.code == "InternalError",
-            Self::Call(_) | Self::File { .. } | Self::Io(_) | Self::NoPath(_) | Self::Unfit(_) | Self::Interrupted => {
-                false
-            }
+            Self::Call(_) | Self::File { .. } | Self::Io(_) | Self::NoPath(_) | Self::Unfit(_) => false,
         }
     }
 

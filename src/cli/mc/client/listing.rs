@@ -115,17 +115,18 @@ fn next_page(root: &Element) -> Result<Option<String>, ClientError> {
     }
 }
 
+/// A name as it is, of a list that may have encoded it.
+pub(super) fn unescaped_key(root: &Element, text: &str) -> String {
+    if root.text_of("EncodingType") != "url" {
+        return text.to_owned();
+    }
+    percent_decode_str(&text.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
 fn read(root: &Element) -> Vec<Listed> {
-    let encoded = root.text_of("EncodingType") == "url";
-    let name = |text: &str| {
-        if encoded {
-            percent_decode_str(&text.replace('+', " "))
-                .decode_utf8_lossy()
-                .into_owned()
-        } else {
-            text.to_owned()
-        }
-    };
+    let name = |text: &str| unescaped_key(root, text);
     let objects = root.all("Contents").map(|object| Listed {
         key: name(object.text_of("Key")),
         folder: false,

@@ -2,14 +2,17 @@
 //! knows no verb of the command line.
 
 mod bucket;
+mod coming;
 mod error;
 mod events;
 mod listing;
 mod object;
+mod open;
 mod pace;
 mod reading;
 mod stream;
 mod sum;
+mod unfinished;
 mod upload;
 mod wire;
 mod xml;
@@ -24,10 +27,10 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
+pub(super) use coming::{Coming, Patience};
 pub(super) use error::ClientError;
 pub(super) use events::{Event, Events};
 pub(super) use listing::Pager;
@@ -36,10 +39,13 @@ pub(super) use pace::Pace;
 pub(super) use reading::Reading;
 pub(super) use stream::Documents;
 pub(super) use sum::Sum;
-pub(super) use upload::{Source, Style, Uploading};
+pub(super) use unfinished::UnfinishedPager;
+pub(super) use upload::{Source, Stream, Style, Uploading};
 pub(super) use xml::{Element, element};
 
+use super::client::coming::{Cut, Moved, answered};
 use super::client::error::Refusal;
+use super::client::open::OpenUploads;
 use super::client::pace::Sent;
 use crate::auth::sign::{Signer, body_hash, path_text, query_text};
 use crate::auth::{PayloadMode, SecretKey};
@@ -56,6 +62,8 @@ const ATTEMPTS: u32 = 5;
 const PATIENT_ATTEMPTS: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
+/// How often a server may fall silent while one thing is asked for.
+const STALLS_MAX: u32 = 2;
 const DEFAULT_REGION: &str = "us-east-1";
 const USER_AGENT: &str = concat!("drystone-mc/", env!("CARGO_PKG_VERSION"));
 
@@ -68,6 +76,10 @@ pub(super) struct Habits {
     pub(super) headers: HeaderMap,
     /// Where hosts are, `HOST` or `HOST:PORT`, whatever the name service says.
     pub(super) places: Vec<(String, IpAddr)>,
+    /// How long a server may be silent.
+    pub(super) patience: Patience,
+    /// What the command has open on servers.
+    pub(super) uploads: Arc<OpenUploads>,
 }
 
 /// One server, asked as one identity.
@@ -149,15 +161,18 @@ impl Client {
     }
 
     /// Asks, again where a server is merely busy or a connection broke, and gives the answer if it is a success.
-    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
+    pub(super) async fn ask(&self, ask: &Ask<'_>) -> Result<Response<Coming>, ClientError> {
         let attempts = if ask.patient { PATIENT_ATTEMPTS } else { ATTEMPTS };
         let mut attempt = 1;
+        let mut stalls = 0;
         loop {
             let failed = match self.once(ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            if attempt >= attempts || !(self.learned_region(&failed) || self.is_passing(&failed, ask)) {
+            stalls += u32::from(matches!(failed, ClientError::Stalled { .. }));
+            let enough = attempt >= attempts || stalls >= STALLS_MAX;
+            if enough || !(self.learned_region(&failed) || self.is_passing(&failed, ask)) {
                 return Err(failed);
             }
             tokio::time::sleep((PAUSE * 2_u32.pow(attempt - 1)).min(PAUSE_MAX)).await;
@@ -232,7 +247,7 @@ impl Client {
         })
     }
 
-    async fn once(&self, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
+    async fn once(&self, ask: &Ask<'_>) -> Result<Response<Coming>, ClientError> {
         let (mut parts, ()) = self.request(ask)?.into_parts();
         parts.headers.extend(self.habits.headers.clone());
         parts.headers.extend(ask.headers.clone());
@@ -250,16 +265,23 @@ impl Client {
         self.send(parts, ask).await
     }
 
-    async fn send(&self, parts: Parts, ask: &Ask<'_>) -> Result<Response<Incoming>, ClientError> {
+    async fn send(&self, parts: Parts, ask: &Ask<'_>) -> Result<Response<Coming>, ClientError> {
         if self.debug {
             print::problem(format_args!("mc: <DEBUG> {} {}", parts.method, parts.uri));
         }
-        let body = Sent::new(ask.body.clone(), self.habits.upload.clone());
-        let answer = self.pool.request(Request::from_parts(parts, body)).await;
+        let (moved, patience) = (Moved::now(), self.habits.patience.before(ask));
+        let body = Sent::new(ask.body.clone(), self.habits.upload.clone(), moved.clone());
+        let asking = self.pool.request(Request::from_parts(parts, body));
+        let server: Arc<str> = self.alias.host.authority().into();
+        let Some(answer) = answered(asking, &moved, patience).await else {
+            let silence = patience;
+            return Err(ClientError::Stalled { server, silence });
+        };
         let answer = answer.map_err(|error| ClientError::Connection {
             unsent: error.is_connect() && is_away(&error),
             reason: reason(&error),
         })?;
+        let answer = Coming::of(answer, server, self.habits.patience.within());
         self.met.store(true, Ordering::Relaxed);
         let status = answer.status();
         if self.debug {
@@ -323,7 +345,9 @@ impl Client {
                 Ok(_) | Err(_) => false,
             },
             ClientError::Connection { unsent: true, .. } => ask.patient && self.met.load(Ordering::Relaxed),
-            ClientError::Connection { unsent: false, .. } => ask.patient && ask.method != Method::POST,
+            ClientError::Connection { unsent: false, .. } | ClientError::Stalled { .. } => {
+                ask.patient && ask.method != Method::POST
+            }
             _ => false,
         }
     }
@@ -385,15 +409,18 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// Reads an answer that is short by its kind.
-pub(super) async fn whole(answer: Response<Incoming>) -> Result<Bytes, ClientError> {
+pub(super) async fn whole(answer: Response<Coming>) -> Result<Bytes, ClientError> {
     let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-    let body = body.map_err(|error| ClientError::Answer {
-        reason: format!("the answer was cut off: {error}"),
+    let body = body.map_err(|error| match error.downcast::<Cut>() {
+        Ok(cut) => cut.of("the answer"),
+        Err(error) => ClientError::Answer {
+            reason: format!("the answer was cut off: {error}"),
+        },
     })?;
     Ok(body.to_bytes())
 }
 
-async fn text(answer: Response<Incoming>) -> Result<String, ClientError> {
+async fn text(answer: Response<Coming>) -> Result<String, ClientError> {
     String::from_utf8(whole(answer).await?.into()).map_err(|_| ClientError::Answer {
         reason: "the answer is not UTF-8".to_owned(),
     })

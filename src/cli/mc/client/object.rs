@@ -3,13 +3,12 @@
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
-use hyper::body::Incoming;
 use md5::{Digest, Md5};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use super::error::Refusal;
-use super::{Ask, Client, ClientError, element, header_value, path_text};
+use super::{Ask, Client, ClientError, Coming, element, header_value, path_text};
 
 /// Keys that one request may remove.
 const REMOVED_AT_ONCE: usize = 1000;
@@ -38,6 +37,15 @@ impl Stat {
             etag: text(ETAG).trim_matches('"').to_owned(),
             headers: headers.clone(),
         }
+    }
+
+    /// Its storage class; servers name the usual one in lists alone.
+    pub(in crate::cli::mc) fn class(&self) -> &str {
+        let told = self
+            .headers
+            .get("x-amz-storage-class")
+            .and_then(|class| class.to_str().ok());
+        told.unwrap_or("STANDARD")
     }
 
     /// The headers that belong to the object, by name as people write it.
@@ -116,7 +124,7 @@ impl Client {
         key: &str,
         offset: u64,
         length: Option<u64>,
-    ) -> Result<(Stat, Response<Incoming>), ClientError> {
+    ) -> Result<(Stat, Response<Coming>), ClientError> {
         let mut ask = Ask::of(Method::GET, bucket, key);
         let range = match (offset, length) {
             (0, None) => None,

@@ -12,8 +12,12 @@ use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::Sleep;
 
-/// Bytes that go at once where there is a bound.
-const PIECE_BYTES: usize = 64 * 1024;
+use super::coming::Moved;
+
+/// Bytes that go at once where there is no bound: as many as show that something moves.
+const PIECE_BYTES: usize = 256 * 1024;
+/// The most and the least that go at once where there is one; in between, what an eighth of a second takes.
+const PACED_BYTES: (u64, u64) = (1024, 64 * 1024);
 
 /// So many bytes a second and no more.
 pub(in crate::cli::mc) struct Pace {
@@ -31,6 +35,12 @@ impl Pace {
         }
     }
 
+    /// How many bytes go at once.
+    fn piece(&self) -> usize {
+        let (least, most) = PACED_BYTES;
+        usize::try_from((self.bytes_per_second / 8).clamp(least, most)).unwrap_or(PIECE_BYTES)
+    }
+
     /// Takes so many bytes, and gives how long to wait before more are taken.
     pub(super) fn take(&self, bytes: usize, now: Instant) -> Duration {
         let span = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
@@ -45,14 +55,17 @@ pub(super) struct Sent {
     rest: Bytes,
     pace: Option<Arc<Pace>>,
     wait: Option<Pin<Box<Sleep>>>,
+    moved: Moved,
 }
 
 impl Sent {
-    pub(super) fn new(body: Bytes, pace: Option<Arc<Pace>>) -> Self {
+    /// `moved` hears whenever a piece goes.
+    pub(super) fn new(body: Bytes, pace: Option<Arc<Pace>>, moved: Moved) -> Self {
         Self {
             rest: body,
             pace,
             wait: None,
+            moved,
         }
     }
 }
@@ -70,10 +83,11 @@ impl Body for Sent {
         if this.rest.is_empty() {
             return Poll::Ready(None);
         }
+        this.moved.again();
         let piece = match &this.pace {
-            None => std::mem::take(&mut this.rest),
+            None => this.rest.split_to(PIECE_BYTES.min(this.rest.len())),
             Some(pace) => {
-                let piece = this.rest.split_to(PIECE_BYTES.min(this.rest.len()));
+                let piece = this.rest.split_to(pace.piece().min(this.rest.len()));
                 let wait = pace.take(piece.len(), Instant::now());
                 this.wait = Some(Box::pin(tokio::time::sleep(wait)));
                 piece
@@ -111,7 +125,7 @@ mod tests {
     async fn a_body_arrives_whole_at_a_pace_and_without() {
         for pace in [None, Some(Arc::new(Pace::new(u64::MAX)))] {
             let whole = Bytes::from(vec![7; 3 * PIECE_BYTES + 1]);
-            let sent = Sent::new(whole.clone(), pace);
+            let sent = Sent::new(whole.clone(), pace, Moved::now());
             assert_eq!(sent.size_hint().exact(), u64::try_from(whole.len()).ok());
             assert_eq!(sent.collect().await.unwrap().to_bytes(), whole);
         }

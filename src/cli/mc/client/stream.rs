@@ -3,23 +3,22 @@
 use bytes::BytesMut;
 use http::Response;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::{Deserializer, Value};
 
-use super::ClientError;
+use super::{ClientError, Coming};
 
 /// A longer document is none of a server that means well.
 const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The documents of an answer, as they come.
 pub(in crate::cli::mc) struct Documents {
-    body: Incoming,
+    body: Coming,
     read: BytesMut,
 }
 
 impl Documents {
     /// Of an answer that began.
-    pub(in crate::cli::mc) fn of(answer: Response<Incoming>) -> Self {
+    pub(in crate::cli::mc) fn of(answer: Response<Coming>) -> Self {
         Self {
             body: answer.into_body(),
             read: BytesMut::new(),
@@ -43,11 +42,7 @@ impl Documents {
                 let reason = "the answer ended within a document".to_owned();
                 return Err(ClientError::Answer { reason });
             };
-            let cut = |error: hyper::Error| ClientError::Connection {
-                reason: format!("the answer was cut off: {error}"),
-                unsent: false,
-            };
-            if let Ok(data) = frame.map_err(cut)?.into_data() {
+            if let Ok(data) = frame.map_err(|cut| cut.of("the answer"))?.into_data() {
                 self.read.extend_from_slice(&data);
             }
         }

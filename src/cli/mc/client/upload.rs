@@ -6,6 +6,7 @@ use std::fs::File;
 use std::future::Future;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +18,7 @@ use md5::{Digest, Md5};
 use time::OffsetDateTime;
 
 use super::error::Refusal;
+use super::open::OpenUpload;
 use super::{Ask, Client, ClientError, Reading, Stat, Sum, element, header_value, path_text};
 
 /// A body up to this long is one request; also the length of the first parts.
@@ -65,7 +67,7 @@ struct Part {
 /// Where an upload's bytes come from.
 pub(in crate::cli::mc) enum Source {
     File { file: File, path: PathBuf },
-    Stream(Box<dyn Read + Send>),
+    Stream(Stream),
     Object { reading: Box<Reading>, rest: Bytes },
 }
 
@@ -82,7 +84,7 @@ impl Source {
     async fn part(&mut self, length: usize) -> Result<Bytes, ClientError> {
         match self {
             Self::File { file, path } => read_part(file, length).map_err(ClientError::file(path)),
-            Self::Stream(stream) => Ok(read_part(stream, length)?),
+            Self::Stream(stream) => Ok(stream.next(length).await?),
             Self::Object { reading, rest } => {
                 let mut part = BytesMut::from(rest.split_to(length.min(rest.len())));
                 while part.len() < length {
@@ -97,18 +99,42 @@ impl Source {
     }
 }
 
+/// What is read on a thread of its own, so that who waits for it can leave: standard input may give nothing for ever.
+pub(in crate::cli::mc) struct Stream(Option<Box<dyn Read + Send>>);
+
+impl Stream {
+    pub(in crate::cli::mc) fn of(from: impl Read + Send + 'static) -> Self {
+        Self(Some(Box::new(from)))
+    }
+
+    /// The next `length` bytes, fewer only at the end. Who gives up waiting has lost the rest.
+    pub(in crate::cli::mc) async fn next(&mut self, length: usize) -> std::io::Result<Bytes> {
+        let lost = || std::io::Error::other("reading was given up");
+        let mut from = self.0.take().ok_or_else(lost)?;
+        let read = tokio::task::spawn_blocking(move || {
+            let part = whole_part(&mut from, length);
+            (from, part)
+        });
+        let (from, part) = read.await.map_err(std::io::Error::other)?;
+        self.0 = Some(from);
+        part
+    }
+}
+
+fn whole_part(from: &mut impl Read, length: usize) -> std::io::Result<Bytes> {
+    let mut part = Vec::new();
+    from.take(u64::try_from(length).unwrap_or(u64::MAX))
+        .read_to_end(&mut part)?;
+    Ok(part.into())
+}
+
 fn read_part(from: &mut impl Read, length: usize) -> std::io::Result<Bytes> {
-    tokio::task::block_in_place(|| {
-        let mut part = Vec::new();
-        from.take(u64::try_from(length).unwrap_or(u64::MAX))
-            .read_to_end(&mut part)?;
-        Ok(part.into())
-    })
+    tokio::task::block_in_place(|| whole_part(from, length))
 }
 
 /// One upload: where to, with which headers, and who hears of its progress.
 pub(in crate::cli::mc) struct Uploading<'a> {
-    pub(in crate::cli::mc) client: &'a Client,
+    pub(in crate::cli::mc) client: &'a Arc<Client>,
     pub(in crate::cli::mc) bucket: &'a str,
     pub(in crate::cli::mc) key: &'a str,
     pub(in crate::cli::mc) headers: HeaderMap,
@@ -137,60 +163,64 @@ impl Uploading<'_> {
             (self.moved)(size);
             return Ok(size);
         }
-        let id = self.begin().await?;
-        self.framed(&id, self.send(&id, [first, second], source)).await
+        let open = self.begin().await?;
+        self.framed(&open, self.send(&open.id, [first, second], source)).await
     }
 
     /// Has the server copy one of its objects, part by part.
     pub(in crate::cli::mc) async fn copy(self, from: (&str, &str), stat: &Stat) -> Result<u64, ClientError> {
-        let id = self.begin().await?;
-        self.framed(&id, self.copy_parts(&id, from, stat)).await
+        let open = self.begin().await?;
+        self.framed(&open, self.copy_parts(&open.id, from, stat)).await
     }
 
     /// Completes an upload whose parts were sent, or aborts it.
     async fn framed(
         &self,
-        id: &str,
+        open: &OpenUpload,
         parts: impl Future<Output = Result<(Vec<Part>, u64), ClientError>>,
     ) -> Result<u64, ClientError> {
-        let sent = tokio::select! {
-            sent = parts => sent,
-            _ = tokio::signal::ctrl_c() => Err(ClientError::Interrupted),
-        };
-        let ended = match sent {
-            Ok((parts, size)) => self.complete(id, &parts, size).await.map(|()| size),
+        let ended = match parts.await {
+            Ok((parts, size)) => self.complete(&open.id, &parts, size).await.map(|()| size),
             Err(error) => Err(error),
         };
         if ended.is_err() {
-            let query = [("uploadId", id)];
-            let abort = Ask {
-                query: &query,
-                ..Ask::of(Method::DELETE, self.bucket, self.key)
-            };
             // What matters is why the upload failed.
-            drop(self.client.ask(&abort).await);
+            drop(open.abort().await);
         }
+        self.client.habits.uploads.forget(open);
         ended
     }
 
-    async fn begin(&self) -> Result<String, ClientError> {
-        let mut ask = Ask {
-            query: &[("uploads", "")],
-            headers: self.headers.clone(),
-            patient: true,
-            ..Ask::of(Method::POST, self.bucket, self.key)
-        };
+    /// Begins an upload; a command that is interrupted while it is asked for hears of its id all the same, and takes it back.
+    async fn begin(&self) -> Result<Arc<OpenUpload>, ClientError> {
+        let mut headers = self.headers.clone();
         if let Some(sum) = self.style.sum {
-            ask.headers
-                .insert("x-amz-checksum-algorithm", header_value(sum.name())?);
+            headers.insert("x-amz-checksum-algorithm", header_value(sum.name())?);
         }
-        let root = self.client.xml(&ask).await?;
-        match root.text_of("UploadId") {
-            "" => Err(ClientError::Answer {
-                reason: "the server gave no upload id".to_owned(),
-            }),
-            id => Ok(id.to_owned()),
-        }
+        let (bucket, key) = (self.bucket.to_owned(), self.key.to_owned());
+        let client = Arc::clone(self.client);
+        let beginning = client.habits.uploads.begin();
+        let asking = tokio::spawn(async move {
+            let ask = Ask {
+                query: &[("uploads", "")],
+                headers,
+                patient: true,
+                ..Ask::of(Method::POST, &bucket, &key)
+            };
+            let root = client.xml(&ask).await?;
+            match root.text_of("UploadId").to_owned() {
+                id if id.is_empty() => Err(ClientError::Answer {
+                    reason: "the server gave no upload id".to_owned(),
+                }),
+                id => Ok(beginning.opened(OpenUpload {
+                    client,
+                    bucket,
+                    key,
+                    id,
+                })),
+            }
+        });
+        asking.await.map_err(std::io::Error::other)?
     }
 
     async fn send(&self, id: &str, first: [Bytes; 2], mut source: Source) -> Result<(Vec<Part>, u64), ClientError> {

@@ -14,7 +14,9 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tower::Service;
 
 use super::pace::Sent;
@@ -22,6 +24,10 @@ use crate::cli::call::{self, CallError, Trust};
 use crate::config::client::ServerHost;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A connection on which nothing moves is asked so soon, so often and so many times whether the other side is there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVE_PAUSE: Duration = Duration::from_secs(10);
+const KEEPALIVE_COUNT: u32 = 6;
 
 /// A pool of connections to one server.
 pub(super) type Pool = Client<Connector, Sent>;
@@ -87,6 +93,7 @@ impl Connector {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", server.authority()));
         let stream = call::connect(&server).await.map_err(named)?;
         stream.set_nodelay(true)?;
+        keep_alive(&stream)?;
         let stream: Box<dyn Duplex> = match &self.tls {
             None => Box::new(stream),
             Some(config) => {
@@ -97,6 +104,15 @@ impl Connector {
         };
         Ok(TokioIo::new(Stream(stream)))
     }
+}
+
+/// Finds out that the other side is gone, also where nobody says so.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_PAUSE)
+        .with_retries(KEEPALIVE_COUNT);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}

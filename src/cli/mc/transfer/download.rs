@@ -1,15 +1,17 @@
 //! Writing local files: beside the target first, then put in its place, so that a name never holds half of an object.
 
 use std::fs::{self, File, FileTimes, Permissions};
-use std::io::{Read, Write};
+use std::io::{Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::metadata::Attributes;
-use crate::cli::mc::client::{ClientError, Stat};
+use crate::cli::mc::client::{ClientError, Reading, Stat, Stream};
 use crate::cli::mc::place::Remote;
 
 const PIECE_BYTES: usize = 1024 * 1024;
+/// How often an object that is replaced while it is read is read anew.
+const BEGINNINGS_MAX: u32 = 5;
 
 /// A file that is being written; gone again unless it is kept.
 struct Draft {
@@ -65,6 +67,12 @@ impl Draft {
         tokio::task::block_in_place(|| self.file.write_all(data)).map_err(ClientError::file(&self.path))
     }
 
+    /// Forgets what was written.
+    fn empty(&mut self) -> Result<(), ClientError> {
+        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
+        emptied.map_err(ClientError::file(&self.path))
+    }
+
     /// Puts it in its place. When a `durable` one is there, it outlives a loss of power.
     fn keep(mut self, durable: bool) -> Result<(), ClientError> {
         if durable {
@@ -95,7 +103,7 @@ pub(super) async fn to_file(
     (preserve, durable): (bool, bool),
     moved: &(dyn Fn(u64) + Sync),
 ) -> Result<Stat, ClientError> {
-    let mut reading = from.client.read(&from.bucket, &from.key).await?;
+    let reading = from.client.read(&from.bucket, &from.key).await?;
     let stat = reading.stat().clone();
     if from.key.ends_with('/') && stat.size > 0 {
         let reason = format!("the key `{}` is a folder's, and has bytes; it is left out", from.key);
@@ -110,18 +118,7 @@ pub(super) async fn to_file(
         return Ok(stat);
     }
     let mut draft = Draft::new(target)?;
-    let mut size = 0_u64;
-    while let Some(data) = reading.next().await? {
-        draft.write(&data)?;
-        let length = u64::try_from(data.len()).unwrap_or_default();
-        size += length;
-        moved(length);
-    }
-    if size != stat.size {
-        return Err(ClientError::Answer {
-            reason: format!("the object has {} bytes, and {size} came", stat.size),
-        });
-    }
+    let stat = fill(&mut draft, from, reading, moved).await?;
     if preserve {
         restore(&draft.file, &stat).map_err(ClientError::file(target))?;
     }
@@ -129,24 +126,57 @@ pub(super) async fn to_file(
     Ok(stat)
 }
 
+/// An object into a draft, from its begin again where another has taken its place: never some of each.
+async fn fill(
+    draft: &mut Draft,
+    from: &Remote,
+    mut reading: Reading,
+    moved: &(dyn Fn(u64) + Sync),
+) -> Result<Stat, ClientError> {
+    let mut beginnings = 1;
+    let mut size = 0_u64;
+    loop {
+        match reading.next().await {
+            Ok(Some(data)) => {
+                draft.write(&data)?;
+                let length = u64::try_from(data.len()).unwrap_or_default();
+                size += length;
+                moved(length);
+            }
+            Ok(None) if size == reading.stat().size => return Ok(reading.stat().clone()),
+            Ok(None) => {
+                return Err(ClientError::Answer {
+                    reason: format!("the object has {} bytes, and {size} came", reading.stat().size),
+                });
+            }
+            Err(ClientError::Replaced) if beginnings < BEGINNINGS_MAX => {
+                beginnings += 1;
+                size = 0;
+                draft.empty()?;
+                reading = from.client.read(&from.bucket, &from.key).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Local bytes into a file; gives their number.
-pub(super) fn from_reader(
-    mut source: impl Read,
+pub(super) async fn from_stream(
+    mut source: Stream,
     target: &Path,
     durable: bool,
     moved: &(dyn Fn(u64) + Sync),
 ) -> Result<u64, ClientError> {
     let mut draft = Draft::new(target)?;
     let mut size = 0_u64;
-    let mut piece = vec![0; PIECE_BYTES];
     loop {
-        let length = tokio::task::block_in_place(|| source.read(&mut piece))?;
-        let Some(data) = piece.get(..length).filter(|data| !data.is_empty()) else {
+        let data = source.next(PIECE_BYTES).await?;
+        if data.is_empty() {
             draft.keep(durable)?;
             return Ok(size);
-        };
-        draft.write(data)?;
-        let length = u64::try_from(length).unwrap_or_default();
+        }
+        draft.write(&data)?;
+        let length = u64::try_from(data.len()).unwrap_or_default();
         size += length;
         moved(length);
     }

@@ -143,13 +143,14 @@ impl Heard {
                         self.name(name.to_owned());
                     }
                 }
-                Ok(None) | Err(ClientError::Connection { .. } | ClientError::Answer { .. }) => {
+                Ok(None)
+                | Err(ClientError::Connection { .. } | ClientError::Stalled { .. } | ClientError::Answer { .. }) => {
                     events = loop {
                         tokio::time::sleep(PAUSE).await;
                         match listen(&remote).await {
                             Ok(events) => break events,
                             // The server is away; it may come back.
-                            Err(ClientError::Connection { .. }) => {}
+                            Err(ClientError::Connection { .. } | ClientError::Stalled { .. }) => {}
                             Err(ClientError::Refused(refusal)) if refusal.status == 503 => {}
                             Err(error) => return self.change(|waiting| waiting.ended = Some(error)),
                         }

@@ -54,6 +54,9 @@ pub(in crate::cli::mc) struct MirrorArgs {
     /// Not what fits a pattern with * and ?; may be given again
     #[arg(long, value_name = "PATTERN", value_parser = wildcard)]
     exclude: Vec<Regex>,
+    /// No object of this storage class; may be given again
+    #[arg(long, value_name = "CLASS")]
+    exclude_storageclass: Vec<String>,
     /// Region of a bucket that is made
     #[arg(long, value_name = "REGION", default_value = "us-east-1")]
     region: String,
@@ -243,13 +246,13 @@ impl Jobs for Plan<'_> {
                 Pair::Size(entry, _) | Pair::Younger(entry, _) if self.args.overwrite => entry,
                 Pair::Younger(..) => continue,
                 Pair::Size(entry, _) => {
-                    if !self.is_excluded(&entry.name) {
+                    if !self.is_left_out(&entry) {
                         self.refuse(&entry);
                     }
                     continue;
                 }
             };
-            if self.is_excluded(&entry.name) || !self.args.age.wants(entry.modified, self.now) {
+            if self.is_left_out(&entry) || !self.args.age.wants(entry.modified, self.now) {
                 continue;
             }
             match self.job(&entry) {
@@ -437,8 +440,8 @@ impl<'a> Plan<'a> {
                         folder: false,
                         size: stat.size,
                         modified: stat.modified,
+                        storage_class: stat.class().to_owned(),
                         etag: stat.etag,
-                        storage_class: String::new(),
                     }),
                     Err(error) if error.is_absent() => None,
                     Err(error) => return Err(error),
@@ -451,9 +454,17 @@ impl<'a> Plan<'a> {
             }
             return Ok(None);
         };
+        if self.is_left_out(&entry) {
+            return Ok(None);
+        }
         let job = self.job(&entry)?;
         let wanted = self.args.overwrite || !is_there(&job.to).await?;
         Ok(Some(job).filter(|_| wanted))
+    }
+
+    /// Whether something of the source is not to be mirrored, by its name or by what it is.
+    fn is_left_out(&self, entry: &Entry) -> bool {
+        self.args.exclude_storageclass.contains(&entry.storage_class) || self.is_excluded(&entry.name)
     }
 
     fn is_excluded(&self, name: &str) -> bool {

@@ -20,7 +20,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::client::{ClientError, Source, Stat, Style, Uploading};
+use super::client::{ClientError, Source, Stat, Stream, Style, Uploading};
 use super::output::{Failure, precise};
 use super::place::Remote;
 use super::shell::Shell;
@@ -281,7 +281,7 @@ async fn transfer(ledger: &Ledger<'_>, wanted: &Wanted, job: &Job, durable: bool
         (End::Object(from), End::Object(to)) => Ok(of_object(from, copy_object(from, to, wanted, &moved).await?)),
         (End::File { path: from, .. }, End::File { path: to, .. }) => {
             let (source, state) = opened(from)?;
-            let bytes = download::from_reader(source, to, durable, &moved)?;
+            let bytes = download::from_stream(Stream::of(source), to, durable, &moved).await?;
             let path = from.clone();
             Ok(Copied::File { path, state, bytes })
         }

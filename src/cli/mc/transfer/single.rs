@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::metadata::Wanted;
 use super::{End, Job, Ledger};
-use crate::cli::mc::client::{ClientError, Source, Style, Sum};
+use crate::cli::mc::client::{ClientError, Source, Stream, Style, Sum};
 use crate::cli::mc::output::{Failure, bytes};
 use crate::cli::mc::place::{Place, Remote, base_name};
 use crate::cli::mc::shell::Shell;
@@ -128,16 +128,22 @@ pub(in crate::cli::mc) async fn get(shell: &Shell, args: GetArgs) -> Result<(), 
 pub(in crate::cli::mc) struct PipeArgs {
     #[command(flatten)]
     wanted: Wanted,
+    /// Parts at once
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64))]
+    concurrent: u8,
+    /// Length of a part, from 5MiB on; what is longer is uploaded in parts
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = part_size)]
+    part_size: usize,
     #[arg(value_name = "TARGET", required = true)]
     target: String,
 }
 
 pub(in crate::cli::mc) async fn pipe(shell: &Shell, args: PipeArgs) -> Result<(), Failure> {
     let failed = |error: &ClientError| Failure::fatal("Unable to write to one or more targets.").because(error);
-    let source = Source::Stream(Box::new(std::io::stdin()));
+    let source = Source::Stream(Stream::of(std::io::stdin()));
     let size = match shell.place(&args.target)? {
         Place::Remote(remote) => to_server(shell, &args, &remote, source).await,
-        Place::Local(path) => to_file(&path),
+        Place::Local(path) => to_file(&path).await,
     };
     let size = size.map_err(|error| failed(&error))?;
     let value = json!({ "status": "success", "target": args.target, "size": size });
@@ -157,18 +163,23 @@ async fn to_server(shell: &Shell, args: &PipeArgs, remote: &Remote, source: Sour
         }
     };
     let headers = args.wanted.for_name(base_name(&remote.key))?;
-    let size = super::upload(remote, headers, args.wanted.style(), &moved, source).await;
+    let style = Style {
+        part_bytes: args.part_size,
+        lanes: usize::from(args.concurrent),
+        ..args.wanted.style()
+    };
+    let size = super::upload(remote, headers, style, &moved, source).await;
     if let Some(bar) = &bar {
         bar.finish_and_clear();
     }
     size
 }
 
-fn to_file(path: &Path) -> Result<u64, ClientError> {
+async fn to_file(path: &Path) -> Result<u64, ClientError> {
     let size = std::sync::atomic::AtomicU64::new(0);
     let moved = |bytes| {
         size.fetch_add(bytes, std::sync::atomic::Ordering::Relaxed);
     };
-    super::download::from_reader(std::io::stdin(), path, false, &moved)?;
+    super::download::from_stream(Stream::of(std::io::stdin()), path, false, &moved).await?;
     Ok(size.into_inner())
 }
