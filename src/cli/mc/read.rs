@@ -110,6 +110,16 @@ async fn each_piece(
     take: &mut dyn FnMut(Bytes) -> Result<bool, ClientError>,
 ) -> Result<(), ClientError> {
     match place {
+        Place::Remote(remote) if offset == 0 => {
+            // Goes on where a connection breaks, in the very same object.
+            let mut reading = remote.client.read(&remote.bucket, &remote.key).await?;
+            while let Some(data) = reading.next().await? {
+                if !take(data)? {
+                    break;
+                }
+            }
+            Ok(())
+        }
         Place::Remote(remote) => {
             let (stat, answer) = match remote.client.get(&remote.bucket, &remote.key, offset, None).await {
                 // From the end on there is nothing, which is no mistake.

@@ -201,6 +201,15 @@ fn a_server_that_takes_a_request_and_says_nothing_is_named_and_left() {
 
 /// A download from a server that falls silent after `came` of the object `a` and then answers with `then`.
 fn cut_download(came: &'static str, then: impl Fn(&str) -> Deed + Send + Sync + 'static) -> (Output, Option<String>) {
+    let (folder, fake) = cuts(came, then);
+    let output = run(folder.path(), &fake, &["get", "fake/wall/k", "out"]);
+    let got = fs::read_to_string(folder.path().join("out")).ok();
+    let left = names(folder.path());
+    assert_eq!(left.len(), usize::from(got.is_some()), "{left:?}");
+    (output, got)
+}
+
+fn cuts(came: &'static str, then: impl Fn(&str) -> Deed + Send + Sync + 'static) -> (tempfile::TempDir, Fake) {
     let folder = tempfile::tempdir().unwrap();
     let begun = std::sync::atomic::AtomicBool::new(false);
     let fake = Fake::new(move |head| {
@@ -212,11 +221,24 @@ fn cut_download(came: &'static str, then: impl Fn(&str) -> Deed + Send + Sync + 
         }
         then(&head.to_ascii_lowercase())
     });
-    let output = run(folder.path(), &fake, &["get", "fake/wall/k", "out"]);
-    let got = fs::read_to_string(folder.path().join("out")).ok();
-    let left = names(folder.path());
-    assert_eq!(left.len(), usize::from(got.is_some()), "{left:?}");
-    (output, got)
+    (folder, fake)
+}
+
+#[test]
+fn what_is_shown_goes_on_in_the_same_object_or_ends() {
+    let (folder, fake) = cuts("0123", |_| Deed::Answer(object("a", 10, Some((4, 9))) + "456789"));
+    let output = run(folder.path(), &fake, &["cat", "fake/wall/k"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert_eq!(output.stdout, b"0123456789");
+    let (folder, fake) = cuts("0123", |_| Deed::Answer(object("b", 10, Some((4, 9))) + "uvwxyz"));
+    let output = run(folder.path(), &fake, &["cat", "fake/wall/k"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert_eq!(output.stdout, b"0123");
+    assert!(
+        text(&output).contains("replaced while it was read"),
+        "{}",
+        text(&output)
+    );
 }
 
 #[test]
@@ -353,7 +375,7 @@ fn what_goes_on_for_ever_leaves_when_it_is_interrupted() {
     // Read to its end: `watch` ends by itself when nobody reads it.
     std::thread::spawn(move || {
         while let Ok(1..) = output.read(&mut [0; 1024]) {
-            drop(tell.send(true));
+            let _heard = tell.send(true);
         }
     });
     wait_for("the first event", || {
