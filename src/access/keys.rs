@@ -44,20 +44,24 @@ impl Asked<'_> {
         Some(match name {
             "aws:username" => match self.caller().map(|caller| &caller.account) {
                 Some(Account::User(name)) => Values::one(name),
-                Some(Account::Root | Account::Federated(_)) | None => Values::Missing,
+                Some(Account::Root | Account::Federated(_) | Account::Role(_)) | None => Values::Missing,
             },
             // MinIO's word for it is the name.
             "aws:userid" => match self.identity {
                 Identity::Anonymous => Values::Missing,
                 Identity::Root => Values::one(Account::Root.name()),
-                Identity::Caller(caller) => Values::one(caller.account.name()),
+                Identity::Caller(caller) => match &caller.account {
+                    // As AWS has it.
+                    Account::Role(assumed) => one(format!("{}:{}", caller.canonical_id, assumed.session())),
+                    account @ (Account::Root | Account::User(_) | Account::Federated(_)) => Values::one(account.name()),
+                },
             },
             "aws:principalaccount" => maybe(owner_id_of(self.identity)),
             "aws:principaltype" => Values::one(match self.identity {
                 Identity::Anonymous => "Anonymous",
                 Identity::Root => "Account",
                 Identity::Caller(caller) => match (&caller.account, caller.kind) {
-                    (Account::Federated(_), _) | (_, Kind::Temporary { .. }) => "AssumedRole",
+                    (Account::Federated(_) | Account::Role(_), _) | (_, Kind::Temporary { .. }) => "AssumedRole",
                     (Account::Root, Kind::User | Kind::AccessKey) => "Account",
                     (Account::User(_), Kind::User | Kind::AccessKey) => "User",
                 },
@@ -65,7 +69,7 @@ impl Asked<'_> {
             "aws:principalarn" => match self.identity {
                 Identity::Anonymous => Values::Missing,
                 Identity::Root => one(format!("arn:aws:iam::{ACCOUNT_ID}:root")),
-                Identity::Caller(caller) => one(caller.arn()),
+                Identity::Caller(caller) => one(caller.principal_arn()),
             },
             "aws:groups" => self
                 .caller()

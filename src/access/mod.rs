@@ -13,6 +13,7 @@ mod facts;
 mod keys;
 mod own;
 mod request;
+mod role;
 #[cfg(test)]
 mod tests;
 mod visibility;
@@ -24,6 +25,7 @@ pub use facts::{BucketAcl, BucketFacts, BucketPolicy, ObjectFacts, Share, Shared
 pub use keys::owner_id_of;
 pub use own::decide_own;
 pub use request::{RequestFacts, RequestTags, link_hash};
+pub use role::{RoleAsked, decide_role, decide_role_of_token};
 pub use visibility::{is_visible_by, reads_object};
 
 use crate::auth::{Account, Caller, Identity};
@@ -158,6 +160,10 @@ fn principal(identity: &Identity) -> Principal<'_> {
                 canonical_id: Some(caller.canonical_id.as_str()).filter(|id| !id.is_empty()),
             },
             Account::Federated(federated) => Principal::Federated { name: federated.name() },
+            Account::Role(assumed) => Principal::Role {
+                name: assumed.role(),
+                session: assumed.session(),
+            },
         },
     }
 }

@@ -62,6 +62,44 @@ pub enum Account {
     User(String),
     /// Somebody an identity provider vouches for, by the name it gave.
     Federated(Federated),
+    /// Whoever took on a role of the directory: the role's rights, whoever it is.
+    Role(AssumedRole),
+}
+
+/// A role that somebody took on, by names that no user can have, since none holds `=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumedRole {
+    account: String,
+    path: String,
+    session: String,
+}
+
+impl AssumedRole {
+    const MARK: &str = "role=";
+
+    /// The role of this name, filed under `path` (`/` for most), as it was taken on under the name `session`.
+    pub fn new(role: &str, path: &str, session: &str) -> Self {
+        Self {
+            account: format!("{}{role}", Self::MARK),
+            path: path.to_owned(),
+            session: session.to_owned(),
+        }
+    }
+
+    /// The role's name.
+    pub fn role(&self) -> &str {
+        self.account.strip_prefix(Self::MARK).unwrap_or_default()
+    }
+
+    /// What whoever took it on calls this.
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// The ARN of the role itself.
+    pub fn role_arn(&self) -> String {
+        format!("arn:aws:iam::{ACCOUNT_ID}:role{}{}", self.path, self.role())
+    }
 }
 
 /// Somebody an identity provider vouches for, by a name that no user can have, since none holds `=`.
@@ -89,6 +127,7 @@ impl Account {
             Self::Root => "root",
             Self::User(name) => name,
             Self::Federated(federated) => &federated.0,
+            Self::Role(assumed) => &assumed.account,
         }
     }
 }
@@ -111,11 +150,19 @@ impl Caller {
     pub fn owner_id(&self) -> &str {
         match &self.account {
             account @ Account::Root => account.name(),
-            Account::User(_) | Account::Federated(_) => &self.canonical_id,
+            Account::User(_) | Account::Federated(_) | Account::Role(_) => &self.canonical_id,
         }
     }
 
-    /// The ARN that policies and `GetCallerIdentity` name the caller's account by.
+    /// The ARN that stands for the caller in conditions (`aws:PrincipalArn`): of who took on a role, the role's.
+    pub fn principal_arn(&self) -> String {
+        match &self.account {
+            Account::Role(assumed) => assumed.role_arn(),
+            Account::Root | Account::User(_) | Account::Federated(_) => self.arn(),
+        }
+    }
+
+    /// The ARN that `GetCallerIdentity` names the caller by.
     pub fn arn(&self) -> String {
         match &self.account {
             Account::Root => format!("arn:aws:iam::{ACCOUNT_ID}:root"),
@@ -123,13 +170,17 @@ impl Caller {
             Account::Federated(federated) => {
                 format!("arn:aws:sts::{ACCOUNT_ID}:federated-user/{}", federated.name())
             }
+            Account::Role(assumed) => {
+                let (role, session) = (assumed.role(), assumed.session());
+                format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{role}/{session}")
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, Federated};
+    use super::{Account, AssumedRole, Federated};
 
     #[test]
     fn a_user_and_somebody_of_a_provider_never_own_under_one_name() {
@@ -138,5 +189,14 @@ mod tests {
         assert_ne!(federated.name(), Account::User("ann".to_owned()).name());
         assert_ne!(Account::Federated(Federated::new("root")).name(), Account::Root.name());
         assert_eq!(Federated::new("ann").name(), "ann");
+    }
+
+    #[test]
+    fn a_role_is_an_account_of_its_own_under_every_session() {
+        let assumed = |session| AssumedRole::new("ann", "/team/", session);
+        let (one, other) = (Account::Role(assumed("me")), Account::Role(assumed("you")));
+        assert_eq!((one.name(), other.name()), ("role=ann", "role=ann"));
+        assert_ne!(one.name(), Account::User("ann".to_owned()).name());
+        assert_eq!(assumed("me").role_arn(), "arn:aws:iam::000000000000:role/team/ann");
     }
 }

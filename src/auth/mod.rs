@@ -34,7 +34,7 @@ pub use credentials::{Credential, CredentialSource, RootCredentials, SecretKey};
 pub use error::AuthError;
 pub use form::{FormDoor, FormFields, is_form};
 pub use hash::sha256;
-pub use identity::{Account, Accounts, Caller, Federated, Identity, Kind};
+pub use identity::{Account, Accounts, AssumedRole, Caller, Federated, Identity, Kind};
 pub use payload::{Payload, PayloadMode, Trailers};
 pub use signed_with::SignedWith;
 pub use signing::{SignedIn, Signing};

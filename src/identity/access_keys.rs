@@ -105,7 +105,7 @@ fn unbounded(by: &Identity) -> Result<(), IdentityError> {
 }
 
 /// When the credential of a caller ends; `None`: not by itself.
-fn end_of(snapshot: &Snapshot, by: &Identity) -> Option<Timestamp> {
+pub(super) fn end_of(snapshot: &Snapshot, by: &Identity) -> Option<Timestamp> {
     let Identity::Caller(caller) = by else { return None };
     match caller.kind {
         Kind::User => None,
@@ -334,7 +334,7 @@ pub fn account_of(by: &Identity) -> Option<KeyParent> {
         Identity::Caller(caller) => match &caller.account {
             Account::Root => Some(KeyParent::Root),
             Account::User(name) => Some(KeyParent::User(name.clone())),
-            Account::Federated(_) => None,
+            Account::Federated(_) | Account::Role(_) => None,
         },
     }
 }

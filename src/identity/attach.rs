@@ -1,14 +1,14 @@
-//! Which policies users and groups have.
+//! Which policies users, groups and roles have.
 
 use std::collections::BTreeSet;
 
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::identity::DirectoryChange;
-use storage_engine::store::record::identity::{GroupRecord, UserRecord};
+use storage_engine::store::record::identity::{GroupRecord, RoleRecord, UserRecord};
 
 use super::directory::Directory;
 use super::error::IdentityError;
-use super::own::may_have;
+use super::own::{is_inline, may_have};
 use super::snapshot::Snapshot;
 
 /// Whom policies are attached to.
@@ -16,6 +16,7 @@ use super::snapshot::Snapshot;
 pub enum Target {
     User(String),
     Group(String),
+    Role(String),
 }
 
 /// What an attaching or detaching did.
@@ -73,6 +74,10 @@ pub(super) fn attached<'s>(snapshot: &'s Snapshot, target: &Target) -> Result<&'
             Some(group) => Ok(&group.policies),
             None => Err(IdentityError::NoSuchGroup(name.clone())),
         },
+        Target::Role(name) => match snapshot.rows.roles.get(name) {
+            Some(role) => Ok(&role.policies),
+            None => Err(IdentityError::NoSuchRole(name.clone())),
+        },
     }
 }
 
@@ -101,13 +106,21 @@ pub(super) fn with_policies(
             };
             DirectoryChange::Group(name.clone(), Some(record))
         }
+        Target::Role(name) => {
+            let record = RoleRecord {
+                updated: now,
+                policies,
+                ..snapshot.rows.roles.get(name)?.clone()
+            };
+            DirectoryChange::Role(name.clone(), Some(record))
+        }
     })
 }
 
 fn all_exist(snapshot: &Snapshot, target: &Target, policies: &[String]) -> Result<(), IdentityError> {
     if policies.iter().any(|name| !may_have(target, name)) {
         return Err(IdentityError::InvalidArgument(
-            "an inline policy belongs to one user or group and is attached to no other",
+            "an inline policy belongs to one user, group or role and is attached to no other",
         ));
     }
     let missing = policies.iter().find(|name| snapshot.policy(name).is_none());
@@ -131,13 +144,13 @@ impl Directory {
         .await
     }
 
-    /// Makes these the target's policies, and no others.
+    /// Makes these the target's policies, and no others beside its inline ones, which are taken away one by one.
     pub async fn set_policies(&self, target: &Target, policies: &[String]) -> Result<(), IdentityError> {
         let (target, policies) = (target.clone(), policies.to_vec());
         self.change(move |snapshot, now| {
-            attached(snapshot, &target)?;
+            let inline = attached(snapshot, &target)?.iter().filter(|name| is_inline(name));
             all_exist(snapshot, &target, &policies)?;
-            let wanted = policies.iter().cloned().collect();
+            let wanted = policies.iter().chain(inline).cloned().collect();
             let change = with_policies(snapshot, &target, wanted, now);
             Ok((change.into_iter().collect(), ()))
         })

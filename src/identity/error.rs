@@ -11,6 +11,9 @@ pub enum IdentityError {
     /// No group of that name.
     #[error("The specified group does not exist. ({0})")]
     NoSuchGroup(String),
+    /// No role of that name.
+    #[error("The specified role does not exist. ({0})")]
+    NoSuchRole(String),
     /// No policy of that name.
     #[error("The canned policy does not exist. ({0})")]
     NoSuchPolicy(String),

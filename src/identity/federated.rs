@@ -65,14 +65,44 @@ pub fn person_id(name: &str) -> String {
     hex_simd::encode_to_string(hash, hex_simd::AsciiCase::Lower)
 }
 
+/// Whether a token can carry the name.
+pub(super) fn check_name(name: &str) -> Result<(), IdentityError> {
+    match name.len() > NAME_BYTES_MAX {
+        true => Err(IdentityError::InvalidArgument(
+            "issuer and subject are longer than a name may be",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// What a name goes by in rows of revocations. No user's name holds `=`.
 pub(super) fn revocation_row(name: &str) -> String {
     format!("federated={}", person_id(name))
 }
 
 impl CarriedPerson {
+    /// Whom a role was given to: the role's policies count, and none of theirs.
+    pub(super) fn without_policies(person: Person) -> Self {
+        Self {
+            provider: person.provider,
+            name: person.name,
+            claims: person.claims,
+            policies: Vec::new(),
+        }
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What was said of them, by condition key.
+    pub(super) fn claims(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.claims
+    }
+
+    /// Whether their provider still stands in the settings.
+    pub(super) fn is_vouched_for(&self, federation: &Federation) -> bool {
+        federation.contains_key(&self.provider)
     }
 
     /// Account, rights and claims as they stand; `None`: nothing of it holds any more.
@@ -148,11 +178,7 @@ impl Directory {
         seconds: Option<u64>,
         policy: Option<String>,
     ) -> Result<Temporary, IdentityError> {
-        if person.name.len() > NAME_BYTES_MAX {
-            return Err(IdentityError::InvalidArgument(
-                "issuer and subject are longer than a name may be",
-            ));
-        }
+        check_name(&person.name)?;
         let snapshot = self.snapshot()?;
         snapshot.policies_of(&person.provider, &person.policies, self.federation())?;
         let asked = seconds.unwrap_or(*SECONDS.end());

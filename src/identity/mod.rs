@@ -1,10 +1,11 @@
 //! The directory: who there is, and what they may do.
 //!
-//! Owns users, groups, policies and access keys: one snapshot in memory answers every request without waiting, and a
+//! Owns users, groups, roles, policies and access keys: one snapshot in memory answers every request without waiting, and a
 //! change is first durable in the store, then in the snapshot, then acknowledged. It is the authenticator's source of
 //! credentials. It never decides whether a request is allowed (that is `access`), and never shows a secret it keeps.
 
 mod access_keys;
+mod assumed;
 mod attach;
 mod directory;
 mod error;
@@ -12,6 +13,7 @@ mod federated;
 mod groups;
 mod own;
 mod policies;
+mod roles;
 mod rules;
 mod seal;
 mod snapshot;
@@ -21,12 +23,14 @@ mod tests;
 mod users;
 
 pub use access_keys::{AccessKeyChange, AccessKeyView, NewAccessKey, NewCredential, account_of};
+pub use assumed::{RoleTaker, TrustedRole};
 pub use attach::{Attached, Entities, EntitiesAsked, Target};
 pub use directory::{Directory, Root};
 pub use error::IdentityError;
 pub use federated::{Federation, FederationRights, Person, person_id};
 pub use groups::GroupView;
 pub use policies::PolicyView;
+pub use roles::{NewRole, RoleChange, RoleView};
 pub use seal::{SealError, SealKeys};
 pub use temporary::Temporary;
 pub use users::{NewUser, UserView};

@@ -1,5 +1,5 @@
 //! What AWS's IAM asks of the directory in words of its own: making without replacing, taking away only what is bare, and
-//! policies that belong to one user or group (inline policies).
+//! policies that belong to one user, group or role (inline policies).
 //!
 //! An inline policy is a policy like any other, under a name that tells whose it is, attached to that one and gone with it.
 
@@ -18,6 +18,8 @@ use crate::policy::{Kind, Policy};
 
 const UNGUESSABLE_CHARS: usize = 40;
 const PATH_BYTES_MAX: usize = 512;
+/// Most inline policies of one user, group or role: all of them go with it in one batch.
+const INLINE_MAX: usize = 100;
 
 /// What the names of a target's inline policies begin with. Policies' own names hold no `/`, so what follows the last one
 /// is the policy's.
@@ -25,10 +27,11 @@ fn beginning(target: &Target) -> String {
     match target {
         Target::User(name) => format!("inline/user/{name}/"),
         Target::Group(name) => format!("inline/group/{name}/"),
+        Target::Role(name) => format!("inline/role/{name}/"),
     }
 }
 
-/// Whether a policy of this name belongs to one user or group alone.
+/// Whether a policy of this name belongs to one user, group or role alone.
 pub(super) fn is_inline(name: &str) -> bool {
     name.starts_with("inline/")
 }
@@ -54,7 +57,7 @@ fn full_name(target: &Target, policy: &str) -> Result<String, IdentityError> {
 }
 
 /// A path of IAM: it begins and ends with `/`. The one of most is kept as none.
-fn checked_path(path: Option<String>) -> Result<Option<String>, IdentityError> {
+pub(super) fn checked_path(path: Option<String>) -> Result<Option<String>, IdentityError> {
     let Some(path) = path.filter(|path| path != "/") else {
         return Ok(None);
     };
@@ -124,10 +127,17 @@ impl Directory {
         .await
     }
 
-    /// Removes a user or group that has nothing any more: no policies, access keys, groups or members.
+    /// Removes a user, group or role that has nothing any more: no policies, access keys, groups or members.
     pub async fn remove_bare(&self, target: &Target) -> Result<(), IdentityError> {
         let target = target.clone();
         self.change(move |snapshot, now| {
+            if let Target::Role(name) = &target
+                && snapshot.rows.is_unreadable(RowKind::Role, name)
+            {
+                let gone = DirectoryChange::Role(name.clone(), None);
+                let inline = inline_of(snapshot, &target);
+                return Ok((inline.into_iter().chain([gone]).collect(), ()));
+            }
             if !attached(snapshot, &target)?.is_empty() {
                 return Err(IdentityError::NotBare("policies"));
             }
@@ -147,6 +157,7 @@ impl Directory {
                     vec![DirectoryChange::Group(name.clone(), None)]
                 }
                 Target::Group(_) => return Err(IdentityError::GroupNotEmpty),
+                Target::Role(name) => vec![DirectoryChange::Role(name.clone(), None)],
             };
             // Left over where they were detached and not removed.
             Ok((changes.into_iter().chain(inline_of(snapshot, &target)).collect(), ()))
@@ -162,8 +173,14 @@ impl Directory {
         let (target, text) = (target.clone(), parsed.text().to_owned());
         self.change(move |snapshot, now| {
             let policies = attached(snapshot, &target)?;
+            let rows = &snapshot.rows.policies;
+            if !rows.contains_key(&name) && inline_names(snapshot, &target).count() >= INLINE_MAX {
+                return Err(IdentityError::TooMany(
+                    "a user, group or role has at most 100 inline policies",
+                ));
+            }
             let with_it = policies.iter().chain([&name]).cloned().collect();
-            let created = snapshot.rows.policies.get(&name).map_or(now, |record| record.created);
+            let created = rows.get(&name).map_or(now, |record| record.created);
             let record = PolicyRecord {
                 created,
                 updated: now,
@@ -212,11 +229,18 @@ impl Directory {
     }
 }
 
+/// The inline policies that are a target's, also those that were detached.
+fn inline_names<'s>(snapshot: &'s Snapshot, target: &Target) -> impl Iterator<Item = &'s String> {
+    let names = snapshot.rows.policies.range(beginning(target)..).map(|(name, _)| name);
+    let beginning = beginning(target);
+    let mine = names.take_while(move |name| name.starts_with(&beginning));
+    let own = target.clone();
+    mine.filter(move |name| inline_name(&own, name).is_some())
+}
+
 /// The inline policies that go with a target, wherever it is taken away.
 pub(super) fn inline_of(snapshot: &Snapshot, target: &Target) -> Vec<DirectoryChange> {
-    let names = snapshot.rows.policies.keys();
-    names
-        .filter(|name| inline_name(target, name).is_some())
+    inline_names(snapshot, target)
         .map(|name| DirectoryChange::Policy(name.clone(), None))
         .collect()
 }

@@ -47,10 +47,12 @@ fn users_of(snapshot: &Snapshot, policy: &str) -> Option<String> {
     let has = |policies: &[String]| policies.iter().any(|name| name == policy);
     let user = snapshot.rows.users.iter().find(|(_, user)| has(&user.policies));
     let group = snapshot.rows.groups.iter().find(|(_, group)| has(&group.policies));
-    match (user, group) {
-        (Some((name, _)), _) => Some(format!("attached to user '{name}'")),
-        (None, Some((name, _))) => Some(format!("attached to group '{name}'")),
-        (None, None) => None,
+    let role = snapshot.rows.roles.iter().find(|(_, role)| has(&role.policies));
+    match (user, group, role) {
+        (Some((name, _)), _, _) => Some(format!("attached to user '{name}'")),
+        (None, Some((name, _)), _) => Some(format!("attached to group '{name}'")),
+        (None, None, Some((name, _))) => Some(format!("attached to role '{name}'")),
+        (None, None, None) => None,
     }
 }
 
@@ -71,6 +73,11 @@ impl Directory {
                 "names that begin with 'inline/' are those of inline policies",
             ));
         }
+        if name.starts_with(canned::OF_AWS) {
+            return Err(IdentityError::InvalidArgument(
+                "names that begin with 'aws/' are those of AWS's own policies",
+            ));
+        }
         let policy = Policy::parse(document, Kind::Identity);
         let policy = policy.map_err(|error| IdentityError::MalformedPolicy(error.to_string()))?;
         let (name, text) = (name.to_owned(), policy.text().to_owned());
@@ -86,12 +93,13 @@ impl Directory {
         .await
     }
 
-    /// All policies, by name.
+    /// All policies, by name, but for AWS's own: they are there for clients that know them.
     pub fn policies(&self) -> Result<Vec<PolicyView>, IdentityError> {
         let snapshot = self.snapshot()?;
         Ok(snapshot
             .policies()
             .iter()
+            .filter(|(name, _)| !name.starts_with(canned::OF_AWS))
             .map(|(name, policy)| view(&snapshot, name, policy))
             .collect())
     }

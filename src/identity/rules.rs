@@ -10,6 +10,7 @@ const ACCESS_KEY_BYTES_MAX: usize = 128;
 const SECRET_BYTES_MAX: usize = 512;
 /// Most bytes of the name of a group or policy.
 const NAME_BYTES_MAX: usize = 128;
+const ROLE_NAME_CHARS_MAX: usize = 64;
 const KEY_NAME_BYTES_MAX: usize = 32;
 const DESCRIPTION_BYTES_MAX: usize = 256;
 
@@ -60,6 +61,30 @@ pub(super) fn name(text: &str) -> Result<(), IdentityError> {
     Ok(())
 }
 
+/// Whether a role may be called so, by AWS's rule.
+pub(super) fn role_name(text: &str) -> Result<(), IdentityError> {
+    match (1..=ROLE_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_of_role) {
+        true => Ok(()),
+        false => Err(IdentityError::InvalidArgument(
+            "the name of a role has 1 to 64 letters, digits and characters of _+=,.@-",
+        )),
+    }
+}
+
+/// Whether a role may be taken on under this name, by AWS's rule.
+pub(super) fn session_name(text: &str) -> Result<(), IdentityError> {
+    match (2..=ROLE_NAME_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_of_role) {
+        true => Ok(()),
+        false => Err(IdentityError::InvalidArgument(
+            "RoleSessionName has 2 to 64 letters, digits and characters of _+=,.@-",
+        )),
+    }
+}
+
+fn is_of_role(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte)
+}
+
 /// Whether an access key may carry this name; none at all is fine.
 pub(super) fn key_name(text: &str) -> Result<(), IdentityError> {
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
@@ -106,6 +131,17 @@ mod tests {
         }
         assert!(secret("12345678").is_ok());
         assert!(secret("1234567").is_err() && secret(&"s".repeat(513)).is_err());
+    }
+
+    #[test]
+    fn roles_and_sessions_follow_awss_rules() {
+        for good in ["r", "App_1+=,.@-", &"r".repeat(64)] {
+            assert!(role_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a b", "a/b", "é", "a:b", &"r".repeat(65)] {
+            assert!(role_name(bad).is_err(), "{bad}");
+        }
+        assert!(session_name("me").is_ok() && session_name("m").is_err() && session_name("a/b").is_err());
     }
 
     #[test]

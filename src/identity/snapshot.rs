@@ -22,6 +22,8 @@ pub(super) struct Snapshot {
     /// Root's access key, which no user may have.
     root_key: String,
     policies: BTreeMap<String, Arc<Policy>>,
+    /// Who may take on a role, by the role's name.
+    trusts: BTreeMap<String, Arc<Policy>>,
     /// Who may sign, by access key.
     holders: HashMap<String, Holder>,
     /// The names of all users, by canonical id.
@@ -62,6 +64,7 @@ impl Snapshot {
             })
             .collect();
         let policies = compile(&rows, before, &mut troubles);
+        let trusts = compile_trusts(&rows, before, &mut troubles);
         let named = |(name, user): (&String, &UserRecord)| (user.canonical_id.clone(), name.clone());
         let names = rows.users.iter().map(named).collect();
         let mut snapshot = Self {
@@ -69,6 +72,7 @@ impl Snapshot {
             sealer,
             root_key: root_key.to_owned(),
             policies,
+            trusts,
             holders: HashMap::new(),
             names,
             troubles,
@@ -116,6 +120,16 @@ impl Snapshot {
     /// A policy by name, the store's own among them.
     pub(super) fn policy(&self, name: &str) -> Option<&Arc<Policy>> {
         self.policies.get(name)
+    }
+
+    /// The policy that says who may take on the role of this name; `None`: it does not read, so nobody may.
+    pub(super) fn trust(&self, role: &str) -> Option<&Arc<Policy>> {
+        self.trusts.get(role)
+    }
+
+    /// Whether an access key of this name may sign, but for its end.
+    pub(super) fn may_sign(&self, access_key: &str) -> bool {
+        self.holders.contains_key(access_key)
     }
 
     /// All policies, by name.
@@ -250,6 +264,29 @@ impl Snapshot {
     }
 }
 
+/// The trust policies of all roles.
+fn compile_trusts(
+    rows: &DirectoryRows,
+    before: Option<&Snapshot>,
+    troubles: &mut Vec<String>,
+) -> BTreeMap<String, Arc<Policy>> {
+    let mut compiled = BTreeMap::new();
+    for (name, role) in &rows.roles {
+        let same = before.and_then(|before| before.trusts.get(name)).cloned();
+        let trust = match same.filter(|policy| policy.text() == role.trust) {
+            Some(policy) => Ok(policy),
+            None => Policy::parse(role.trust.as_bytes(), policy::Kind::Trust).map(Arc::new),
+        };
+        match trust {
+            Ok(trust) => drop(compiled.insert(name.clone(), trust)),
+            Err(error) => troubles.push(format!(
+                "nobody can take on the role '{name}': its trust policy cannot be read: {error}"
+            )),
+        }
+    }
+    compiled
+}
+
 /// Every policy there is: the operator's, and the store's own where the operator has none of that name.
 fn compile(
     rows: &DirectoryRows,
@@ -260,8 +297,7 @@ fn compile(
         .policies
         .iter()
         .map(|(name, record)| (name.as_str(), record.text.as_str()));
-    let built_in = canned::ALL
-        .iter()
+    let built_in = canned::every()
         // The operator's own may have been there in its place.
         .filter(|canned| !rows.policies.contains_key(canned.name))
         .filter(|canned| !rows.is_unreadable(RowKind::Policy, canned.name))

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::access_keys::generated;
+use super::assumed::CarriedRole;
 use super::directory::Directory;
 use super::error::IdentityError;
 use super::federated::{CarriedPerson, Federation, revocation_row};
@@ -34,7 +35,7 @@ pub const SECONDS: std::ops::RangeInclusive<u64> = 900..=604_800;
 const ACCESS_KEY_RANDOM_CHARS: usize = 16;
 const SECRET_CHARS: usize = 40;
 /// What stands for root's account in rows of revocations; no user can be called so.
-const ROOT_ACCOUNT: &str = "";
+pub(super) const ROOT_ACCOUNT: &str = "";
 
 /// A temporary credential, shown once.
 #[derive(Clone, Debug)]
@@ -66,6 +67,7 @@ pub(super) enum CarriedAccount {
     Root,
     User(String),
     Person(CarriedPerson),
+    Role(CarriedRole),
 }
 
 impl CarriedAccount {
@@ -75,6 +77,15 @@ impl CarriedAccount {
             Self::Root => Cow::Borrowed(ROOT_ACCOUNT),
             Self::User(name) => Cow::Borrowed(name),
             Self::Person(person) => Cow::Owned(revocation_row(person.name())),
+            Self::Role(role) => Cow::Owned(role.row()),
+        }
+    }
+
+    /// What whoever took on a role goes by there.
+    fn row_of_taker(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Root | Self::User(_) | Self::Person(_) => None,
+            Self::Role(role) => Some(role.row_of_taker()),
         }
     }
 }
@@ -134,8 +145,12 @@ impl Directory {
         let now = self.now().millis();
         // What was revoked in this very moment, or by a clock that is ahead, was not this one.
         let snapshot = self.snapshot()?;
-        let revoked = snapshot.rows.revocations.get(draft.account.row().as_ref());
-        let issued = revoked.map_or(now, |row| row.until.millis().saturating_add(1).max(now));
+        let rows = [Some(draft.account.row()), draft.account.row_of_taker()];
+        let revoked = rows
+            .iter()
+            .flatten()
+            .filter_map(|row| snapshot.rows.revocations.get(row.as_ref()));
+        let issued = revoked.fold(now, |issued, row| row.until.millis().saturating_add(1).max(issued));
         let mut carried = Carried {
             secret: secret.to_string(),
             account: draft.account,
@@ -174,6 +189,12 @@ impl Directory {
 }
 
 impl Snapshot {
+    /// Whether what an account was given at this time (milliseconds since 1970) is refused; also where that cannot be read.
+    pub(super) fn is_revoked(&self, row: &str, issued: u64) -> bool {
+        let until = self.rows.revocations.get(row).map(|row| row.until.millis());
+        self.rows.is_unreadable(RowKind::Revocation, row) || until.is_some_and(|until| issued <= until)
+    }
+
     /// The temporary credential that this token was given out with.
     pub(super) fn temporary(&self, access_key: &str, token: &str, federation: &Federation) -> Option<Credential> {
         if token.len() > TOKEN_CHARS_MAX {
@@ -184,11 +205,7 @@ impl Snapshot {
         // Takes over the bytes, so that they are wiped.
         let secret = SecretKey::new(carried.secret);
         let row = carried.account.row();
-        if self.rows.is_unreadable(RowKind::Revocation, &row) {
-            return None;
-        }
-        let revoked = self.rows.revocations.get(row.as_ref());
-        if revoked.is_some_and(|row| carried.issued <= row.until.millis()) {
+        if self.is_revoked(&row, carried.issued) {
             return None;
         }
         let (account, rights, claims) = match carried.account {
@@ -198,6 +215,7 @@ impl Snapshot {
                 (Account::User(name), rights, BTreeMap::new())
             }
             CarriedAccount::Person(person) => person.standing(self, federation)?,
+            CarriedAccount::Role(role) => role.standing(self, federation, carried.issued)?,
         };
         if rights.canonical_id != carried.canonical_id {
             return None;

@@ -99,6 +99,32 @@ impl Providers {
         others.any(|other| other.issuer.is(issuer) || other.config_url() == format!("{issuer}{DISCOVERY}"))
     }
 
+    /// Whom `token` proves at `now`, and by which provider's word, for somebody who wants a role of the directory: what the
+    /// token or the settings name as their policies does not count there.
+    pub async fn vouched_for_role(
+        &self,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<(&Provider, Vouched), OpenIdError> {
+        // Its own word only says whom to ask first: no issuer that is down holds up another's tokens.
+        let claims = Token::parse(token)?.claims()?;
+        let said = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
+        let is_named =
+            |provider: &&Provider| provider.issuer.is(said) || provider.config_url() == format!("{said}{DISCOVERY}");
+        let (first, others): (Vec<&Provider>, Vec<&Provider>) = self.0.iter().partition(is_named);
+        let mut refused = None;
+        for provider in if first.is_empty() { others } else { first } {
+            let proved = provider.proved(token, now).await.map(|(vouched, _)| vouched);
+            let why = match proved {
+                Ok(vouched) if !self.is_of_another(provider, &vouched.issuer) => return Ok((provider, vouched)),
+                Ok(_) => OpenIdError::Refused("its issuer is another identity provider's"),
+                Err(why) => why,
+            };
+            refused.get_or_insert(why);
+        }
+        Err(refused.unwrap_or(OpenIdError::NoProvider))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Provider> {
         self.0.iter()
@@ -140,6 +166,16 @@ impl Provider {
 
     /// Whom `token` proves at `now`. Asks the issuer for its keys where they are not known; bounded in time and size.
     pub async fn vouched(&self, token: &str, now: OffsetDateTime) -> Result<Vouched, OpenIdError> {
+        let (mut vouched, claims) = self.proved(token, now).await?;
+        vouched.policies = match &self.settings.grants {
+            Grants::Role(_) => None,
+            Grants::Claim(name) => Some(policies(&claims, name)?),
+        };
+        Ok(vouched)
+    }
+
+    /// Whom `token` proves, whatever their policies are, and all it says.
+    async fn proved(&self, token: &str, now: OffsetDateTime) -> Result<(Vouched, Map<String, Value>), OpenIdError> {
         let token = Token::parse(token)?;
         let known = self.issuer.keys(|keys| token.may_be_signed_by(keys)).await?;
         if !token.is_signed_by(&known.keys) {
@@ -154,18 +190,15 @@ impl Provider {
         if subject.chars().any(char::is_control) {
             return Err(OpenIdError::Refused("its subject holds control characters"));
         }
-        let policies = match &self.settings.grants {
-            Grants::Role(_) => None,
-            Grants::Claim(name) => Some(policies(&claims, name)?),
-        };
-        Ok(Vouched {
+        let vouched = Vouched {
             issuer: known.issuer.clone(),
             subject,
             audience: self.settings.client_id.clone(),
             claims: condition_keys(&claims)?,
-            policies,
+            policies: None,
             ends,
-        })
+        };
+        Ok((vouched, claims))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The policies every store has under a name, with MinIO's meaning, and `owner`, which is ours.
+//! The policies every store has under a name, with MinIO's meaning; `owner`, which is ours; and those of AWS's own that mean
+//! something here.
 
 /// A policy that is there without anybody making it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,39 @@ pub const ALL: &[Canned] = &[
     },
 ];
 
+/// What the names of AWS's own policies begin with here; what follows stands behind `arn:aws:iam::aws:policy/` in their ARN.
+pub const OF_AWS: &str = "aws/";
+
+/// AWS's own policies, in what they mean here: rights on identities are those that MinIO's admin API asks for.
+pub const AWS: &[Canned] = &[
+    Canned {
+        name: "aws/AdministratorAccess",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["admin:*","kms:*","sts:*"]},{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}"#,
+    },
+    Canned {
+        name: "aws/AmazonS3FullAccess",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":["arn:aws:s3:::*"]}]}"#,
+    },
+    Canned {
+        name: "aws/AmazonS3ReadOnlyAccess",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:Get*","s3:List*"],"Resource":["arn:aws:s3:::*"]}]}"#,
+    },
+    Canned {
+        name: "aws/IAMFullAccess",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["admin:AddUserToGroup","admin:AttachUserOrGroupPolicy","admin:CreatePolicy","admin:CreateServiceAccount","admin:CreateUser","admin:DeletePolicy","admin:DeleteUser","admin:DisableGroup","admin:DisableUser","admin:EnableGroup","admin:EnableUser","admin:GetGroup","admin:GetPolicy","admin:GetUser","admin:ListGroups","admin:ListServiceAccounts","admin:ListTemporaryAccounts","admin:ListUserPolicies","admin:ListUsers","admin:RemoveServiceAccount","admin:RemoveUserFromGroup","admin:UpdatePolicyAssociation","admin:UpdateServiceAccount"]}]}"#,
+    },
+    Canned {
+        name: "aws/IAMReadOnlyAccess",
+        document: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["admin:GetGroup","admin:GetPolicy","admin:GetUser","admin:ListGroups","admin:ListServiceAccounts","admin:ListTemporaryAccounts","admin:ListUserPolicies","admin:ListUsers"]}]}"#,
+    },
+];
+
+/// All that are there without anybody making them.
+pub fn every() -> impl Iterator<Item = Canned> {
+    ALL.iter().chain(AWS).copied()
+}
+
 /// The policy of that name.
 pub fn find(name: &str) -> Option<Canned> {
-    ALL.iter().copied().find(|canned| canned.name == name)
+    every().find(|canned| canned.name == name)
 }

@@ -22,6 +22,8 @@ pub(super) struct Statement {
     pub(super) actions: Selection<Vec<Pattern>>,
     /// None where every action is one without a resource.
     pub(super) resources: Option<Selection<Vec<Pattern>>>,
+    /// Whether the resources are roles or others of their kind, and no buckets.
+    pub(super) names_roles: bool,
     /// None in policies of identities.
     pub(super) principals: Option<Selection<Principals>>,
     pub(super) conditions: Vec<Condition>,
@@ -178,6 +180,9 @@ fn statement(json: &Json, language: &Language<'_>) -> Result<Statement, String> 
     let (name, json, negated) = actions.ok_or("Missing required field Action")?;
     let names = texts(name, json)?;
     let (patterns, scopes) = read_actions(&names, language)?;
+    if kind == Kind::Trust {
+        check_trust(&names, negated, &elements)?;
+    }
     let resources = match either("Resource", elements.resource, elements.not_resource)? {
         Some((name, json, negated)) => Some(read_resources(&texts(name, json)?, negated, kind, variables)?),
         None => None,
@@ -189,16 +194,50 @@ fn statement(json: &Json, language: &Language<'_>) -> Result<Statement, String> 
     if let (Kind::Bucket { bucket }, Some(resources), false) = (kind, &resources, negated) {
         check_fit(&names, &scopes, resources, bucket)?;
     }
+    let names_roles = elsewhere_only && of_identities(&names, &elements)?;
     Ok(Statement {
         deny,
         actions: Selection { of: patterns, negated },
         // MinIO's admin statements name S3's buckets as their resource and mean nothing by it.
-        resources: resources.filter(|_| !elsewhere_only),
+        resources: resources.filter(|_| !elsewhere_only || names_roles),
+        names_roles,
         principals: read_principals(&elements, kind, deny)?,
         conditions: match elements.condition {
-            Some(json) => condition::parse(json, variables)?,
+            Some(json) => condition::parse(json, variables, kind == Kind::Trust)?,
             None => Vec::new(),
         },
+    })
+}
+
+/// Whether a statement is about actions on identities alone and names some of them: then its resources count.
+fn of_identities(actions: &[String], elements: &Elements<'_>) -> Result<bool, String> {
+    let of_sts = |name: &String| {
+        let name = name.to_ascii_lowercase();
+        name.starts_with("sts:") || name.starts_with("iam:")
+    };
+    let resources = either("Resource", elements.resource, elements.not_resource)?;
+    let Some((name, json, _)) = resources.filter(|_| actions.iter().all(of_sts)) else {
+        return Ok(false);
+    };
+    let is_identity = |name: &String| name.starts_with("arn:aws:iam:") || name.starts_with("arn:aws:sts:");
+    Ok(texts(name, json)?.iter().any(is_identity))
+}
+
+/// A trust policy is about its role, and about nothing but taking it on.
+fn check_trust(actions: &[String], negated: bool, elements: &Elements<'_>) -> Result<(), String> {
+    if elements.resource.is_some() || elements.not_resource.is_some() {
+        return Err("a trust policy must not have a Resource: it is about its role".to_owned());
+    }
+    if negated {
+        return Err("a trust policy names what it allows or denies with Action".to_owned());
+    }
+    let wrong = actions
+        .iter()
+        .find(|name| !name.to_ascii_lowercase().starts_with("sts:"));
+    wrong.map_or(Ok(()), |name| {
+        Err(format!(
+            "\"{name}\" is no action of a trust policy; write sts:AssumeRole or its like"
+        ))
     })
 }
 
@@ -256,7 +295,7 @@ fn read_resources(
                     return Err(format!("the resource \"{name}\" is not in the bucket {bucket}"));
                 }
             }
-            Kind::Identity | Kind::Session => {
+            Kind::Identity | Kind::Session | Kind::Trust => {
                 if !of_s3 && !ELSEWHERE.iter().any(|start| name.starts_with(start)) {
                     return Err(format!(
                         "\"{name}\" is no resource; write *, {S3}BUCKET or {S3}BUCKET/KEY"
@@ -308,11 +347,11 @@ fn read_principals(
 ) -> Result<Option<Selection<Principals>>, String> {
     let principals = either("Principal", elements.principal, elements.not_principal)?;
     match (kind, principals) {
-        (Kind::Bucket { .. }, None) => Err("Missing required field Principal".to_owned()),
-        (Kind::Bucket { .. }, Some((_, _, true))) if !deny => {
+        (Kind::Bucket { .. } | Kind::Trust, None) => Err("Missing required field Principal".to_owned()),
+        (Kind::Bucket { .. } | Kind::Trust, Some((_, _, true))) if !deny => {
             Err("NotPrincipal cannot stand with Effect Allow: it would allow everybody else".to_owned())
         }
-        (Kind::Bucket { .. }, Some((_, json, negated))) => Ok(Some(Selection {
+        (Kind::Bucket { .. } | Kind::Trust, Some((_, json, negated))) => Ok(Some(Selection {
             of: Principals::parse(json)?,
             negated,
         })),

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use super::principal::issuer_name;
+
 /// The values a request gives to one condition key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Values<'a> {
@@ -102,6 +104,8 @@ const SINGLE: &[&str] = &[
     "s3:x-amz-storage-class",
     "s3:x-amz-website-redirect-location",
     "sts:durationseconds",
+    "sts:externalid",
+    "sts:rolesessionname",
     "svc:durationseconds",
 ];
 
@@ -127,6 +131,9 @@ const OF_EXISTING_OBJECT: &[&str] = &[
     "s3:existingobjecttag/",
 ];
 
+/// What an issuer's token says that trust policies may ask for, after the issuer's name and a colon.
+const OF_TOKENS: &[&str] = &["amr", "app_id", "aud", "azp", "sub"];
+
 /// The name of a condition key that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Name(String);
@@ -142,6 +149,17 @@ impl Name {
             .any(|family| folded.len() > family.len() && folded.starts_with(family));
         let known = in_family || SINGLE.contains(&folded.as_str()) || MULTIPLE.contains(&folded.as_str());
         known.then_some(Self(folded))
+    }
+
+    /// As [`Self::parse`], for a trust policy: what an issuer's token says is known beside the rest (`ISSUER:sub`, the
+    /// issuer without its scheme).
+    pub(super) fn parse_of_trust(name: &str) -> Option<Self> {
+        Self::parse(name).or_else(|| {
+            let (issuer, claim) = name.rsplit_once(':')?;
+            let claim = claim.to_ascii_lowercase();
+            let is_host = issuer.contains(['.', '/', ':']) && issuer.bytes().all(|byte| byte.is_ascii_graphic());
+            (is_host && OF_TOKENS.contains(&claim.as_str())).then(|| Self(format!("{}:{claim}", issuer_name(issuer))))
+        })
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -164,6 +182,20 @@ impl Name {
 #[cfg(test)]
 mod tests {
     use super::Name;
+
+    #[test]
+    fn what_a_token_says_is_a_key_of_trust_policies_alone() {
+        let key = "ID.example.com/Realms/X:App_Id";
+        assert_eq!(Name::parse(key), None);
+        assert_eq!(
+            Name::parse_of_trust(key).unwrap().as_str(),
+            "id.example.com/Realms/X:app_id"
+        );
+        assert!(Name::parse_of_trust("aws:SourceIp").is_some());
+        for wrong in ["sub", ":sub", "idp:sub", "id.example.com:name", "id .example.com:sub"] {
+            assert_eq!(Name::parse_of_trust(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn names_are_known_whatever_their_case_but_for_the_keys_of_tags() {

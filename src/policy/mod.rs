@@ -21,7 +21,7 @@ pub use actions::is_known as is_known_action;
 pub use condition::Network;
 pub use error::PolicyError;
 pub use keys::{Keys, Values};
-pub use principal::{ACCOUNT_ID, Principal};
+pub use principal::{ACCOUNT_ID, Principal, issuer_name};
 
 use document::{Selection, Statement};
 use json::Json;
@@ -32,6 +32,9 @@ pub const MAX_BUCKET_POLICY: usize = 20 * 1024;
 pub const MAX_IDENTITY_POLICY: usize = 20 * 1024;
 /// Most bytes of a policy inside a temporary credential or an access key.
 pub const MAX_SESSION_POLICY: usize = 4 * 1024;
+
+/// Most bytes of a policy that says who may take on a role.
+pub const MAX_TRUST_POLICY: usize = 4 * 1024;
 
 /// The resource of what is asked of the store as a whole. `*` and `arn:aws:s3:::*` cover it, no bucket's name does.
 pub const WHOLE_STORE: &str = "arn:aws:s3:::*";
@@ -45,6 +48,8 @@ pub enum Kind<'a> {
     Bucket { bucket: &'a str },
     /// Of a temporary credential or an access key: as of an identity, and small.
     Session,
+    /// Of a role: it names who may take it on, and no resource.
+    Trust,
 }
 
 /// What a policy says to a question.
@@ -94,6 +99,7 @@ impl Policy {
             Kind::Identity => MAX_IDENTITY_POLICY,
             Kind::Bucket { .. } => MAX_BUCKET_POLICY,
             Kind::Session => MAX_SESSION_POLICY,
+            Kind::Trust => MAX_TRUST_POLICY,
         };
         if document.len() > limit {
             return Err(PolicyError::TooLarge { limit });
@@ -191,6 +197,10 @@ impl Statement {
         let Some(resources) = &self.resources else {
             return true;
         };
+        // What is asked of no role in particular may be any that it names.
+        if self.names_roles && self.deny && question.resource == WHOLE_STORE {
+            return true;
+        }
         let mut missing = false;
         let named = resources.of.iter().any(|pattern| {
             let matches = pattern.matches(question.resource, question.keys);

@@ -1,4 +1,4 @@
-//! Who a statement of a bucket policy is about.
+//! Who a statement of a bucket policy, or of a role's trust policy, is about.
 //!
 //! Owns the forms AWS and MinIO write principals in. A user is named by ARN (with this store's account id or none), by
 //! canonical id, or, as MinIO does, by the bare name. A name is compared whole: there are no wildcards in names.
@@ -23,6 +23,11 @@ pub enum Principal<'a> {
     },
     /// Somebody another issuer vouches for.
     Federated { name: &'a str },
+    /// Whoever took on a role.
+    Role { name: &'a str, session: &'a str },
+    /// Somebody who brings a token of this issuer (as [`issuer_name`] writes it) and is nobody here yet: what trust
+    /// policies are asked about.
+    Vouched { issuer: &'a str },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +39,15 @@ enum Named {
     CanonicalUser(String),
     /// A session made from another issuer's word.
     Session(String),
+    /// A role, whoever took it on.
+    Role(String),
+    /// A role as it was taken on under one name; the last part alone is MinIO's word for another issuer's people.
+    AssumedRole {
+        role: String,
+        session: String,
+    },
+    /// An issuer of tokens, as [`issuer_name`] writes it.
+    Issuer(String),
     /// Somebody who never calls here: a service, an issuer, another account's user.
     Foreign,
 }
@@ -56,7 +70,8 @@ impl Principals {
             let read: fn(&str) -> Result<Named, String> = match kind.as_str() {
                 "AWS" => aws,
                 "CanonicalUser" => canonical,
-                "Federated" | "Service" => foreign,
+                "Federated" => federated,
+                "Service" => foreign,
                 _ => {
                     return Err(format!(
                         "there is no kind of principal \"{kind}\"; it is AWS, CanonicalUser, Federated or Service"
@@ -73,14 +88,26 @@ impl Principals {
     /// Whether a Deny (`deny`) or an Allow that names these is about `caller`.
     pub(super) fn contain(&self, caller: Principal<'_>, deny: bool) -> bool {
         self.0.iter().any(|named| match (named, caller) {
+            // A token's issuer must be named.
+            (Named::Everyone, Principal::Vouched { .. }) => deny,
             (Named::Everyone, _) => true,
             (Named::Account, Principal::Root) => true,
-            (Named::Account, Principal::User { .. } | Principal::Federated { .. }) => deny,
+            (Named::Account, Principal::User { .. } | Principal::Federated { .. } | Principal::Role { .. }) => deny,
             (Named::User(expected), Principal::User { name, .. }) => expected == name,
             (Named::CanonicalUser(expected), Principal::User { canonical_id, .. }) => {
                 canonical_id.is_some_and(|id| id == expected)
             }
             (Named::Session(expected), Principal::Federated { name }) => expected == name,
+            (Named::Role(expected), Principal::Role { name, .. }) => expected == name,
+            (
+                Named::AssumedRole {
+                    role,
+                    session: expected,
+                },
+                Principal::Role { name, session },
+            ) => role == name && expected == session,
+            (Named::AssumedRole { session, .. }, Principal::Federated { name }) => session == name,
+            (Named::Issuer(expected), Principal::Vouched { issuer }) => expected == issuer,
             _ => false,
         })
     }
@@ -121,12 +148,18 @@ fn aws(name: &str) -> Result<Named, String> {
         ("iam", None) if rest == "root" => Named::Account,
         // A path before the name says nothing about who it is.
         ("iam", Some(("user", user))) => Named::User(last(user)),
-        ("sts", Some(("federated-user" | "assumed-role", user))) => Named::Session(last(user)),
-        ("iam", Some(("role" | "group", _))) => Named::Foreign,
+        ("iam", Some(("role", role))) => Named::Role(last(role)),
+        ("sts", Some(("federated-user", user))) => Named::Session(last(user)),
+        ("sts", Some(("assumed-role", taken))) => Named::AssumedRole {
+            role: taken.split('/').next().unwrap_or_default().to_owned(),
+            session: last(taken),
+        },
+        ("iam", Some(("group", _))) => Named::Foreign,
         _ => return Err(wrong()),
     };
     match &named {
-        Named::User(user) | Named::Session(user) if user.is_empty() => Err(wrong()),
+        Named::User(name) | Named::Session(name) | Named::Role(name) if name.is_empty() => Err(wrong()),
+        Named::AssumedRole { role, session } if role.is_empty() || session.is_empty() => Err(wrong()),
         _ if ours => Ok(named),
         _ => Ok(Named::Foreign),
     }
@@ -141,6 +174,29 @@ fn canonical(name: &str) -> Result<Named, String> {
         return Ok(Named::CanonicalUser(name.to_ascii_lowercase()));
     }
     Err(format!("\"{name}\" is no canonical user id, which is 64 hex digits"))
+}
+
+/// An issuer's URL as policies name it: without its scheme and a slash at the end, its host in lower case.
+pub fn issuer_name(url: &str) -> String {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let rest = rest.unwrap_or(url).trim_end_matches('/');
+    match rest.split_once('/') {
+        Some((host, path)) => format!("{}/{path}", host.to_ascii_lowercase()),
+        None => rest.to_ascii_lowercase(),
+    }
+}
+
+fn federated(name: &str) -> Result<Named, String> {
+    let Some(rest) = name.strip_prefix("arn:aws:iam::") else {
+        return match name.is_empty() {
+            true => Err("a principal is empty".to_owned()),
+            false => Ok(Named::Issuer(issuer_name(name))),
+        };
+    };
+    match rest.split_once(":oidc-provider/") {
+        Some(("" | ACCOUNT_ID, issuer)) if !issuer.is_empty() => Ok(Named::Issuer(issuer_name(issuer))),
+        Some(_) | None => Ok(Named::Foreign),
+    }
 }
 
 fn foreign(name: &str) -> Result<Named, String> {
@@ -231,6 +287,77 @@ mod tests {
     }
 
     #[test]
+    fn roles_and_issuers_are_named_by_their_own_forms() {
+        let taken = Principal::Role {
+            name: "app",
+            session: "me",
+        };
+        let vouched = Principal::Vouched {
+            issuer: "id.example.com/Realm",
+        };
+        // The form, then: the role under the name "me", somebody with a token; in an Allow and a Deny.
+        for (form, allow, deny) in [
+            (r#""*""#, [true, false], [true, true]),
+            (r#"{"AWS": "000000000000"}"#, [false, false], [true, false]),
+            (
+                r#"{"AWS": "arn:aws:iam::000000000000:role/app"}"#,
+                [true, false],
+                [true, false],
+            ),
+            (
+                r#"{"AWS": "arn:aws:iam:::role/team/app"}"#,
+                [true, false],
+                [true, false],
+            ),
+            (
+                r#"{"AWS": "arn:aws:iam::123456789012:role/app"}"#,
+                [false; 2],
+                [false; 2],
+            ),
+            (r#"{"AWS": "arn:aws:iam:::role/me"}"#, [false; 2], [false; 2]),
+            (r#"{"AWS": "arn:aws:iam:::user/app"}"#, [false; 2], [false; 2]),
+            (
+                r#"{"AWS": "arn:aws:sts:::assumed-role/app/me"}"#,
+                [true, false],
+                [true, false],
+            ),
+            (
+                r#"{"AWS": "arn:aws:sts:::assumed-role/app/you"}"#,
+                [false; 2],
+                [false; 2],
+            ),
+            (
+                r#"{"AWS": "arn:aws:sts:::assumed-role/other/me"}"#,
+                [false; 2],
+                [false; 2],
+            ),
+            (r#"{"AWS": "app"}"#, [false; 2], [false; 2]),
+            (
+                r#"{"Federated": "arn:aws:iam::000000000000:oidc-provider/id.example.com/Realm"}"#,
+                [false, true],
+                [false, true],
+            ),
+            (
+                r#"{"Federated": "https://ID.example.com/Realm/"}"#,
+                [false, true],
+                [false, true],
+            ),
+            (r#"{"Federated": "id.example.com/realm"}"#, [false; 2], [false; 2]),
+            (
+                r#"{"Federated": "arn:aws:iam::123456789012:oidc-provider/id.example.com/Realm"}"#,
+                [false; 2],
+                [false; 2],
+            ),
+        ] {
+            let principals = parse(form).unwrap();
+            for (index, caller) in [taken, vouched].into_iter().enumerate() {
+                assert_eq!(principals.contain(caller, false), allow[index], "{form} {caller:?}");
+                assert_eq!(principals.contain(caller, true), deny[index], "{form} {caller:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_names_nobody_is_refused() {
         for wrong in [
             r#""ann""#,
@@ -240,6 +367,9 @@ mod tests {
             r#"{"AWS": "ann*"}"#,
             r#"{"AWS": "arn:aws:iam:::user/*"}"#,
             r#"{"AWS": "arn:aws:iam:::user/"}"#,
+            r#"{"AWS": "arn:aws:iam:::role/"}"#,
+            r#"{"AWS": "arn:aws:sts:::assumed-role//me"}"#,
+            r#"{"Federated": ""}"#,
             r#"{"AWS": "arn:aws:s3:::bucket"}"#,
             r#"{"AWS": "${aws:username}"}"#,
             r#"{"Aws": "*"}"#,

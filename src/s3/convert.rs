@@ -42,7 +42,7 @@ pub(crate) fn caller_id(extensions: &Extensions) -> Option<String> {
         None | Some(Identity::Anonymous | Identity::Root) => None,
         Some(Identity::Caller(caller)) => match &caller.account {
             Account::Root => None,
-            Account::User(_) | Account::Federated(_) => Some(caller.owner_id().to_owned()),
+            Account::User(_) | Account::Federated(_) | Account::Role(_) => Some(caller.owner_id().to_owned()),
         },
     }
 }

@@ -20,6 +20,7 @@ fn who(identity: &Identity, root_key: &str) -> Result<(String, String), StsError
             let id = match caller.account {
                 Account::Root => root_key.to_owned(),
                 Account::User(_) | Account::Federated(_) => caller.canonical_id.clone(),
+                Account::Role(ref assumed) => format!("{}:{}", caller.canonical_id, assumed.session()),
             };
             Ok((caller.arn(), id))
         }
@@ -78,7 +79,13 @@ pub(super) fn by_token(
 
 /// Who the credential makes one, and the credential.
 fn given(identity: &Identity, temporary: &Temporary, expires: &str) -> Result<String, StsError> {
-    let (arn, _) = who(identity, "root")?;
+    let (arn, own) = who(identity, "root")?;
+    let of_role = matches!(identity, Identity::Caller(caller) if matches!(caller.account, Account::Role(_)));
+    let assumed = if of_role {
+        own.as_str()
+    } else {
+        temporary.access_key.as_str()
+    };
     let text =
         |secret: &[u8]| String::from_utf8(secret.to_vec()).map_err(|error| StsError::Internal(error.to_string()));
     Ok(format!(
@@ -86,7 +93,7 @@ fn given(identity: &Identity, temporary: &Temporary, expires: &str) -> Result<St
          </AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>{}</Expiration>\
          </Credentials>",
         escape(&arn),
-        temporary.access_key,
+        escape(assumed),
         temporary.access_key,
         escape(&text(temporary.secret.expose())?),
         escape(&text(temporary.token.expose())?),

@@ -68,6 +68,7 @@ impl From<IdentityError> for StsError {
             IdentityError::TooMany(_) => Self::Limit(text),
             IdentityError::NoSuchUser(_)
             | IdentityError::NoSuchGroup(_)
+            | IdentityError::NoSuchRole(_)
             | IdentityError::NoSuchPolicy(_)
             | IdentityError::NoSuchAccessKey(_) => Self::NoSuchEntity(text),
             IdentityError::AlreadyThere(_) | IdentityError::AccessKeyTaken(_) => Self::EntityExists(text),

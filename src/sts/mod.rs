@@ -7,6 +7,7 @@ mod answer;
 mod error;
 mod form;
 mod iam;
+mod role;
 #[cfg(test)]
 mod tests;
 mod web_identity;
@@ -23,7 +24,7 @@ use time::format_description::well_known::Rfc3339;
 use self::error::StsError;
 use self::form::Form;
 use self::web_identity::TokenForm;
-use crate::access::{Action, Context, RequestFacts, decide_own};
+use crate::access::RequestFacts;
 use crate::auth::{Authenticator, Identity, Realm, sign::body_hash};
 use crate::http::body::{self, Body, RequestBody};
 use crate::http::request_id::RequestId;
@@ -136,30 +137,7 @@ impl StsService {
     async fn act(&self, identity: &Identity, form: &Form, facts: &RequestFacts, id: &str) -> Result<String, StsError> {
         match form.one("Action")?.unwrap_or_default() {
             "GetCallerIdentity" => answer::caller_identity(identity, self.directory.root_access_key(), id),
-            "AssumeRole" => {
-                let seconds = form.seconds()?.unwrap_or(SECONDS_DEFAULT);
-                let policy = form.policy()?;
-                for unbuilt in [
-                    "PolicyArns.member.1.arn",
-                    "Tags.member.1.Key",
-                    "ExternalId",
-                    "TokenCode",
-                ] {
-                    if form.one(unbuilt)?.is_some() {
-                        return Err(StsError::NotBuilt(format!("{unbuilt} of AssumeRole")));
-                    }
-                }
-                let context = Context {
-                    request: Some(facts),
-                    ..Context::default()
-                };
-                // What is granted is made by the directory, which is behind no grant.
-                let granted = decide_own(identity, Action::AssumeRole, &context);
-                drop(granted.map_err(|_| StsError::AccessDenied)?);
-                let temporary = self.directory.issue(identity, seconds, policy).await?;
-                let expires = written(temporary.expires)?;
-                answer::assume_role(identity, &temporary, &expires, id)
-            }
+            "AssumeRole" => self.assume(identity, form, facts, id).await,
             "AssumeRoleWithWebIdentity" => self.assume_by_token(TokenForm::WEB_IDENTITY, form, facts, id).await,
             "AssumeRoleWithClientGrants" => self.assume_by_token(TokenForm::CLIENT_GRANTS, form, facts, id).await,
             "" => Err(StsError::Missing("Action")),

@@ -34,7 +34,7 @@ pub(super) async fn ground() -> Ground {
 }
 
 /// With these identity providers, as the server wires them.
-async fn ground_with(settings: Vec<OpenIdProvider>) -> Ground {
+pub(super) async fn ground_with(settings: Vec<OpenIdProvider>) -> Ground {
     let providers = Providers::new(settings, None, eager()).unwrap();
     let rights = |provider: &Provider| match provider.grants() {
         Grants::Claim(_) => FederationRights::OwnClaims,
@@ -73,7 +73,7 @@ async fn ground_with(settings: Vec<OpenIdProvider>) -> Ground {
 
 /// A temporary credential as its XML tells it.
 #[derive(Clone, Debug)]
-struct Given {
+pub(super) struct Given {
     access_key: String,
     secret: String,
     token: String,
@@ -88,7 +88,7 @@ pub(super) fn element(xml: &str, name: &str) -> String {
 }
 
 impl Given {
-    fn of(xml: &str) -> Self {
+    pub(super) fn of(xml: &str) -> Self {
         Self {
             access_key: element(xml, "AccessKeyId"),
             secret: element(xml, "SecretAccessKey"),
@@ -96,7 +96,7 @@ impl Given {
         }
     }
 
-    fn signer(&self) -> Signer {
+    pub(super) fn signer(&self) -> Signer {
         signer((&self.access_key, &self.secret)).with_session_token(&self.token)
     }
 }
@@ -132,14 +132,14 @@ impl Ground {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    async fn given(&self, by: (&str, &str), form: &str) -> Given {
+    pub(super) async fn given(&self, by: (&str, &str), form: &str) -> Given {
         let (status, xml) = self.ask(Some(&signer(by)), form).await;
         assert_eq!(status, StatusCode::OK, "{xml}");
         Given::of(&xml)
     }
 
     /// Who a signed GET comes from, at a time.
-    fn caller_at(&self, signer: &Signer, now: OffsetDateTime) -> Result<Identity, AuthError> {
+    pub(super) fn caller_at(&self, signer: &Signer, now: OffsetDateTime) -> Result<Identity, AuthError> {
         let request = Request::get("/x/key").header(header::HOST, "localhost");
         let (mut parts, body) = request.body(Full::new(Bytes::new())).unwrap().into_parts();
         let mode = PayloadMode::SignedBody(crate::auth::sign::body_hash(b""));
@@ -424,7 +424,7 @@ async fn a_policy_can_deny_temporary_credentials_to_whom_it_is_attached() {
 }
 
 /// A form that a token comes with.
-fn by_token(token: &str, rest: &str) -> String {
+pub(super) fn by_token(token: &str, rest: &str) -> String {
     format!("Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=me&WebIdentityToken={token}{rest}")
 }
 

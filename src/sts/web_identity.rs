@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::answer::{self, ByToken};
 use super::error::StsError;
 use super::form::Form;
+use super::role::RoleNamed;
 use super::{StsService, written};
 use crate::access::{Action, Context, RequestFacts, decide_own};
 use crate::identity::Person;
@@ -37,7 +38,7 @@ impl TokenForm {
 }
 
 /// The directory's name for somebody: an issuer's URL holds no `#`, so no two people share one.
-fn person(vouched: &Vouched, provider: String) -> Result<Person, StsError> {
+pub(super) fn person(vouched: &Vouched, provider: String) -> Result<Person, StsError> {
     let millis = u64::try_from(vouched.ends.unix_timestamp_nanos() / 1_000_000);
     Ok(Person {
         provider,
@@ -62,6 +63,9 @@ impl StsService {
             if form.one(unbuilt)?.is_some() {
                 return Err(StsError::NotBuilt(format!("{unbuilt} of {}", words.action)));
             }
+        }
+        if let Some(named) = form.one("RoleArn")?.and_then(RoleNamed::of) {
+            return self.assume_role_by_token(named, words, token, (form, facts, id)).await;
         }
         let (seconds, policy) = (form.seconds()?, form.policy()?);
         let provider = self.providers.of_role(form.one("RoleArn")?)?;

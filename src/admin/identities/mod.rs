@@ -182,6 +182,8 @@ impl From<IdentityError> for AdminError {
             IdentityError::NoSuchUser(_) => ("XMinioAdminNoSuchUser", StatusCode::NOT_FOUND),
             IdentityError::NoSuchGroup(_) => ("XMinioAdminNoSuchGroup", StatusCode::NOT_FOUND),
             IdentityError::NoSuchPolicy(_) => ("XMinioAdminNoSuchPolicy", StatusCode::NOT_FOUND),
+            // No verb of MinIO names a role.
+            IdentityError::NoSuchRole(_) => ("XMinioAdminInvalidArgument", StatusCode::NOT_FOUND),
             IdentityError::NoSuchAccessKey(_) => ("XMinioAdminNoSuchAccessKey", StatusCode::NOT_FOUND),
             IdentityError::GroupNotEmpty => ("XMinioAdminGroupNotEmpty", StatusCode::BAD_REQUEST),
             IdentityError::PolicyInUse(_) => ("XMinioIAMPolicyInUse", StatusCode::BAD_REQUEST),

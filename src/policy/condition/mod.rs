@@ -28,8 +28,8 @@ pub(super) struct Condition {
     expected: Expected,
 }
 
-/// Reads the value of `Condition`.
-pub(super) fn parse(json: &Json, variables: bool) -> Result<Vec<Condition>, String> {
+/// Reads the value of `Condition`; `trust`: of a policy that says who may take on a role.
+pub(super) fn parse(json: &Json, variables: bool, trust: bool) -> Result<Vec<Condition>, String> {
     let Json::Object(blocks) = json else {
         return Err(format!("Condition must be an object of operators, not {}", json.kind()));
     };
@@ -46,7 +46,11 @@ pub(super) fn parse(json: &Json, variables: bool) -> Result<Vec<Condition>, Stri
             return Err(format!("{name} names no condition key"));
         }
         for (key, values) in keys {
-            let known = Name::parse(key).ok_or_else(|| format!("there is no condition key \"{key}\""))?;
+            let known = match trust {
+                true => Name::parse_of_trust(key),
+                false => Name::parse(key),
+            };
+            let known = known.ok_or_else(|| format!("there is no condition key \"{key}\""))?;
             let expected = Expected::parse(operator.test, &texts(key, values)?, variables)
                 .map_err(|reason| format!("{name} of {key}: {reason}"))?;
             conditions.push(Condition {

@@ -19,7 +19,7 @@ impl Keys for Found<'_> {
 }
 
 fn parse(condition: &str) -> Result<Vec<super::Condition>, String> {
-    super::parse(&Json::parse(condition.as_bytes()).unwrap(), true)
+    super::parse(&Json::parse(condition.as_bytes()).unwrap(), true, false)
 }
 
 /// Whether `operator` with the policy's `values` (JSON) holds for the request's `found`.

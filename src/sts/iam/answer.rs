@@ -1,10 +1,11 @@
 //! The answers of the IAM API, as AWS writes them. Pure.
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use quick_xml::escape::escape;
 use storage_engine::store::clock::Timestamp;
 
 use super::{Ask, NAMESPACE};
-use crate::identity::{GroupView, UserView};
+use crate::identity::{GroupView, RoleView, UserView};
 use crate::policy::ACCOUNT_ID;
 use crate::sts::error::StsError;
 use crate::sts::written;
@@ -56,11 +57,41 @@ pub(super) fn group(group: &GroupView) -> Result<String, StsError> {
     .concat())
 }
 
-/// One page of a list that is sorted by name, as `Marker` and `MaxItems` ask for it.
+/// What stands in a `Role`, but for its tags.
+pub(super) fn role(role: &RoleView) -> Result<String, StsError> {
+    let trust = utf8_percent_encode(&role.trust, NON_ALPHANUMERIC).to_string();
+    let description = match role.description.as_str() {
+        "" => String::new(),
+        text => element("Description", text),
+    };
+    Ok([
+        element("Path", role.path.as_deref().unwrap_or("/")),
+        element("RoleName", &role.name),
+        element("RoleId", &role.canonical_id),
+        element("Arn", &role.arn()),
+        date("CreateDate", role.created)?,
+        element("AssumeRolePolicyDocument", &trust),
+        description,
+        element("MaxSessionDuration", &role.seconds_max.to_string()),
+    ]
+    .concat())
+}
+
+/// What stands in a tag.
+pub(super) fn tag((key, value): &(String, String)) -> String {
+    element("Key", key) + &element("Value", value)
+}
+
+/// How a list is sorted: upper and lower case do not count, unless nothing else differs.
+fn order(name: &str) -> (String, &str) {
+    (name.to_lowercase(), name)
+}
+
+/// One page of a list by name, as `Marker` and `MaxItems` ask for it.
 pub(super) fn page<T>(
     ask: &Ask<'_>,
     list: &str,
-    items: Vec<T>,
+    mut items: Vec<T>,
     name: impl Fn(&T) -> &str,
     shown: impl Fn(&T) -> Result<String, StsError>,
 ) -> Result<Option<String>, StsError> {
@@ -72,7 +103,10 @@ pub(super) fn page<T>(
         }
     };
     let after = ask.given("Marker")?;
-    let left = items.iter().filter(|item| after.is_none_or(|after| name(item) > after));
+    items.sort_by(|one, other| order(name(one)).cmp(&order(name(other))));
+    let left = items
+        .iter()
+        .filter(|item| after.is_none_or(|after| order(name(item)) > order(after)));
     let left: Vec<&T> = left.collect();
     let shown_now = left.iter().take(most);
     let members: Result<Vec<String>, StsError> = shown_now

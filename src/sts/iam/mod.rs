@@ -1,12 +1,15 @@
-//! AWS's IAM query API over the directory: users, their own and attached policies, access keys and groups.
+//! AWS's IAM query API over the directory: users, groups and roles, their own and attached policies, and access keys.
 //!
 //! Decodes, asks `access` for the right that MinIO's admin API names for the same thing, and calls the directory once.
-//! What the directory has no word for (roles, login profiles, versions of policies, …) answers 501.
+//! What the directory has no word for (login profiles, instance profiles, versions of policies, …) answers 501.
 
 mod answer;
 mod groups;
 mod keys;
 mod policies;
+#[cfg(test)]
+mod role_tests;
+mod roles;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -67,20 +70,28 @@ impl Ask<'_> {
             "AttachGroupPolicy" => policies::attach(self, self.group()?, true).await,
             "DetachGroupPolicy" => policies::attach(self, self.group()?, false).await,
             "ListAttachedGroupPolicies" => policies::list_attached(self, self.group()?),
-            "ListRoles" => self.roles(),
+            "CreateRole" => roles::create(self).await,
+            "GetRole" => roles::get(self),
+            "ListRoles" => roles::list(self),
+            "UpdateRole" => roles::update(self).await,
+            "UpdateAssumeRolePolicy" => roles::update_trust(self).await,
+            "DeleteRole" => roles::delete(self).await,
+            "TagRole" => roles::tag(self).await,
+            "UntagRole" => roles::untag(self).await,
+            "ListRoleTags" => roles::tags(self),
+            "PutRolePolicy" => policies::put(self, self.role()?).await,
+            "GetRolePolicy" => policies::get(self, self.role()?),
+            "ListRolePolicies" => policies::list(self, self.role()?),
+            "DeleteRolePolicy" => policies::delete(self, self.role()?).await,
+            "AttachRolePolicy" => policies::attach(self, self.role()?, true).await,
+            "DetachRolePolicy" => policies::attach(self, self.role()?, false).await,
+            "ListAttachedRolePolicies" => policies::list_attached(self, self.role()?),
             other => Err(StsError::NotBuilt(format!(
                 "{} of IAM",
                 other.chars().take(128).collect::<String>()
             ))),
         }?;
         Ok(answer::document(action, result.as_deref(), id))
-    }
-
-    /// There are none, and tools that clean up ask for them.
-    fn roles(&self) -> Result<Option<String>, StsError> {
-        self.must(Action::AdminListUsers)?;
-        let none: Vec<String> = Vec::new();
-        answer::page(self, "Roles", none, String::as_str, |_| Ok(String::new()))
     }
 
     fn given(&self, field: &str) -> Result<Option<&str>, StsError> {
@@ -99,6 +110,19 @@ impl Ask<'_> {
     /// The group that is named.
     fn group(&self) -> Result<Target, StsError> {
         Ok(Target::Group(self.needed("GroupName")?.to_owned()))
+    }
+
+    /// The role that is named.
+    fn role(&self) -> Result<Target, StsError> {
+        Ok(Target::Role(self.needed("RoleName")?.to_owned()))
+    }
+
+    /// The target under the very name that the directory has it by. Only for whoever has the right to know.
+    fn known(&self, target: Target) -> Target {
+        match &target {
+            Target::Role(name) => self.directory.role(name).map_or(target, |role| Target::Role(role.name)),
+            Target::User(_) | Target::Group(_) => target,
+        }
     }
 
     fn context(&self) -> Context<'_> {

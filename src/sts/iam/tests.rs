@@ -6,7 +6,7 @@ use crate::auth::{Account, Identity, PayloadMode, Realm, SecretKey};
 use crate::identity::{NewUser, Target};
 use crate::sts::tests::{ALICE, Ground, READ_X, ROOT, element, ground, signer};
 
-fn coded(text: &str) -> String {
+pub(super) fn coded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
@@ -20,7 +20,7 @@ fn form(action: &str, fields: &[(&str, &str)]) -> String {
 
 impl Ground {
     /// The status and, of a refusal, the code; else the document.
-    async fn iam(&self, by: (&str, &str), action: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    pub(super) async fn iam(&self, by: (&str, &str), action: &str, fields: &[(&str, &str)]) -> (u16, String) {
         let (status, xml) = self.ask(Some(&signer(by)), &form(action, fields)).await;
         assert!(xml.contains("https://iam.amazonaws.com/doc/2010-05-08/"), "{xml}");
         match status.as_u16() {
@@ -32,13 +32,13 @@ impl Ground {
         }
     }
 
-    async fn done(&self, action: &str, fields: &[(&str, &str)]) -> String {
+    pub(super) async fn done(&self, action: &str, fields: &[(&str, &str)]) -> String {
         let (status, told) = self.iam(ROOT, action, fields).await;
         assert_eq!(status, 200, "{action}: {told}");
         told
     }
 
-    async fn refused(&self, action: &str, fields: &[(&str, &str)], status: u16, code: &str) {
+    pub(super) async fn refused(&self, action: &str, fields: &[(&str, &str)], status: u16, code: &str) {
         let told = self.iam(ROOT, action, fields).await;
         assert_eq!(told, (status, code.to_owned()), "{action} {fields:?}");
     }
@@ -145,6 +145,66 @@ async fn policies_and_keys_are_listed_and_a_user_goes_only_when_it_has_none() {
 }
 
 #[tokio::test]
+async fn awss_own_policies_are_attached_by_their_arns_and_mean_what_they_say() {
+    let ground = ground().await;
+    let zoe = ("UserName", "zoe");
+    ground.done("CreateUser", &[zoe]).await;
+    let full = ("PolicyArn", "arn:aws:iam::aws:policy/AmazonS3FullAccess");
+    ground
+        .refused("DetachUserPolicy", &[zoe, full], 404, "NoSuchEntity")
+        .await;
+    ground.done("AttachUserPolicy", &[zoe, full]).await;
+    ground.done("AttachUserPolicy", &[zoe, full]).await;
+    let listed = ground.done("ListAttachedUserPolicies", &[zoe]).await;
+    let expected = "<member><PolicyName>AmazonS3FullAccess</PolicyName>\
+                    <PolicyArn>arn:aws:iam::aws:policy/AmazonS3FullAccess</PolicyArn></member>";
+    assert!(listed.contains(expected), "{listed}");
+    let unknown = ("PolicyArn", "arn:aws:iam::aws:policy/AmazonSNSFullAccess");
+    ground
+        .refused("AttachUserPolicy", &[zoe, unknown], 404, "NoSuchEntity")
+        .await;
+    ground.done("DetachUserPolicy", &[zoe, full]).await;
+    ground.done("DeleteUser", &[zoe]).await;
+
+    // Nobody gives them another meaning, and they are in nobody's way.
+    let refused = ground
+        .directory
+        .put_policy("aws/AmazonS3FullAccess", READ_X.as_bytes())
+        .await;
+    assert!(refused.is_err());
+    let listed = ground.directory.policies().unwrap();
+    assert!(listed.iter().all(|policy| !policy.name.starts_with("aws/")));
+
+    let reads = ("PolicyArn", "arn:aws:iam::aws:policy/IAMReadOnlyAccess");
+    assert_eq!(ground.iam(ALICE, "ListRoles", &[]).await.0, 403);
+    ground.done("AttachUserPolicy", &[("UserName", ALICE.0), reads]).await;
+    for action in ["ListRoles", "ListUsers", "ListGroups"] {
+        assert_eq!(ground.iam(ALICE, action, &[]).await.0, 200, "{action}");
+    }
+    assert_eq!(ground.iam(ALICE, "CreateUser", &[("UserName", "new")]).await.0, 403);
+    let admin = ("PolicyArn", "arn:aws:iam::aws:policy/IAMFullAccess");
+    ground.done("AttachUserPolicy", &[("UserName", ALICE.0), admin]).await;
+    assert_eq!(ground.iam(ALICE, "CreateUser", &[("UserName", "new")]).await.0, 200);
+}
+
+#[tokio::test]
+async fn setting_the_policies_of_a_user_leaves_the_inline_ones() {
+    let ground = ground().await;
+    let alice = Target::User("alice".into());
+    let inline = [("UserName", ALICE.0), ("PolicyName", "own"), ("PolicyDocument", READ_X)];
+    ground.done("PutUserPolicy", &inline).await;
+    for named in [&["readonly".to_owned()][..], &[]] {
+        ground.directory.set_policies(&alice, named).await.unwrap();
+        let (own, others) = ground.directory.policies_by_kind(&alice).unwrap();
+        assert_eq!((own, others), (vec!["own".to_owned()], named.to_vec()));
+    }
+    let Ok(Identity::Caller(caller)) = ground.caller(&signer(ALICE)) else {
+        panic!("not let in");
+    };
+    assert_eq!(caller.policies.len(), 1);
+}
+
+#[tokio::test]
 async fn a_group_gives_its_members_its_policies() {
     let ground = ground().await;
     let (crew, alice) = (("GroupName", "crew"), ("UserName", ALICE.0));
@@ -212,6 +272,8 @@ async fn lists_come_in_pages_and_by_path() {
         .await;
 }
 
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"AWS":"alice"}}]}"#;
+
 /// Every action, with fields that name what is there.
 const EVERY: &[(&str, &[(&str, &str)])] = &[
     ("CreateUser", &[("UserName", "new")]),
@@ -244,7 +306,44 @@ const EVERY: &[(&str, &[(&str, &str)])] = &[
     ("CreateGroup", &[("GroupName", "new")]),
     ("GetGroup", &[("GroupName", "crew")]),
     ("ListGroups", &[]),
+    (
+        "CreateRole",
+        &[("RoleName", "new"), ("AssumeRolePolicyDocument", TRUST)],
+    ),
+    ("GetRole", &[("RoleName", "app")]),
     ("ListRoles", &[]),
+    ("UpdateRole", &[("RoleName", "app"), ("Description", "x")]),
+    (
+        "UpdateAssumeRolePolicy",
+        &[("RoleName", "app"), ("PolicyDocument", TRUST)],
+    ),
+    (
+        "TagRole",
+        &[
+            ("RoleName", "app"),
+            ("Tags.member.1.Key", "k"),
+            ("Tags.member.1.Value", "v"),
+        ],
+    ),
+    ("ListRoleTags", &[("RoleName", "app")]),
+    ("UntagRole", &[("RoleName", "app"), ("TagKeys.member.1", "k")]),
+    (
+        "PutRolePolicy",
+        &[("RoleName", "app"), ("PolicyName", "p"), ("PolicyDocument", READ_X)],
+    ),
+    ("GetRolePolicy", &[("RoleName", "app"), ("PolicyName", "p")]),
+    ("ListRolePolicies", &[("RoleName", "app")]),
+    ("DeleteRolePolicy", &[("RoleName", "app"), ("PolicyName", "p")]),
+    (
+        "AttachRolePolicy",
+        &[("RoleName", "app"), ("PolicyArn", "arn:aws:iam::aws:policy/readwrite")],
+    ),
+    ("ListAttachedRolePolicies", &[("RoleName", "app")]),
+    (
+        "DetachRolePolicy",
+        &[("RoleName", "app"), ("PolicyArn", "arn:aws:iam::aws:policy/readwrite")],
+    ),
+    ("DeleteRole", &[("RoleName", "app")]),
     ("DeleteGroup", &[("GroupName", "crew")]),
     ("AddUserToGroup", &[("GroupName", "crew"), ("UserName", "alice")]),
     ("RemoveUserFromGroup", &[("GroupName", "crew"), ("UserName", "bob")]),
@@ -286,6 +385,12 @@ async fn nobody_without_the_right_does_or_sees_anything_of_others() {
     };
     ground.directory.put_user(&Identity::Root, bob).await.unwrap();
     ground.directory.add_members("crew", &["bob".to_owned()]).await.unwrap();
+    ground
+        .done(
+            "CreateRole",
+            &[("RoleName", "app"), ("AssumeRolePolicyDocument", TRUST)],
+        )
+        .await;
     let everything =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::*"}]}"#;
     ground
@@ -293,7 +398,12 @@ async fn nobody_without_the_right_does_or_sees_anything_of_others() {
         .put_inline(&Target::User("alice".into()), "own", everything.as_bytes())
         .await
         .unwrap();
-    let before = (ground.directory.users().unwrap(), ground.directory.policies().unwrap());
+    let state = || {
+        let directory = &ground.directory;
+        let (users, policies) = (directory.users().unwrap(), directory.policies().unwrap());
+        (users, policies, directory.roles().unwrap())
+    };
+    let before = state();
     for (action, fields) in EVERY {
         let told = ground.iam(ALICE, action, fields).await;
         assert_eq!(told, (403, "AccessDenied".to_owned()), "{action}");
@@ -304,10 +414,7 @@ async fn nobody_without_the_right_does_or_sees_anything_of_others() {
             "{action}"
         );
     }
-    assert_eq!(
-        (ground.directory.users().unwrap(), ground.directory.policies().unwrap()),
-        before
-    );
+    assert_eq!(state(), before);
 
     // Of themselves.
     for (action, fields, status) in [
@@ -348,7 +455,7 @@ async fn nobody_without_the_right_does_or_sees_anything_of_others() {
 #[tokio::test]
 async fn what_is_not_built_is_said_and_signatures_for_the_token_service_open_nothing() {
     let ground = ground().await;
-    for action in ["CreateRole", "CreateLoginProfile", "UpdateUser", "Nonsense"] {
+    for action in ["CreateInstanceProfile", "CreateLoginProfile", "UpdateUser", "Nonsense"] {
         ground.refused(action, &[], 501, "NotImplemented").await;
     }
     let boundary = [

@@ -11,6 +11,7 @@
 //! i/                                            directory head: put by every change of a row of i/, its revision is theirs
 //! i/g/<group>                                   group
 //! i/k/<access key>                              further access key of an account
+//! i/o/<role>                                    role, with the policies that are its own
 //! i/p/<policy>                                  named policy
 //! i/r/<account>                                 until when temporary credentials of an account are revoked
 //! i/s                                           sealed key of the secrets
@@ -121,6 +122,7 @@ pub enum IdentityRow<'k> {
     Group(&'k str),
     AccessKey(&'k str),
     Policy(&'k str),
+    Role(&'k str),
     Revocation(&'k str),
     Seal,
     User(&'k str),
@@ -134,6 +136,7 @@ impl IdentityRow<'_> {
             Self::Group(name) => named(b"g/", name),
             Self::AccessKey(name) => named(b"k/", name),
             Self::Policy(name) => named(b"p/", name),
+            Self::Role(name) => named(b"o/", name),
             Self::Revocation(account) => named(b"r/", account),
             Self::Seal => join(&[IDENTITY, b"s"]),
             Self::User(name) => named(b"u/", name),
@@ -154,6 +157,7 @@ pub fn parse_identity(row: &Key) -> Option<IdentityRow<'_>> {
         ("s", _) => Some(IdentityRow::Seal),
         (_, Some(("g", name))) => Some(IdentityRow::Group(name)),
         (_, Some(("k", name))) => Some(IdentityRow::AccessKey(name)),
+        (_, Some(("o", name))) => Some(IdentityRow::Role(name)),
         (_, Some(("p", name))) => Some(IdentityRow::Policy(name)),
         (_, Some(("r", account))) => Some(IdentityRow::Revocation(account)),
         (_, Some(("u", name))) => Some(IdentityRow::User(name)),
@@ -243,6 +247,7 @@ mod tests {
                 IdentityRow::Group(name),
                 IdentityRow::AccessKey(name),
                 IdentityRow::Policy(name),
+                IdentityRow::Role(name),
                 IdentityRow::Revocation(name),
                 IdentityRow::Seal,
                 IdentityRow::User(name),

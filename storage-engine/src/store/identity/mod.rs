@@ -1,4 +1,4 @@
-//! The directory's rows: users, groups, policies, access keys, revocations, and the sealed key of their secrets.
+//! The directory's rows: users, groups, roles, policies, access keys, revocations, and the sealed key of their secrets.
 //!
 //! Owns how they are kept: read whole, changed in one batch. Every change requires the revision of the directory that it
 //! was made from and puts it anew, so two changes made from the same state never both succeed. What a change means, and
@@ -12,7 +12,7 @@ use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::key::{self, IdentityRow};
 use crate::store::record::Record;
 use crate::store::record::identity::{
-    AccessKeyRecord, DirectoryHead, GroupRecord, PolicyRecord, RevocationRecord, SealRecord, UserRecord,
+    AccessKeyRecord, DirectoryHead, GroupRecord, PolicyRecord, RevocationRecord, RoleRecord, SealRecord, UserRecord,
 };
 use crate::store::{RACES_MAX, Store};
 
@@ -23,6 +23,7 @@ pub struct DirectoryRows {
     pub rev: Option<Rev>,
     pub users: BTreeMap<String, UserRecord>,
     pub groups: BTreeMap<String, GroupRecord>,
+    pub roles: BTreeMap<String, RoleRecord>,
     pub policies: BTreeMap<String, PolicyRecord>,
     pub access_keys: BTreeMap<String, AccessKeyRecord>,
     /// By account.
@@ -37,6 +38,7 @@ pub struct DirectoryRows {
 pub enum RowKind {
     User,
     Group,
+    Role,
     Policy,
     AccessKey,
     Revocation,
@@ -50,6 +52,7 @@ impl RowKind {
         match self {
             Self::User => "user",
             Self::Group => "group",
+            Self::Role => "role",
             Self::Policy => "policy",
             Self::AccessKey => "access key",
             Self::Revocation => "revocation",
@@ -63,6 +66,7 @@ impl RowKind {
 pub enum DirectoryChange {
     User(String, Option<UserRecord>),
     Group(String, Option<GroupRecord>),
+    Role(String, Option<RoleRecord>),
     Policy(String, Option<PolicyRecord>),
     AccessKey(String, Option<AccessKeyRecord>),
     Revocation(String, Option<RevocationRecord>),
@@ -90,6 +94,7 @@ impl DirectoryChange {
         let (kind, name) = match self {
             Self::User(name, _) => (RowKind::User, name),
             Self::Group(name, _) => (RowKind::Group, name),
+            Self::Role(name, _) => (RowKind::Role, name),
             Self::Policy(name, _) => (RowKind::Policy, name),
             Self::AccessKey(name, _) => (RowKind::AccessKey, name),
             Self::Revocation(name, _) => (RowKind::Revocation, name),
@@ -102,6 +107,7 @@ impl DirectoryChange {
         let (key, value) = match self {
             Self::User(name, record) => (IdentityRow::User(name).key(), record.as_ref().map(Record::to_value)),
             Self::Group(name, record) => (IdentityRow::Group(name).key(), record.as_ref().map(Record::to_value)),
+            Self::Role(name, record) => (IdentityRow::Role(name).key(), record.as_ref().map(Record::to_value)),
             Self::Policy(name, record) => (IdentityRow::Policy(name).key(), record.as_ref().map(Record::to_value)),
             Self::AccessKey(name, record) => (
                 IdentityRow::AccessKey(name).key(),
@@ -145,6 +151,7 @@ impl DirectoryRows {
             match change {
                 DirectoryChange::User(name, record) => set(&mut self.users, name, record.as_ref()),
                 DirectoryChange::Group(name, record) => set(&mut self.groups, name, record.as_ref()),
+                DirectoryChange::Role(name, record) => set(&mut self.roles, name, record.as_ref()),
                 DirectoryChange::Policy(name, record) => set(&mut self.policies, name, record.as_ref()),
                 DirectoryChange::AccessKey(name, record) => set(&mut self.access_keys, name, record.as_ref()),
                 DirectoryChange::Revocation(name, record) => set(&mut self.revocations, name, record.as_ref()),
@@ -170,6 +177,7 @@ impl DirectoryRows {
             }
             Some(IdentityRow::User(name)) if !set(&mut self.users, name, value) => unread(RowKind::User, name),
             Some(IdentityRow::Group(name)) if !set(&mut self.groups, name, value) => unread(RowKind::Group, name),
+            Some(IdentityRow::Role(name)) if !set(&mut self.roles, name, value) => unread(RowKind::Role, name),
             Some(IdentityRow::Policy(name)) if !set(&mut self.policies, name, value) => unread(RowKind::Policy, name),
             Some(IdentityRow::AccessKey(name)) if !set(&mut self.access_keys, name, value) => {
                 unread(RowKind::AccessKey, name)
@@ -180,6 +188,7 @@ impl DirectoryRows {
             Some(
                 IdentityRow::User(_)
                 | IdentityRow::Group(_)
+                | IdentityRow::Role(_)
                 | IdentityRow::Policy(_)
                 | IdentityRow::AccessKey(_)
                 | IdentityRow::Revocation(_),

@@ -59,6 +59,46 @@ pub struct GroupRecord {
     pub path: Option<String>,
 }
 
+/// A role: rights that others take on for a while, and who they are.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RoleRecord {
+    #[n(0)]
+    pub created: Timestamp,
+    #[n(1)]
+    pub updated: Timestamp,
+    /// 64 hexadecimal digits, made once and never changed.
+    #[n(2)]
+    pub canonical_id: String,
+    /// JSON of the policy that says who may take it on.
+    #[n(3)]
+    pub trust: String,
+    #[n(4)]
+    pub description: String,
+    /// How long one may have it at most, in seconds.
+    #[n(5)]
+    pub seconds_max: u32,
+    /// Names of the policies attached to this role, sorted.
+    #[n(6)]
+    pub policies: Vec<String>,
+    /// Where IAM's clients file it; absent: `/`.
+    #[n(7)]
+    pub path: Option<String>,
+    /// By key, each once.
+    #[n(8)]
+    pub tags: Vec<RoleTag>,
+}
+
+/// A tag of a role.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RoleTag {
+    #[n(0)]
+    pub key: String,
+    #[n(1)]
+    pub value: String,
+}
+
 /// A named policy, in its author's words.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -163,6 +203,10 @@ impl Record for GroupRecord {
     const KIND: &'static str = "group";
 }
 
+impl Record for RoleRecord {
+    const KIND: &'static str = "role";
+}
+
 impl Record for PolicyRecord {
     const KIND: &'static str = "policy";
 }
@@ -204,7 +248,43 @@ mod tests {
         }
     }
 
+    fn role(trust: &str, tags: &[(&str, &str)]) -> RoleRecord {
+        let tag = |(key, value): &(&str, &str)| RoleTag {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
+        RoleRecord {
+            created: at(1),
+            updated: at(2),
+            canonical_id: "ab".repeat(2),
+            trust: trust.to_owned(),
+            description: "d".into(),
+            seconds_max: 3_600,
+            policies: vec!["readonly".into()],
+            path: Some("/p/".into()),
+            tags: tags.iter().map(tag).collect(),
+        }
+    }
+
+    #[test]
+    fn a_role_is_written_as_it_always_was() {
+        let bytes =
+            b"\x01\xa9\x00\x01\x01\x02\x02\x64abab\x03\x62{}\x04\x61d\x05\x19\x0e\x10\x06\x81\x68readonly\x07\x63/p/\
+            \x08\x81\xa2\x00\x61k\x01\x61v";
+        let role = role("{}", &[("k", "v")]);
+        assert_eq!(
+            role.to_value().escape_ascii().to_string(),
+            bytes.escape_ascii().to_string()
+        );
+        assert_eq!(RoleRecord::from_value(bytes).unwrap(), role);
+    }
+
     proptest! {
+        #[test]
+        fn roles_survive_their_value(trust: String, key: String, value: String) {
+            survives(&role(&trust, &[(&key, &value)]));
+        }
+
         #[test]
         fn users_survive_their_value(
             created: u64, enabled: bool, secret: Vec<u8>, policies: Vec<String>, groups: Vec<String>,
@@ -242,6 +322,7 @@ mod tests {
             policies: vec!["readonly".into()],
             path: None,
         });
+        rejects_damage(&role("{}", &[("team", "a"), ("x", "")]));
         rejects_damage(&PolicyRecord {
             created: at(1),
             updated: at(2),

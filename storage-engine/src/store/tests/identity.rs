@@ -12,7 +12,8 @@ use crate::store::clock::Timestamp;
 use crate::store::identity::{ChangeDirectoryError, DirectoryChange, DirectoryRows, RowKind};
 use crate::store::key::IdentityRow;
 use crate::store::record::identity::{
-    AccessKeyRecord, GroupRecord, KeyParent, PolicyRecord, RevocationRecord, SealRecord, SealedBy, UserRecord,
+    AccessKeyRecord, GroupRecord, KeyParent, PolicyRecord, RevocationRecord, RoleRecord, SealRecord, SealedBy,
+    UserRecord,
 };
 
 fn at(millis: u64) -> Timestamp {
@@ -44,6 +45,20 @@ fn one_of_each() -> Vec<DirectoryChange> {
                 enabled: true,
                 policies: Vec::new(),
                 path: Some("/staff/".into()),
+            }),
+        ),
+        DirectoryChange::Role(
+            "app".into(),
+            Some(RoleRecord {
+                created: at(1),
+                updated: at(1),
+                canonical_id: "1".repeat(64),
+                trust: "{}".into(),
+                description: String::new(),
+                seconds_max: 3_600,
+                policies: vec!["readonly".into()],
+                path: None,
+                tags: Vec::new(),
             }),
         ),
         DirectoryChange::Policy(
@@ -193,6 +208,29 @@ async fn a_row_that_does_not_read_is_corrupt_and_never_absent() {
     mended.rev = Some(store.change_directory(rows.rev, &again).await.unwrap());
     assert!(mended.unreadable.is_empty());
     assert_eq!(store.load_directory().await.unwrap(), mended);
+}
+
+#[tokio::test]
+async fn a_role_that_does_not_read_takes_nothing_else_with_it() {
+    let memory = MemoryBackend::new();
+    let store = store_over(Arc::new(memory.clone()), 1);
+    change(&store, None, &one_of_each()).await;
+    let before = store.load_directory().await.unwrap();
+    let put = Put {
+        key: IdentityRow::Role("app").key(),
+        value: bytes::Bytes::from_static(b"\x01damage"),
+        body: NewBody::None,
+        parent_len: None,
+    };
+    let batch = Batch {
+        require: Vec::new(),
+        ops: vec![Op::Put(put)],
+    };
+    memory.commit(batch).await.unwrap();
+    let mut expected = before.clone();
+    expected.roles.clear();
+    expected.unreadable = BTreeSet::from([(RowKind::Role, "app".to_owned())]);
+    assert_eq!(store.load_directory().await.unwrap(), expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
