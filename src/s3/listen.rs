@@ -101,7 +101,7 @@ fn account(extensions: &Extensions) -> Option<&str> {
         Some(Identity::Root) => None,
         Some(Identity::Caller(caller)) => match &caller.account {
             Account::Root => None,
-            account @ (Account::User(_) | Account::Federated(_)) => Some(account.name()),
+            account @ (Account::User(_) | Account::Federated(_) | Account::Role(_)) => Some(account.name()),
         },
         // All of them together.
         Some(Identity::Anonymous) | None => Some(""),
