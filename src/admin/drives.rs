@@ -111,6 +111,7 @@ impl Order {
             | Verb::DataUsage
             | Verb::ConfigRead
             | Verb::ConfigSet
+            | Verb::ConfigImport
             | Verb::ConfigReset
             | Verb::ConfigExport
             | Verb::ConfigHelp

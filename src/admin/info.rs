@@ -229,7 +229,6 @@ mod tests {
             server_url: None,
             started: Instant::now(),
             host_id: "host".into(),
-            settings: Vec::new(),
         }
     }
 

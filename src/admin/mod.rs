@@ -49,7 +49,7 @@ pub use self::routes::UNBUILT;
 use self::routes::{Found, Verb, find};
 use self::sealed::deriving::Sealer;
 use self::sequence::Sequences;
-use self::settings::Setting;
+use self::settings::ServerSettings;
 use self::status::Status;
 pub use self::streams::Streams;
 use crate::access::{Action, Behind, Context, Grant, RequestFacts, Resource, decide, decide_own};
@@ -75,8 +75,6 @@ pub struct AdminConfig {
     pub started: Instant,
     /// Names this run of the server in error documents.
     pub host_id: String,
-    /// What the server was told, as far as it is shown.
-    pub settings: Vec<Setting>,
 }
 
 /// Buckets asked for at once.
@@ -106,6 +104,7 @@ pub struct Reach {
     /// `None` for a backend without an index of its own.
     pub index: Option<Arc<dyn Indexing>>,
     pub streams: Streams,
+    pub settings: ServerSettings,
 }
 
 impl Reach {
@@ -330,6 +329,7 @@ impl Inner {
             Verb::Visibility(verb) => self.visibility(verb, ask).await,
             Verb::ConfigRead
             | Verb::ConfigSet
+            | Verb::ConfigImport
             | Verb::ConfigReset
             | Verb::ConfigExport
             | Verb::ConfigHelp
@@ -402,6 +402,7 @@ impl Inner {
             | Verb::HealSequence
             | Verb::ConfigRead
             | Verb::ConfigSet
+            | Verb::ConfigImport
             | Verb::ConfigReset
             | Verb::ConfigExport
             | Verb::ConfigHelp
@@ -425,18 +426,25 @@ impl Inner {
     }
 
     async fn config(&self, ask: &Ask<'_>) -> Result<Answer, AdminError> {
-        let known = &self.config.settings;
+        let settings = &ask.reach.settings;
         let text = |text: String| Answer::Sealed(Zeroizing::new(text.into_bytes()));
+        let changed = |applied| match applied {
+            true => Answer::Applied,
+            false => Answer::Done(StatusCode::OK),
+        };
         match ask.verb {
-            Verb::ConfigRead => settings::read(known, &ask.query).map(text),
-            Verb::ConfigExport => settings::export(known).map(text),
-            Verb::ConfigSet => settings::set(known, &self.opened(ask).await?).map(|()| Answer::Applied),
-            Verb::ConfigReset => settings::reset(known, &self.opened(ask).await?).map(|()| Answer::Applied),
-            // Nothing is ever changed by this API.
-            Verb::ConfigHistory => Answer::sealed(&serde_json::Value::Array(Vec::new())),
-            Verb::ConfigHistoryClear => settings::clear_history(&ask.query).map(|()| Answer::Done(StatusCode::OK)),
-            Verb::ConfigRestore => Err(settings::restore(&ask.query)),
-            _ => settings::help(known, &ask.query).map(Answer::Document),
+            Verb::ConfigRead => settings.read(&ask.query).map(text),
+            Verb::ConfigExport => Ok(text(settings.export())),
+            Verb::ConfigSet => settings.set(&self.opened(ask).await?).await.map(changed),
+            Verb::ConfigImport => settings.import(&self.opened(ask).await?).await.map(changed),
+            Verb::ConfigReset => settings.reset(&self.opened(ask).await?).await.map(changed),
+            Verb::ConfigHistory => Answer::sealed(&settings.history(&ask.query).await?),
+            Verb::ConfigHistoryClear => {
+                settings.clear_history(&ask.query).await?;
+                Ok(Answer::Done(StatusCode::OK))
+            }
+            Verb::ConfigRestore => settings.restore(&ask.query).await.map(changed),
+            _ => settings::help(&ask.query).map(Answer::Document),
         }
     }
 

@@ -52,6 +52,7 @@ pub enum Verb {
     DataUsage,
     ConfigRead,
     ConfigSet,
+    ConfigImport,
     ConfigReset,
     ConfigExport,
     ConfigHelp,
@@ -94,6 +95,7 @@ impl Verb {
             Self::DataUsage => Permission::AnyOf(&[Action::AdminDataUsageInfo]),
             Self::ConfigRead
             | Self::ConfigSet
+            | Self::ConfigImport
             | Self::ConfigReset
             | Self::ConfigExport
             | Self::ConfigHelp
@@ -138,7 +140,7 @@ const BUILT: &[(Method, &str, Verb)] = &[
     (Method::GET, "/minio/admin/v3/accountinfo", Verb::Account),
     (Method::GET, "/minio/admin/v3/datausageinfo", Verb::DataUsage),
     (Method::GET, "/minio/admin/v3/config", Verb::ConfigExport),
-    (Method::PUT, "/minio/admin/v3/config", Verb::ConfigSet),
+    (Method::PUT, "/minio/admin/v3/config", Verb::ConfigImport),
     (Method::DELETE, "/minio/admin/v3/del-config-kv", Verb::ConfigReset),
     (Method::GET, "/minio/admin/v3/get-config-kv", Verb::ConfigRead),
     (Method::GET, "/minio/admin/v3/help-config-kv", Verb::ConfigHelp),

@@ -14,6 +14,7 @@ mod openid;
 mod operator_key;
 mod origins;
 mod secret;
+pub mod stored;
 mod values;
 mod vars;
 
@@ -31,6 +32,7 @@ pub use openid::{Grants, OpenIdProvider};
 pub use operator_key::OperatorKey;
 pub use origins::Origins;
 pub use secret::Secret;
+pub use stored::Environment;
 pub use vars::{ReadFile, Vars};
 
 /// User and password that MinIO's users expect when nothing is configured; used on loopback only.
@@ -94,6 +96,8 @@ pub struct Config {
     /// Metrics without a token.
     pub metrics_public: bool,
     pub output: Output,
+    /// What the environment says of the settings that can be stored.
+    pub environment: Environment,
     /// What the operator should read once, at start.
     pub warnings: Vec<String>,
 }
@@ -208,6 +212,7 @@ impl Config {
                     .transpose()?
                     .unwrap_or(tracing::Level::INFO),
             },
+            environment: Environment::read(&vars, read)?,
             warnings,
         })
     }
@@ -335,13 +340,11 @@ fn limits(setting: Setting<'_>) -> Result<Limits, ConfigError> {
             None => default.connections_max,
         },
         requests_max: match setting("API_REQUESTS_MAX")? {
-            // MinIO's 0 or "auto" leaves the choice to the server.
-            Some(text) if text == "auto" => None,
-            Some(text) => Some(values::count("MINIO_API_REQUESTS_MAX", &text)?).filter(|max| *max > 0),
+            Some(text) => stored::requests_max(&text)?,
             None => None,
         },
         requests_deadline: match setting("API_REQUESTS_DEADLINE")? {
-            Some(text) => values::duration("MINIO_API_REQUESTS_DEADLINE", &text)?,
+            Some(text) => stored::requests_deadline(&text)?,
             None => default.requests_deadline,
         },
     })

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use futures::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -29,7 +30,8 @@ use super::peer::Peer;
 use super::request_id::{RequestId, RequestIds};
 use super::stream::Endless;
 use super::tracked::{Tracked, UntilAnswered};
-use crate::config::{Config, Limits};
+use crate::config::Config;
+use crate::config::stored::AtOnce;
 use crate::policy::Network;
 use crate::telemetry::feed::Feed;
 use crate::telemetry::metrics::{ByItself, Metrics};
@@ -73,14 +75,37 @@ const ADMIN_PATHS: [&str; 2] = ["/minio/admin/", "/v1/admin/"];
 #[derive(Clone, Copy)]
 struct OwnPath;
 
+/// What an operator can change while requests are answered.
+struct Rules {
+    cors: Cors,
+    requests_max: Option<usize>,
+    requests_deadline: Duration,
+    turns: Option<Arc<Semaphore>>,
+}
+
+impl Rules {
+    /// With as many turns as before, they stay the same turns: whoever has one still has it.
+    fn new(told: AtOnce, before: Option<&Self>) -> Self {
+        let kept = before.filter(|before| before.requests_max == told.requests_max);
+        let turns = |max: usize| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+        Self {
+            turns: match kept {
+                Some(before) => before.turns.clone(),
+                None => told.requests_max.map(turns),
+            },
+            cors: Cors::new(told.origins),
+            requests_max: told.requests_max,
+            requests_deadline: told.requests_deadline,
+        }
+    }
+}
+
 /// Answers every request of the main listener.
 pub struct Edge {
     hosts: Hosts,
-    cors: Cors,
+    rules: ArcSwap<Rules>,
     trusted_proxies: Vec<Network>,
     pace: Pace,
-    limits: Limits,
-    turns: Option<Arc<Semaphore>>,
     ids: RequestIds,
     metrics_public: bool,
     metrics: Arc<Metrics>,
@@ -93,20 +118,21 @@ impl Edge {
     pub fn new(config: &Config, (metrics, trace): (Arc<Metrics>, Feed<Traced>), pace: Pace, seed: u64) -> Self {
         Self {
             hosts: Hosts::new(config.domains.clone(), config.server_url.as_deref()),
-            cors: Cors::new(config.origins.clone()),
+            rules: ArcSwap::from_pointee(Rules::new(config.at_once(), None)),
             trusted_proxies: config.trusted_proxies.clone(),
             pace,
-            limits: config.limits,
-            turns: config
-                .limits
-                .requests_max
-                .map(|max| Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)))),
             ids: RequestIds::new(seed),
             metrics_public: config.metrics_public,
             metrics,
             trace,
             service: ArcSwapOption::empty(),
         }
+    }
+
+    /// From now on these hold; of requests under way, what was judged stays.
+    pub fn change(&self, told: AtOnce) {
+        self.rules
+            .rcu(|before| Arc::new(Rules::new(told.clone(), Some(before))));
     }
 
     /// From now on requests are served.
@@ -157,7 +183,7 @@ impl Edge {
         };
         self.finish(&mut response, id);
         if response.extensions().get::<OwnPath>().is_none() {
-            self.cors.open(&page, response.headers_mut());
+            self.rules.load().cors.open(&page, response.headers_mut());
         }
         let status = response.status();
         meter.answered(status);
@@ -212,9 +238,9 @@ impl Edge {
         match service.filter(|_| headers.contains_key(header::ORIGIN)) {
             Some(service) => match (service.cors)(uri, headers).await {
                 Some(rules) => Cors::page_of_bucket(&rules, method, headers),
-                None => self.cors.page(headers),
+                None => self.rules.load().cors.page(headers),
             },
-            None => self.cors.page(headers),
+            None => self.rules.load().cors.page(headers),
         }
     }
 
@@ -303,8 +329,9 @@ impl Edge {
     }
 
     async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        let Some(turns) = &self.turns else { return Ok(None) };
-        match tokio::time::timeout(self.limits.requests_deadline, Arc::clone(turns).acquire_owned()).await {
+        let rules = self.rules.load_full();
+        let Some(turns) = &rules.turns else { return Ok(None) };
+        match tokio::time::timeout(rules.requests_deadline, Arc::clone(turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(Some(turn)),
             Ok(Err(_)) | Err(_) => Err(Refusal::Busy),
         }

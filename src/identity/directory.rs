@@ -164,6 +164,18 @@ impl Directory {
         self.change(plan).await
     }
 
+    /// Seals the secret of the setting `name` as the users' are sealed: by the same key, through every change of the root
+    /// password.
+    pub async fn seal_setting(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, IdentityError> {
+        let sealed = self.sealer().await?.seal_setting(name, secret);
+        sealed.map_err(|error| super::internal(&error.to_string()))
+    }
+
+    /// Whether a secret that was sealed for this setting still opens.
+    pub async fn opens_setting(&self, name: &str, sealed: &[u8]) -> Result<bool, IdentityError> {
+        Ok(self.sealer().await?.open_setting(name, sealed).is_ok())
+    }
+
     /// What seals secrets; made when the first one needs it.
     pub(super) async fn sealer(&self) -> Result<Arc<Sealer>, IdentityError> {
         if let Some(sealer) = self.snapshot()?.sealer.clone() {

@@ -19,6 +19,7 @@ const KEY_BYTES: usize = 32;
 const SALT_BYTES: usize = 16;
 const SECRET_PURPOSE: &[u8] = b"drystone secret 1\0";
 const TOKEN_PURPOSE: &[u8] = b"drystone session token 1\0";
+const SETTING_PURPOSE: &[u8] = b"drystone setting 1\0";
 const KEY_PURPOSE: &[u8] = b"drystone directory key 1";
 /// Costs of Argon2id, by OWASP's advice. They stand in the row, so they may grow.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -75,6 +76,7 @@ pub(super) struct Sealer {
     key: KeyBytes,
     secrets: LessSafeKey,
     tokens: LessSafeKey,
+    settings: LessSafeKey,
 }
 
 impl Sealer {
@@ -82,6 +84,7 @@ impl Sealer {
         Ok(Self {
             secrets: aes(&key)?,
             tokens: derive(key.as_slice(), TOKEN_PURPOSE)?,
+            settings: derive(key.as_slice(), SETTING_PURPOSE)?,
             key,
         })
     }
@@ -177,6 +180,16 @@ impl Sealer {
     /// What a token given out with this access key carries.
     pub(super) fn open_token(&self, access_key: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
         open(&self.tokens, &[TOKEN_PURPOSE, access_key.as_bytes()].concat(), sealed)
+    }
+
+    /// Seals the secret of one setting of the server; it opens for this setting only.
+    pub(super) fn seal_setting(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
+        seal(&self.settings, &[SETTING_PURPOSE, name.as_bytes()].concat(), secret)
+    }
+
+    /// The secret that was sealed for this setting.
+    pub(super) fn open_setting(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
+        open(&self.settings, &[SETTING_PURPOSE, name.as_bytes()].concat(), sealed)
     }
 
     /// The secret that was sealed for this access key.

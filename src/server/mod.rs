@@ -34,6 +34,7 @@ use self::feeds::Feeds;
 use crate::admin::drives::Fleet;
 use crate::admin::heal::Healing;
 use crate::admin::power::{Ending, Power};
+use crate::admin::settings::ServerSettings;
 use crate::admin::{AdminConfig, AdminService, Reach};
 use crate::auth::SecretKey;
 use crate::config::credentials::{Root, keep};
@@ -253,14 +254,7 @@ impl Server {
     }
 
     async fn open(&mut self, config: &Config, open_engine: OpenEngine) -> Result<(), ServerError> {
-        let not_writable = machine::not_writable(&config.drives);
-        if !not_writable.is_empty() && not_writable.len() == config.drives.len() {
-            let all: Vec<String> = not_writable.into_iter().map(|drive| drive.message).collect();
-            return Err(EngineError::NotWritable(all.join("\n")).into());
-        }
-        for drive in not_writable {
-            tracing::warn!(drive = %drive.path.display(), "{}", drive.message);
-        }
+        some_writable(config)?;
         let engine = open_engine(config).await?;
         self.close = Some(engine.close);
         let backend = engine.backend;
@@ -268,6 +262,9 @@ impl Server {
         let mut epoch = [0; 16];
         getrandom::fill(&mut epoch).map_err(ServerError::Random)?;
         let store = Store::new(Arc::clone(&backend), Arc::new(SystemClock), Epoch(epoch));
+        let stored = settings::load(&store).await;
+        let config = &settings::holding(config, stored.as_ref());
+        self.edge.change(config.at_once());
         let region = config.region.clone().unwrap_or_else(|| REGION.to_owned());
         let buckets = default_buckets::make(&store, config.default_buckets.clone(), &region).await;
         if !buckets.is_empty() {
@@ -285,7 +282,14 @@ impl Server {
         let told = self.told(config);
         let by_itself = by_itself(engine.healing.clone(), engine.fleet.clone());
         let usage = Usage::new(store.clone());
+        let wiring = settings::wiring(config, &store, &directory, &self.edge);
+        let settings = ServerSettings::new(wiring, stored);
+        if settings.is_loading() {
+            self.background
+                .push(tokio::spawn(settings::load_later(settings.clone())));
+        }
         let reach = Reach {
+            settings,
             backend: Arc::clone(&backend),
             store: store.clone(),
             usage: usage.clone(),
@@ -323,7 +327,6 @@ impl Server {
             server_url: config.server_url.clone(),
             started: Instant::now(),
             host_id: self.edge.host_id().to_owned(),
-            settings: settings::of(config),
         }
     }
 
@@ -432,6 +435,19 @@ impl Server {
             None => Ok(()),
         }
     }
+}
+
+/// Refuses drives none of which can be written, and tells of single ones.
+fn some_writable(config: &Config) -> Result<(), EngineError> {
+    let not_writable = machine::not_writable(&config.drives);
+    if !not_writable.is_empty() && not_writable.len() == config.drives.len() {
+        let all: Vec<String> = not_writable.into_iter().map(|drive| drive.message).collect();
+        return Err(EngineError::NotWritable(all.join("\n")));
+    }
+    for drive in not_writable {
+        tracing::warn!(drive = %drive.path.display(), "{}", drive.message);
+    }
+    Ok(())
 }
 
 /// Who tells how far what the store does by itself is; `None` for a store that does nothing.

@@ -1,63 +1,66 @@
-//! The configuration as settings that `mc admin config` shows: those that MinIO has a name for and that hold here.
+//! The settings that are stored, at the start: what of them holds, and what they reach while the server runs.
 
-use crate::admin::settings::Setting;
-use crate::config::{Config, Limits, Origins};
+use std::sync::Arc;
 
-/// All of them, those of one group beside each other.
-pub(super) fn of(config: &Config) -> Vec<Setting> {
-    let (limits, default) = (config.limits, Limits::default());
-    let origins = match &config.origins {
-        Origins::Any => "*".to_owned(),
-        Origins::Matching(patterns) => patterns.join(","),
-        Origins::Nobody => "none".to_owned(),
-    };
-    vec![
-        Setting {
-            subsystem: "api",
-            key: "requests_max",
-            value: limits
-                .requests_max
-                .map_or_else(|| "0".to_owned(), |max| max.to_string()),
-            given: limits.requests_max.is_some(),
-            variable: "MINIO_API_REQUESTS_MAX",
-            description: "S3 requests worked on at once; 0 leaves it to the server",
-            kind: "number",
-        },
-        Setting {
-            subsystem: "api",
-            key: "requests_deadline",
-            value: format!("{}s", limits.requests_deadline.as_secs()),
-            given: limits.requests_deadline != default.requests_deadline,
-            variable: "MINIO_API_REQUESTS_DEADLINE",
-            description: "how long a request waits for its turn",
-            kind: "duration",
-        },
-        Setting {
-            subsystem: "api",
-            key: "cors_allow_origin",
-            value: origins,
-            given: config.origins != Origins::Any,
-            variable: "MINIO_API_CORS_ALLOW_ORIGIN",
-            description: "origins whose pages may use the store from a browser",
-            kind: "csv",
-        },
-        Setting {
-            subsystem: "site",
-            key: "region",
-            value: config.region.clone().unwrap_or_default(),
-            given: config.region.is_some(),
-            variable: "MINIO_SITE_REGION",
-            description: "the only region that signatures may name; any if empty",
-            kind: "string",
-        },
-        Setting {
-            subsystem: "storage_class",
-            key: "standard",
-            value: config.parity.map_or_else(String::new, |parity| format!("EC:{parity}")),
-            given: config.parity.is_some(),
-            variable: "MINIO_STORAGE_CLASS_STANDARD",
-            description: "parity of a store that is made now; by the number of drives if empty",
-            kind: "string",
-        },
-    ]
+use storage_engine::store::Store;
+use storage_engine::store::server_settings::ServerSettings as Rows;
+
+use crate::admin::settings::{ServerSettings, Wiring};
+use crate::config::Config;
+use crate::config::stored::Stored;
+use crate::http::edge::Edge;
+use crate::identity::Directory;
+
+/// What is stored; `None` if it cannot be read now. That keeps no server from starting.
+pub(super) async fn load(store: &Store) -> Option<Rows> {
+    match store.load_server_settings().await {
+        Ok(rows) => Some(rows),
+        Err(fault) => {
+            tracing::warn!(%fault, "the stored settings cannot be read now: the server starts without them");
+            None
+        }
+    }
+}
+
+/// The configuration with what is stored below it. What of that does not hold is told, and left out.
+pub(super) fn holding(config: &Config, stored: Option<&Rows>) -> Config {
+    if let Some(why) = stored.and_then(|rows| rows.unreadable.as_ref()) {
+        tracing::error!("no stored setting has an effect: {why}");
+    }
+    let stored = stored.map(|rows| Stored::of(&rows.values)).unwrap_or_default();
+    let (holding, troubles) = config.under(&stored);
+    for trouble in troubles {
+        let (subsystem, target) = (trouble.subsystem, trouble.target);
+        tracing::error!(subsystem, target, "a stored setting has no effect: {}", trouble.reason);
+    }
+    for warning in holding
+        .warnings
+        .iter()
+        .filter(|warning| !config.warnings.contains(warning))
+    {
+        tracing::warn!("{warning}");
+    }
+    holding
+}
+
+/// What the settings reach.
+pub(super) fn wiring(config: &Config, store: &Store, directory: &Directory, edge: &Arc<Edge>) -> Wiring {
+    // The edge holds whoever changes settings.
+    let edge = Arc::downgrade(edge);
+    Wiring {
+        store: store.clone(),
+        directory: directory.clone(),
+        environment: config.environment.clone(),
+        change: Arc::new(move |at_once| {
+            if let Some(edge) = edge.upgrade() {
+                edge.change(at_once);
+            }
+        }),
+    }
+}
+
+/// Reads what could not be read at the start.
+pub(super) async fn load_later(settings: ServerSettings) {
+    settings.keep_loading().await;
+    tracing::warn!("the stored settings were read late; those that hold from a start on hold from the next one on");
 }

@@ -60,6 +60,8 @@ const fn fails(line: &'static str, says: &'static [&'static str]) -> Row {
 
 const READ_ONE: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow",
     "Action":["s3:GetObject","s3:ListBucket"],"Resource":["arn:aws:s3:::one","arn:aws:s3:::one/*"]}]}"#;
+/// As JSON mc prints an export in base64: how one begins with "api requests_max=700".
+const EXPORT: &str = "YXBpIHJlcXVlc3RzX21heD03MDAg";
 const BROKEN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Perhaps"}]}"#;
 const CORS: &str = "<CORSConfiguration><CORSRule><AllowedOrigin>https://a.example</AllowedOrigin>\
     <AllowedMethod>GET</AllowedMethod></CORSRule></CORSConfiguration>";
@@ -220,13 +222,22 @@ const TABLE: &[Row] = &[
     done("admin config get s", &[r#""key":"api""#]),
     done("admin config get s api", &["requests_max"]),
     fails("admin config get s none", &["There are no settings none"]),
-    fails("admin config set s api requests_max=5", &["MINIO_API_REQUESTS_MAX"]),
+    fails("admin config set s api requests_max=many", &["whole number"]),
+    fails("admin config set s api other=5", &["There is no setting other"]),
     done("admin config set s api requests_max=0", &["success"]),
+    done("admin config set s api requests_max=700", &["success"]),
+    done(
+        "admin config set s identity_openid:kc config_url=https://id.example/.well-known/openid-configuration \
+         client_id=store client_secret=canary-secret role_policy=readonly",
+        &["success"],
+    ),
+    done("admin config get s identity_openid:kc", &["*redacted*", "id.example"]),
+    done("admin config history s", &["restoreId", "requests_max=700"]),
+    done("admin config export s", &["{export}"]),
     done("admin config reset s api", &["success"]),
-    // As JSON mc prints the text in base64; the end of it is "storage_class standard=".
-    done("admin config export s", &["CnN0b3JhZ2VfY2xhc3Mgc3RhbmRhcmQ9"]),
     done("admin config import s < config.txt", &["success"]),
-    done("admin config history s", &[]),
+    fails("admin config get s identity_openid:kc", &["There is no kc"]),
+    done("admin config set s site region=us-east-1", &["success"]),
     done("admin prometheus generate s", &["/minio/v2/metrics/cluster"]),
     done("admin prometheus metrics s", &["minio_cluster_drive_online_total"]),
     done(
@@ -246,6 +257,10 @@ const TABLE: &[Row] = &[
     done("admin service restart s --wait", &["success"]),
     done("ready s", &[r#""healthy":true"#]),
     done("cat s/one/f", &["hello"]),
+    // What was stored is still there.
+    done("admin config get s site", &["us-east-1"]),
+    done("admin config get s api", &["710"]),
+    done("admin config reset s site", &["success"]),
     // Everybody leaves.
     fails("admin group rm s crew", &["XMinioAdminGroupNotEmpty"]),
     done("admin group rm s crew alice bob", &["success"]),
@@ -338,6 +353,7 @@ impl Show<'_> {
         text.replace("{endpoint}", &self.stage.setup.endpoint())
             .replace("{user}", ACCESS_KEY)
             .replace("{secret}", SECRET_KEY)
+            .replace("{export}", EXPORT)
     }
 
     fn command(&self, line: &str) -> Command {
@@ -443,7 +459,7 @@ fn transcript(stage: &mut Stage) -> Result<()> {
         ("ro.json", READ_ONE.as_bytes()),
         ("broken.json", BROKEN.as_bytes()),
         ("cors.xml", CORS.as_bytes()),
-        ("config.txt", b"api requests_max=0\n"),
+        ("config.txt", b"api requests_max=710\n"),
     ] {
         stage.file(name, content)?;
     }

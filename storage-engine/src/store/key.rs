@@ -16,6 +16,8 @@
 //! i/r/<account>                                 until when temporary credentials of an account are revoked
 //! i/s                                           sealed key of the secrets
 //! i/u/<user>                                    user, with the groups and policies that are theirs
+//! o/                                            the server's settings that an operator stored
+//! o/h/<number, 8 bytes big-endian>              what was stored until a change of them
 //! ```
 //! Bucket names and object keys hold no NUL, so rows sort as S3 sorts keys, whatever follows the key.
 
@@ -29,6 +31,8 @@ const CURRENT: &[u8] = b"c/";
 const VERSION: &[u8] = b"v/";
 const UPLOAD: &[u8] = b"u/";
 const IDENTITY: &[u8] = b"i/";
+const SERVER_SETTINGS: &[u8] = b"o/";
+const SETTINGS_HISTORY: &[u8] = b"o/h/";
 const END: &[u8] = b"\0";
 const UPLOAD_ID_BYTES: usize = 16;
 const PART_TABLE: u16 = u16::MAX;
@@ -165,6 +169,35 @@ pub fn parse_identity(row: &Key) -> Option<IdentityRow<'_>> {
     }
 }
 
+/// A row of the server's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerSettingsRow {
+    Current,
+    History(u64),
+}
+
+impl ServerSettingsRow {
+    pub fn key(self) -> Key {
+        match self {
+            Self::Current => join(&[SERVER_SETTINGS]),
+            Self::History(number) => join(&[SETTINGS_HISTORY, &number.to_be_bytes()]),
+        }
+    }
+}
+
+/// Beginning of the rows of the history of the server's settings.
+pub fn settings_history() -> Key {
+    join(&[SETTINGS_HISTORY])
+}
+
+/// Reads a row key of the server's settings; `None` for what [`ServerSettingsRow::key`] never makes.
+pub fn parse_server_settings(row: &Key) -> Option<ServerSettingsRow> {
+    match row.as_bytes().strip_prefix(SETTINGS_HISTORY) {
+        Some(number) => Some(ServerSettingsRow::History(u64::from_be_bytes(number.try_into().ok()?))),
+        None => (row.as_bytes() == SERVER_SETTINGS).then_some(ServerSettingsRow::Current),
+    }
+}
+
 /// The text behind a beginning that this file made; `None` if the row does not start with it or is no UTF-8.
 pub fn text_after<'k>(row: &'k Key, beginning: &Key) -> Option<&'k str> {
     std::str::from_utf8(row.as_bytes().strip_prefix(beginning.as_bytes())?).ok()
@@ -263,6 +296,26 @@ mod tests {
                 None,
                 "{foreign}"
             );
+        }
+    }
+
+    #[test]
+    fn rows_of_the_servers_settings_read_back_in_their_order() {
+        let rows = [
+            ServerSettingsRow::Current,
+            ServerSettingsRow::History(0),
+            ServerSettingsRow::History(255),
+            ServerSettingsRow::History(256),
+            ServerSettingsRow::History(u64::MAX),
+        ];
+        let keys: Vec<Key> = rows.iter().map(|row| row.key()).collect();
+        assert!(keys.is_sorted());
+        for (row, key) in rows.iter().zip(&keys) {
+            assert_eq!(parse_server_settings(key), Some(*row));
+        }
+        for foreign in ["o", "o/x", "o/h/", "o/h/short", "o/h/nine bytes", "i/"] {
+            let key = Key::new(foreign.as_bytes().to_vec());
+            assert_eq!(parse_server_settings(&key), None, "{foreign}");
         }
     }
 

@@ -29,6 +29,7 @@ pub mod name;
 pub mod object;
 pub mod quota;
 pub mod record;
+pub mod server_settings;
 pub mod settings;
 pub mod share;
 pub mod tags;

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use drystone::admin::power::Ending;
-use drystone::admin::sealed::deriving::Sealer;
 use drystone::admin::{UNBUILT, is_built};
 use drystone::auth::sign::{Signer, body_hash};
 use drystone::auth::{PayloadMode, SecretKey};
@@ -14,7 +13,6 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use zeroize::Zeroizing;
 
 use super::stack::{PASSWORD, USER, exchange, in_memory, presigned, start};
 use super::support::{config, status};
@@ -547,74 +545,6 @@ async fn metrics_are_for_who_brings_a_token_of_a_key() {
         status(&metrics(address, "elsewhere", Some(&token(PASSWORD))).await),
         501
     );
-    server.stop().await.unwrap();
-}
-
-/// What a sealed answer to root says.
-async fn sealed_answer(address: SocketAddr, path: &str) -> String {
-    let request = ask(Caller::Root, "GET", &format!("/minio/admin/v3/{path}"), "");
-    let answer = exchange_bytes(address, request.as_bytes()).await;
-    let at = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-    let (sealer, secret) = (Sealer::default(), SecretKey::new(PASSWORD));
-    let text = sealer.open(USER, secret, answer[at..].to_vec().into()).await.unwrap();
-    String::from_utf8(text.to_vec()).unwrap()
-}
-
-/// The answer to a body that root sends sealed with `secret`.
-async fn send_sealed(address: SocketAddr, method: &str, path: &str, text: &str, secret: &str) -> String {
-    let text = Zeroizing::new(text.as_bytes().to_vec());
-    let body = Sealer::default()
-        .seal("key", SecretKey::new(secret), text)
-        .await
-        .unwrap();
-    let request = ask_bytes((USER, PASSWORD), method, &format!("/minio/admin/v3/{path}"), &body);
-    let answer = exchange_bytes(address, &request).await;
-    String::from_utf8(answer).unwrap()
-}
-
-#[tokio::test]
-async fn settings_are_read_and_sent_under_the_secret_of_the_caller() {
-    let server = start(&[("MINIO_SITE_REGION", "eu-north-1"), ("MINIO_API_REQUESTS_MAX", "77")]).await;
-    let address = server.addresses()[0];
-    assert_eq!(
-        sealed_answer(address, "get-config-kv?key=site").await,
-        "# MINIO_SITE_REGION=eu-north-1\nsite region=eu-north-1 \n"
-    );
-    let all = sealed_answer(address, "config").await;
-    assert!(all.contains("api requests_max=77 "), "{all}");
-    assert_eq!(sealed_answer(address, "list-config-history-kv?count=10").await, "[]");
-    const APPLIED: &str = "x-minio-config-applied: true";
-    let (same, other) = ("api requests_max=77", "api requests_max=78");
-    for (method, path, text, secret, expected) in [
-        ("PUT", "config", all.as_str(), PASSWORD, (200, APPLIED)),
-        ("PUT", "set-config-kv", same, PASSWORD, (200, APPLIED)),
-        ("PUT", "set-config-kv", other, PASSWORD, (400, "MINIO_API_REQUESTS_MAX")),
-        (
-            "PUT",
-            "set-config-kv",
-            same,
-            "another secret",
-            (400, "XMinioAdminConfigBadJSON"),
-        ),
-        (
-            "DELETE",
-            "del-config-kv",
-            "site region",
-            PASSWORD,
-            (400, "XMinioAdminConfigEnvOverridden"),
-        ),
-        ("DELETE", "del-config-kv", "storage_class", PASSWORD, (200, APPLIED)),
-    ] {
-        let answer = send_sealed(address, method, path, text, secret).await;
-        let (code, words) = expected;
-        assert!(
-            status(&answer) == code && answer.contains(words),
-            "{path} {text}: {answer}"
-        );
-    }
-    let help = ask(Caller::Root, "GET", "/minio/admin/v3/help-config-kv?subSys=&key=", "");
-    let (code, help) = told(address, &help).await;
-    assert_eq!((code, help["keysHelp"].as_array().unwrap().len()), (200, 3));
     server.stop().await.unwrap();
 }
 

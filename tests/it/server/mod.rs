@@ -19,6 +19,7 @@ mod mc;
 mod mc_bad_servers;
 mod paths;
 mod rights;
+mod settings;
 mod stack;
 mod streams;
 mod support;

@@ -84,13 +84,18 @@ impl Indexing for Asked {
 }
 
 pub(super) fn in_memory() -> Conditions {
-    let open_engine: OpenEngine = Box::new(|_| {
-        Box::pin(async {
+    over(MemoryBackend::default())
+}
+
+/// As [`in_memory`], over what is there already.
+pub(super) fn over(memory: MemoryBackend) -> Conditions {
+    let open_engine: OpenEngine = Box::new(move |_| {
+        Box::pin(async move {
             let close = Box::new(|| -> futures::future::BoxFuture<'static, Result<(), String>> {
                 Box::pin(std::future::ready(Ok(())))
             });
             Ok(Engine {
-                backend: Arc::new(MemoryBackend::default()),
+                backend: Arc::new(memory),
                 healing: Some(Arc::new(Asked::default())),
                 fleet: Some(Arc::new(Asked::default())),
                 index: Some(Arc::new(Asked::default())),

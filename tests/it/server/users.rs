@@ -20,7 +20,7 @@ use super::support::{config_over, status};
 
 const ALICE: (&str, &str) = ("alice", "canary-of-alice-17f0");
 
-fn drives(folder: &Path) -> Vec<String> {
+pub(super) fn drives(folder: &Path) -> Vec<String> {
     (1..=4).map(|n| format!("{}/d{n}", folder.display())).collect()
 }
 
@@ -57,7 +57,7 @@ async fn with_alice(folder: &Path) {
     backend.close().await;
 }
 
-async fn serve(folder: &Path, password: &str, vars: &[(&str, &str)]) -> Server {
+pub(super) async fn serve(folder: &Path, password: &str, vars: &[(&str, &str)]) -> Server {
     let root = [("MINIO_ROOT_USER", USER), ("MINIO_ROOT_PASSWORD", password)];
     let vars: Vec<(&str, &str)> = root.into_iter().chain(vars.iter().copied()).collect();
     let conditions = Conditions {

@@ -11,6 +11,7 @@ pub mod labels;
 pub mod object;
 pub mod part;
 pub mod part_table;
+pub mod server_settings;
 pub mod settings;
 pub mod upload;
 

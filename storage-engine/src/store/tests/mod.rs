@@ -38,6 +38,7 @@ mod object;
 mod power;
 mod quota;
 mod race;
+mod server_settings;
 mod settings;
 
 const MIB: usize = 1024 * 1024;
