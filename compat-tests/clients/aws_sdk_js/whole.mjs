@@ -5,6 +5,8 @@ import { ACCESS_KEY, ENDPOINT, MIB, SECRET_KEY, collect, data, equal, holds, loa
 const sdk = load('@aws-sdk/client-s3');
 const { Upload } = load('@aws-sdk/lib-storage');
 const { getSignedUrl } = load('@aws-sdk/s3-request-presigner');
+const { createPresignedPost } = load('@aws-sdk/s3-presigned-post');
+const { STSClient, AssumeRoleCommand } = load('@aws-sdk/client-sts');
 
 const Bucket = 'aws-sdk-js';
 const client = (accessKeyId = ACCESS_KEY, secretAccessKey = SECRET_KEY) => new sdk.S3Client({
@@ -180,6 +182,60 @@ test('presigned', async () => {
   const refusal = await fetch(get.replace('x%2Fy', 'x%2Fz'));
   equal(refusal.status, 403);
   holds((await refusal.text()).includes('SignatureDoesNotMatch'), 'a changed link is refused by its signature');
+});
+
+// Sends an upload form as a page does.
+function sendForm(form, fields, content) {
+  const filled = new FormData();
+  for (const [name, value] of Object.entries(fields)) filled.append(name, value);
+  filled.append('file', new Blob([content]), 'photo.png');
+  return fetch(form.url, { method: 'POST', body: filled });
+}
+
+test('presigned_post', async () => {
+  const content = data(13, MIB + 1);
+  const Conditions = [['content-length-range', 1, 2 * MIB], ['starts-with', '$Content-Type', 'image/']];
+  const form = await createPresignedPost(s3, { Bucket, Key: 'form/${filename}', Conditions, Expires: 60 });
+  const fields = { ...form.fields, 'Content-Type': 'image/png' };
+  equal((await sendForm(form, fields, content)).status, 204);
+  const stored = await send('GetObject', { Bucket, Key: 'form/photo.png' });
+  equal(stored.ContentType, 'image/png');
+  equal(Buffer.from(await stored.Body.transformToByteArray()), content);
+  equal((await sendForm(form, { ...fields, 'Content-Type': 'text/html' }, content)).status, 403);
+  equal((await sendForm(form, { ...fields, acl: 'public-read' }, content)).status, 403);
+  equal((await sendForm(form, fields, data(14, 3 * MIB))).status, 400);
+});
+
+test('temporary_credentials', async () => {
+  const Resource = `arn:aws:s3:::${Bucket}/temporary/*`;
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: ['s3:GetObject', 's3:PutObject'], Resource }] });
+  const credentials = { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY };
+  const sts = new STSClient({ endpoint: ENDPOINT, region: 'us-east-1', credentials, maxAttempts: 1 });
+  const asked = { RoleArn: 'arn:x:ignored:by:minio:', RoleSessionName: 'suite', DurationSeconds: 900, Policy };
+  const { AccessKeyId, SecretAccessKey, SessionToken } = (await sts.send(new AssumeRoleCommand(asked))).Credentials;
+  const session = { accessKeyId: AccessKeyId, secretAccessKey: SecretAccessKey, sessionToken: SessionToken };
+  const theirs = new sdk.S3Client({ endpoint: ENDPOINT, region: 'us-east-1', forcePathStyle: true, credentials: session, maxAttempts: 1 });
+  await send('PutObject', { Bucket, Key: 'temporary/direct', Body: 'x' }, theirs);
+  await refused('AccessDenied', 403, () => send('PutObject', { Bucket, Key: 'elsewhere', Body: 'x' }, theirs));
+  const content = data(15, 3000);
+  const link = (name, Key) => getSignedUrl(theirs, new sdk[`${name}Command`]({ Bucket, Key }), { expiresIn: 60 });
+  const put = await link('PutObject', 'temporary/linked');
+  holds(put.includes('X-Amz-Security-Token='), 'the link carries the token');
+  equal((await fetch(put, { method: 'PUT', body: content })).status, 200);
+  equal(Buffer.from(await (await fetch(await link('GetObject', 'temporary/linked'))).arrayBuffer()), content);
+  equal((await fetch(await link('PutObject', 'elsewhere'), { method: 'PUT', body: content })).status, 403);
+  const bare = new URL(await link('GetObject', 'temporary/linked'));
+  bare.searchParams.delete('X-Amz-Security-Token');
+  equal((await fetch(bare)).status, 403, 'a link without its token');
+  const form = await createPresignedPost(theirs, { Bucket, Key: 'temporary/${filename}', Expires: 60 });
+  equal((await sendForm(form, form.fields, content)).status, 204);
+  equal(await body('temporary/photo.png'), content);
+  const { 'X-Amz-Security-Token': token, ...fewer } = form.fields;
+  holds(token, 'the form carries the token');
+  equal((await sendForm(form, fewer, content)).status, 403, 'a form without its token');
+  const elsewhere = await createPresignedPost(theirs, { Bucket, Key: 'elsewhere', Expires: 60 });
+  equal((await sendForm(elsewhere, elsewhere.fields, content)).status, 403);
+  await refused('NoSuchKey', 404, () => body('elsewhere'));
 });
 
 test('errors', async () => {

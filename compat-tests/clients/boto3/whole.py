@@ -6,11 +6,13 @@ Runs under today's boto3 (checksums by default) and under 1.34 (Content-MD5 and 
 import base64
 import hashlib
 import io
+import json
 import pathlib
 import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import zlib
 
@@ -28,12 +30,13 @@ BUCKET = "boto3-whole"
 PARTS = TransferConfig(multipart_threshold=8 * MIB, multipart_chunksize=5 * MIB, max_concurrency=4)
 
 
-def client(access=ACCESS_KEY, secret=SECRET_KEY, **config):
+def client(access=ACCESS_KEY, secret=SECRET_KEY, token=None, service="s3", **config):
     return boto3.client(
-        "s3",
+        service,
         endpoint_url=ENDPOINT,
         aws_access_key_id=access,
         aws_secret_access_key=secret,
+        aws_session_token=token,
         region_name="us-east-1",
         config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, **config),
     )
@@ -590,6 +593,42 @@ def presigned_posts():
     equal(send_form(form["url"], {**form["fields"], "Content-Type": "image/png", "acl": "public-read"}, content), 403)
     equal(send_form(form["url"], {**form["fields"], "Content-Type": "image/png"}, data(2, 3 * MIB)), 400)
     s3.delete_object(Bucket=BUCKET, Key="form/photo.png")
+
+
+@case
+def temporary_credentials_sign_links_and_forms():
+    statement = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": f"arn:aws:s3:::{BUCKET}/temporary/*"}
+    asked = {
+        "RoleArn": "arn:x:ignored:by:minio:", "RoleSessionName": "suite", "DurationSeconds": 900,
+        "Policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]})}
+    one, other = (client(service="sts").assume_role(**asked)["Credentials"] for _ in range(2))
+    theirs = client(one["AccessKeyId"], one["SecretAccessKey"], one["SessionToken"], signature_version="s3v4")
+    content = data(15, 3000)
+
+    def link(operation, key):
+        return theirs.generate_presigned_url(operation, Params={"Bucket": BUCKET, "Key": key}, ExpiresIn=60)
+
+    put, get = link("put_object", "temporary/linked"), link("get_object", "temporary/linked")
+    assert "X-Amz-Security-Token=" in put, put
+    equal(http("PUT", put, content)[0], 200)
+    status, _, got = http("GET", get)
+    equal((status, got), (200, content))
+    equal(http("PUT", link("put_object", "elsewhere"), content)[0], 403)
+    token = urllib.parse.quote(one["SessionToken"], safe="")
+    assert token in get, get
+    equal(http("GET", get.replace(token, urllib.parse.quote(other["SessionToken"], safe="")))[0] in (400, 403), True, "another's token")
+    equal(http("GET", get.replace(f"&X-Amz-Security-Token={token}", ""))[0], 403, "a link without its token")
+    form = theirs.generate_presigned_post(BUCKET, "temporary/${filename}")
+    equal(send_form(form["url"], form["fields"], content), 204)
+    equal(body("temporary/photo.png"), content)
+    fewer = {name: value for name, value in form["fields"].items() if name != "x-amz-security-token"}
+    assert len(fewer) < len(form["fields"]), form["fields"]
+    equal(send_form(form["url"], fewer, content), 403, "a form without its token")
+    elsewhere = theirs.generate_presigned_post(BUCKET, "elsewhere")
+    equal(send_form(elsewhere["url"], elsewhere["fields"], content), 403)
+    refused("NoSuchKey", 404, s3.get_object, Bucket=BUCKET, Key="elsewhere")
+    for key in ("temporary/linked", "temporary/photo.png"):
+        s3.delete_object(Bucket=BUCKET, Key=key)
 
 
 @case

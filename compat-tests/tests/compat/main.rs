@@ -53,10 +53,7 @@ fn main() -> ExitCode {
                 Needs::Nothing => Ok(PathBuf::new()),
                 Needs::Mounts => no_mounts.clone().map_or(Ok(PathBuf::new()), Err),
                 Needs::Strace => no_strace.clone().map_or(Ok(PathBuf::new()), Err),
-                Needs::Client(client) => clients
-                    .get(client.name())
-                    .cloned()
-                    .unwrap_or_else(|| Ok(PathBuf::new())),
+                Needs::Client(_) | Needs::Clients(_) => first_of(test.needs.clients(), &clients),
             };
             let missing = program.as_ref().err().cloned();
             if let (Some(why), false) = (&missing, in_ci()) {
@@ -123,14 +120,21 @@ fn wanted(arguments: &Arguments, name: &str) -> bool {
     arguments.filter.as_ref().is_none_or(fits) && !arguments.skip.iter().any(fits)
 }
 
+/// The program of the first of these clients, if all of them could be fetched.
+fn first_of(needed: &[Client], fetched: &HashMap<&'static str, Result<PathBuf, String>>) -> Result<PathBuf, String> {
+    let programs = needed.iter().filter_map(|client| fetched.get(client.name()).cloned());
+    let programs: Vec<PathBuf> = programs.collect::<Result<_, _>>()?;
+    Ok(programs.into_iter().next().unwrap_or_default())
+}
+
 /// Fetches the clients these tests need, two at a time; a failure is kept as its message.
 fn fetch(tests: &[Test]) -> HashMap<&'static str, Result<PathBuf, String>> {
     let mut needed: Vec<Client> = Vec::new();
     for test in tests {
-        if let Needs::Client(client) = test.needs
-            && !needed.contains(&client)
-        {
-            needed.push(client);
+        for client in test.needs.clients() {
+            if !needed.contains(client) {
+                needed.push(*client);
+            }
         }
     }
     let half = needed.len().div_ceil(2).max(1);

@@ -12,13 +12,13 @@ use crate::stage::{Stage, Test, script};
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::with(Client::Boto3, "boto3_does_every_operation", |stage| {
-            python(stage, "boto3/whole.py", 21)
+            python(stage, "boto3/whole.py", 22)
         }),
         Test::with(Client::Boto3, "boto3_manages_users_groups_and_keys_by_iam", |stage| {
             python(stage, "boto3/iam.py", 5)
         }),
         Test::with(Client::Boto3Old, "boto3_1_34_does_every_operation", |stage| {
-            python(stage, "boto3/whole.py", 21)
+            python(stage, "boto3/whole.py", 22)
         }),
         Test::with(Client::MinioPy, "minio_py_does_every_operation", |stage| {
             python(stage, "minio_py/whole.py", 10)
@@ -27,7 +27,7 @@ pub(crate) fn tests() -> Vec<Test> {
             node(stage, "minio_js/whole.mjs", 9)
         }),
         Test::with(Client::AwsSdkJs, "aws_sdk_js_does_every_operation", |stage| {
-            node(stage, "aws_sdk_js/whole.mjs", 15)
+            node(stage, "aws_sdk_js/whole.mjs", 17)
         }),
     ]
 }

@@ -21,10 +21,23 @@ pub(crate) enum Needs {
     Nothing,
     /// This client.
     Client(Client),
+    /// These clients; the program of the first is the stage's.
+    Clients(&'static [Client]),
     /// Loop-mounted images for drives.
     Mounts,
     /// strace, and that it may trace.
     Strace,
+}
+
+impl Needs {
+    /// The clients among it.
+    pub(crate) fn clients(&self) -> &[Client] {
+        match self {
+            Self::Client(client) => std::slice::from_ref(client),
+            Self::Clients(clients) => clients,
+            Self::Nothing | Self::Mounts | Self::Strace => &[],
+        }
+    }
 }
 
 /// One test: a name, what it needs, and what it does on its stage.
@@ -40,6 +53,14 @@ impl Test {
         Self {
             name,
             needs: Needs::Client(client),
+            play,
+        }
+    }
+
+    pub(crate) fn with_all(clients: &'static [Client], name: &'static str, play: fn(&mut Stage) -> Result<()>) -> Self {
+        Self {
+            name,
+            needs: Needs::Clients(clients),
             play,
         }
     }
