@@ -61,8 +61,7 @@ fn main() -> Result<(), PolicyError> {
     let context = Context {
         request: Some(&request),
         bucket: Some(&bucket),
-        object: None,
-        tags: None,
+        ..Context::default()
     };
     let resource = Resource::Object {
         bucket: "photos",

@@ -5,8 +5,8 @@
 //! forgot to ask does not compile.
 //!
 //! A Deny of any policy wins. Then root may. A caller may what its own policies, the bucket's policy or ACL, or the
-//! object's visibility or a share allow, and, if its credential carries a policy itself, no more than that allows.
-//! Everything else is refused.
+//! object's visibility or a share allow, or may give up and list what it uploads itself, and, if its credential carries a
+//! policy itself, no more than that allows. Everything else is refused.
 
 mod action;
 mod facts;
@@ -19,6 +19,7 @@ mod tests;
 mod visibility;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 pub use action::Action;
 pub use facts::{BucketAcl, BucketFacts, BucketPolicy, ObjectFacts, Share, SharedWith, Visibility};
@@ -65,6 +66,11 @@ pub struct Context<'a> {
     pub bucket: Option<&'a BucketFacts>,
     /// The object of the resource, if there is one.
     pub object: Option<&'a ObjectFacts>,
+    /// It is asked as a part of putting the object: its bytes will be the caller's.
+    pub at_write: bool,
+    /// The owner id of the account that began the upload that it is asked for; `None`: it is about no upload, or nobody
+    /// known began it.
+    pub initiator: Option<&'a str>,
 }
 
 /// Proof that [`decide`] allowed an action. Nothing else can make one.
@@ -117,6 +123,7 @@ pub fn decide(
     };
     let by_resource = by_bucket == Effect::Allow
         || visibility::of_acl(identity, action, context)
+        || visibility::of_upload(identity, action, context)
         || visibility::of_object(identity, action, context);
     let allowed = |by_resource: bool| match identity {
         _ if by_bucket == Effect::Deny => false,
@@ -134,6 +141,26 @@ pub fn decide(
     Err(Denied {
         anonymous: matches!(identity, Identity::Anonymous),
     })
+}
+
+/// Whether a policy, of the bucket or of the caller, denies it, whatever else would allow it: for what has another name in
+/// the admin API, and must not be a way around.
+pub fn is_denied(identity: &Identity, action: Action, resource: Resource<'_>, context: &Context<'_>) -> bool {
+    let arn = resource.arn();
+    let keys = Asked { identity, context };
+    let question = Question {
+        action: action.name(),
+        resource: &arn,
+        principal: principal(identity),
+        keys: &keys,
+    };
+    let denies = |policy: &Arc<Policy>| policy.judge(&question) == Effect::Deny;
+    let by_caller = match identity {
+        Identity::Caller(caller) => caller.policies.iter().chain(&caller.session).any(denies),
+        Identity::Anonymous | Identity::Root => false,
+    };
+    let by_bucket = |bucket| of_bucket(identity, action, bucket, &question) == Effect::Deny;
+    by_caller || context.bucket.is_some_and(by_bucket)
 }
 
 /// Whether some policy that is in play for these wants to know `ask` of it.

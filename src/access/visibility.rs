@@ -1,4 +1,5 @@
-//! What bucket and object let without any policy: the bucket's canned ACL, an object's visibility, its shares. Pure.
+//! What bucket and object let without any policy: the bucket's canned ACL, an object's visibility, its shares; and an
+//! upload whoever began it. Pure.
 //!
 //! Each is a statement the server writes itself, computed from what is stored: it only ever allows, so every Deny and every
 //! policy inside a credential stands above it.
@@ -22,8 +23,8 @@ pub(super) fn writes(action: Action) -> bool {
     action == Action::PutObject
 }
 
-/// Whether the bucket's canned ACL lets these do it, as AWS reads its grants: READ lists, WRITE puts objects. It opens no
-/// object.
+/// Whether the bucket's canned ACL lets these do it, as AWS reads its grants: READ lists, WRITE puts objects, and says of
+/// them who reads them. It opens no object that stands there.
 pub(super) fn of_acl(identity: &Identity, action: Action, context: &Context<'_>) -> bool {
     let Some(bucket) = context.bucket.filter(|bucket| !bucket.ignore_public) else {
         return false;
@@ -35,10 +36,22 @@ pub(super) fn of_acl(identity: &Identity, action: Action, context: &Context<'_>)
     match bucket.acl {
         None => false,
         Some(BucketAcl::PublicRead) => lists,
-        Some(BucketAcl::PublicReadWrite) => lists || writes(action),
+        Some(BucketAcl::PublicReadWrite) => lists || writes(action) || opens_its_own(action, context),
         // To AWS the group of all who are signed in is as public as everybody.
         Some(BucketAcl::AuthenticatedRead) => lists && keys::owner_id_of(identity).is_some(),
     }
+}
+
+/// Whether it is to open what the caller puts itself. What is said of the object beside that, as its tags, policies may
+/// build on: nobody says that without a right.
+fn opens_its_own(action: Action, context: &Context<'_>) -> bool {
+    context.at_write && action == Action::PutObjectAcl
+}
+
+/// Whether it is about an upload that these began: as with AWS they may list its parts and give it up.
+pub(super) fn of_upload(identity: &Identity, action: Action, context: &Context<'_>) -> bool {
+    let of_upload = matches!(action, Action::AbortMultipartUpload | Action::ListMultipartUploadParts);
+    of_upload && context.initiator.is_some() && context.initiator == keys::owner_id_of(identity)
 }
 
 /// Whether the object's visibility lets these read it.

@@ -3,6 +3,8 @@
 //!
 //! It stores and shows; `access` is who honours it. The token of a link is told once, when it is made, and kept nowhere.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use parking_lot::Mutex;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -25,8 +27,8 @@ use super::error::AdminError;
 use super::identities::Permission;
 use super::usage::shown_millis;
 use super::{Ask, Inner};
-use crate::access::{Action, link_hash};
-use crate::auth::Accounts;
+use crate::access::{self, Action, BucketFacts, BucketPolicy, Context, ObjectFacts, Resource, is_denied, link_hash};
+use crate::auth::{Account, Accounts};
 use crate::identity::person_id;
 use crate::policy::anonymous::{self, Level as Anonymous};
 use crate::policy::{Kind, Policy};
@@ -256,9 +258,25 @@ async fn set_bucket(ask: &Ask<'_>, bucket: &BucketName) -> Result<(), AdminError
             "Neither visibility nor anonymous is given.".into(),
         ));
     }
+    let actions = [
+        visibility.map(|_| Action::PutBucketAcl),
+        anonymous.map(|_| Action::PutBucketPolicy),
+    ];
+    let owner = owner_of(ask, bucket).await?;
     let refused = Mutex::new(None);
-    // Decided on the settings that are changed: a block that was set meanwhile holds.
+    // Decided on the settings that are changed: a block or a Deny that was set meanwhile holds.
     let changed = ask.reach.store.change_settings(bucket, |settings| {
+        let facts = bucket_facts(bucket, settings, &owner);
+        let context = Context {
+            bucket: Some(&facts),
+            ..ask.context()
+        };
+        let resource = Resource::Bucket(bucket.as_str());
+        let mut actions = actions.iter().flatten();
+        if actions.any(|action| is_denied(ask.identity, *action, resource, &context)) {
+            *refused.lock() = Some(AdminError::AccessDenied);
+            return;
+        }
         let mut after = settings.clone();
         let done = change_bucket(
             &mut after,
@@ -273,6 +291,82 @@ async fn set_bucket(ask: &Ask<'_>, bucket: &BucketName) -> Result<(), AdminError
     });
     changed.await?;
     refused.into_inner().map_or(Ok(()), Err)
+}
+
+/// Whose the bucket is, as policies know it.
+async fn owner_of(ask: &Ask<'_>, bucket: &BucketName) -> Result<String, AdminError> {
+    let found = ask.reach.store.look_at_bucket(bucket).await.map_err(faulty)?;
+    let owner = found.and_then(|(found, _)| found.owner);
+    Ok(owner.unwrap_or_else(|| Account::Root.name().to_owned()))
+}
+
+/// What of a bucket a Deny may ask.
+fn bucket_facts(bucket: &BucketName, settings: &BucketSettings, owner: &str) -> BucketFacts {
+    let kind = Kind::Bucket {
+        bucket: bucket.as_str(),
+    };
+    let policy = settings
+        .policy
+        .as_ref()
+        .map(|text| Policy::parse(text.as_bytes(), kind));
+    BucketFacts {
+        policy: match policy {
+            None => BucketPolicy::None,
+            Some(Ok(policy)) => BucketPolicy::Set(Arc::new(policy)),
+            Some(Err(_)) => BucketPolicy::Unreadable,
+        },
+        owner: Some(owner.to_owned()),
+        ..BucketFacts::default()
+    }
+}
+
+/// Changes the labels of an object, unless a policy denies the caller the action of S3 that this is.
+async fn change_labels(
+    ask: &Ask<'_>,
+    place: &ObjectPlace,
+    change: impl Fn(&mut Labels) + Send + Sync,
+) -> Result<(), AdminError> {
+    let settings = ask.reach.store.settings_of(&place.bucket).await?;
+    let bucket = bucket_facts(&place.bucket, &settings, &owner_of(ask, &place.bucket).await?);
+    let resource = Resource::Object {
+        bucket: place.bucket.as_str(),
+        key: place.key.as_str(),
+    };
+    let denied = Mutex::new(false);
+    let unless_denied = |labels: &mut Labels| {
+        let object = object_facts(labels, &settings);
+        let context = Context {
+            bucket: Some(&bucket),
+            object: Some(&object),
+            ..ask.context()
+        };
+        let is_denied = is_denied(ask.identity, Action::PutObjectAcl, resource, &context);
+        *denied.lock() = is_denied;
+        if !is_denied {
+            change(labels);
+        }
+    };
+    ask.reach.store.change_labels(place, None, unless_denied).await?;
+    match denied.into_inner() {
+        true => Err(AdminError::AccessDenied),
+        false => Ok(()),
+    }
+}
+
+/// What of an object a Deny may ask; whom it is shared with is no matter of whoever shares it.
+fn object_facts(labels: &Labels, settings: &BucketSettings) -> ObjectFacts {
+    let tags = labels.tags.iter();
+    ObjectFacts {
+        tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+        owner: labels.owner.clone().unwrap_or_else(|| Account::Root.name().to_owned()),
+        visibility: labels.visibility.or(settings.visibility).map(|stored| match stored {
+            Visibility::Private => access::Visibility::Private,
+            Visibility::Public => access::Visibility::Public,
+            Visibility::Protected => access::Visibility::Protected,
+            Visibility::Shared => access::Visibility::Shared,
+        }),
+        shares: Vec::new(),
+    }
 }
 
 fn change_bucket(
@@ -405,8 +499,9 @@ async fn set_object(ask: &Ask<'_>, place: &ObjectPlace) -> Result<(), AdminError
         }
         labels.visibility = visibility;
         labels.writing_named = false;
+        labels.offered = false;
     };
-    ask.reach.store.change_labels(place, None, set).await?;
+    change_labels(ask, place, set).await?;
     Ok(())
 }
 
@@ -561,7 +656,7 @@ async fn add_share(ask: &Ask<'_>, place: &ObjectPlace) -> Result<Answer, AdminEr
         }
         *refused.lock() = done.err();
     };
-    ask.reach.store.change_labels(place, None, add).await?;
+    change_labels(ask, place, add).await?;
     if let Some(refusal) = refused.into_inner() {
         return Err(refusal);
     }
@@ -610,7 +705,7 @@ async fn remove_share(ask: &Ask<'_>, place: &ObjectPlace) -> Result<(), AdminErr
         labels.shares.retain(|share| share.id != id);
         *found.lock() = labels.shares.len() < before;
     };
-    ask.reach.store.change_labels(place, None, remove).await?;
+    change_labels(ask, place, remove).await?;
     match found.into_inner() {
         true => Ok(()),
         false => Err(no_such()),

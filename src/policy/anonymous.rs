@@ -64,6 +64,11 @@ impl Level {
         }
     }
 
+    /// What both together let.
+    fn and(self, other: Self) -> Self {
+        Self::of(self.reads() || other.reads(), self.writes() || other.writes())
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -81,22 +86,20 @@ pub fn with_level(policy: &str, bucket: &str, prefix: &str, level: Level) -> Res
         text => serde_json::from_str::<Map<String, Value>>(text)
             .map_err(|error| format!("the bucket policy is not JSON: {error}"))?,
     };
-    let old = statements(&document);
     // Every prefix but this one keeps its level; the statements about the bucket itself are shared by all of them.
-    let mut levels = levels_of(&old, bucket);
+    let Said {
+        mut levels,
+        mut listed,
+        others: mut new,
+    } = Said::of(&document, bucket);
     levels.retain(|(other, _)| other != prefix);
     if level != Level::None {
         levels.push((prefix.to_owned(), level));
     }
     levels.sort_by(|a, b| a.0.cmp(&b.0));
     // Who could read below a prefix and not list it cannot list it now.
-    let mut listed = listed(&old, bucket);
     listed.retain(|other| other != prefix);
     listed.extend(level.reads().then(|| prefix.to_owned()));
-    let mut new: Vec<Value> = old
-        .into_iter()
-        .filter(|statement| ours(statement, bucket).is_none())
-        .collect();
     new.extend(written(bucket, &levels, &listed));
     if new.is_empty() {
         return Ok(None);
@@ -106,18 +109,20 @@ pub fn with_level(policy: &str, bucket: &str, prefix: &str, level: Level) -> Res
     Ok(Some(Value::Object(document).to_string()))
 }
 
-/// The name of the level that a prefix has: `none`, `readonly`, `writeonly`, `readwrite`, or `custom` where the policy
-/// says something else.
+/// The name of the level that a prefix has by all statements that cover it: `none`, `readonly`, `writeonly`, `readwrite`,
+/// or `custom` where none of ours does and the policy says something else.
 pub fn level_of(policy: &str, bucket: &str, prefix: &str) -> &'static str {
     let Ok(document) = serde_json::from_str::<Map<String, Value>>(policy) else {
         return "none";
     };
-    let statements = statements(&document);
-    let levels = levels_of(&statements, bucket);
-    let fitting = levels.iter().filter(|(other, _)| prefix.starts_with(other.as_str()));
-    match fitting.max_by_key(|(other, _)| other.len()) {
-        Some((_, level)) => level.name(),
-        None if statements.iter().all(|statement| ours(statement, bucket).is_some()) => "none",
+    let said = Said::of(&document, bucket);
+    let covering = said
+        .levels
+        .iter()
+        .filter(|(other, _)| prefix.starts_with(other.as_str()));
+    match covering.map(|(_, level)| *level).reduce(Level::and) {
+        Some(level) => level.name(),
+        None if said.others.is_empty() => "none",
         None => "custom",
     }
 }
@@ -125,11 +130,8 @@ pub fn level_of(policy: &str, bucket: &str, prefix: &str) -> &'static str {
 /// Every prefix that has a level, and its name.
 pub fn levels(policy: &str, bucket: &str) -> Vec<(String, &'static str)> {
     let document = serde_json::from_str::<Map<String, Value>>(policy).unwrap_or_default();
-    let levels = levels_of(&statements(&document), bucket);
-    levels
-        .into_iter()
-        .map(|(prefix, level)| (prefix, level.name()))
-        .collect()
+    let levels = Said::of(&document, bucket).levels.into_iter();
+    levels.map(|(prefix, level)| (prefix, level.name())).collect()
 }
 
 fn statements(document: &Map<String, Value>) -> Vec<Value> {
@@ -236,35 +238,44 @@ fn ours(statement: &Value, bucket: &str) -> Option<Ours> {
     (length > 0 && length == actions.len()).then(|| Ours::Below(prefix.to_owned(), Level::of(reads, writes)))
 }
 
-/// The prefixes that everybody may list by our own statements; the empty one: the whole bucket.
-fn listed(statements: &[Value], bucket: &str) -> Vec<String> {
-    let of_bucket = |statement: &&Value| matches!(ours(statement, bucket), Some(Ours::Bucket));
-    let mut found = Vec::new();
-    for statement in statements.iter().filter(of_bucket) {
-        let lists = statement
-            .get("Action")
-            .is_some_and(|actions| texts(actions).contains(&LIST));
-        match statement.pointer("/Condition/StringEquals/s3:prefix") {
-            Some(prefixes) => found.extend(texts(prefixes).into_iter().map(str::to_owned)),
-            None if lists => found.push(String::new()),
-            None => {}
-        }
-    }
-    found
+/// What a policy says, as far as it is in our words.
+#[derive(Default)]
+struct Said {
+    /// Prefixes and their levels.
+    levels: Vec<(String, Level)>,
+    /// The prefixes that everybody may list; the empty one: the whole bucket.
+    listed: Vec<String>,
+    /// Every other statement, as it is.
+    others: Vec<Value>,
 }
 
-fn levels_of(statements: &[Value], bucket: &str) -> Vec<(String, Level)> {
-    let mut found: Vec<(String, Level)> = Vec::new();
-    for statement in statements {
-        let Some(Ours::Below(prefix, level)) = ours(statement, bucket) else {
-            continue;
-        };
-        match found.iter_mut().find(|(other, _)| *other == prefix) {
-            Some((_, known)) => *known = Level::of(known.reads() || level.reads(), known.writes() || level.writes()),
-            None => found.push((prefix, level)),
+impl Said {
+    fn of(document: &Map<String, Value>, bucket: &str) -> Self {
+        let mut said = Self::default();
+        for statement in statements(document) {
+            match ours(&statement, bucket) {
+                None => said.others.push(statement),
+                Some(Ours::Bucket) => said.listed.extend(listed_by(&statement)),
+                Some(Ours::Below(prefix, level)) => match said.levels.iter_mut().find(|(other, _)| *other == prefix) {
+                    Some((_, known)) => *known = known.and(level),
+                    None => said.levels.push((prefix, level)),
+                },
+            }
         }
+        said
     }
-    found
+}
+
+/// The prefixes that one of our statements about the bucket lets everybody list.
+fn listed_by(statement: &Value) -> Vec<String> {
+    let lists = statement
+        .get("Action")
+        .is_some_and(|actions| texts(actions).contains(&LIST));
+    match statement.pointer("/Condition/StringEquals/s3:prefix") {
+        Some(prefixes) => texts(prefixes).into_iter().map(str::to_owned).collect(),
+        None if lists => vec![String::new()],
+        None => Vec::new(),
+    }
 }
 
 fn texts(value: &Value) -> Vec<&str> {
@@ -319,6 +330,17 @@ mod tests {
         assert!(!one.contains("s3:prefix"), "{one}");
         let none: Value = serde_json::from_str(&set(&one, "in/", "private")).unwrap();
         assert_eq!(none["Statement"], json!([foreign]));
+    }
+
+    #[test]
+    fn a_prefix_has_the_levels_of_all_that_cover_it() {
+        let policy = set(&set("", "", "download"), "in/", "upload");
+        assert_eq!(level_of(&policy, "b", "in/x"), "readwrite");
+        assert_eq!(level_of(&policy, "b", "other"), "readonly");
+        assert_eq!(
+            levels(&policy, "b"),
+            [(String::new(), "readonly"), ("in/".to_owned(), "writeonly")]
+        );
     }
 
     /// A level for one prefix opened the listing of the whole bucket, which was for one network alone.

@@ -10,7 +10,6 @@ use s3s::dto::{
     Permission, PutBucketAclInput, PutBucketAclOutput, PutObjectAclInput, PutObjectAclOutput, Type,
 };
 use s3s::{S3Request, S3Response};
-use storage_engine::store::Store;
 use storage_engine::store::multipart::list::{ListParts, ListPartsError};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::labels::ObjectPlace;
@@ -19,7 +18,7 @@ use storage_engine::store::record::settings::{BucketAcl, BucketSettings, ObjectO
 
 use super::convert::{bucket_name, object_key};
 use super::error::{Code, Failure};
-use super::front::{Front, GIVEN_TO_BUCKET_OWNER};
+use super::front::{Front, GIVEN_TO_BUCKET_OWNER, Opened};
 use super::object::{relabel, version};
 use crate::access::{Action, Resource};
 
@@ -32,6 +31,17 @@ pub(crate) struct Canned {
     pub(crate) visibility: Visibility,
     /// It names writing, too: AWS shows that on an object and lets nobody write for it.
     pub(crate) writing_named: bool,
+    /// It offers the object to the bucket's owner.
+    pub(crate) offered: bool,
+}
+
+impl Canned {
+    /// Refuses what the settings of the bucket keep closed.
+    pub(crate) fn check(self, settings: Option<&BucketSettings>) -> Result<(), Failure> {
+        let Some(settings) = settings else { return Ok(()) };
+        check_ownership(settings.ownership, self.offered)?;
+        check_settings(settings, opens(self.visibility))
+    }
 }
 
 /// The canned ACL of an object by its name.
@@ -45,6 +55,7 @@ fn canned(name: &str) -> Result<Canned, Failure> {
     Ok(Canned {
         visibility,
         writing_named: name == "public-read-write",
+        offered: name == GIVEN_TO_BUCKET_OWNER,
     })
 }
 
@@ -75,6 +86,11 @@ fn opens(visibility: Visibility) -> bool {
     }
 }
 
+/// Whether more than the owner and single others may read it.
+pub(crate) fn is_open_to_many(visibility: Visibility) -> bool {
+    matches!(visibility, Visibility::Public | Visibility::Protected)
+}
+
 /// Refuses to open what the settings of the bucket keep closed.
 pub(crate) fn check_settings(settings: &BucketSettings, opens: bool) -> Result<(), Failure> {
     if !opens {
@@ -93,11 +109,9 @@ pub(crate) fn check_settings(settings: &BucketSettings, opens: bool) -> Result<(
 }
 
 /// Where all is the bucket owner's, an ACL can only say so.
-fn check_ownership(ownership: Option<ObjectOwnership>, name: &str) -> Result<(), Failure> {
+fn check_ownership(ownership: Option<ObjectOwnership>, offered: bool) -> Result<(), Failure> {
     match ownership {
-        Some(ObjectOwnership::BucketOwnerEnforced) if name != GIVEN_TO_BUCKET_OWNER => {
-            Err(Code::ACL_NOT_SUPPORTED.into())
-        }
+        Some(ObjectOwnership::BucketOwnerEnforced) if !offered => Err(Code::ACL_NOT_SUPPORTED.into()),
         Some(
             ObjectOwnership::BucketOwnerEnforced
             | ObjectOwnership::BucketOwnerPreferred
@@ -107,22 +121,20 @@ fn check_ownership(ownership: Option<ObjectOwnership>, name: &str) -> Result<(),
     }
 }
 
-/// The visibility that a write gives its object; `None`: the bucket's default. Opening an object needs a right of its own;
-/// naming it private, as some clients always do, needs none.
+/// What the canned ACL of a write stands for; `None`: the bucket's default. Opening an object needs a right of its own;
+/// naming it private, as some clients always do, needs none. What the bucket keeps closed is still to be checked.
 pub(crate) async fn of_write(
     front: &Front,
     extensions: &Extensions,
     header: Option<&str>,
-    (bucket, key): (&BucketName, &ObjectKey),
+    place: (&BucketName, &ObjectKey),
 ) -> Result<Option<Canned>, Failure> {
     let Some(name) = header else {
         return Ok(None);
     };
     let canned = canned(name)?;
-    check_ownership(front.ownership_in(bucket).await?, name)?;
     if opens(canned.visibility) {
-        let store = front.open_object(extensions, Action::PutObjectAcl, bucket, key).await?;
-        check_settings(&*store.settings_of(bucket).await?, true)?;
+        front.may_open_at_write(extensions, place).await?;
     }
     Ok(Some(canned))
 }
@@ -133,26 +145,26 @@ pub(crate) async fn of_copy(
     extensions: &Extensions,
     header: Option<&str>,
     place: (&BucketName, &ObjectKey),
-) -> Result<Option<Visibility>, Failure> {
+) -> Result<Option<Canned>, Failure> {
     match of_write(front, extensions, header, place).await? {
         Some(canned) if canned.writing_named => Err(Failure::not_built(
             "the canned access control list 'public-read-write' of a copy",
         )),
-        canned => Ok(canned.map(|canned| canned.visibility)),
+        canned => Ok(canned),
     }
 }
 
 /// Checks the visibility that was asked for when an upload was begun: what the bucket keeps closed by now stays closed.
-pub(crate) async fn recheck_upload(store: &Store, list: &ListParts) -> Result<(), Failure> {
-    let upload = match store.list_parts(list).await {
+pub(crate) async fn recheck_upload(opened: &Opened, list: &ListParts) -> Result<(), Failure> {
+    let upload = match opened.store.list_parts(list).await {
         Ok(page) => page.upload,
         // What completes the upload says what is missing, or that it was completed before.
         Err(ListPartsError::NoSuchBucket | ListPartsError::NoSuchUpload) => return Ok(()),
         Err(ListPartsError::Fault(fault)) => return Err(fault.into()),
     };
-    match upload.labels.visibility {
-        Some(visibility) => check_settings(&*store.settings_of(&list.bucket).await?, opens(visibility)),
-        None => Ok(()),
+    match (upload.labels.visibility, &opened.settings) {
+        (Some(visibility), Some(settings)) => check_settings(settings, opens(visibility)),
+        (_, None) | (None, _) => Ok(()),
     }
 }
 
@@ -182,17 +194,13 @@ pub(crate) async fn put_object(
         .open_object(&req.extensions, action, &place.bucket, &place.key)
         .await?;
     let name = input.acl.as_ref().map(|acl| acl.as_str());
-    let Canned {
-        visibility,
-        writing_named,
-    } = canned(asked(name, input.access_control_policy.is_some())?)?;
-    let settings = store.settings_of(&place.bucket).await?;
-    check_settings(&settings, opens(visibility))?;
-    check_ownership(settings.ownership, name.unwrap_or_default())?;
+    let canned = canned(asked(name, input.access_control_policy.is_some())?)?;
+    canned.check(Some(&*store.settings_of(&place.bucket).await?))?;
     let actions = (Action::PutObjectAcl, Action::PutObjectVersionAcl);
     let open = |labels: &mut Labels| {
-        labels.visibility = Some(visibility);
-        labels.writing_named = writing_named;
+        labels.visibility = Some(canned.visibility);
+        labels.writing_named = canned.writing_named;
+        labels.offered = canned.offered;
     };
     relabel::change(front, &req.extensions, actions, &place, open).await?;
     Ok(S3Response::new(PutObjectAclOutput::default()))
@@ -226,8 +234,15 @@ pub(crate) async fn get_object(
         Some(Visibility::Public) if object.labels.writing_named => (false, READ_WRITE),
         Some(Visibility::Public) => (false, READ),
     };
+    let mut grants = grants(&owner, signed_in, everybody);
+    if object.labels.offered {
+        let of_bucket = front.owner(store.head_bucket(&place.bucket).await?.owner.as_deref());
+        if of_bucket.id != owner.id {
+            grants.push(full_control(&of_bucket));
+        }
+    }
     Ok(S3Response::new(GetObjectAclOutput {
-        grants: Some(grants(&owner, signed_in, everybody)),
+        grants: Some(grants),
         owner: Some(owner),
         request_charged: None,
     }))
@@ -246,10 +261,15 @@ pub(crate) async fn put_bucket(
     // Decided on the settings that are changed: a block that was set meanwhile holds.
     store
         .change_settings(&bucket, |settings| {
-            let allowed = check_settings(settings, acl.is_some())
-                .and_then(|()| check_ownership(settings.ownership, name.unwrap_or_default()));
+            let offered = name == Some(GIVEN_TO_BUCKET_OWNER);
+            let allowed =
+                check_settings(settings, acl.is_some()).and_then(|()| check_ownership(settings.ownership, offered));
             if allowed.is_ok() {
                 settings.acl = acl;
+            }
+            // Whoever makes a bucket private means what is in it, too.
+            if allowed.is_ok() && acl.is_none() {
+                settings.visibility = settings.visibility.filter(|visibility| !is_open_to_many(*visibility));
             }
             *checked.lock() = allowed;
         })
@@ -285,10 +305,6 @@ const READ_WRITE: &[&str] = &[Permission::READ, Permission::WRITE];
 
 /// Full control for the owner, and these permissions for everybody, or for everybody who is signed in.
 fn grants(owner: &Owner, signed_in: bool, permissions: &[&'static str]) -> Vec<AclGrant> {
-    let grant = |grantee: Grantee, permission: &'static str| AclGrant {
-        grantee: Some(grantee),
-        permission: Some(Permission::from_static(permission)),
-    };
     let group = || Grantee {
         display_name: None,
         email_address: None,
@@ -296,14 +312,25 @@ fn grants(owner: &Owner, signed_in: bool, permissions: &[&'static str]) -> Vec<A
         type_: Type::from_static(Type::GROUP),
         uri: Some(if signed_in { SIGNED_IN_USERS } else { ALL_USERS }.to_owned()),
     };
-    let full = Grantee {
+    let of_group = permissions.iter().map(|permission| grant(group(), permission));
+    // Groups first, as conformance suites and the tools written to them read it.
+    of_group.chain([full_control(owner)]).collect()
+}
+
+fn full_control(owner: &Owner) -> AclGrant {
+    let grantee = Grantee {
         display_name: owner.display_name.clone(),
         email_address: None,
         id: owner.id.clone(),
         type_: Type::from_static(Type::CANONICAL_USER),
         uri: None,
     };
-    let of_group = permissions.iter().map(|permission| grant(group(), permission));
-    // Groups first, as conformance suites and the tools written to them read it.
-    of_group.chain([grant(full, Permission::FULL_CONTROL)]).collect()
+    grant(grantee, Permission::FULL_CONTROL)
+}
+
+fn grant(grantee: Grantee, permission: &'static str) -> AclGrant {
+    AclGrant {
+        grantee: Some(grantee),
+        permission: Some(Permission::from_static(permission)),
+    }
 }

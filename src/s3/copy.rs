@@ -36,18 +36,32 @@ pub(crate) async fn object(
     // What was judged and what is copied must be one source. When it is replaced in between, the new one is judged.
     for _ in 0..SOURCE_RACES_MAX {
         match copy_once(front, req.input.clone(), (req.extensions.clone(), &req.headers)).await {
-            Err(failure) if failure.code == Code::OPERATION_ABORTED => {}
-            done => return done,
+            Ok(response) => return Ok(response),
+            Err(CopyFailed::SourceChanged) => {}
+            Err(CopyFailed::Refused(failure)) => return Err(failure),
         }
     }
-    Err(Code::OPERATION_ABORTED.into())
+    Err(CopySourceError::Changed.into())
+}
+
+/// Why a copy was not made.
+enum CopyFailed {
+    /// The source is another one than was judged.
+    SourceChanged,
+    Refused(Failure),
+}
+
+impl From<Failure> for CopyFailed {
+    fn from(failure: Failure) -> Self {
+        Self::Refused(failure)
+    }
 }
 
 async fn copy_once(
     front: &Front,
     input: CopyObjectInput,
     (mut extensions, headers): (Extensions, &HeaderMap),
-) -> Result<S3Response<CopyObjectOutput>, Failure> {
+) -> Result<S3Response<CopyObjectOutput>, CopyFailed> {
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let lifted = extensions.get::<Lifted>().cloned().unwrap_or_default();
     let source = source(input.copy_source, &lifted)?;
@@ -61,19 +75,21 @@ async fn copy_once(
         (&bucket, &key),
     )
     .await?;
-    let store = front
+    let opened = front
         .open_as_judged(&extensions, Action::PutObject, &bucket, &key)
         .await?;
-    let store = basis.bind(store, &source.bucket, &source.key);
+    let store = basis.bind(opened.store, &source.bucket, &source.key);
     let store = tagged.bind(store, &source.bucket, &source.key);
     let acl = input.acl.as_ref().map(|acl| acl.as_str());
-    let visibility = acl::of_copy(front, &extensions, acl, (&bucket, &key)).await?;
+    let acl = acl::of_copy(front, &extensions, acl, (&bucket, &key)).await?;
+    let (settings, offered) = (opened.settings.as_deref(), acl.is_some_and(|acl| acl.offered));
+    acl.map_or(Ok(()), |acl| acl.check(settings))?;
     let class = storage_class(input.storage_class.clone())?;
     let replaced = texts!(input);
     let metadata = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
         None | Some(MetadataDirective::COPY) => None,
         Some(MetadataDirective::REPLACE) => Some(convert::metadata(replaced, &lifted)?),
-        Some(_) => return Err(Failure::argument("Unknown metadata directive.")),
+        Some(_) => return Err(Failure::argument("Unknown metadata directive.").into()),
     };
     let checksum = input
         .checksum_algorithm
@@ -81,7 +97,7 @@ async fn copy_once(
         .map(|name| convert::algorithm(name.as_str()))
         .transpose()?;
     let read_from = (source.bucket.clone(), source.key.clone());
-    let owner = front.owner_of_new(&extensions, &bucket, acl).await?;
+    let owner = front.owner_of_new(&extensions, (&bucket, settings), offered).await?;
     let event = front.event((&extensions, headers), &bucket, Some(&key));
     let copy = CopyObject {
         source,
@@ -91,7 +107,8 @@ async fn copy_once(
         storage_class: class,
         tags,
         owner,
-        visibility,
+        visibility: acl.map(|acl| acl.visibility),
+        offered,
         checksum,
         condition: conditions::of_write(&lifted),
     };
@@ -101,12 +118,12 @@ async fn copy_once(
     });
     let stored = match told.await {
         Ok(stored) => stored,
+        Err(CopyObjectError::Source(CopySourceError::Changed)) => return Err(CopyFailed::SourceChanged),
         Err(CopyObjectError::Source(error)) => {
-            return Err(front
-                .told(&extensions, (&read_from.0, &read_from.1), error.into())
-                .await);
+            let place = (&read_from.0, &read_from.1);
+            return Err(front.told(&extensions, place, error.into()).await.into());
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(Failure::from(error).into()),
     };
     Ok(S3Response::new(CopyObjectOutput {
         copy_object_result: Some(copied(&stored)),

@@ -33,7 +33,8 @@ pub(crate) async fn one(
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let action = action_on(input.version_id.as_deref());
-    let store = front.open_as_judged(&req.extensions, action, &bucket, &key).await?;
+    let opened = front.open_as_judged(&req.extensions, action, &bucket, &key).await?;
+    let store = opened.store;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let condition = conditions::of_write(&lifted);
     let echo = input.version_id.clone();
@@ -122,7 +123,8 @@ async fn listed(
     }
     let key = object_key(object.key)?;
     let action = action_on(object.version_id.as_deref());
-    let store = front.open_as_judged(request.0, action, bucket, &key).await?;
+    let opened = front.open_as_judged(request.0, action, bucket, &key).await?;
+    let store = opened.store;
     let event = front.event(request, bucket, Some(&key));
     let if_match = object.e_tag.map(|etag| ETagMatch::parse(etag.value()));
     let condition = WriteCondition {

@@ -10,6 +10,7 @@ use storage_engine::store::multipart::list::{ListParts, ListPartsError, ListUplo
 use storage_engine::store::name::{PartNumber, UploadId};
 use storage_engine::store::record::object::Metadata;
 use storage_engine::store::record::part::Part;
+use storage_engine::store::record::upload::Upload;
 
 use super::convert::{
     TextEncoding, algorithm_name, bucket_name, checksum_text, object_key, set_checksum, type_name, wire_time,
@@ -19,12 +20,18 @@ use super::front::Front;
 use super::list::{common_prefixes, page_size};
 use crate::access::{Action, Resource};
 
-/// Whoever began an upload owns what it becomes.
-fn initiator(owner: &Owner) -> Initiator {
-    Initiator {
-        display_name: owner.display_name.clone(),
-        id: owner.id.clone(),
-    }
+/// Whose the upload will be, and who began it: as a rule the same.
+fn owner_and_initiator(front: &Front, upload: &Upload) -> (Owner, Initiator) {
+    let owner = front.owner(upload.labels.owner.as_deref());
+    let began = match upload.initiator.as_deref() {
+        Some(id) => front.owner(Some(id)),
+        None => owner.clone(),
+    };
+    let initiator = Initiator {
+        display_name: began.display_name,
+        id: began.id,
+    };
+    (owner, initiator)
 }
 
 fn storage_class(metadata: &Metadata) -> StorageClass {
@@ -42,8 +49,9 @@ pub(crate) async fn parts(
 ) -> Result<S3Response<ListPartsOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
+    let (action, place) = (Action::ListMultipartUploadParts, (&bucket, &key));
     let store = front
-        .open_object(&req.extensions, Action::ListMultipartUploadParts, &bucket, &key)
+        .open_upload(&req.extensions, action, place, &input.upload_id)
         .await?;
     let (max_parts, limit) = page_size(input.max_parts, "max-parts")?;
     let marker = input.part_number_marker.unwrap_or(0);
@@ -58,7 +66,7 @@ pub(crate) async fn parts(
         limit,
     };
     let page = store.list_parts(&list).await?;
-    let owner = front.owner(page.upload.labels.owner.as_deref());
+    let (owner, initiator) = owner_and_initiator(front, &page.upload);
     let last = page.parts.last().map_or(0, |(number, _)| i32::from(number.get()));
     Ok(S3Response::new(ListPartsOutput {
         bucket: Some(bucket.as_str().to_owned()),
@@ -67,7 +75,7 @@ pub(crate) async fn parts(
             .checksum
             .map(|sum| algorithm_name(sum.algorithm).to_owned().into()),
         checksum_type: page.upload.checksum.map(|sum| type_name(sum.kind).to_owned().into()),
-        initiator: Some(initiator(&owner)),
+        initiator: Some(initiator),
         is_truncated: Some(page.next.is_some()),
         key: Some(key.into_string()),
         max_parts: Some(max_parts),
@@ -156,14 +164,14 @@ fn upload(front: &Front, item: Listed<ListedUpload>, encoding: TextEncoding) -> 
     let Listed::Item(ListedUpload { key, id, upload }) = item else {
         return None;
     };
-    let owner = front.owner(upload.labels.owner.as_deref());
+    let (owner, initiator) = owner_and_initiator(front, &upload);
     Some(MultipartUpload {
         checksum_algorithm: upload
             .checksum
             .map(|sum| algorithm_name(sum.algorithm).to_owned().into()),
         checksum_type: upload.checksum.map(|sum| type_name(sum.kind).to_owned().into()),
         initiated: Some(wire_time(upload.begun)),
-        initiator: Some(initiator(&owner)),
+        initiator: Some(initiator),
         key: Some(encoding.write(key.as_str())),
         owner: Some(owner),
         storage_class: Some(storage_class(&upload.metadata)),

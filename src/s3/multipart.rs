@@ -20,11 +20,13 @@ use storage_engine::store::record::upload::UploadChecksum;
 
 use super::acl;
 use super::conditions;
-use super::convert::{self, algorithm_name, bucket_name, checksum_text, object_key, set_checksum, texts, type_name};
+use super::convert::{
+    self, algorithm_name, bucket_name, caller_id, checksum_text, object_key, set_checksum, texts, type_name,
+};
 use super::error::{Code, Failure};
 use super::front::Front;
 use super::normalise::Lifted;
-use super::object::{body_failed, labels, new_body, part as part_number};
+use super::object::{Asked, body_failed, new_body, part as part_number};
 use crate::access::Action;
 
 pub(crate) async fn create(
@@ -34,16 +36,16 @@ pub(crate) async fn create(
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let acl = input.acl.as_ref().map(|acl| acl.as_str());
-    let labels = labels(
+    let asked = Asked::judge(
         front,
         &mut req.extensions,
         (input.tagging.as_deref(), acl),
         (&bucket, &key),
     )
     .await?;
-    let store = front
-        .open_object(&req.extensions, Action::PutObject, &bucket, &key)
-        .await?;
+    let opened = front.open_to_begin(&req.extensions, (&bucket, &key)).await?;
+    let settings = opened.settings.as_deref();
+    let labels = asked.labels(front, &req.extensions, (&bucket, settings)).await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
     let algorithm = input.checksum_algorithm.as_ref().map(|name| name.as_str());
@@ -55,9 +57,10 @@ pub(crate) async fn create(
         key: key.clone(),
         metadata,
         labels,
+        initiator: caller_id(&req.extensions),
         checksum,
     };
-    let upload = store.begin_upload(begin).await?;
+    let upload = opened.store.begin_upload(begin).await?;
     Ok(S3Response::new(CreateMultipartUploadOutput {
         bucket: Some(bucket.as_str().to_owned()),
         key: Some(key.into_string()),
@@ -124,7 +127,7 @@ pub(crate) async fn complete(
 ) -> Result<S3Response<CompleteMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
-    let store = front
+    let opened = front
         .open_as_judged(&req.extensions, Action::PutObject, &bucket, &key)
         .await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
@@ -136,7 +139,7 @@ pub(crate) async fn complete(
         after: 0,
         limit: 0,
     };
-    acl::recheck_upload(&store, &list).await?;
+    acl::recheck_upload(&opened, &list).await?;
     let parts = input
         .multipart_upload
         .and_then(|upload| upload.parts)
@@ -160,6 +163,7 @@ pub(crate) async fn complete(
             .map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
     };
     let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
+    let store = opened.store;
     let complete = async move { store.complete_upload(complete).await };
     let name = "s3:ObjectCreated:CompleteMultipartUpload";
     let stored = event
@@ -237,8 +241,9 @@ pub(crate) async fn abort(
 ) -> Result<S3Response<AbortMultipartUploadOutput>, Failure> {
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
+    let (action, place) = (Action::AbortMultipartUpload, (&bucket, &key));
     let store = front
-        .open_object(&req.extensions, Action::AbortMultipartUpload, &bucket, &key)
+        .open_upload(&req.extensions, action, place, &input.upload_id)
         .await?;
     let upload = UploadId::parse(&input.upload_id)?;
     store.abort_upload(&bucket, &key, &upload).await?;

@@ -13,6 +13,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response};
 use storage_engine::store::name::BucketName;
 
+use super::acl::is_open_to_many;
 use super::convert::bucket_name;
 use super::error::{Code, Failure};
 use super::front::Front;
@@ -100,9 +101,10 @@ pub(crate) async fn status(
         Some(text) => checked(&bucket, text)?.is_public(),
         None => false,
     };
+    let by_default = settings.visibility.is_some_and(is_open_to_many);
     // A bucket that nothing opens is not public; that is an answer, and no error.
     let policy_status = Some(PolicyStatus {
-        is_public: Some(by_policy || settings.acl.is_some()),
+        is_public: Some(by_policy || by_default || settings.acl.is_some()),
     });
     Ok(S3Response::new(GetBucketPolicyStatusOutput { policy_status }))
 }

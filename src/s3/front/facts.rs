@@ -11,6 +11,7 @@ use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::bucket::{BucketPage, ListBuckets};
 use storage_engine::store::clock::Timestamp;
+use storage_engine::store::multipart::list::{ListParts, ListPartsError};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::labels::ObjectPlace;
 use storage_engine::store::record::labels;
@@ -72,6 +73,29 @@ pub(super) enum Standing {
     At(Rev),
 }
 
+/// A bucket as it was looked at for a decision.
+pub(super) struct Looked {
+    pub(super) facts: BucketFacts,
+    pub(super) standing: Standing,
+    /// What the facts were read from; `None`: nothing is set, or there is no such bucket.
+    pub(super) settings: Option<Arc<BucketSettings>>,
+}
+
+impl Looked {
+    fn unasked(facts: BucketFacts) -> Self {
+        Self {
+            facts,
+            standing: Standing::Unasked,
+            settings: None,
+        }
+    }
+
+    /// What is known where no bucket is meant.
+    pub(super) fn nothing() -> Self {
+        Self::unasked(BucketFacts::default())
+    }
+}
+
 /// A clone shares the policies that were compiled.
 #[derive(Clone)]
 pub(super) struct Facts {
@@ -88,13 +112,9 @@ impl Facts {
     }
 
     /// What is set on `bucket`, and which bucket that is; nothing if there is no such bucket.
-    pub(super) async fn of_bucket(
-        &self,
-        identity: &Identity,
-        bucket: &str,
-    ) -> Result<(BucketFacts, Standing), Failure> {
+    pub(super) async fn of_bucket(&self, identity: &Identity, bucket: &str) -> Result<Looked, Failure> {
         let Ok(bucket) = BucketName::parse(bucket) else {
-            return Ok((BucketFacts::default(), Standing::Unasked));
+            return Ok(Looked::nothing());
         };
         for _ in 0..LOOKS_MAX {
             let settings = self.store.bucket_settings(&bucket).await?;
@@ -107,7 +127,10 @@ impl Facts {
                 || !matches!(facts.policy, BucketPolicy::None)
                 || facts.acl.is_some();
             if !needs_owner {
-                return Ok((facts, Standing::Unasked));
+                return Ok(Looked {
+                    settings: settings.map(|(settings, _)| settings),
+                    ..Looked::unasked(facts)
+                });
             }
             let found = self.store.look_at_bucket(&bucket).await?;
             // Owner and settings must be of one bucket.
@@ -121,7 +144,11 @@ impl Facts {
                 None => (owner_id_of(identity).map(str::to_owned), Standing::Absent),
             };
             facts.owner = owner;
-            return Ok((facts, standing));
+            return Ok(Looked {
+                facts,
+                standing,
+                settings: settings.map(|(settings, _)| settings),
+            });
         }
         Err(Code::OPERATION_ABORTED.into())
     }
@@ -155,35 +182,33 @@ impl Facts {
     }
 
     /// The canonical id of a bucket's owner, the inner `None` being root; `None`: there is no such bucket.
-    pub(super) async fn owner_of(&self, bucket: &str) -> Result<Option<Option<String>>, Failure> {
-        let Ok(bucket) = BucketName::parse(bucket) else {
-            return Ok(None);
-        };
-        let found = self.store.look_at_bucket(&bucket).await?;
+    pub(super) async fn owner_of(&self, bucket: &BucketName) -> Result<Option<Option<String>>, Failure> {
+        let found = self.store.look_at_bucket(bucket).await?;
         Ok(found.map(|(found, _)| found.owner))
     }
 
-    pub(super) async fn ownership(&self, bucket: &BucketName) -> Result<Option<ObjectOwnership>, Failure> {
-        let settings = self.store.bucket_settings(bucket).await?;
-        Ok(settings.and_then(|(settings, _)| settings.ownership))
-    }
-
-    /// Whose everything in `bucket` is, if its object ownership says so; `given`: the writer offers it. The inner `None` is
-    /// root.
+    /// Whose everything in `bucket` is, if the object ownership in its `settings` says so; `given`: the writer offers it.
+    /// The inner `None` is root.
     pub(super) async fn owner_of_all(
         &self,
         bucket: &BucketName,
+        settings: Option<&BucketSettings>,
         given: bool,
     ) -> Result<Option<Option<String>>, Failure> {
-        let is_owners = match self.ownership(bucket).await? {
-            Some(ObjectOwnership::BucketOwnerEnforced) => true,
-            Some(ObjectOwnership::BucketOwnerPreferred) => given,
-            Some(ObjectOwnership::ObjectWriter) | None => false,
-        };
-        if !is_owners {
-            return Ok(None);
+        match settings.and_then(|settings| settings.ownership) {
+            Some(ObjectOwnership::BucketOwnerEnforced) => self.owner_of(bucket).await,
+            Some(ObjectOwnership::BucketOwnerPreferred) if given => self.owner_of(bucket).await,
+            Some(ObjectOwnership::BucketOwnerPreferred | ObjectOwnership::ObjectWriter) | None => Ok(None),
         }
-        Ok(self.store.look_at_bucket(bucket).await?.map(|(found, _)| found.owner))
+    }
+
+    /// What the account that began an upload owns things under; `None`: root, nobody known, or there is no such upload.
+    pub(super) async fn initiator_of(&self, upload: ListParts) -> Result<Option<String>, Failure> {
+        match self.store.list_parts(&upload).await {
+            Ok(page) => Ok(page.upload.initiator),
+            Err(ListPartsError::NoSuchBucket | ListPartsError::NoSuchUpload) => Ok(None),
+            Err(ListPartsError::Fault(fault)) => Err(fault.into()),
+        }
     }
 
     /// A page of all buckets there are, for whoever filters it.
@@ -217,8 +242,12 @@ impl Facts {
         ready(policy)
     }
 
-    /// What is stored about an object, and its revision; `None` if there is none.
-    pub(super) async fn of_object(&self, bucket: &str, key: &str) -> Result<Option<(ObjectFacts, Rev)>, Failure> {
+    /// What is stored about an object, and its revision; `None` if there is none. `settings`: of its bucket.
+    pub(super) async fn of_object(
+        &self,
+        (bucket, key): (&str, &str),
+        settings: Option<&BucketSettings>,
+    ) -> Result<Option<(ObjectFacts, Rev)>, Failure> {
         let (Ok(bucket), Ok(key)) = (BucketName::parse(bucket), ObjectKey::parse(key)) else {
             return Ok(None);
         };
@@ -228,28 +257,23 @@ impl Facts {
             version: None,
         };
         match self.store.look_at(&place).await? {
-            Some((object, rev)) => Ok(Some((self.of_record(&place.bucket, &object).await?, rev))),
+            Some((object, rev)) => Ok(Some((self.of_record(&place.bucket, settings, &object).await?, rev))),
             None => Ok(None),
         }
     }
 
-    /// What a record of an object in `bucket` says to a decision.
-    pub(super) async fn of_record(&self, bucket: &BucketName, object: &Object) -> Result<ObjectFacts, Failure> {
-        let settings = self.store.bucket_settings(bucket).await?.map(|(settings, _)| settings);
-        let visibility = match (object.labels.visibility, &settings) {
-            (Some(own), _) => Some(own),
-            (None, settings) => settings.as_ref().and_then(|settings| settings.visibility),
-        };
+    /// What a record of an object in `bucket`, with these settings, says to a decision.
+    pub(super) async fn of_record(
+        &self,
+        bucket: &BucketName,
+        settings: Option<&BucketSettings>,
+        object: &Object,
+    ) -> Result<ObjectFacts, Failure> {
+        let by_default = settings.and_then(|settings| settings.visibility);
+        let visibility = object.labels.visibility.or(by_default);
         // What others wrote before it was so is the bucket owner's as well.
-        let owner = match settings.and_then(|settings| settings.ownership) {
-            Some(ObjectOwnership::BucketOwnerEnforced) => {
-                let found = self.store.look_at_bucket(bucket).await?;
-                found.map_or_else(|| object.labels.owner.clone(), |(found, _)| found.owner)
-            }
-            Some(ObjectOwnership::BucketOwnerPreferred | ObjectOwnership::ObjectWriter) | None => {
-                object.labels.owner.clone()
-            }
-        };
+        let owner = self.owner_of_all(bucket, settings, false).await?;
+        let owner = owner.unwrap_or_else(|| object.labels.owner.clone());
         let tags = object.labels.tags.iter();
         Ok(ObjectFacts {
             tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),

@@ -14,20 +14,22 @@ use s3s::dto::Owner;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::bucket::{Bucket, BucketPage, ListBuckets};
-use storage_engine::store::name::{BucketName, ObjectKey};
+use storage_engine::store::judged::Found;
+use storage_engine::store::multipart::list::ListParts;
+use storage_engine::store::name::{BucketName, ObjectKey, UploadId};
 use storage_engine::store::record::object::Object;
-use storage_engine::store::record::settings::ObjectOwnership;
+use storage_engine::store::record::settings::BucketSettings;
 
 use super::convert;
 use super::error::{Code, Failure};
 use super::events::{Happened, Pending};
 use crate::access::{
     Action, Behind, BucketFacts, Context, Grant, ObjectFacts, RequestFacts, RequestTags, Resource, any_policy, decide,
-    is_visible_by, reads_object,
+    is_visible_by, owner_id_of, reads_object,
 };
 use crate::auth::{Accounts, Identity};
 use crate::telemetry::feed::Feed;
-use facts::{Facts, Standing, owner_or_root};
+use facts::{Facts, Looked, Standing, owner_or_root};
 
 /// The canned ACL by which a writer offers an object to the bucket's owner.
 pub(crate) const GIVEN_TO_BUCKET_OWNER: &str = "bucket-owner-full-control";
@@ -57,7 +59,7 @@ impl Basis {
     pub(crate) fn bind(self, store: Store, bucket: &BucketName, key: &ObjectKey) -> Store {
         match self {
             Self::Policies => store,
-            Self::Record(rev) => store.only_on(bucket, key, rev),
+            Self::Record(rev) => store.only_on(bucket, key, rev.into()),
         }
     }
 }
@@ -70,11 +72,20 @@ pub(crate) enum PutBy {
     Share,
 }
 
+/// The store, opened for one action, and what was looked at for it.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) basis: Basis,
+    /// Of the bucket; `None`: nothing is set, or there is no such bucket.
+    pub(crate) settings: Option<Arc<BucketSettings>>,
+}
+
 /// A positive decision, and what it was made on.
 struct Judgement {
     grant: Grant,
     basis: Basis,
     standing: Standing,
+    settings: Option<Arc<BucketSettings>>,
 }
 
 /// Who asks, and what the request says.
@@ -82,6 +93,10 @@ struct Asking<'r> {
     identity: &'r Identity,
     request: Option<&'r RequestFacts>,
     tags: Option<&'r RequestTags>,
+    /// See [`Context::at_write`].
+    at_write: bool,
+    /// See [`Context::initiator`].
+    initiator: Option<&'r str>,
 }
 
 impl<'r> Asking<'r> {
@@ -91,6 +106,8 @@ impl<'r> Asking<'r> {
             identity: extensions.get::<Identity>().unwrap_or(&Identity::Anonymous),
             request: extensions.get::<RequestFacts>(),
             tags: extensions.get::<RequestTags>(),
+            at_write: false,
+            initiator: None,
         }
     }
 
@@ -106,6 +123,8 @@ impl<'r> Asking<'r> {
             tags: self.tags,
             bucket: Some(bucket),
             object,
+            at_write: self.at_write,
+            initiator: self.initiator,
         };
         decide(self.identity, action, resource, &context).map_err(|_| Code::ACCESS_DENIED.into())
     }
@@ -165,29 +184,25 @@ impl Front {
 
     /// Refuses a caller who takes the bucket for somebody else's; one that is not there is told to be missing later.
     pub(crate) async fn expect_owner(&self, bucket: Option<&str>, expected: &HeaderValue) -> Result<(), Failure> {
-        let bucket = bucket.ok_or(Code::ACCESS_DENIED)?;
-        match self.facts.owner_of(bucket).await? {
+        let Ok(bucket) = BucketName::parse(bucket.ok_or(Code::ACCESS_DENIED)?) else {
+            return Ok(());
+        };
+        match self.facts.owner_of(&bucket).await? {
             None => Ok(()),
             Some(owner) if expected == owner.as_deref().unwrap_or(convert::OWNER_ID) => Ok(()),
             Some(_) => Err(Code::ACCESS_DENIED.into()),
         }
     }
 
-    /// Whose objects in `bucket` are, as its owner set it.
-    pub(crate) async fn ownership_in(&self, bucket: &BucketName) -> Result<Option<ObjectOwnership>, Failure> {
-        self.facts.ownership(bucket).await
-    }
-
-    /// Whose an object is that the caller makes in `bucket`: its own, or the bucket owner's where the bucket's object
-    /// ownership says so. `acl` is the canned ACL it is made with.
+    /// Whose an object is that the caller makes in `bucket`: its own, or the bucket owner's where the object ownership in
+    /// the bucket's `settings` says so. `offered`: the writer offers it to the bucket's owner.
     pub(crate) async fn owner_of_new(
         &self,
         extensions: &Extensions,
-        bucket: &BucketName,
-        acl: Option<&str>,
+        (bucket, settings): (&BucketName, Option<&BucketSettings>),
+        offered: bool,
     ) -> Result<Option<String>, Failure> {
-        let given = acl == Some(GIVEN_TO_BUCKET_OWNER);
-        match self.facts.owner_of_all(bucket, given).await? {
+        match self.facts.owner_of_all(bucket, settings, offered).await? {
             Some(owner) => Ok(owner),
             None => Ok(convert::caller_id(extensions)),
         }
@@ -206,8 +221,8 @@ impl Front {
         action: Action,
         resource: Resource<'_>,
     ) -> Result<Store, Failure> {
-        let (store, _basis) = self.open_judged(extensions, action, resource).await?;
-        Ok(store)
+        let opened = self.open_as(&Asking::of(extensions), action, resource).await?;
+        Ok(opened.store)
     }
 
     /// As [`Self::open`], and on what it was decided. The object's record is loaded only if it has a say.
@@ -217,11 +232,75 @@ impl Front {
         action: Action,
         resource: Resource<'_>,
     ) -> Result<(Store, Basis), Failure> {
-        let judged = self.judge(extensions, action, resource).await?;
+        let opened = self.open_as(&Asking::of(extensions), action, resource).await?;
+        Ok((opened.store, opened.basis))
+    }
+
+    async fn open_as(&self, asking: &Asking<'_>, action: Action, resource: Resource<'_>) -> Result<Opened, Failure> {
+        let judged = self.judge(asking, action, resource).await?;
         if judged.grant.only_replaces() {
             return Err(Code::ACCESS_DENIED.into());
         }
-        self.opened(action, resource, &judged)
+        self.opened(action, resource, judged)
+    }
+
+    /// As [`Self::open_object`], to begin an upload of it, and what is set on the bucket.
+    pub(crate) async fn open_to_begin(
+        &self,
+        extensions: &Extensions,
+        (bucket, key): (&BucketName, &ObjectKey),
+    ) -> Result<Opened, Failure> {
+        let resource = object_resource(bucket, key);
+        self.open_as(&Asking::of(extensions), Action::PutObject, resource).await
+    }
+
+    /// Whether the caller may open, by a canned ACL, an object that it is putting. Who may put it by the bucket's own ACL may
+    /// that, too: see [`Context::at_write`].
+    pub(crate) async fn may_open_at_write(
+        &self,
+        extensions: &Extensions,
+        (bucket, key): (&BucketName, &ObjectKey),
+    ) -> Result<(), Failure> {
+        let asking = Asking {
+            at_write: true,
+            ..Asking::of(extensions)
+        };
+        let resource = object_resource(bucket, key);
+        self.open_as(&asking, Action::PutObjectAcl, resource).await.map(drop)
+    }
+
+    /// As [`Self::open_object`], on an upload of it; also for whoever began that: see [`Context::initiator`].
+    pub(crate) async fn open_upload(
+        &self,
+        extensions: &Extensions,
+        action: Action,
+        (bucket, key): (&BucketName, &ObjectKey),
+        upload: &str,
+    ) -> Result<Store, Failure> {
+        let asking = Asking::of(extensions);
+        let resource = object_resource(bucket, key);
+        let refused = match self.open_as(&asking, action, resource).await {
+            Err(failure) if failure.code == Code::ACCESS_DENIED => failure,
+            opened => return Ok(opened?.store),
+        };
+        let (Ok(upload), Some(_)) = (UploadId::parse(upload), owner_id_of(asking.identity)) else {
+            return Err(refused);
+        };
+        let upload = ListParts {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            upload,
+            after: 0,
+            limit: 0,
+        };
+        let Some(initiator) = self.facts.initiator_of(upload).await? else {
+            return Err(refused);
+        };
+        let asking = Asking {
+            initiator: Some(&initiator),
+            ..asking
+        };
+        Ok(self.open_as(&asking, action, resource).await?.store)
     }
 
     /// As [`Self::open`], to put an object at once; also for those to whom only a share lets it. Their store replaces the
@@ -230,25 +309,24 @@ impl Front {
         &self,
         extensions: &Extensions,
         (bucket, key): (&BucketName, &ObjectKey),
-    ) -> Result<(Store, PutBy), Failure> {
-        let (action, resource) = (
-            Action::PutObject,
-            Resource::Object {
-                bucket: bucket.as_str(),
-                key: key.as_str(),
-            },
-        );
-        let judged = self.judge(extensions, action, resource).await?;
-        let (store, basis) = self.opened(action, resource, &judged)?;
-        match (judged.grant.only_replaces(), basis) {
-            (false, basis) => Ok((basis.bind(store, bucket, key), PutBy::Right)),
-            (true, Basis::Record(Some(rev))) => Ok((store.only_replacing(bucket, key, rev), PutBy::Share)),
+    ) -> Result<(Opened, PutBy), Failure> {
+        let (action, resource) = (Action::PutObject, object_resource(bucket, key));
+        let judged = self.judge(&Asking::of(extensions), action, resource).await?;
+        let only_replaces = judged.grant.only_replaces();
+        let opened = self.opened(action, resource, judged)?;
+        let (store, by) = match (only_replaces, opened.basis) {
+            (false, basis) => (basis.bind(opened.store, bucket, key), PutBy::Right),
+            (true, Basis::Record(Some(rev))) => {
+                let replaceable = Found::Replaceable(rev);
+                (opened.store.only_on(bucket, key, replaceable), PutBy::Share)
+            }
             // Nothing is shared where nothing stands.
-            (true, Basis::Record(None) | Basis::Policies) => Err(Code::ACCESS_DENIED.into()),
-        }
+            (true, Basis::Record(None) | Basis::Policies) => return Err(Code::ACCESS_DENIED.into()),
+        };
+        Ok((Opened { store, ..opened }, by))
     }
 
-    fn opened(&self, action: Action, resource: Resource<'_>, judged: &Judgement) -> Result<(Store, Basis), Failure> {
+    fn opened(&self, action: Action, resource: Resource<'_>, judged: Judgement) -> Result<Opened, Failure> {
         let store = self.store.with(&judged.grant);
         let store = match (judged.standing, resource) {
             (Standing::At(rev), Resource::Bucket(bucket) | Resource::Object { bucket, .. }) => {
@@ -259,7 +337,11 @@ impl Front {
             (Standing::Absent, _) if action != Action::CreateBucket => return Err(Code::NO_SUCH_BUCKET.into()),
             (Standing::Unasked | Standing::Absent | Standing::At(_), _) => store.clone(),
         };
-        Ok((store, judged.basis))
+        Ok(Opened {
+            store,
+            basis: judged.basis,
+            settings: judged.settings,
+        })
     }
 
     /// Whether the caller may do this to a bucket that it is about to make; nothing is opened.
@@ -270,17 +352,12 @@ impl Front {
         bucket: &BucketName,
     ) -> Result<(), Failure> {
         let resource = Resource::Bucket(bucket.as_str());
-        self.weigh(extensions, action, resource).await.map(drop)
+        self.weigh(&Asking::of(extensions), action, resource).await.map(drop)
     }
 
     /// A refusal about a bucket that is not there says so: names of buckets are no secret to anybody, as with AWS.
-    async fn judge(
-        &self,
-        extensions: &Extensions,
-        action: Action,
-        resource: Resource<'_>,
-    ) -> Result<Judgement, Failure> {
-        let failure = match self.weigh(extensions, action, resource).await {
+    async fn judge(&self, asking: &Asking<'_>, action: Action, resource: Resource<'_>) -> Result<Judgement, Failure> {
+        let failure = match self.weigh(asking, action, resource).await {
             Err(failure) if failure.code == Code::ACCESS_DENIED && action != Action::CreateBucket => failure,
             judged => return judged,
         };
@@ -295,27 +372,32 @@ impl Front {
         })
     }
 
-    async fn weigh(
-        &self,
-        extensions: &Extensions,
-        action: Action,
-        resource: Resource<'_>,
-    ) -> Result<Judgement, Failure> {
-        let asking = Asking::of(extensions);
-        let (bucket, standing) = self.bucket_facts(&asking, resource).await?;
-        let judged = |grant, basis| Judgement { grant, basis, standing };
+    async fn weigh(&self, asking: &Asking<'_>, action: Action, resource: Resource<'_>) -> Result<Judgement, Failure> {
+        let looked = self.look_at_bucket_of(asking, resource).await?;
+        let Looked {
+            facts: bucket,
+            standing,
+            settings,
+        } = looked;
+        let judged = |grant, basis| Judgement {
+            grant,
+            basis,
+            standing,
+            settings: settings.clone(),
+        };
         let Resource::Object { bucket: name, key } = resource else {
             let grant = asking.decide(action, resource, &bucket, None)?;
             return Ok(judged(grant, Basis::Policies));
         };
-        if !looks_at_object(&asking, action, &bucket) {
+        if !looks_at_object(asking, action, &bucket) {
             match asking.decide(action, resource, &bucket, None) {
                 Ok(grant) => return Ok(judged(grant, Basis::Policies)),
                 Err(denied) if !is_visible_by(action) => return Err(denied),
                 Err(_) => {}
             }
         }
-        let (object, rev) = self.facts.of_object(name, key).await?.unzip();
+        let found = self.facts.of_object((name, key), settings.as_deref()).await?;
+        let (object, rev) = found.unzip();
         match asking.decide(action, resource, &bucket, object.as_ref()) {
             Ok(grant) => Ok(judged(grant, Basis::Record(rev))),
             // Who may list that it is not there is told so, though they might not read it.
@@ -334,8 +416,7 @@ impl Front {
         bucket: &BucketName,
         key: &ObjectKey,
     ) -> Result<Store, Failure> {
-        let (bucket, key) = (bucket.as_str(), key.as_str());
-        self.open(extensions, action, Resource::Object { bucket, key }).await
+        self.open(extensions, action, object_resource(bucket, key)).await
     }
 
     /// As [`Self::open_object`], for a write that must meet no other object than was judged on, if one was: it is refused
@@ -346,13 +427,11 @@ impl Front {
         action: Action,
         bucket: &BucketName,
         key: &ObjectKey,
-    ) -> Result<Store, Failure> {
-        let resource = Resource::Object {
-            bucket: bucket.as_str(),
-            key: key.as_str(),
-        };
-        let (store, basis) = self.open_judged(extensions, action, resource).await?;
-        Ok(basis.bind(store, bucket, key))
+    ) -> Result<Opened, Failure> {
+        let asking = Asking::of(extensions);
+        let opened = self.open_as(&asking, action, object_resource(bucket, key)).await?;
+        let store = opened.basis.bind(opened.store, bucket, key);
+        Ok(Opened { store, ..opened })
     }
 
     /// As [`Self::open`], of a request that says more than its head did.
@@ -377,7 +456,7 @@ impl Front {
         action: Action,
         resource: Resource<'_>,
     ) -> Result<bool, Failure> {
-        match self.judge(extensions, action, resource).await {
+        match self.judge(&Asking::of(extensions), action, resource).await {
             // Of what is not there nobody has anything.
             Ok(judged) => Ok(judged.standing != Standing::Absent && !judged.grant.only_replaces()),
             Err(failure) if [Code::ACCESS_DENIED, Code::NO_SUCH_BUCKET].contains(&failure.code) => Ok(false),
@@ -418,11 +497,10 @@ impl Front {
         found: &Object,
     ) -> Result<(), Failure> {
         let asking = Asking::of(extensions);
-        let object = self.facts.of_record(bucket, found).await?;
-        let (bucket, key) = (bucket.as_str(), key.as_str());
-        let resource = Resource::Object { bucket, key };
-        let (facts, _) = self.bucket_facts(&asking, resource).await?;
-        asking.decide(action, resource, &facts, Some(&object)).map(drop)
+        let resource = object_resource(bucket, key);
+        let looked = self.look_at_bucket_of(&asking, resource).await?;
+        let object = self.facts.of_record(bucket, looked.settings.as_deref(), found).await?;
+        asking.decide(action, resource, &looked.facts, Some(&object)).map(drop)
     }
 
     /// That a key is not there is said only to those who may list the bucket.
@@ -436,8 +514,10 @@ impl Front {
             return Ok(failure);
         }
         let asking = Asking::of(extensions);
-        let (facts, _) = self.bucket_facts(&asking, Resource::Bucket(bucket.as_str())).await?;
-        let may_list = asking.may_list(&facts, (bucket.as_str(), key.as_str()));
+        let looked = self
+            .look_at_bucket_of(&asking, Resource::Bucket(bucket.as_str()))
+            .await?;
+        let may_list = asking.may_list(&looked.facts, (bucket.as_str(), key.as_str()));
         Ok(if may_list { failure } else { Code::ACCESS_DENIED.into() })
     }
 
@@ -453,17 +533,20 @@ impl Front {
         }
     }
 
-    async fn bucket_facts(
-        &self,
-        asking: &Asking<'_>,
-        resource: Resource<'_>,
-    ) -> Result<(BucketFacts, Standing), Failure> {
+    async fn look_at_bucket_of(&self, asking: &Asking<'_>, resource: Resource<'_>) -> Result<Looked, Failure> {
         match resource {
-            Resource::Service => Ok((BucketFacts::default(), Standing::Unasked)),
+            Resource::Service => Ok(Looked::nothing()),
             Resource::Bucket(bucket) | Resource::Object { bucket, .. } => {
                 self.facts.of_bucket(asking.identity, bucket).await
             }
         }
+    }
+}
+
+fn object_resource<'a>(bucket: &'a BucketName, key: &'a ObjectKey) -> Resource<'a> {
+    Resource::Object {
+        bucket: bucket.as_str(),
+        key: key.as_str(),
     }
 }
 

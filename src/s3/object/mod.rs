@@ -8,4 +8,4 @@ mod write;
 
 pub(crate) use attributes::{BareETag, attributes};
 pub(crate) use read::{action_on, get, head, lookup, part, version};
-pub(crate) use write::{body_failed, labels, new_body, put, put_failed};
+pub(crate) use write::{Asked, body_failed, new_body, put, put_failed};

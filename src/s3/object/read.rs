@@ -1,7 +1,7 @@
 //! GetObject and HeadObject: what is asked for, and the answer's headers.
 
 use http::header::{ETAG, EXPIRES, IF_RANGE, LAST_MODIFIED, RANGE};
-use http::{Extensions, HeaderValue, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Uri};
 use http_body_util::StreamBody;
 use s3s::Body;
 use s3s::dto::{
@@ -12,12 +12,11 @@ use s3s::{S3Request, S3Response};
 use storage_engine::backend::BodyStream;
 use storage_engine::store::Store;
 use storage_engine::store::condition::{ETagMatch, ReadConditions};
-use storage_engine::store::name::{PartNumber, VersionId};
+use storage_engine::store::name::{BucketName, ObjectKey, PartNumber, VersionId};
 use storage_engine::store::object::get::{GetObject, GetObjectError, ObjectHead, Selection};
 use storage_engine::store::record::object::Object;
 
 use crate::access::{Action, Resource};
-use crate::auth::Identity;
 use crate::s3::conditions::{self, RangeHeader};
 use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, object_key, set_checksum, type_name};
 use crate::s3::error::{Code, Failure};
@@ -27,27 +26,84 @@ use crate::s3::tagging;
 
 use super::stranger;
 
+/// A GET or HEAD on its way: what is asked for, and the store for a caller who may read it.
+struct Reading<'r> {
+    front: &'r Front,
+    extensions: &'r Extensions,
+    lifted: Lifted,
+    get: GetObject,
+    store: Store,
+    basis: Basis,
+}
+
+impl<'r> Reading<'r> {
+    /// Opens the store for whoever may read the object, and settles what the range is meant for.
+    async fn open(
+        front: &'r Front,
+        (extensions, uri): (&'r Extensions, &Uri),
+        (lifted, mut get): (Lifted, GetObject),
+    ) -> Result<Self, Failure> {
+        if stranger::calls(extensions) && uri.query().is_some_and(|query| query.contains("response-")) {
+            let message = "Request specific response headers cannot be used for anonymous GET requests.";
+            return Err(Failure::because(Code::INVALID_REQUEST, message));
+        }
+        let action = action_on(get.version.is_some());
+        let resource = Resource::Object {
+            bucket: get.bucket.as_str(),
+            key: get.key.as_str(),
+        };
+        let (store, basis) = front.open_judged(extensions, action, resource).await?;
+        if let Err(failure) = honour_if_range(&store, &mut get, &lifted).await {
+            return Err(front.told(extensions, (&get.bucket, &get.key), failure).await);
+        }
+        Ok(Self {
+            front,
+            extensions,
+            lifted,
+            get,
+            store,
+            basis,
+        })
+    }
+
+    fn place(&self) -> (&BucketName, &ObjectKey) {
+        (&self.get.bucket, &self.get.key)
+    }
+
+    /// Why it failed, as this caller may be told it.
+    async fn refused(&self, error: GetObjectError) -> Failure {
+        let failure = refused(error, &self.get, &self.lifted);
+        self.front.told(self.extensions, self.place(), failure).await
+    }
+
+    /// Judges once more on what was found, and tells who listens of it.
+    async fn allow(&self, headers: &HeaderMap, event: &'static str, found: &ObjectHead) -> Result<(), Failure> {
+        let action = action_on(self.get.version.is_some());
+        let judged = (self.front, self.basis);
+        still_may(judged, self.extensions, (action, &self.get), &found.object).await?;
+        let pending = self
+            .front
+            .event((self.extensions, headers), &self.get.bucket, Some(&self.get.key));
+        pending.tell(event, Some((found.object.size, found.object.etag.to_string())));
+        Ok(())
+    }
+
+    /// How many tags the answer tells of.
+    async fn tag_count(&self, found: &ObjectHead) -> Option<i32> {
+        tagging::count(self.front, self.extensions, &found.object.labels.tags, self.place()).await
+    }
+}
+
 pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result<S3Response<GetObjectOutput>, Failure> {
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
-    let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
-    let (store, basis) = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
-    let read = match store.get_object(&get).await {
+    let get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
+    let reading = Reading::open(front, (&req.extensions, &req.uri), (lifted, get)).await?;
+    let read = match reading.store.get_object(&reading.get).await {
         Ok(read) => read,
-        Err(error) => {
-            let failure = refused(error, &get, &lifted);
-            return Err(front.told(&req.extensions, (&get.bucket, &get.key), failure).await);
-        }
+        Err(error) => return Err(reading.refused(error).await),
     };
-    still_may(
-        (front, basis),
-        &req.extensions,
-        (action_on(get.version.is_some()), &get),
-        &read.head.object,
-    )
-    .await?;
-    let event = front.event((&req.extensions, &req.headers), &get.bucket, Some(&get.key));
-    event.tell("s3:ObjectAccessed:Get", Some(shown(&read.head)));
+    reading.allow(&req.headers, "s3:ObjectAccessed:Get", &read.head).await?;
     let checksums = input.checksum_mode.is_some();
     let len = read.head.range.end.saturating_sub(read.head.range.start);
     let mut output = GetObjectOutput {
@@ -55,9 +111,8 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
         content_length: i64::try_from(len).ok(),
         ..GetObjectOutput::default()
     };
-    describe!(output, read.head, checksums, get.selection);
-    let place = (&get.bucket, &get.key);
-    output.tag_count = tagging::count(front, &req.extensions, &read.head.object.labels.tags, place).await;
+    describe!(output, read.head, checksums, reading.get.selection);
+    output.tag_count = reading.tag_count(&read.head).await;
     let stranger = stranger::calls(&req.extensions);
     if stranger {
         let kind = output.content_type.as_deref();
@@ -79,33 +134,21 @@ pub(crate) async fn head(
 ) -> Result<S3Response<HeadObjectOutput>, Failure> {
     let input = req.input;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
-    let mut get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
-    let (store, basis) = open(front, (&req.extensions, &req.uri), &mut get, &lifted).await?;
-    let head = match store.head_object(&get).await {
+    let get = lookup(input.bucket, input.key, input.version_id, input.part_number, &lifted)?;
+    let reading = Reading::open(front, (&req.extensions, &req.uri), (lifted, get)).await?;
+    let head = match reading.store.head_object(&reading.get).await {
         Ok(head) => head,
-        Err(error) => {
-            let failure = refused(error, &get, &lifted);
-            return Err(front.told(&req.extensions, (&get.bucket, &get.key), failure).await);
-        }
+        Err(error) => return Err(reading.refused(error).await),
     };
-    still_may(
-        (front, basis),
-        &req.extensions,
-        (action_on(get.version.is_some()), &get),
-        &head.object,
-    )
-    .await?;
-    let event = front.event((&req.extensions, &req.headers), &get.bucket, Some(&get.key));
-    event.tell("s3:ObjectAccessed:Head", Some(shown(&head)));
+    reading.allow(&req.headers, "s3:ObjectAccessed:Head", &head).await?;
     let checksums = input.checksum_mode.is_some();
     let len = head.range.end.saturating_sub(head.range.start);
     let mut output = HeadObjectOutput {
         content_length: i64::try_from(len).ok(),
         ..HeadObjectOutput::default()
     };
-    describe!(output, head, checksums, get.selection);
-    let place = (&get.bucket, &get.key);
-    let tags = tagging::count(front, &req.extensions, &head.object.labels.tags, place).await;
+    describe!(output, head, checksums, reading.get.selection);
+    let tags = reading.tag_count(&head).await;
     output.cache_control = input.response_cache_control.or(output.cache_control);
     output.content_disposition = input.response_content_disposition.or(output.content_disposition);
     output.content_encoding = input.response_content_encoding.or(output.content_encoding);
@@ -128,11 +171,6 @@ pub(crate) async fn head(
         set_expires(&mut response.headers, &head);
     }
     Ok(response)
-}
-
-/// Size and ETag of an object, for who listens.
-fn shown(head: &ObjectHead) -> (u64, String) {
-    (head.object.size, head.object.etag.to_string())
 }
 
 /// What was judged before the read must hold of what was read.
@@ -186,30 +224,6 @@ macro_rules! describe {
     }};
 }
 use describe;
-
-/// The store, for a caller who may read this object; settles what its range is meant for.
-async fn open(
-    front: &Front,
-    (extensions, uri): (&Extensions, &Uri),
-    get: &mut GetObject,
-    lifted: &Lifted,
-) -> Result<(Store, Basis), Failure> {
-    let anonymous = matches!(extensions.get::<Identity>(), None | Some(Identity::Anonymous));
-    if anonymous && uri.query().is_some_and(|query| query.contains("response-")) {
-        let message = "Request specific response headers cannot be used for anonymous GET requests.";
-        return Err(Failure::because(Code::INVALID_REQUEST, message));
-    }
-    let action = action_on(get.version.is_some());
-    let resource = Resource::Object {
-        bucket: get.bucket.as_str(),
-        key: get.key.as_str(),
-    };
-    let (store, basis) = front.open_judged(extensions, action, resource).await?;
-    match honour_if_range(&store, get, lifted).await {
-        Ok(()) => Ok((store, basis)),
-        Err(failure) => Err(front.told(extensions, (&get.bucket, &get.key), failure).await),
-    }
-}
 
 /// Reading a version that is named is an action of its own.
 pub(crate) fn action_on(version: bool) -> Action {
@@ -301,7 +315,7 @@ fn content_range(head: &ObjectHead) -> Option<String> {
 }
 
 /// `Expires` goes out as it came in, even if it is no date.
-fn set_expires(headers: &mut http::HeaderMap, head: &ObjectHead) {
+fn set_expires(headers: &mut HeaderMap, head: &ObjectHead) {
     let expires = head.object.metadata.expires.as_deref();
     if let Some(value) = expires.and_then(|text| HeaderValue::from_bytes(text.as_bytes()).ok()) {
         headers.insert(EXPIRES, value);

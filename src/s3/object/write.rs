@@ -10,9 +10,11 @@ use storage_engine::store::error::BodyError;
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::put::{PutObject, PutObjectError};
 use storage_engine::store::record::labels::Labels;
+use storage_engine::store::record::settings::BucketSettings;
+use storage_engine::store::tags::Tags;
 
 use crate::auth::{self, Payload};
-use crate::s3::acl;
+use crate::s3::acl::{self, Canned};
 use crate::s3::body;
 use crate::s3::conditions;
 use crate::s3::convert::{
@@ -32,17 +34,19 @@ pub(crate) async fn put(
     let input = req.input;
     let (bucket, key) = (bucket_name(input.bucket)?, object_key(input.key)?);
     let acl = input.acl.as_ref().map(|acl| acl.as_str());
-    let labels = labels(
+    let asked = Asked::judge(
         front,
         &mut req.extensions,
         (input.tagging.as_deref(), acl),
         (&bucket, &key),
     )
     .await?;
-    let (store, by) = front.open_to_put(&req.extensions, (&bucket, &key)).await?;
+    let (opened, by) = front.open_to_put(&req.extensions, (&bucket, &key)).await?;
     if by == PutBy::Share && (acl.is_some() || input.tagging.is_some()) {
         return Err(Code::ACCESS_DENIED.into());
     }
+    let settings = opened.settings.as_deref();
+    let labels = asked.labels(front, &req.extensions, (&bucket, settings)).await?;
     let lifted = req.extensions.get::<Lifted>().cloned().unwrap_or_default();
     let texts = texts!(input);
     let metadata = convert::metadata(texts, &lifted)?;
@@ -63,6 +67,7 @@ pub(crate) async fn put(
     } else {
         "s3:ObjectCreated:Put"
     };
+    let store = opened.store;
     let put = async move { store.put_object(put).await };
     let stored = event
         .after(name, put, |stored| Some((stored.size, stored.etag.to_string())))
@@ -79,24 +84,45 @@ pub(crate) async fn put(
     Ok(S3Response::new(output))
 }
 
-/// What a write says of its object beside its metadata: whose it is, its tags, who may read it. To be asked for before
-/// the write itself: it tells `access` what the request brings.
-pub(crate) async fn labels(
-    front: &Front,
-    extensions: &mut Extensions,
-    (tagging, acl): (Option<&str>, Option<&str>),
-    place: (&BucketName, &ObjectKey),
-) -> Result<Labels, Failure> {
-    let owner = front.owner_of_new(extensions, place.0, acl).await?;
-    let tags = tagging::of_write(front, extensions, tagging, place).await?;
-    let acl = acl::of_write(front, extensions, acl, place).await?;
-    Ok(Labels {
-        owner,
-        tags,
-        visibility: acl.map(|acl| acl.visibility),
-        shares: Vec::new(),
-        writing_named: acl.is_some_and(|acl| acl.writing_named),
-    })
+/// What a write says of its object beside its metadata: its tags, and who may read it.
+pub(crate) struct Asked {
+    tags: Tags,
+    acl: Option<Canned>,
+}
+
+impl Asked {
+    /// Judged before the write itself is: it tells `access` what the request brings.
+    pub(crate) async fn judge(
+        front: &Front,
+        extensions: &mut Extensions,
+        (tagging, acl): (Option<&str>, Option<&str>),
+        place: (&BucketName, &ObjectKey),
+    ) -> Result<Self, Failure> {
+        let tags = tagging::of_write(front, extensions, tagging, place).await?;
+        let acl = acl::of_write(front, extensions, acl, place).await?;
+        Ok(Self { tags, acl })
+    }
+
+    /// What the object will carry, by the settings of its bucket that the write was judged on.
+    pub(crate) async fn labels(
+        self,
+        front: &Front,
+        extensions: &Extensions,
+        (bucket, settings): (&BucketName, Option<&BucketSettings>),
+    ) -> Result<Labels, Failure> {
+        if let Some(acl) = self.acl {
+            acl.check(settings)?;
+        }
+        let offered = self.acl.is_some_and(|acl| acl.offered);
+        Ok(Labels {
+            owner: front.owner_of_new(extensions, (bucket, settings), offered).await?,
+            tags: self.tags,
+            visibility: self.acl.map(|acl| acl.visibility),
+            shares: Vec::new(),
+            writing_named: self.acl.is_some_and(|acl| acl.writing_named),
+            offered,
+        })
+    }
 }
 
 /// The body as the store takes it, with a declared length or in chunks, and with what must hold of it.

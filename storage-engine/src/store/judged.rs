@@ -8,15 +8,40 @@ use super::name::{BucketName, ObjectKey};
 use super::{Store, key};
 use crate::backend::{Key, Require, Rev};
 
+/// What was found in the place of an object when rights on it were judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Nothing,
+    /// An object with this revision.
+    At(Rev),
+    /// The same, and nothing but other bytes may be put in its place: a PUT of it leaves owner, tags, visibility and
+    /// shares as they are, and no other object is put at all.
+    Replaceable(Rev),
+}
+
+impl Found {
+    fn rev(self) -> Option<Rev> {
+        match self {
+            Self::Nothing => None,
+            Self::At(rev) | Self::Replaceable(rev) => Some(rev),
+        }
+    }
+}
+
+impl From<Option<Rev>> for Found {
+    fn from(rev: Option<Rev>) -> Self {
+        rev.map_or(Self::Nothing, Self::At)
+    }
+}
+
 /// What was judged on.
 #[derive(Clone, Default)]
 pub(super) struct Judged {
     /// The one bucket that is meant by its name.
     bucket: Option<(BucketName, Rev)>,
-    /// Rows of objects; without a revision there was none.
-    objects: Vec<(Key, Option<Rev>)>,
-    /// The one object that may be replaced, and nothing else be put: see [`Store::only_replacing`].
-    pub(super) replaced: Option<(Key, Rev)>,
+    /// Rows of objects.
+    objects: Vec<(Key, Found)>,
 }
 
 impl Store {
@@ -32,23 +57,11 @@ impl Store {
     }
 
     /// The same store for whoever was judged on an object as it stood, also on others by the same handle: through it that
-    /// object is written, removed, and read for a copy, only while it has the revision `rev`; `None`: while there is none.
+    /// object is written, removed, and read for a copy, only while it is as it was `found`.
     #[must_use]
-    pub fn only_on(&self, bucket: &BucketName, object: &ObjectKey, rev: Option<Rev>) -> Self {
+    pub fn only_on(&self, bucket: &BucketName, object: &ObjectKey, found: Found) -> Self {
         let mut judged = self.judged.clone();
-        judged.objects.push((key::current(bucket, object), rev));
-        self.with(judged)
-    }
-
-    /// The same store for whoever may put other bytes in the place of one object as it stood, and nothing else: a PUT of
-    /// it through this store leaves owner, tags, visibility and shares as they are, and is refused once the object does
-    /// not have the revision `rev` any more.
-    #[must_use]
-    pub fn only_replacing(&self, bucket: &BucketName, object: &ObjectKey, rev: Rev) -> Self {
-        let judged = Judged {
-            replaced: Some((key::current(bucket, object), rev)),
-            ..self.judged.clone()
-        };
+        judged.objects.push((key::current(bucket, object), found));
         self.with(judged)
     }
 
@@ -81,9 +94,17 @@ impl Store {
     /// What makes sure that the object in this row is the one that was judged on.
     pub(super) fn as_judged<'s>(&'s self, row: &'s Key) -> impl Iterator<Item = Require> + 's {
         let of_row = self.judged.objects.iter().filter(move |(judged, _)| judged == row);
-        of_row.map(|(row, rev)| match rev {
-            Some(rev) => Require::RevIs(row.clone(), *rev),
+        of_row.map(|(row, found)| match found.rev() {
+            Some(rev) => Require::RevIs(row.clone(), rev),
             None => Require::Absent(row.clone()),
+        })
+    }
+
+    /// The one object that may be replaced through this store, and nothing else be put; `None`: any may.
+    pub(super) fn only_replaceable(&self) -> Option<(&Key, Rev)> {
+        self.judged.objects.iter().find_map(|(row, found)| match found {
+            Found::Replaceable(rev) => Some((row, *rev)),
+            Found::Nothing | Found::At(_) => None,
         })
     }
 
@@ -92,6 +113,6 @@ impl Store {
         self.judged
             .objects
             .iter()
-            .any(|(judged, rev)| judged == row && *rev != found)
+            .any(|(judged, known)| judged == row && known.rev() != found)
     }
 }

@@ -21,7 +21,7 @@ pub mod error;
 pub mod etag;
 mod hashing;
 pub mod identity;
-mod judged;
+pub mod judged;
 pub mod key;
 pub mod list;
 pub mod multipart;

@@ -1,9 +1,22 @@
 //! Canned ACLs: the word for visibility that every S3 tool knows.
 
+use std::sync::Arc;
+
+use drystone::auth::Identity;
+use storage_engine::memory::MemoryBackend;
+use storage_engine::store::clock::SystemClock;
+use storage_engine::store::name::BucketName;
+use storage_engine::store::record::labels::Visibility;
+use storage_engine::store::record::settings::BucketSettings;
+use storage_engine::store::{Epoch, Store};
+
+use super::matrix::{canned_policy, document, statement, user};
 use super::{Answer, Ask, Server};
 
 const ALL: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const SIGNED_IN: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
+
+const TAGS: &str = "<Tagging><TagSet><Tag><Key>scanned</Key><Value>yes</Value></Tag></TagSet></Tagging>";
 
 fn open(ask: Ask<'_>) -> Ask<'_> {
     ask.header("x-amz-acl", "public-read")
@@ -110,12 +123,20 @@ async fn the_acl_of_a_bucket_says_who_lists_it_and_opens_no_object() {
         }
         server.head("/bucket").anonymous().send().await.is(lists);
         server.put("/bucket/new").body("x").anonymous().send().await.is(puts);
+        // Who may write says who reads what they wrote.
+        let opened = open(server.put("/bucket/mine").body("x"));
+        opened.anonymous().send().await.is(puts);
+        let read = server.get("/bucket/mine").anonymous().send().await;
+        assert_eq!(read.status == 200, puts == 200, "{acl}");
+        server.delete("/bucket/mine").send().await.is(204);
         server.get("/bucket/a").anonymous().send().await.is(403);
         server.get("/bucket/own").anonymous().send().await.is(200);
         for ask in [
             server.delete("/bucket/a"),
             server.delete("/bucket"),
-            open(server.put("/bucket/new")),
+            open(server.put("/bucket/a?acl")),
+            server.put("/bucket/a?tagging").body(TAGS),
+            server.put("/bucket/new").header("x-amz-tagging", "scanned=yes"),
         ] {
             ask.anonymous().send().await.is(403);
         }
@@ -190,4 +211,154 @@ async fn nobody_without_a_right_reads_or_changes_an_acl() {
         put.anonymous().send().await.fails(403, "AccessDenied");
     }
     assert_eq!(groups(&server, "/bucket/a").await, [""; 0]);
+}
+
+/// An upload of one part by these, opened by its canned ACL; the status of its beginning, or of its end.
+async fn opened_upload(server: &Server, by: &Identity, path: &str) -> u16 {
+    let begun = open(server.post(&format!("{path}?uploads")))
+        .by(by.clone())
+        .send()
+        .await;
+    let Some(upload) = begun.element("UploadId") else {
+        return begun.status;
+    };
+    let at = format!("{path}?uploadId={upload}");
+    let part = server.put(&format!("{at}&partNumber=1")).body("p").by(by.clone());
+    let etag = part.send().await.is(200).header("etag").unwrap().to_owned();
+    let parts = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    server.post(&at).body(parts).by(by.clone()).send().await.status
+}
+
+#[tokio::test]
+async fn a_canned_acl_at_a_write_needs_a_right_of_its_own_or_the_acl_of_the_bucket() {
+    let allow = |action: &str| statement("Allow", action, "bucket/*");
+    let deny = statement("Deny", "s3:PutObjectAcl", "*");
+    let may = |statements: &[String], session: Option<&[String]>| {
+        user("ann", vec![document(statements)], session.map(document))
+    };
+    let (puts, everything) = ([allow("s3:PutObject")], [allow("s3:*")]);
+    let read_own = [allow("s3:PutObject"), allow("s3:GetObject")];
+    // Of a bucket that is private, and of one that everybody writes to: whether it is put, and whether it is opened.
+    for (who, identity, private, open_to_all) in [
+        ("anonymous", Identity::Anonymous, [403, 403], [200, 200]),
+        ("no policy", user("ann", Vec::new(), None), [403, 403], [200, 200]),
+        ("a key that only writes", may(&puts, None), [200, 403], [200, 200]),
+        ("one that reads, too", may(&read_own, None), [200, 403], [200, 200]),
+        (
+            "one that may not open anything",
+            may(&[puts[0].clone(), deny.clone()], None),
+            [200, 403],
+            [200, 403],
+        ),
+        (
+            "a session that only writes",
+            may(&everything, Some(&puts)),
+            [200, 403],
+            [200, 403],
+        ),
+        ("everything", may(&everything, None), [200, 200], [200, 200]),
+        ("root", Identity::Root, [200, 200], [200, 200]),
+    ] {
+        for (acl, expected) in [("private", private), ("public-read-write", open_to_all)] {
+            let server = Server::new();
+            server.put("/bucket").header("x-amz-acl", acl).send().await.is(200);
+            server.store("/bucket/standing", "s").await;
+            let put = server.put("/bucket/a").body("x").by(identity.clone()).send().await;
+            let opened = open(server.put("/bucket/b").body("x"))
+                .by(identity.clone())
+                .send()
+                .await;
+            let upload = opened_upload(&server, &identity, "/bucket/c").await;
+            assert_eq!([put.status, opened.status], expected, "{who}, {acl}");
+            assert_eq!(upload, expected[1], "an upload by {who}, {acl}");
+            for key in ["b", "c"] {
+                let read = server.get(&format!("/bucket/{key}")).anonymous().send().await;
+                assert_eq!(read.status == 200, expected[1] == 200, "what {who} wrote, {acl}");
+            }
+            // What stands there is nobody's to open, or to copy from.
+            let may_read = who == "everything" || who == "root" || who == "one that reads, too";
+            let copy = open(server.put("/bucket/copy")).header("x-amz-copy-source", "bucket/standing");
+            let copied = copy.by(identity.clone()).send().await;
+            let expected_copy = if may_read { expected[1] } else { 403 };
+            assert_eq!(copied.status, expected_copy, "a copy by {who}, {acl}");
+            let turned = open(server.put("/bucket/standing?acl"))
+                .by(identity.clone())
+                .send()
+                .await;
+            let may_turn = who == "everything" || who == "root";
+            assert_eq!(turned.status, if may_turn { 200 } else { 403 }, "{who}, {acl}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_offered_to_the_owner_of_the_bucket_is_shown_as_theirs_too() {
+    let server = Server::new();
+    let olga = || user("olga", vec![canned_policy("owner")], None);
+    let bucket = server.put("/bucket").header("x-amz-acl", "public-read-write");
+    bucket.by(olga()).send().await.is(200);
+    let bob = || {
+        let acls = statement("Allow", "s3:*ObjectAcl", "*");
+        user("bob", vec![document(&[acls])], None)
+    };
+    let owners = || async {
+        let shown = server.get("/bucket/a?acl").by(bob()).send().await.is(200);
+        assert_eq!(shown.elements("URI"), [""; 0]);
+        let full = shown.elements("Permission");
+        assert!(full.iter().all(|permission| permission == "FULL_CONTROL"), "{full:?}");
+        let mut ids = shown.elements("ID");
+        // The last is the owner's, outside the list.
+        ids.pop();
+        ids
+    };
+    let put = |acl: &str| server.put("/bucket/a").header("x-amz-acl", acl).body("x").by(bob());
+    put("bucket-owner-full-control").send().await.is(200);
+    assert_eq!(owners().await, ["id-of-bob", "id-of-olga"]);
+    put("private").send().await.is(200);
+    assert_eq!(owners().await, ["id-of-bob"]);
+    let turn = server
+        .put("/bucket/a?acl")
+        .header("x-amz-acl", "bucket-owner-full-control");
+    turn.by(bob()).send().await.is(200);
+    assert_eq!(owners().await, ["id-of-bob", "id-of-olga"]);
+    let turn = server.put("/bucket/a?acl").header("x-amz-acl", "private");
+    turn.by(bob()).send().await.is(200);
+    assert_eq!(owners().await, ["id-of-bob"]);
+    // It is shown once where it is theirs already.
+    let own = server.put("/bucket/a").header("x-amz-acl", "bucket-owner-full-control");
+    own.body("x").by(olga()).send().await.is(200);
+    assert_eq!(owners().await, ["id-of-olga"]);
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_made_private_is_so_by_default_too() {
+    let backend = Arc::new(MemoryBackend::new());
+    let store = Store::new(backend.clone(), Arc::new(SystemClock), Epoch([7; 16]));
+    let server = Server::over(backend);
+    server.put("/bucket").send().await.is(200);
+    server.store("/bucket/a", "x").await;
+    let bucket = BucketName::parse("bucket").unwrap();
+    for (visibility, is_public, stays) in [
+        (Visibility::Public, true, false),
+        (Visibility::Protected, true, false),
+        (Visibility::Shared, false, true),
+    ] {
+        let set = |settings: &mut BucketSettings| settings.visibility = Some(visibility);
+        store.change_settings(&bucket, set).await.unwrap();
+        let status = server.get("/bucket?policyStatus").send().await.is(200);
+        let told = status.element("IsPublic").map(|text| text.to_lowercase());
+        assert_eq!(told, Some(is_public.to_string()), "{visibility:?}");
+        let acl = |acl: &str| server.put("/bucket?acl").header("x-amz-acl", acl).send();
+        // What is listed by everybody is no less open than it was.
+        acl("public-read").await.is(200);
+        let kept = store.settings_of(&bucket).await.unwrap().visibility;
+        assert_eq!(kept, Some(visibility));
+        acl("private").await.is(200);
+        let kept = store.settings_of(&bucket).await.unwrap().visibility;
+        assert_eq!(kept.is_some(), stays, "{visibility:?}");
+        let read = server.get("/bucket/a").anonymous().send().await;
+        read.fails(403, "AccessDenied");
+    }
 }

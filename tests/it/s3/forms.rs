@@ -364,3 +364,38 @@ async fn nobody_uploads_by_form_without_a_right() {
     old.send().await.fails(400, "InvalidRequest");
     nothing_stored(&server).await;
 }
+
+#[tokio::test]
+async fn nobody_signs_a_form_for_a_bucket_that_everybody_writes_to() {
+    let server = Server::new();
+    let bucket = server.put("/bucket").header("x-amz-acl", "public-read-write");
+    bucket.send().await.is(200);
+    let form = |key: &str| {
+        let form = server.form(key).signed_by(None);
+        form.field("acl", "public-read").field("Content-Type", "text/plain")
+    };
+    form("up/a").send().await.is(204);
+    let read = server.get("/bucket/up/a").anonymous().send().await.is(200);
+    assert_eq!(
+        (read.text().as_str(), read.header("content-type")),
+        ("file", Some("text/plain"))
+    );
+    let told = form("up/b").field("success_action_status", "201").send().await.is(201);
+    assert_eq!(told.element("Key").as_deref(), Some("up/b"));
+    // Policies may build on tags: they need a right of their own.
+    let tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
+    form("up/c")
+        .field("tagging", tags)
+        .send()
+        .await
+        .fails(403, "AccessDenied");
+    server.head("/bucket/up/c").send().await.is(404);
+    server
+        .put("/bucket?acl")
+        .header("x-amz-acl", "public-read")
+        .send()
+        .await
+        .is(200);
+    form("up/d").send().await.fails(403, "AccessDenied");
+    server.head("/bucket/up/d").send().await.is(404);
+}

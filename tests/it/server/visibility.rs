@@ -27,12 +27,20 @@ async fn ask(address: SocketAddr, who: (&str, &str), method: &str, path: &str, b
 }
 
 async fn put(address: SocketAddr, path: &str, body: &str) {
+    assert_eq!(put_status(address, path, body).await, 200);
+}
+
+async fn set_policy(address: SocketAddr, policy: &str) {
+    assert_eq!(put_status(address, "/wall?policy", policy).await, 204);
+}
+
+async fn put_status(address: SocketAddr, path: &str, body: &str) -> u16 {
     let host = address.to_string();
     let target = presigned(PASSWORD, "PUT", &host, path);
     let length = body.len();
     let put =
         format!("PUT {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-    assert_eq!(status(&exchange(address, &put).await), 200);
+    status(&exchange(address, &put).await)
 }
 
 async fn get(address: SocketAddr, target: &str) -> String {
@@ -288,4 +296,38 @@ async fn a_link_that_was_cut_off_stays_so_when_the_object_is_shared_again() {
         assert_eq!(ask(address, ROOT, method, path, &body).await.0, 200, "{path}");
         assert_eq!(status(&get(address, target).await), 403, "{path}");
     }
+}
+
+/// Whoever had the admin right opened what a bucket's policy said nobody should open.
+#[tokio::test]
+async fn a_deny_in_the_policy_of_a_bucket_holds_for_the_admin_api_too() {
+    let client = Client::with_users().await;
+    let address = client.address;
+    put(address, "/wall/a%20b", "stone").await;
+    let link = json!({ "type": "link", "access": "read" });
+    let made = ask(address, ROOT, "POST", SHARES, &link).await.1;
+    let remove = format!("{SHARES}&share={}", made["share"].as_str().unwrap());
+    let deny = |action: &str, resource: &str| {
+        json!({ "Version": "2012-10-17", "Statement": { "Effect": "Deny", "Principal": "*", "Action": action,
+            "Resource": format!("arn:aws:s3:::wall{resource}") } })
+        .to_string()
+    };
+    let bucket = "bucket?bucket=wall";
+    let (opened, listed) = (json!({ "visibility": "public" }), json!({ "anonymous": "download" }));
+    let asks = [
+        ("PUT", bucket, &opened, "s3:PutBucketAcl", ""),
+        ("PUT", OBJECT, &opened, "s3:PutObjectAcl", "/*"),
+        ("POST", SHARES, &link, "s3:PutObjectAcl", "/*"),
+        ("DELETE", remove.as_str(), &Value::Null, "s3:PutObjectAcl", "/*"),
+    ];
+    for (method, path, body, action, resource) in asks {
+        set_policy(address, &deny(action, resource)).await;
+        let (code, told) = ask(address, ROOT, method, path, body).await;
+        assert_eq!((code, &told["Code"]), (403, &json!("AccessDenied")), "{method} {path}");
+        set_policy(address, &deny("s3:DeleteObject", "/*")).await;
+    }
+    // Nobody who could mend it is kept from the policy itself.
+    set_policy(address, &deny("s3:PutBucketPolicy", "")).await;
+    assert_eq!(ask(address, ROOT, "PUT", bucket, &listed).await.0, 200);
+    client.server.stop().await.unwrap();
 }

@@ -17,6 +17,8 @@ pub struct BeginUpload {
     /// What the finished object will say.
     pub metadata: Metadata,
     pub labels: Labels,
+    /// What the account that begins it owns things under; `None`: root or nobody known.
+    pub initiator: Option<String>,
     /// The checksum the finished object will have.
     pub checksum: Option<UploadChecksum>,
 }
@@ -68,6 +70,7 @@ impl Store {
             checksum: begin.checksum,
             state: UploadState::Open,
             labels: begin.labels,
+            initiator: begin.initiator,
         };
         let put = Put {
             key: row_key.clone(),

@@ -41,6 +41,8 @@ pub struct CopyObject {
     pub owner: Option<String>,
     /// Never the source's. `None`: the default of the bucket; of a copy onto itself, what stands.
     pub visibility: Option<Visibility>,
+    /// The canned ACL that says `visibility` offers the copy to the bucket's owner.
+    pub offered: bool,
     /// `None`: the source's algorithm.
     pub checksum: Option<ChecksumAlgorithm>,
     pub condition: WriteCondition,
@@ -138,6 +140,7 @@ impl Store {
                 visibility: copy.visibility,
                 shares: Vec::new(),
                 writing_named: false,
+                offered: copy.offered,
             },
             body: NewBody {
                 source: as_source(read.body),
@@ -289,6 +292,7 @@ fn relabelled(copy: &CopyObject, standing: &Labels) -> Labels {
         visibility: copy.visibility.or(standing.visibility),
         shares: standing.shares.clone(),
         writing_named: copy.visibility.is_none() && standing.writing_named,
+        offered: copy.offered || (copy.visibility.is_none() && standing.offered),
     }
 }
 

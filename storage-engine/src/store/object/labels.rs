@@ -101,7 +101,7 @@ impl Store {
     }
 
     /// The labels of an object that is about to stand at `row_key`, and what keeps them true until then: see
-    /// [`Labels::in_place_of`] and [`Store::only_replacing`].
+    /// [`Labels::in_place_of`] and [`Store::only_on`].
     pub(in crate::store) async fn settle_labels(
         &self,
         row_key: &Key,
@@ -113,8 +113,8 @@ impl Store {
             other => other?,
         };
         let same = |rev| Some(Require::RevIs(row_key.clone(), rev));
-        match (&self.judged.replaced, standing) {
-            (Some((meant, rev)), Some(standing)) if meant == row_key && *rev == standing.rev => {
+        match (self.only_replaceable(), standing) {
+            (Some((meant, rev)), Some(standing)) if meant == row_key && rev == standing.rev => {
                 Ok((standing.object.labels, same(standing.rev)))
             }
             (Some(_), _) => Err(WriteRefused::Conflict.into()),

@@ -57,6 +57,9 @@ pub struct Labels {
     /// It was made public by a canned ACL that also names writing. ACLs show it; no right hangs on it.
     #[cbor(n(4), skip_if = "is_unset")]
     pub writing_named: bool,
+    /// It was offered to the bucket's owner by a canned ACL. ACLs show it; no right hangs on it.
+    #[cbor(n(5), skip_if = "is_unset")]
+    pub offered: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]

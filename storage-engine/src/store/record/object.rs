@@ -220,6 +220,7 @@ mod tests {
                     visibility: visibility.map(|at| Visibility::ALL[at % 4]),
                     shares: (0..tags as u8).map(share).collect(),
                     writing_named: tags == 1,
+                    offered: tags == 2,
                 },
             });
         }
@@ -327,6 +328,7 @@ mod tests {
                     })
                     .collect(),
                 writing_named: true,
+                offered: true,
             },
         }
     }

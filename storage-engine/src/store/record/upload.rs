@@ -23,6 +23,9 @@ pub struct Upload {
     /// Owner, tags and visibility of the finished object.
     #[cbor(n(4), skip_if = "Labels::is_empty")]
     pub labels: Labels,
+    /// What the account that began it owns things under; `None`: root, nobody known, or not kept when it was begun.
+    #[n(5)]
+    pub initiator: Option<String>,
 }
 
 /// The checksum the finished object will have.
@@ -71,6 +74,7 @@ mod tests {
                 owner: Some("bob".into()),
                 ..Labels::default()
             },
+            initiator: epoch.map(|_| "ann".into()),
         }
     }
 

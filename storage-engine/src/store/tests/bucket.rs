@@ -102,6 +102,7 @@ async fn unfinished_uploads_leave_with_their_bucket() {
     let fixture = fixture().await;
     let begin = BeginUpload {
         labels: Default::default(),
+        initiator: None,
         bucket: fixture.bucket.clone(),
         key: key("k"),
         metadata: Metadata::default(),

@@ -1,6 +1,7 @@
 //! Copies.
 
 use super::{fixture, key, pattern};
+use crate::backend::Rev;
 use crate::store::checksum::{ChecksumAlgorithm, ChecksumType};
 use crate::store::condition::{ConditionHeader, ETagMatch, ReadConditions, WriteCondition, WriteRefused};
 use crate::store::object::copy::{CopyObject, CopyObjectError, CopySource, CopySourceError};
@@ -22,6 +23,7 @@ impl super::Fixture {
             tags: None,
             owner: None,
             visibility: None,
+            offered: false,
             source: CopySource {
                 bucket: self.bucket.clone(),
                 key: key(from),
@@ -191,7 +193,7 @@ async fn what_was_put_in_the_place_of_the_judged_source_is_not_copied() {
         key: key("from"),
         version: None,
     };
-    let on = |rev| fixture.store.only_on(&fixture.bucket, &key("from"), rev);
+    let on = |rev: Option<Rev>| fixture.store.only_on(&fixture.bucket, &key("from"), rev.into());
     fixture.put("from", "open").await;
     let (_, open) = fixture.store.look_at(&place).await.unwrap().unwrap();
     on(Some(open)).copy_object(fixture.copy_of("from", "to")).await.unwrap();

@@ -3,6 +3,7 @@
 use super::{MIB, Scripted, fixture, key, pattern, store_over};
 use crate::store::clock::Timestamp;
 use crate::store::condition::{WriteCondition, WriteRefused};
+use crate::store::judged::Found;
 use crate::store::multipart::begin::BeginUpload;
 use crate::store::object::copy::{CopyObject, CopyObjectError, CopySource};
 use crate::store::object::delete::DeleteObject;
@@ -74,6 +75,7 @@ impl super::Fixture {
             tags: None,
             owner: Some("bob".into()),
             visibility: None,
+            offered: false,
             checksum: None,
             condition: WriteCondition::default(),
         }
@@ -96,6 +98,7 @@ async fn labels_come_with_a_put_and_with_an_upload_and_go_with_the_next_put() {
         key: key("joined"),
         metadata: Metadata::default(),
         labels: alices(),
+        initiator: None,
         checksum: None,
     };
     let upload = fixture.store.begin_upload(begin).await.unwrap();
@@ -179,6 +182,7 @@ async fn a_copy_takes_the_tags_and_neither_owner_nor_visibility() {
     let replaced = CopyObject {
         tags: Some(tags(&[("size", "m")])),
         visibility: Some(Visibility::Protected),
+        offered: false,
         ..fixture.relabelled("k", "replaced")
     };
     fixture.store.copy_object(replaced).await.unwrap();
@@ -235,6 +239,7 @@ async fn a_shared_object_that_is_written_over_stays_whose_it_is_and_shared_unles
         key: key("k"),
         metadata: Metadata::default(),
         labels: bobs(),
+        initiator: None,
         checksum: None,
     };
     let upload = fixture.store.begin_upload(begin).await.unwrap();
@@ -287,7 +292,9 @@ async fn whoever_may_only_replace_an_object_replaces_that_very_object_and_only_i
             .1
     };
     let judged = look().await;
-    let narrow = fixture.store.only_replacing(&fixture.bucket, &key("k"), judged);
+    let narrow = fixture
+        .store
+        .only_on(&fixture.bucket, &key("k"), Found::Replaceable(judged));
     narrow.put_object(put("k", Labels::default())).await.unwrap();
     assert_eq!(fixture.labels("k").await, shared());
     // Its own write was one, too; and nothing else may be put.
@@ -299,7 +306,9 @@ async fn whoever_may_only_replace_an_object_replaces_that_very_object_and_only_i
         );
     }
     let judged = look().await;
-    let narrow = fixture.store.only_replacing(&fixture.bucket, &key("k"), judged);
+    let narrow = fixture
+        .store
+        .only_on(&fixture.bucket, &key("k"), Found::Replaceable(judged));
     let close = |labels: &mut Labels| labels.visibility = Some(Visibility::Private);
     fixture
         .store

@@ -193,6 +193,7 @@ impl Fixture {
             tags: None,
             owner: None,
             visibility: None,
+            offered: false,
             source,
             bucket: self.bucket.clone(),
             key: key(&to),

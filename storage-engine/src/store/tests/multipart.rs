@@ -47,6 +47,7 @@ impl Fixture {
         };
         let begin = BeginUpload {
             labels: Default::default(),
+            initiator: None,
             bucket: self.bucket.clone(),
             key: key(name),
             metadata,
@@ -287,6 +288,7 @@ async fn checksums_of_parts_become_the_objects() {
             if !algorithm.allows(kind) {
                 let begin = BeginUpload {
                     labels: Default::default(),
+                    initiator: None,
                     bucket: fixture.bucket.clone(),
                     key: key("k"),
                     metadata: Metadata::default(),

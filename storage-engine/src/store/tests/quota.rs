@@ -57,6 +57,7 @@ impl Fixture {
             tags: None,
             owner: None,
             visibility: None,
+            offered: false,
             checksum: None,
             condition: WriteCondition::default(),
         };

@@ -158,6 +158,7 @@ async fn a_copy_onto_itself_never_keeps_bytes_that_were_replaced() {
         tags: None,
         owner: None,
         visibility: None,
+        offered: false,
         source: CopySource {
             bucket: raced.bucket.clone(),
             key: key("k"),

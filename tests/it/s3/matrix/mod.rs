@@ -120,7 +120,7 @@ pub(super) fn user(name: &str, policies: Vec<Arc<Policy>>, session: Option<Arc<P
     }))
 }
 
-fn canned_policy(name: &str) -> Arc<Policy> {
+pub(super) fn canned_policy(name: &str) -> Arc<Policy> {
     policy(canned::find(name).unwrap().document)
 }
 

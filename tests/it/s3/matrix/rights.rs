@@ -15,7 +15,7 @@ use storage_engine::memory::MemoryBackend;
 use storage_engine::store::bucket::NewBucket;
 use storage_engine::store::clock::SystemClock;
 use storage_engine::store::name::BucketName;
-use storage_engine::store::record::settings::{BucketSettings, ObjectOwnership, PublicAccessBlock};
+use storage_engine::store::record::settings::{BucketAcl, BucketSettings, ObjectOwnership, PublicAccessBlock};
 use storage_engine::store::{Epoch, Store};
 
 use super::super::Server;
@@ -473,4 +473,89 @@ async fn a_header_with_too_many_tags_is_refused_before_anything_is_judged() {
     };
     put(11).send().await.fails(400, "InvalidTag");
     put(10).send().await.fails(403, "AccessDenied");
+}
+
+/// AWS lets whoever began an upload list its parts and give it up; what was begun by the bucket's ACL could only be ended.
+#[tokio::test]
+async fn an_upload_is_its_initiators_to_list_and_to_give_up() {
+    let puts = || statement("Allow", "s3:PutObject", "bucket/*");
+    let deny = |action: &str| statement("Deny", action, "*");
+    let may = |name: &str, statements: &[String]| user(name, vec![document(statements)], None);
+    let only = |action: &str| {
+        let session = document(&[statement("Allow", action, "*")]);
+        user("ann", vec![document(&[puts()])], Some(session))
+    };
+    for enforced in [false, true] {
+        for (who, identity, [lists, gives_up]) in [
+            ("who began it", may("ann", &[puts()]), [200, 204]),
+            (
+                "the same with no rights any more",
+                user("ann", Vec::new(), None),
+                [200, 204],
+            ),
+            ("anonymous", Identity::Anonymous, [403, 403]),
+            ("another who may write", may("bob", &[puts()]), [403, 403]),
+            (
+                "the owner of the bucket",
+                user("olga", vec![canned_policy("owner")], None),
+                [200, 204],
+            ),
+            ("root", Identity::Root, [200, 204]),
+            (
+                "who may not list",
+                may("ann", &[puts(), deny("s3:ListMultipartUploadParts")]),
+                [403, 204],
+            ),
+            (
+                "who may not give up",
+                may("ann", &[puts(), deny("s3:AbortMultipartUpload")]),
+                [200, 403],
+            ),
+            ("a session that writes", only("s3:PutObject"), [403, 403]),
+            ("a session that gives up", only("s3:AbortMultipartUpload"), [403, 204]),
+        ] {
+            let scene = Scene::new().await;
+            let ownership = enforced.then_some(ObjectOwnership::BucketOwnerEnforced);
+            scene.set("bucket", |settings| settings.ownership = ownership).await;
+            let begun = scene.server.post("/bucket/mine?uploads").by(may("ann", &[puts()]));
+            let upload = begun.send().await.is(200).element("UploadId").unwrap();
+            let path = format!("/bucket/mine?uploadId={upload}");
+            let listed = scene.server.get(&path).by(identity.clone()).send().await;
+            assert_eq!(listed.status, lists, "{who}");
+            if lists == 200 {
+                let owner = if enforced { "id-of-olga" } else { "id-of-ann" };
+                assert_eq!(listed.elements("ID"), ["id-of-ann", owner], "{who}");
+            }
+            let given_up = scene.server.delete(&path).by(identity).send().await;
+            assert_eq!(given_up.status, gives_up, "{who}");
+            // And no other upload, nor one that is not there: of what is not there nobody is told.
+            let bob = may("bob", &[puts()]);
+            for upload in [scene.upload.as_str(), "bm8tc3VjaA"] {
+                let other = format!("/bucket/m?uploadId={upload}");
+                scene
+                    .server
+                    .delete(&other)
+                    .by(bob.clone())
+                    .send()
+                    .await
+                    .fails(403, "AccessDenied");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_known_began_is_no_strangers() {
+    let scene = Scene::new().await;
+    let everybody = Some(BucketAcl::PublicReadWrite);
+    scene.set("bucket", |settings| settings.acl = everybody).await;
+    let begun = scene.server.post("/bucket/x?uploads").anonymous().send().await.is(200);
+    let path = format!("/bucket/x?uploadId={}", begun.element("UploadId").unwrap());
+    for who in [Identity::Anonymous, user("ann", Vec::new(), None)] {
+        for method in ["GET", "DELETE"] {
+            let ask = scene.server.ask(method, &path).by(who.clone());
+            ask.send().await.fails(403, "AccessDenied");
+        }
+    }
+    scene.server.delete(&path).send().await.is(204);
 }

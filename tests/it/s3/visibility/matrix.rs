@@ -5,7 +5,7 @@ use drystone::policy::anonymous::{Level, with_level};
 use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::settings::{BucketAcl, PublicAccessBlock};
 
-use super::{Door, Scene, Who, shares};
+use super::{Door, OPEN, Scene, Who, shares};
 
 /// How things stand when they are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +24,11 @@ enum Standing {
     Canned(&'static str),
 }
 
-/// What is let: G, H, P, D (GET, HEAD, PUT, DELETE of the object) and L (listing the bucket).
-const ALL: &str = "GHPDL";
+/// What is let: G, H, P, D (GET, HEAD, PUT, DELETE of the object), O (a PUT that opens it to everybody) and L (listing the
+/// bucket).
+const ALL: &str = "GHPDOL";
+/// All of it that a canned bucket policy lets.
+const BY_POLICY: &str = "GHPDL";
 
 struct Row {
     standing: Standing,
@@ -73,12 +76,12 @@ const TABLE: &[Row] = &[
     row(Standing::Ignored(Visibility::Protected),          "",       ["",      "",      "",      "",      ""]),
     row(Standing::Ignored(Visibility::Shared),             "",       ["",      "GH",    "GHP",   "",      ""]),
     row(Standing::Acl(BucketAcl::PublicRead),              "L",      ["L",     "L",     "L",     "L",     "L"]),
-    row(Standing::Acl(BucketAcl::PublicReadWrite),         "PL",     ["PL",    "PL",    "PL",    "PL",    "PL"]),
+    row(Standing::Acl(BucketAcl::PublicReadWrite),         "POL",    ["POL",   "POL",   "POL",   "POL",   "POL"]),
     row(Standing::Acl(BucketAcl::AuthenticatedRead),       "",       ["L",     "L",     "L",     "",      ""]),
     row(Standing::Canned("none"),                          "",       ["",      "",      "",      "",      ""]),
     row(Standing::Canned("download"),                      "GHL",    ["GHL",   "GHL",   "GHL",   "GHL",   "GHL"]),
     row(Standing::Canned("upload"),                        "PD",     ["PD",    "PD",    "PD",    "PD",    "PD"]),
-    row(Standing::Canned("public"),                        ALL,      [ALL,     ALL,     ALL,     ALL,     ALL]),
+    row(Standing::Canned("public"),                        BY_POLICY, [BY_POLICY, BY_POLICY, BY_POLICY, BY_POLICY, BY_POLICY]),
 ];
 
 impl Row {
@@ -146,7 +149,7 @@ impl Row {
                         ));
                     }
                     // Whatever was changed by it stands again for the next.
-                    if found && matches!(verb, "PUT" | "DELETE") {
+                    if found && matches!(verb, "PUT" | OPEN | "DELETE") {
                         scene = self.scene().await;
                     }
                 }
@@ -156,11 +159,12 @@ impl Row {
     }
 }
 
-const VERBS: [(char, &str, &str); 5] = [
+const VERBS: [(char, &str, &str); 6] = [
     ('G', "GET", "/app/doc"),
     ('H', "HEAD", "/app/doc"),
     ('P', "PUT", "/app/doc"),
     ('D', "DELETE", "/app/doc"),
+    ('O', OPEN, "/app/doc"),
     ('L', "GET", "/app?list-type=2"),
 ];
 
@@ -181,6 +185,12 @@ async fn a_row_planted_wrong_is_found() {
         row(shared, "", ["", "GH", "GHP", "", "GHP"]),
         row(Standing::Canned("upload"), "PD", ["GPD", "PD", "PD", "PD", "PD"]),
         row(Standing::Acl(BucketAcl::PublicRead), "", ["L", "L", "L", "L", "L"]),
+        row(
+            Standing::Acl(BucketAcl::PublicReadWrite),
+            "PL",
+            ["POL", "POL", "POL", "POL", "POL"],
+        ),
+        row(Standing::Canned("upload"), "PDO", ["PD", "PD", "PD", "PD", "PD"]),
     ] {
         assert!(!planted.faults().await.is_empty(), "{:?}", planted.standing);
     }

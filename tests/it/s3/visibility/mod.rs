@@ -33,6 +33,9 @@ const SECRET: &str = "granite-wall";
 const LINK: &str = "linklinklinklinklinklinklinklinklinklinkli0";
 const WRITING_LINK: &str = "linklinklinklinklinklinklinklinklinklinkli1";
 
+/// No method: a PUT with the canned ACL `public-read`.
+const OPEN: &str = "OPEN";
+
 /// Somebody who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
@@ -116,7 +119,7 @@ impl Door {
         match self {
             Self::Signed | Self::Presigned => who.key().is_some(),
             Self::Anonymous => who.key().is_none(),
-            Self::Post => verb == "PUT" && who.link().is_none(),
+            Self::Post => matches!(verb, "PUT" | OPEN) && who.link().is_none(),
         }
     }
 }
@@ -238,7 +241,8 @@ impl Scene {
     /// A request by one of the doors.
     async fn send(&self, who: Who, door: Door, verb: &str, target: &str, body: &'static str) -> Answer {
         if door == Door::Post {
-            return self.post(who, target.strip_prefix("/app/").unwrap(), body).await;
+            let key = target.strip_prefix("/app/").unwrap();
+            return self.post(who, (key, verb == OPEN), body).await;
         }
         let mut target = target.to_owned();
         if let Some(token) = who.link() {
@@ -282,8 +286,11 @@ impl Scene {
         }
     }
 
-    async fn post(&self, who: Who, key: &str, content: &str) -> Answer {
+    async fn post(&self, who: Who, (key, open): (&str, bool), content: &str) -> Answer {
         let mut fields = vec![("key".to_owned(), key.to_owned())];
+        if open {
+            fields.push(("acl".to_owned(), "public-read".to_owned()));
+        }
         if let Some(user) = who.key() {
             fields.extend(signed_fields(&signer(user)));
         }
@@ -323,11 +330,14 @@ fn presign(signer: &Signer, request: &mut http::request::Parts) {
 fn head(verb: &str, target: &str, body: &str) -> http::request::Parts {
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("localhost:9000"));
-    if verb == "PUT" {
+    if matches!(verb, "PUT" | OPEN) {
         headers.insert("content-length", HeaderValue::from(body.len()));
     }
+    if verb == OPEN {
+        headers.insert("x-amz-acl", HeaderValue::from_static("public-read"));
+    }
     let (mut parts, ()) = Request::builder()
-        .method(verb)
+        .method(if verb == OPEN { "PUT" } else { verb })
         .uri(target)
         .body(())
         .unwrap()
@@ -336,7 +346,7 @@ fn head(verb: &str, target: &str, body: &str) -> http::request::Parts {
     parts
 }
 
-/// The fields of a form whose policy allows any key of the bucket.
+/// The fields of a form whose policy allows any key of the bucket, and any canned ACL.
 fn signed_fields(signer: &Signer) -> Vec<(String, String)> {
     let now = OffsetDateTime::now_utc();
     let expiration = (now + Duration::minutes(5)).format(&Rfc3339).unwrap();
@@ -344,6 +354,7 @@ fn signed_fields(signer: &Signer) -> Vec<(String, String)> {
         let mut conditions = vec![
             r#"{"bucket":"app"}"#.to_owned(),
             r#"["starts-with","$key",""]"#.to_owned(),
+            r#"["starts-with","$acl",""]"#.to_owned(),
         ];
         conditions.extend(own.iter().map(|(name, value)| format!("{{\"{name}\":\"{value}\"}}")));
         let policy = format!(

@@ -257,6 +257,7 @@ impl Play {
             tags: None,
             owner: None,
             visibility: None,
+            offered: false,
             source: CopySource {
                 bucket: self.ground.bucket.clone(),
                 key: object_key(from),
@@ -443,6 +444,7 @@ impl Play {
         self.keys.insert(key.to_owned());
         let begin = BeginUpload {
             labels: Default::default(),
+            initiator: None,
             bucket: self.ground.bucket.clone(),
             key: object_key(key),
             metadata: metadata(true),

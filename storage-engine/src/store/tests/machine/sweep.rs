@@ -178,6 +178,7 @@ impl Scene {
         let (bucket, object_key) = (self.ground.bucket.clone(), key("k"));
         let begin = BeginUpload {
             labels: Default::default(),
+            initiator: None,
             bucket: bucket.clone(),
             key: object_key.clone(),
             metadata: Metadata::default(),

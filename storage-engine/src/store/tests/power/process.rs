@@ -370,6 +370,7 @@ impl Process {
     async fn upload(&self, name: &str, key: ObjectKey, state: State, first: usize) -> Result<(), String> {
         let begin = BeginUpload {
             labels: Default::default(),
+            initiator: None,
             bucket: self.bucket.clone(),
             key: key.clone(),
             metadata: metadata(state),

@@ -272,6 +272,7 @@ impl Teller {
         let sent = self.moment();
         let begin = BeginUpload {
             labels: Default::default(),
+            initiator: None,
             bucket: self.ground.bucket.clone(),
             key: object_key(key),
             metadata: Metadata::default(),

@@ -230,6 +230,7 @@ impl Round {
             tags: None,
             owner: None,
             visibility: None,
+            offered: false,
             source: CopySource {
                 bucket: self.bucket.clone(),
                 key: object_key(&from),
@@ -260,6 +261,7 @@ impl Round {
         let etag = md5_hex(&bytes);
         let begin = BeginUpload {
             labels: Default::default(),
+            initiator: None,
             bucket: self.bucket.clone(),
             key: object_key(key),
             metadata: Metadata::default(),
