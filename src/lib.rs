@@ -8,6 +8,7 @@
 //! - [`auth`]: who is calling. It comes before every S3 route.
 //! - [`identity`]: the directory: who there is, and what they may do.
 //! - [`admin`]: the admin front: MinIO's verbs and our own, as JSON.
+//! - [`ldap`]: an LDAP server: whose name and password it accepts.
 //! - [`openid`]: identity providers: whom an issuer of tokens vouches for.
 //! - [`policy`]: the policy language. Pure: it judges questions and knows nobody.
 //! - [`s3`]: the S3 front: routes, XML, errors, and the guard that refuses what is not built.
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod identity;
+pub mod ldap;
 pub mod openid;
 pub mod policy;
 pub mod s3;

@@ -10,6 +10,7 @@ pub mod process;
 pub mod s3;
 pub mod server;
 pub mod sign;
+pub mod slapd;
 pub mod soak;
 pub mod strace;
 pub mod tree;

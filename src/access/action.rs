@@ -169,6 +169,7 @@ actions! {
     AdminUpdatePolicyAssociation = "admin:UpdatePolicyAssociation",
     AdminUpdateServiceAccount = "admin:UpdateServiceAccount",
     AssumeRole = "sts:AssumeRole",
+    AssumeRoleWithLdapIdentity = "sts:AssumeRoleWithLDAPIdentity",
     AssumeRoleWithWebIdentity = "sts:AssumeRoleWithWebIdentity",
 }
 

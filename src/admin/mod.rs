@@ -58,6 +58,7 @@ use crate::http::body::{Body, BoxError};
 use crate::http::peer::Peer;
 use crate::http::request_id::RequestId;
 use crate::identity::{Directory, KeyParent, account_of};
+use crate::ldap::Ldap;
 use crate::usage::{Figures, Usage};
 
 /// What the front must be told of the server it belongs to.
@@ -95,6 +96,7 @@ pub struct Reach {
     pub store: Store,
     pub usage: Usage,
     pub directory: Directory,
+    pub ldap: Ldap,
     /// The server itself.
     pub power: Arc<dyn Power>,
     /// `None` for a backend that has nothing to heal.

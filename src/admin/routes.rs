@@ -383,6 +383,51 @@ const BUILT: &[(Method, &str, Verb)] = &[
         "/minio/admin/v3/revoke-tokens/openid",
         Verb::Identities(identities::Verb::PersonsTokensRevoke),
     ),
+    (
+        Method::POST,
+        "/minio/admin/v3/revoke-tokens/ldap",
+        Verb::Identities(identities::Verb::LdapTokensRevoke),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/idp-config/ldap",
+        Verb::Identities(identities::Verb::LdapList),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/idp-config/ldap/_",
+        Verb::Identities(identities::Verb::LdapInfo),
+    ),
+    (
+        Method::PUT,
+        "/minio/admin/v3/idp-config/ldap/_",
+        Verb::Identities(identities::Verb::LdapChange),
+    ),
+    (
+        Method::POST,
+        "/minio/admin/v3/idp-config/ldap/_",
+        Verb::Identities(identities::Verb::LdapChange),
+    ),
+    (
+        Method::DELETE,
+        "/minio/admin/v3/idp-config/ldap/_",
+        Verb::Identities(identities::Verb::LdapChange),
+    ),
+    (
+        Method::POST,
+        "/minio/admin/v3/idp/ldap/policy/attach",
+        Verb::Identities(identities::Verb::LdapPolicyAttach),
+    ),
+    (
+        Method::POST,
+        "/minio/admin/v3/idp/ldap/policy/detach",
+        Verb::Identities(identities::Verb::LdapPolicyDetach),
+    ),
+    (
+        Method::GET,
+        "/minio/admin/v3/idp/ldap/policy-entities",
+        Verb::Identities(identities::Verb::LdapPolicyEntities),
+    ),
 ];
 
 /// Verbs of MinIO that are not built, and what a refusal calls them. A name that ends in `/` stands for all below it.

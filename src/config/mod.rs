@@ -10,6 +10,7 @@ pub mod client;
 pub mod credentials;
 mod ellipses;
 mod error;
+mod ldap;
 mod openid;
 mod operator_key;
 mod origins;
@@ -28,6 +29,7 @@ use crate::policy::Network;
 pub use address::{AddressError, ListenAddress};
 pub use ellipses::{EXPANSION_MAX, EllipsesError, expand};
 pub use error::ConfigError;
+pub use ldap::{LdapGroups, LdapSecurity, LdapServer};
 pub use openid::{Grants, OpenIdProvider};
 pub use operator_key::OperatorKey;
 pub use origins::Origins;
@@ -78,6 +80,8 @@ pub struct Config {
     pub old_operator_key: Option<OperatorKey>,
     /// Issuers of tokens that temporary credentials are given out for.
     pub openid: Vec<OpenIdProvider>,
+    /// The LDAP server whose users temporary credentials are given out to.
+    pub ldap: Option<LdapServer>,
     /// Host suffixes under which a bucket name is the first label; lower case.
     pub domains: Vec<String>,
     /// The only region that signatures may name; any when unset.
@@ -185,6 +189,7 @@ impl Config {
             operator_key: operator_key(&setting, "KMS_KEY", "KMS_SECRET_KEY")?,
             old_operator_key: operator_key(&setting, "KMS_KEY_OLD", "KMS_SECRET_KEY_OLD")?,
             openid: openid::providers(&vars, read, &mut warnings)?,
+            ldap: ldap::server(&vars, read, &mut warnings)?,
             domains: list(setting("DOMAIN")?, values::domains)?,
             region: either(&setting, "SITE_REGION", "REGION")?,
             parity: setting("STORAGE_CLASS_STANDARD")?

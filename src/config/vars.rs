@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ConfigError, openid};
+use super::{ConfigError, ldap, openid};
 
 /// Reads a small text file; the process passes the real file system, tests pass a table.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -155,7 +155,8 @@ impl Vars {
             let known = [name, stem]
                 .iter()
                 .any(|name| HONOURED.contains(name) || WITHOUT_EFFECT.contains(name) || (ours && OURS.contains(name)));
-            if !known && !openid::is_setting(name) && !value.is_empty() {
+            let of_providers = openid::is_setting(name) || ldap::is_setting(name);
+            if !known && !of_providers && !value.is_empty() {
                 names.insert(variable.clone());
             }
         }

@@ -18,3 +18,4 @@ pub mod request_id;
 pub mod stream;
 pub mod tls;
 pub mod tracked;
+pub mod trust;

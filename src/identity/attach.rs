@@ -8,6 +8,7 @@ use storage_engine::store::record::identity::{GroupRecord, RoleRecord, UserRecor
 
 use super::directory::Directory;
 use super::error::IdentityError;
+use super::ldap::LdapEntry;
 use super::own::{is_inline, may_have};
 use super::snapshot::Snapshot;
 
@@ -17,6 +18,8 @@ pub enum Target {
     User(String),
     Group(String),
     Role(String),
+    /// Who is in no row of this directory and need not be known to it.
+    Ldap(LdapEntry),
 }
 
 /// What an attaching or detaching did.
@@ -78,6 +81,7 @@ pub(super) fn attached<'s>(snapshot: &'s Snapshot, target: &Target) -> Result<&'
             Some(role) => Ok(&role.policies),
             None => Err(IdentityError::NoSuchRole(name.clone())),
         },
+        Target::Ldap(entry) => snapshot.attached_to(entry),
     }
 }
 
@@ -114,6 +118,7 @@ pub(super) fn with_policies(
             };
             DirectoryChange::Role(name.clone(), Some(record))
         }
+        Target::Ldap(entry) => snapshot.with_attached(entry, policies, now),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Temporary credentials of somebody whom an identity provider vouches for.
 //!
-//! They are in no row: the token carries who they are and what was said of them. What their provider's people may do is
+//! They are in no row: the token carries who they are and what was said of them. What a provider's people may do is
 //! looked up anew at every request, so a provider that is configured no longer, and a policy that changed, count at once.
 
 use std::collections::BTreeMap;
@@ -19,6 +19,9 @@ use crate::auth::{Account, Caller, Federated, Identity, Kind};
 use crate::policy::Policy;
 
 const CANONICAL_PURPOSE: &[u8] = b"drystone federated 1\0";
+/// The id, in [`Federation`], of the LDAP server; those of all other providers hold a `:`.
+pub const LDAP_PROVIDER: &str = "ldap";
+
 /// Most bytes of a name: it is carried in every token.
 const NAME_BYTES_MAX: usize = 512;
 
@@ -32,6 +35,8 @@ pub enum FederationRights {
     OwnClaims,
     /// These, all of them.
     Policies(Vec<String>),
+    /// Those that are attached here to them and to the groups they are in, as users and groups of an LDAP server.
+    Attached,
 }
 
 /// Somebody a provider vouches for.
@@ -41,6 +46,8 @@ pub struct Person {
     pub provider: String,
     /// A name that nobody else ever has: the issuer's and theirs.
     pub name: String,
+    /// The groups the provider says they are in; sorted, and called like no group of the directory.
+    pub groups: Vec<String>,
     /// What was said of them, by condition key.
     pub claims: BTreeMap<String, Vec<String>>,
     /// The policies that were named for them.
@@ -54,12 +61,14 @@ pub struct Person {
 pub(super) struct CarriedPerson {
     provider: String,
     name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
     claims: BTreeMap<String, Vec<String>>,
     policies: Vec<String>,
 }
 
-/// The canonical id of somebody an identity provider vouches for, by issuer and subject (`ISSUER#SUBJECT`): always the
-/// same, and that of no user.
+/// The canonical id of somebody an identity provider vouches for, by the name that tells them from all others
+/// (`ISSUER#SUBJECT`, or a distinguished name): always the same, and that of no user.
 pub fn person_id(name: &str) -> String {
     let hash = digest(&SHA256, &[CANONICAL_PURPOSE, name.as_bytes()].concat());
     hex_simd::encode_to_string(hash, hex_simd::AsciiCase::Lower)
@@ -69,7 +78,7 @@ pub fn person_id(name: &str) -> String {
 pub(super) fn check_name(name: &str) -> Result<(), IdentityError> {
     match name.len() > NAME_BYTES_MAX {
         true => Err(IdentityError::InvalidArgument(
-            "issuer and subject are longer than a name may be",
+            "what the identity provider calls the user is longer than a name may be",
         )),
         false => Ok(()),
     }
@@ -80,12 +89,25 @@ pub(super) fn revocation_row(name: &str) -> String {
     format!("federated={}", person_id(name))
 }
 
+impl From<Person> for CarriedPerson {
+    fn from(person: Person) -> Self {
+        Self {
+            provider: person.provider,
+            name: person.name,
+            groups: person.groups,
+            claims: person.claims,
+            policies: person.policies,
+        }
+    }
+}
+
 impl CarriedPerson {
     /// Whom a role was given to: the role's policies count, and none of theirs.
     pub(super) fn without_policies(person: Person) -> Self {
         Self {
             provider: person.provider,
             name: person.name,
+            groups: person.groups,
             claims: person.claims,
             policies: Vec::new(),
         }
@@ -111,10 +133,10 @@ impl CarriedPerson {
         snapshot: &Snapshot,
         federation: &Federation,
     ) -> Option<(Account, Rights, BTreeMap<String, Vec<String>>)> {
-        let policies = snapshot.policies_of(&self.provider, &self.policies, federation).ok()?;
+        let policies = snapshot.policies_of(&self, federation).ok()?;
         let rights = Rights {
             canonical_id: person_id(&self.name),
-            groups: Vec::new(),
+            groups: self.groups,
             policies,
         };
         Some((Account::Federated(Federated::new(&self.name)), rights, self.claims))
@@ -124,28 +146,29 @@ impl CarriedPerson {
 impl Snapshot {
     /// The policies of a provider's people, or why there are none. What is not defined counts for nothing; what cannot be
     /// read may be the one that denies.
-    fn policies_of(
-        &self,
-        provider: &str,
-        named: &[String],
-        federation: &Federation,
-    ) -> Result<Vec<Arc<Policy>>, IdentityError> {
+    fn policies_of(&self, person: &CarriedPerson, federation: &Federation) -> Result<Vec<Arc<Policy>>, IdentityError> {
         const NONE: IdentityError = IdentityError::InvalidArgument(
             "none of the policies that the identity provider or its settings name is there",
         );
-        let names = match federation.get(provider) {
+        const UNATTACHED: IdentityError =
+            IdentityError::InvalidArgument("no policy is attached to the user or to any of its groups");
+        let (names, none): (Vec<&String>, _) = match federation.get(&person.provider) {
             None => return Err(IdentityError::NotAllowed("the identity provider is not configured")),
-            Some(FederationRights::OwnClaims) => named,
-            Some(FederationRights::Policies(names)) => names,
+            Some(FederationRights::OwnClaims) => (person.policies.iter().collect(), NONE),
+            Some(FederationRights::Policies(names)) => (names.iter().collect(), NONE),
+            Some(FederationRights::Attached) => {
+                let names = self.ldap_policies(&person.name, &person.groups)?;
+                (names.into_iter().collect(), UNATTACHED)
+            }
         };
         let defined = names
-            .iter()
+            .into_iter()
             // What stands inline belongs to one user or group alone.
             .filter(|name| !is_inline(name))
             .filter(|name| self.policy(name).is_some() || self.has_policy_row(name));
         let policies = self.named(defined);
         let policies = policies.map_err(|_| IdentityError::NotAllowed("a policy of the caller cannot be read"))?;
-        if policies.is_empty() { Err(NONE) } else { Ok(policies) }
+        if policies.is_empty() { Err(none) } else { Ok(policies) }
     }
 }
 
@@ -153,8 +176,9 @@ impl Directory {
     /// Who would sign with a credential of this person: for what is to be decided before it is given out.
     pub fn person(&self, person: &Person) -> Result<Identity, IdentityError> {
         let snapshot = self.snapshot()?;
-        let policies = snapshot.policies_of(&person.provider, &person.policies, self.federation())?;
-        let seconds = i64::try_from(person.ends.seconds()).unwrap_or(i64::MAX);
+        let policies = snapshot.policies_of(&person.clone().into(), self.federation())?;
+        let latest = self.now().seconds().saturating_add(*SECONDS.end());
+        let seconds = i64::try_from(person.ends.seconds().min(latest)).unwrap_or(i64::MAX);
         let expires = time::OffsetDateTime::from_unix_timestamp(seconds);
         Ok(Identity::Caller(Arc::new(Caller {
             access_key: String::new(),
@@ -163,7 +187,7 @@ impl Directory {
             },
             account: Account::Federated(Federated::new(&person.name)),
             canonical_id: person_id(&person.name),
-            groups: Vec::new(),
+            groups: person.groups.clone(),
             claims: person.claims.clone(),
             policies,
             session: None,
@@ -180,7 +204,9 @@ impl Directory {
     ) -> Result<Temporary, IdentityError> {
         check_name(&person.name)?;
         let snapshot = self.snapshot()?;
-        snapshot.policies_of(&person.provider, &person.policies, self.federation())?;
+        let (canonical_id, ends) = (person_id(&person.name), person.ends);
+        let carried = CarriedPerson::from(person);
+        snapshot.policies_of(&carried, self.federation())?;
         let asked = seconds.unwrap_or(*SECONDS.end());
         if !SECONDS.contains(&asked) {
             return Err(IdentityError::InvalidArgument(
@@ -188,16 +214,8 @@ impl Directory {
             ));
         }
         let now = self.now().millis();
-        let expires = now
-            .saturating_add(asked.saturating_mul(1_000))
-            .min(person.ends.millis());
-        let canonical_id = person_id(&person.name);
-        let account = CarriedAccount::Person(CarriedPerson {
-            provider: person.provider,
-            name: person.name,
-            claims: person.claims,
-            policies: person.policies,
-        });
+        let expires = now.saturating_add(asked.saturating_mul(1_000)).min(ends.millis());
+        let account = CarriedAccount::Person(carried);
         self.seal_temporary(Draft {
             account,
             canonical_id,

@@ -28,6 +28,7 @@ fn beginning(target: &Target) -> String {
         Target::User(name) => format!("inline/user/{name}/"),
         Target::Group(name) => format!("inline/group/{name}/"),
         Target::Role(name) => format!("inline/role/{name}/"),
+        Target::Ldap(entry) => format!("inline/ldap/{}/", entry.dn()),
     }
 }
 
@@ -158,6 +159,7 @@ impl Directory {
                 }
                 Target::Group(_) => return Err(IdentityError::GroupNotEmpty),
                 Target::Role(name) => vec![DirectoryChange::Role(name.clone(), None)],
+                Target::Ldap(entry) => return Err(IdentityError::NoSuchUser(entry.dn().to_owned())),
             };
             // Left over where they were detached and not removed.
             Ok((changes.into_iter().chain(inline_of(snapshot, &target)).collect(), ()))

@@ -6,6 +6,7 @@ use storage_engine::store::record::identity::PolicyRecord;
 
 use super::directory::Directory;
 use super::error::IdentityError;
+use super::ldap::LdapEntry;
 use super::own::is_inline;
 use super::rules;
 use super::snapshot::Snapshot;
@@ -48,12 +49,20 @@ fn users_of(snapshot: &Snapshot, policy: &str) -> Option<String> {
     let user = snapshot.rows.users.iter().find(|(_, user)| has(&user.policies));
     let group = snapshot.rows.groups.iter().find(|(_, group)| has(&group.policies));
     let role = snapshot.rows.roles.iter().find(|(_, role)| has(&role.policies));
-    match (user, group, role) {
+    let here = match (user, group, role) {
         (Some((name, _)), _, _) => Some(format!("attached to user '{name}'")),
         (None, Some((name, _)), _) => Some(format!("attached to group '{name}'")),
         (None, None, Some((name, _))) => Some(format!("attached to role '{name}'")),
         (None, None, None) => None,
-    }
+    };
+    here.or_else(|| {
+        let mut elsewhere = snapshot.rows.attachments.iter();
+        let (row, _) = elsewhere.find(|(_, row)| has(&row.policies))?;
+        Some(match LdapEntry::of_row(row) {
+            Some(entry) => format!("attached to '{}' of the LDAP server", entry.dn()),
+            None => "attached to somebody whom this version does not know".to_owned(),
+        })
+    })
 }
 
 impl Snapshot {

@@ -9,8 +9,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
+
+use crate::http::trust;
 
 /// Most bytes of one document.
 const DOCUMENT_BYTES_MAX: usize = 512 * 1024;
@@ -21,15 +21,8 @@ pub(super) struct Fetch(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);
 
 impl Fetch {
     pub(super) fn new() -> Result<Self, rustls::Error> {
-        let mut roots = RootCertStore::empty();
-        // A machine without certificates trusts nobody; the handshake says so.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let tls = ClientConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
+            .with_tls_config(trust::of_machine()?)
             .https_or_http()
             .enable_http1()
             .build();

@@ -3,6 +3,7 @@
 use crate::config::credentials::KeepError;
 use crate::http::listener::BindError;
 use crate::http::tls::TlsError;
+use crate::ldap::LdapSetupError;
 
 /// The command line or the environment is wrong.
 pub const USAGE: u8 = 2;
@@ -51,6 +52,8 @@ pub enum ServerError {
     Random(getrandom::Error),
     #[error("no connection to an identity provider can be made: {0}")]
     Providers(rustls::Error),
+    #[error(transparent)]
+    Ldap(#[from] LdapSetupError),
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
     #[error("a background thread ended before its work was done; this is a bug")]
@@ -70,6 +73,7 @@ impl ServerError {
             Self::Engine(EngineError::NotWritable(_)) => NOT_WRITABLE,
             Self::Engine(EngineError::Full(_)) => DISK_FULL,
             Self::Credentials(_) => CREDENTIALS,
+            Self::Ldap(_) => USAGE,
             Self::Engine(EngineError::Other(_))
             | Self::Random(_)
             | Self::Providers(_)

@@ -18,7 +18,8 @@ use crate::http::body::{self, Body, RequestBody};
 use crate::http::edge::{Answering, BucketCors, BucketRules, Front, Scraper};
 use crate::http::host::Style;
 use crate::http::request_id::RequestId;
-use crate::identity::{Directory, Federation, FederationRights};
+use crate::identity::{Directory, Federation, FederationRights, LDAP_PROVIDER};
+use crate::ldap::{self, Ldap};
 use crate::openid::{self, Providers};
 use crate::s3::{self, CorsRules, Happened, S3Config, S3Service};
 use crate::sts::{StsService, is_sts};
@@ -44,15 +45,28 @@ pub(super) fn providers(config: &Config) -> Result<Providers, ServerError> {
     Ok(providers)
 }
 
+/// The LDAP server of the configuration. It is not asked for anything yet, so it does not hold up the start.
+pub(super) fn ldap(config: &Config) -> Result<Ldap, ServerError> {
+    let ldap = Ldap::new(config.ldap.clone(), ldap::Pace::default())?;
+    if let Some(address) = ldap.address() {
+        tracing::info!(address, "users of an LDAP server can sign in");
+    }
+    Ok(ldap)
+}
+
 /// What the people of identity providers have.
-pub(super) fn federation(providers: &Providers) -> Federation {
+pub(super) fn federation(providers: &Providers, ldap: &Ldap) -> Federation {
     let rights = |grants: &Grants| match grants {
         Grants::Claim(_) => FederationRights::OwnClaims,
         Grants::Role(policies) => FederationRights::Policies(policies.clone()),
     };
+    let by_ldap = ldap
+        .is_configured()
+        .then(|| (LDAP_PROVIDER.to_owned(), FederationRights::Attached));
     providers
         .iter()
         .map(|provider| (provider.id(), rights(provider.grants())))
+        .chain(by_ldap)
         .collect()
 }
 

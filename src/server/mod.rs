@@ -274,9 +274,9 @@ impl Server {
                 region,
             )));
         }
-        let providers = front::providers(config)?;
+        let (providers, ldap) = (front::providers(config)?, front::ldap(config)?);
         let directory = self
-            .directory(config, &root, &store, front::federation(&providers))
+            .directory(config, &root, &store, front::federation(&providers, &ldap))
             .await;
         let authenticator = front::authenticator(config, directory.clone()).map_err(ServerError::Random)?;
         let told = self.told(config);
@@ -294,6 +294,7 @@ impl Server {
             store: store.clone(),
             usage: usage.clone(),
             directory: directory.clone(),
+            ldap: ldap.clone(),
             power: Arc::clone(&self.orders) as Arc<dyn Power>,
             healing: engine.healing,
             fleet: engine.fleet,
@@ -303,7 +304,7 @@ impl Server {
         let admin = front::admin(Arc::clone(&authenticator), AdminService::new(reach, told));
         let scraper = front::scraper(Arc::clone(&authenticator));
         let cors = front::cors(config, store.clone());
-        let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers);
+        let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers, ldap);
         let about = (self.edge.host_id(), self.feeds.events.clone());
         let s3 = front::s3(config, authenticator, directory, sts, store, about);
         self.edge.open(Service {

@@ -40,14 +40,16 @@ pub(super) fn caller_identity(identity: &Identity, root_key: &str, id: &str) -> 
     ))
 }
 
-pub(super) fn assume_role(
+/// The answer of an action that tells nothing beside the credential.
+pub(super) fn assumed(
+    action: &str,
     identity: &Identity,
     temporary: &Temporary,
     expires: &str,
     id: &str,
 ) -> Result<String, StsError> {
     let given = given(identity, temporary, expires)?;
-    Ok(document("AssumeRole", &given, id))
+    Ok(document(action, &given, id))
 }
 
 /// What the answer to a token tells beside the credential.

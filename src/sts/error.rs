@@ -9,6 +9,7 @@ use super::iam;
 use crate::auth::{AuthError, Realm};
 use crate::http::body::BoxError;
 use crate::identity::IdentityError;
+use crate::ldap::LdapError;
 use crate::openid::OpenIdError;
 
 /// Why a request to the token service was refused.
@@ -37,6 +38,8 @@ pub(super) enum StsError {
     PolicyTooLarge(String),
     #[error(transparent)]
     Provider(#[from] OpenIdError),
+    #[error(transparent)]
+    Ldap(#[from] LdapError),
     #[error("{0} is not implemented.")]
     NotBuilt(String),
     #[error("The token service has no action '{0}'.")]
@@ -110,6 +113,12 @@ impl StsError {
                 | OpenIdError::Refused(_)
                 | OpenIdError::NoPolicies(_) => "InvalidParameterValue",
             },
+            Self::Ldap(error) => match error {
+                LdapError::Unreachable => "IDPCommunicationError",
+                LdapError::TooOften => "Throttling",
+                // As MinIO says it.
+                LdapError::NoServer | LdapError::Wrong | LdapError::TooManyGroups => "InvalidParameterValue",
+            },
             Self::NoSuchEntity(_) => "NoSuchEntity",
             Self::EntityExists(_) => "EntityAlreadyExists",
             Self::Conflict(_) => "DeleteConflict",
@@ -139,11 +148,15 @@ impl StsError {
                 | OpenIdError::NoPolicies(_)
                 | OpenIdError::Expired,
             )
+            | Self::Ldap(LdapError::NoServer | LdapError::Wrong | LdapError::TooManyGroups)
             | Self::UnknownAction(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchEntity(_) => StatusCode::NOT_FOUND,
             Self::EntityExists(_) | Self::Conflict(_) | Self::Limit(_) => StatusCode::CONFLICT,
             Self::NotBuilt(_) => StatusCode::NOT_IMPLEMENTED,
-            Self::Provider(OpenIdError::Unreachable) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Ldap(LdapError::TooOften) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Provider(OpenIdError::Unreachable) | Self::Ldap(LdapError::Unreachable) | Self::Unavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

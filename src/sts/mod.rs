@@ -7,6 +7,7 @@ mod answer;
 mod error;
 mod form;
 mod iam;
+mod ldap;
 mod role;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::auth::{Authenticator, Identity, Realm, sign::body_hash};
 use crate::http::body::{self, Body, RequestBody};
 use crate::http::request_id::RequestId;
 use crate::identity::Directory;
+use crate::ldap::Ldap;
 use crate::openid::Providers;
 
 /// Most bytes of a form.
@@ -43,6 +45,7 @@ pub struct StsService {
     authenticator: Arc<Authenticator>,
     directory: Directory,
     providers: Providers,
+    ldap: Ldap,
 }
 
 /// Whether a request that names no bucket is one to the token service.
@@ -63,11 +66,12 @@ fn in_query(uri: &Uri) -> bool {
 
 impl StsService {
     /// `authenticator` must know the credentials of `directory`.
-    pub fn new(authenticator: Arc<Authenticator>, directory: Directory, providers: Providers) -> Self {
+    pub fn new(authenticator: Arc<Authenticator>, directory: Directory, providers: Providers, ldap: Ldap) -> Self {
         Self {
             authenticator,
             directory,
             providers,
+            ldap,
         }
     }
 
@@ -140,9 +144,9 @@ impl StsService {
             "AssumeRole" => self.assume(identity, form, facts, id).await,
             "AssumeRoleWithWebIdentity" => self.assume_by_token(TokenForm::WEB_IDENTITY, form, facts, id).await,
             "AssumeRoleWithClientGrants" => self.assume_by_token(TokenForm::CLIENT_GRANTS, form, facts, id).await,
+            "AssumeRoleWithLDAPIdentity" => self.assume_by_password(form, facts, id).await,
             "" => Err(StsError::Missing("Action")),
-            action @ ("AssumeRoleWithLDAPIdentity"
-            | "AssumeRoleWithCertificate"
+            action @ ("AssumeRoleWithCertificate"
             | "AssumeRoleWithCustomToken"
             | "AssumeRoleWithSAML"
             | "AssumeRoot"

@@ -107,7 +107,7 @@ impl StsService {
         let granted = decide_own(identity, Action::AssumeRole, &context(facts));
         drop(granted.map_err(|_| StsError::AccessDenied)?);
         let temporary = self.directory.issue(identity, seconds, policy).await?;
-        answer::assume_role(identity, &temporary, &written(temporary.expires)?, id)
+        answer::assumed("AssumeRole", identity, &temporary, &written(temporary.expires)?, id)
     }
 
     async fn assume_role(
@@ -134,7 +134,13 @@ impl StsService {
             .directory
             .issue_role(&role, by, session, seconds, form.policy()?)
             .await?;
-        answer::assume_role(&self.holder(&issued)?, &issued, &written(issued.expires)?, id)
+        answer::assumed(
+            "AssumeRole",
+            &self.holder(&issued)?,
+            &issued,
+            &written(issued.expires)?,
+            id,
+        )
     }
 
     pub(super) async fn assume_role_by_token(

@@ -16,6 +16,7 @@ use crate::auth::sign::Signer;
 use crate::auth::{Account, AuthError, Authenticator, Federated, Identity, Kind, PayloadMode, SecretKey};
 use crate::config::{Grants, OpenIdProvider};
 use crate::identity::{Directory, FederationRights, KeyParent, NewAccessKey, NewUser, Root, SealKeys, Target};
+use crate::ldap::Ldap;
 use crate::openid::tests::{Mood, Pair, TestIssuer, by_claim, eager};
 use crate::openid::{Provider, Providers};
 
@@ -63,7 +64,12 @@ pub(super) async fn ground_with(settings: Vec<OpenIdProvider>) -> Ground {
     };
     directory.put_user(&Identity::Root, alice).await.unwrap();
     let authenticator = Arc::new(Authenticator::new(Arc::new(directory.clone()), None).unwrap());
-    let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers);
+    let sts = StsService::new(
+        Arc::clone(&authenticator),
+        directory.clone(),
+        providers,
+        Ldap::default(),
+    );
     Ground {
         directory,
         authenticator,
@@ -324,7 +330,17 @@ async fn what_is_wrong_or_not_built_is_said_and_gives_out_nothing() {
         (&large, 400, "PackedPolicyTooLarge"),
         (&of_role("PolicyArns.member.1.arn=a"), 501, "NotImplemented"),
         ("Action=AssumeRoleWithCertificate", 501, "NotImplemented"),
-        ("Action=AssumeRoleWithLDAPIdentity", 501, "NotImplemented"),
+        ("Action=AssumeRoleWithLDAPIdentity", 400, "MissingParameter"),
+        (
+            "Action=AssumeRoleWithLDAPIdentity&LDAPUsername=ann&LDAPPassword=",
+            400,
+            "MissingParameter",
+        ),
+        (
+            "Action=AssumeRoleWithLDAPIdentity&LDAPUsername=ann&LDAPPassword=x",
+            400,
+            "InvalidParameterValue",
+        ),
         ("Action=AssumeRoleWithWebIdentity", 400, "MissingParameter"),
         ("Action=AssumeRoleWithClientGrants", 400, "MissingParameter"),
         (

@@ -43,6 +43,7 @@ pub(super) fn person(vouched: &Vouched, provider: String) -> Result<Person, StsE
     Ok(Person {
         provider,
         name: format!("{}#{}", vouched.issuer, vouched.subject),
+        groups: Vec::new(),
         claims: vouched.claims.clone(),
         policies: vouched.policies.clone().unwrap_or_default(),
         ends: Timestamp::from_millis(millis.map_err(|error| StsError::Internal(error.to_string()))?),

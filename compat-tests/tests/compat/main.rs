@@ -10,6 +10,7 @@ mod clock;
 mod compose;
 mod drives;
 mod inspect;
+mod ldap;
 mod mc;
 mod mc_breaks;
 mod mc_transcript;
@@ -91,6 +92,7 @@ fn all() -> Vec<Test> {
         mc::tests(),
         mc_breaks::tests(),
         mc_transcript::tests(),
+        ldap::tests(),
         survive::tests(),
         strikes::tests(),
         soak::tests(),

@@ -326,7 +326,7 @@ pub(super) async fn revoke_person(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     Ok(Answer::Done(StatusCode::NO_CONTENT))
 }
 
-fn revokes_all(ask: &Ask<'_>) -> Result<(), AdminError> {
+pub(super) fn revokes_all(ask: &Ask<'_>) -> Result<(), AdminError> {
     match (ask.query.get("tokenRevokeType"), ask.query.is_true("fullRevoke")) {
         (None, true) => Ok(()),
         (Some(_), false) => Err(AdminError::NotBuilt("Revoking temporary credentials by their type")),

@@ -3,6 +3,7 @@
 
 mod access_keys;
 mod groups;
+mod ldap;
 mod policies;
 mod users;
 
@@ -52,6 +53,14 @@ pub enum Verb {
     KeyRemove,
     TokensRevoke,
     PersonsTokensRevoke,
+    LdapPolicyAttach,
+    LdapPolicyDetach,
+    LdapPolicyEntities,
+    LdapTokensRevoke,
+    LdapList,
+    LdapInfo,
+    /// Not built: it says so to who may change settings.
+    LdapChange,
 }
 
 /// Who may ask for something.
@@ -83,11 +92,15 @@ impl Verb {
             Self::PolicyList => &[Action::AdminListUserPolicies],
             Self::PolicyInfo => &[Action::AdminGetPolicy],
             Self::PolicyRemove => &[Action::AdminDeletePolicy],
-            Self::PolicyAttach | Self::PolicyDetach | Self::PolicySet => &[
+            Self::PolicyAttach
+            | Self::PolicyDetach
+            | Self::PolicySet
+            | Self::LdapPolicyAttach
+            | Self::LdapPolicyDetach => &[
                 Action::AdminAttachUserOrGroupPolicy,
                 Action::AdminUpdatePolicyAssociation,
             ],
-            Self::PolicyEntities => &[Action::AdminListUserPolicies],
+            Self::PolicyEntities | Self::LdapPolicyEntities => &[Action::AdminListUserPolicies],
             Self::KeyAdd => return Permission::Own(Action::AdminCreateServiceAccount),
             Self::KeyUpdate => return Permission::Own(Action::AdminUpdateServiceAccount),
             Self::KeyRemove | Self::TokensRevoke => return Permission::Own(Action::AdminRemoveServiceAccount),
@@ -95,7 +108,8 @@ impl Verb {
                 return Permission::Own(Action::AdminListServiceAccounts);
             }
             Self::TemporaryInfo => &[Action::AdminListTemporaryAccounts],
-            Self::PersonsTokensRevoke => &[Action::AdminRemoveServiceAccount],
+            Self::LdapList | Self::LdapInfo | Self::LdapChange => &[Action::AdminConfigUpdate],
+            Self::PersonsTokensRevoke | Self::LdapTokensRevoke => &[Action::AdminRemoveServiceAccount],
         })
     }
 }
@@ -134,6 +148,15 @@ impl Inner {
             Verb::KeyRemove => access_keys::remove(ask).await,
             Verb::TokensRevoke => access_keys::revoke(ask).await,
             Verb::PersonsTokensRevoke => access_keys::revoke_person(ask).await,
+            Verb::LdapPolicyAttach => ldap::rearrange(ask, &self.opened(ask).await?, true).await,
+            Verb::LdapPolicyDetach => ldap::rearrange(ask, &self.opened(ask).await?, false).await,
+            Verb::LdapPolicyEntities => ldap::entities(ask),
+            Verb::LdapTokensRevoke => ldap::revoke(ask).await,
+            Verb::LdapList => ldap::list(ask),
+            Verb::LdapInfo => ldap::info(ask),
+            Verb::LdapChange => Err(AdminError::NotBuilt(
+                "Setting the LDAP server by the admin API instead of by variables",
+            )),
         }
     }
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use super::{Answer, Ask, at, document, names, policy_value};
 use crate::admin::error::AdminError;
 use crate::admin::usage::{NEVER, shown};
-use crate::identity::{EntitiesAsked, Target};
+use crate::identity::{Entities, EntitiesAsked, Target};
 
 /// `PUT add-canned-policy`.
 pub(super) async fn add(ask: &Ask<'_>) -> Result<Answer, AdminError> {
@@ -50,31 +50,66 @@ pub(super) async fn remove(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     Ok(Answer::Done(StatusCode::OK))
 }
 
-#[derive(Deserialize)]
-struct Rearrange {
-    #[serde(default)]
-    policies: Vec<String>,
-    #[serde(default)]
-    user: String,
-    #[serde(default)]
-    group: String,
+/// Policies that are to be attached or detached.
+pub(super) struct Rearrange {
+    pub(super) policies: Vec<String>,
+    pub(super) whom: Whom,
+}
+
+/// Who is named.
+pub(super) enum Whom {
+    User(String),
+    Group(String),
+}
+
+impl Rearrange {
+    pub(super) fn read(text: &[u8]) -> Result<Self, AdminError> {
+        #[derive(Deserialize)]
+        struct Written {
+            #[serde(default)]
+            policies: Vec<String>,
+            #[serde(default)]
+            user: String,
+            #[serde(default)]
+            group: String,
+        }
+        let written: Written = document(text)?;
+        let whom = match (written.user.is_empty(), written.group.is_empty()) {
+            (false, true) => Whom::User(written.user),
+            (true, false) => Whom::Group(written.group),
+            (true, true) | (false, false) => {
+                return Err(AdminError::Argument("Name one user or one group.".into()));
+            }
+        };
+        Ok(Self {
+            policies: written.policies,
+            whom,
+        })
+    }
 }
 
 /// `POST idp/builtin/policy/attach` and `detach`.
 pub(super) async fn rearrange(ask: &Ask<'_>, text: &[u8], attach: bool) -> Result<Answer, AdminError> {
-    let asked: Rearrange = document(text)?;
-    let target = match (asked.user.is_empty(), asked.group.is_empty()) {
-        (false, true) => Target::User(asked.user),
-        (true, false) => Target::Group(asked.group),
-        (true, true) | (false, false) => {
-            return Err(AdminError::Argument("Name one user or one group.".into()));
-        }
+    let asked = Rearrange::read(text)?;
+    let target = match asked.whom {
+        Whom::User(name) => Target::User(name),
+        Whom::Group(name) => Target::Group(name),
     };
+    rearranged(ask, &target, &asked.policies, attach).await
+}
+
+/// Attaches or detaches, and tells what changed.
+pub(super) async fn rearranged(
+    ask: &Ask<'_>,
+    target: &Target,
+    policies: &[String],
+    attach: bool,
+) -> Result<Answer, AdminError> {
     let directory = &ask.reach.directory;
     let (done, field) = if attach {
-        (directory.attach(&target, &asked.policies).await?, "policiesAttached")
+        (directory.attach(target, policies).await?, "policiesAttached")
     } else {
-        (directory.detach(&target, &asked.policies).await?, "policiesDetached")
+        (directory.detach(target, policies).await?, "policiesDetached")
     };
     Answer::sealed(&json!({ field: done.changed, "updatedAt": at(done.updated) }))
 }
@@ -93,13 +128,21 @@ pub(super) async fn set(ask: &Ask<'_>) -> Result<Answer, AdminError> {
 
 /// `GET idp/builtin/policy-entities`.
 pub(super) fn entities(ask: &Ask<'_>) -> Result<Answer, AdminError> {
+    told(&ask.reach.directory.entities(&entities_asked(ask))?)
+}
+
+/// Whose policies the query asks for.
+pub(super) fn entities_asked(ask: &Ask<'_>) -> EntitiesAsked {
     let all = |name: &str| ask.query.all(name).map(str::to_owned).collect();
-    let asked = EntitiesAsked {
+    EntitiesAsked {
         users: all("user"),
         groups: all("group"),
         policies: all("policy"),
-    };
-    let found = ask.reach.directory.entities(&asked)?;
+    }
+}
+
+/// Who has which policies, as MinIO's clients read it.
+pub(super) fn told(found: &Entities) -> Result<Answer, AdminError> {
     let of_groups = |groups: &[(String, Vec<String>)]| -> Vec<Value> {
         let each = groups.iter();
         each.map(|(group, policies)| json!({ "group": group, "policies": policies }))

@@ -121,7 +121,7 @@ impl Ask<'_> {
     fn known(&self, target: Target) -> Target {
         match &target {
             Target::Role(name) => self.directory.role(name).map_or(target, |role| Target::Role(role.name)),
-            Target::User(_) | Target::Group(_) => target,
+            Target::User(_) | Target::Group(_) | Target::Ldap(_) => target,
         }
     }
 

@@ -14,6 +14,7 @@ fn name(target: &Target) -> String {
         Target::User(name) => element("UserName", name),
         Target::Group(name) => element("GroupName", name),
         Target::Role(name) => element("RoleName", name),
+        Target::Ldap(entry) => element("UserName", entry.dn()),
     }
 }
 
@@ -23,6 +24,7 @@ fn must_see(ask: &Ask<'_>, target: &Target) -> Result<(), StsError> {
         Target::User(name) => ask.must_unless_own(&KeyParent::User(name.clone()), Action::AdminGetUser),
         Target::Group(_) => ask.must(Action::AdminGetGroup),
         Target::Role(_) => ask.must(Action::AdminGetUser),
+        Target::Ldap(_) => ask.must(Action::AdminGetUser),
     }
 }
 

@@ -123,6 +123,7 @@ pub fn all_uploads() -> Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityRow<'k> {
     Head,
+    Attachment(&'k str),
     Group(&'k str),
     AccessKey(&'k str),
     Policy(&'k str),
@@ -137,6 +138,7 @@ impl IdentityRow<'_> {
         let named = |kind: &[u8], name: &str| join(&[IDENTITY, kind, name.as_bytes()]);
         match self {
             Self::Head => join(&[IDENTITY]),
+            Self::Attachment(name) => named(b"a/", name),
             Self::Group(name) => named(b"g/", name),
             Self::AccessKey(name) => named(b"k/", name),
             Self::Policy(name) => named(b"p/", name),
@@ -159,6 +161,7 @@ pub fn parse_identity(row: &Key) -> Option<IdentityRow<'_>> {
     match (rest, rest.split_once('/')) {
         ("", _) => Some(IdentityRow::Head),
         ("s", _) => Some(IdentityRow::Seal),
+        (_, Some(("a", name))) => Some(IdentityRow::Attachment(name)),
         (_, Some(("g", name))) => Some(IdentityRow::Group(name)),
         (_, Some(("k", name))) => Some(IdentityRow::AccessKey(name)),
         (_, Some(("o", name))) => Some(IdentityRow::Role(name)),
@@ -277,6 +280,7 @@ mod tests {
         for name in ["", "alice", "a/b", "g/x", "Åsa"] {
             for row in [
                 IdentityRow::Head,
+                IdentityRow::Attachment(name),
                 IdentityRow::Group(name),
                 IdentityRow::AccessKey(name),
                 IdentityRow::Policy(name),

@@ -125,7 +125,7 @@ async fn told(address: SocketAddr, request: &str) -> (u16, Value) {
 }
 
 /// MinIO's verbs that are built.
-const MINIO_BUILT: [&str; 55] = [
+const MINIO_BUILT: [&str; 61] = [
     "accountinfo",
     "add-canned-policy",
     "add-service-account",
@@ -142,9 +142,14 @@ const MINIO_BUILT: [&str; 55] = [
     "groups",
     "heal/",
     "help-config-kv",
+    "idp-config/ldap",
+    "idp-config/ldap/_",
     "idp/builtin/policy-entities",
     "idp/builtin/policy/attach",
     "idp/builtin/policy/detach",
+    "idp/ldap/policy-entities",
+    "idp/ldap/policy/attach",
+    "idp/ldap/policy/detach",
     "info",
     "info-access-key",
     "info-canned-policy",
@@ -167,6 +172,7 @@ const MINIO_BUILT: [&str; 55] = [
     "remove-user",
     "restore-config-history-kv",
     "revoke-tokens/builtin",
+    "revoke-tokens/ldap",
     "revoke-tokens/openid",
     "service",
     "set-bucket-quota",
@@ -248,7 +254,7 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
             }
         }
     }
-    assert_eq!(served, 32);
+    assert_eq!(served, 33);
     server.stop().await.unwrap();
 }
 
@@ -334,6 +340,10 @@ fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
         "config" if *method == Method::PUT => (400, "XMinioAdminConfigBadJSON"),
         "add-user" | "add-service-account" => (400, "XMinioAdminConfigBadJSON"),
         "idp/builtin/policy/attach" | "idp/builtin/policy/detach" => (400, "XMinioAdminConfigBadJSON"),
+        "idp/ldap/policy/attach" | "idp/ldap/policy/detach" => (400, "XMinioAdminConfigBadJSON"),
+        "idp-config/ldap/_" if *method != Method::GET => (501, "NotImplemented"),
+        "idp-config/ldap/_" => (400, "XMinioAdminConfigIDPCfgNameDoesNotExist"),
+        "idp/ldap/policy-entities" => (501, "XMinioLDAPNotEnabled"),
         "update-group-members" => (400, "XMinioMalformedJSON"),
         "info-access-key" => (404, "XMinioAdminNoSuchAccessKey"),
         "pools/decommission" | "pools/cancel" => (400, "XMinioDecommissionNotAllowed"),
@@ -357,6 +367,7 @@ fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
         | "temporary-account-info"
         | "revoke-tokens/builtin"
         | "revoke-tokens/openid"
+        | "revoke-tokens/ldap"
         | "update-service-account"
         | "delete-service-account" => (400, "XMinioAdminInvalidArgument"),
         _ => return None,

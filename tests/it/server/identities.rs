@@ -455,10 +455,17 @@ async fn temporary_credentials_are_revoked_by_their_account_or_who_has_the_right
     ] {
         assert_eq!(client.status(by.as_ref(), "POST", path).await, expected, "{path}");
     }
-    let elsewhere = client
-        .status(Some(&of(ROOT)), "POST", "revoke-tokens/ldap?fullRevoke=true")
-        .await;
-    assert_eq!(elsewhere, 501);
+    let by_ldap = "revoke-tokens/ldap?user=ann&fullRevoke=true";
+    for (by, path, expected) in [
+        (None, by_ldap, 403),
+        (Some(of(LOW)), by_ldap, 403),
+        // There is no LDAP server.
+        (Some(of(ADMIN)), by_ldap, 501),
+        (Some(of(ROOT)), "revoke-tokens/ldap?user=ann", 400),
+        (Some(of(ROOT)), "revoke-tokens/plugin?fullRevoke=true", 501),
+    ] {
+        assert_eq!(client.status(by.as_ref(), "POST", path).await, expected, "{path}");
+    }
     client.server.stop().await.unwrap();
 }
 

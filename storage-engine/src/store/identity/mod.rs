@@ -1,4 +1,5 @@
-//! The directory's rows: users, groups, roles, policies, access keys, revocations, and the sealed key of their secrets.
+//! The directory's rows: users, groups, roles, policies, access keys, what is attached to people of other directories,
+//! revocations, and the sealed key of their secrets.
 //!
 //! Owns how they are kept: read whole, changed in one batch. Every change requires the revision of the directory that it
 //! was made from and puts it anew, so two changes made from the same state never both succeed. What a change means, and
@@ -12,7 +13,8 @@ use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::key::{self, IdentityRow};
 use crate::store::record::Record;
 use crate::store::record::identity::{
-    AccessKeyRecord, DirectoryHead, GroupRecord, PolicyRecord, RevocationRecord, RoleRecord, SealRecord, UserRecord,
+    AccessKeyRecord, AttachmentRecord, DirectoryHead, GroupRecord, PolicyRecord, RevocationRecord, RoleRecord,
+    SealRecord, UserRecord,
 };
 use crate::store::{RACES_MAX, Store};
 
@@ -26,6 +28,8 @@ pub struct DirectoryRows {
     pub roles: BTreeMap<String, RoleRecord>,
     pub policies: BTreeMap<String, PolicyRecord>,
     pub access_keys: BTreeMap<String, AccessKeyRecord>,
+    /// By whom they are of, as the directory names those who are in another one.
+    pub attachments: BTreeMap<String, AttachmentRecord>,
     /// By account.
     pub revocations: BTreeMap<String, RevocationRecord>,
     pub seal: Option<SealRecord>,
@@ -41,6 +45,7 @@ pub enum RowKind {
     Role,
     Policy,
     AccessKey,
+    Attachment,
     Revocation,
     /// Nothing that this version knows.
     Unknown,
@@ -55,6 +60,7 @@ impl RowKind {
             Self::Role => "role",
             Self::Policy => "policy",
             Self::AccessKey => "access key",
+            Self::Attachment => "attachment",
             Self::Revocation => "revocation",
             Self::Unknown => "row",
         }
@@ -69,6 +75,7 @@ pub enum DirectoryChange {
     Role(String, Option<RoleRecord>),
     Policy(String, Option<PolicyRecord>),
     AccessKey(String, Option<AccessKeyRecord>),
+    Attachment(String, Option<AttachmentRecord>),
     Revocation(String, Option<RevocationRecord>),
     Seal(SealRecord),
 }
@@ -97,6 +104,7 @@ impl DirectoryChange {
             Self::Role(name, _) => (RowKind::Role, name),
             Self::Policy(name, _) => (RowKind::Policy, name),
             Self::AccessKey(name, _) => (RowKind::AccessKey, name),
+            Self::Attachment(name, _) => (RowKind::Attachment, name),
             Self::Revocation(name, _) => (RowKind::Revocation, name),
             Self::Seal(_) => return None,
         };
@@ -111,6 +119,10 @@ impl DirectoryChange {
             Self::Policy(name, record) => (IdentityRow::Policy(name).key(), record.as_ref().map(Record::to_value)),
             Self::AccessKey(name, record) => (
                 IdentityRow::AccessKey(name).key(),
+                record.as_ref().map(Record::to_value),
+            ),
+            Self::Attachment(name, record) => (
+                IdentityRow::Attachment(name).key(),
                 record.as_ref().map(Record::to_value),
             ),
             Self::Revocation(name, record) => (
@@ -154,6 +166,7 @@ impl DirectoryRows {
                 DirectoryChange::Role(name, record) => set(&mut self.roles, name, record.as_ref()),
                 DirectoryChange::Policy(name, record) => set(&mut self.policies, name, record.as_ref()),
                 DirectoryChange::AccessKey(name, record) => set(&mut self.access_keys, name, record.as_ref()),
+                DirectoryChange::Attachment(name, record) => set(&mut self.attachments, name, record.as_ref()),
                 DirectoryChange::Revocation(name, record) => set(&mut self.revocations, name, record.as_ref()),
                 DirectoryChange::Seal(record) => self.seal = Some(record.clone()),
             }
@@ -182,6 +195,9 @@ impl DirectoryRows {
             Some(IdentityRow::AccessKey(name)) if !set(&mut self.access_keys, name, value) => {
                 unread(RowKind::AccessKey, name)
             }
+            Some(IdentityRow::Attachment(name)) if !set(&mut self.attachments, name, value) => {
+                unread(RowKind::Attachment, name)
+            }
             Some(IdentityRow::Revocation(name)) if !set(&mut self.revocations, name, value) => {
                 unread(RowKind::Revocation, name)
             }
@@ -191,6 +207,7 @@ impl DirectoryRows {
                 | IdentityRow::Role(_)
                 | IdentityRow::Policy(_)
                 | IdentityRow::AccessKey(_)
+                | IdentityRow::Attachment(_)
                 | IdentityRow::Revocation(_),
             ) => None,
             None => unread(RowKind::Unknown, &format!("{row_key:?}")),

@@ -112,6 +112,19 @@ pub struct PolicyRecord {
     pub text: String,
 }
 
+/// The policies of somebody, or of a group, that is in another directory and in no row of this one.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct AttachmentRecord {
+    #[n(0)]
+    pub created: Timestamp,
+    #[n(1)]
+    pub updated: Timestamp,
+    /// Names of the policies, sorted.
+    #[n(2)]
+    pub policies: Vec<String>,
+}
+
 /// A further access key of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -209,6 +222,10 @@ impl Record for RoleRecord {
 
 impl Record for PolicyRecord {
     const KIND: &'static str = "policy";
+}
+
+impl Record for AttachmentRecord {
+    const KIND: &'static str = "attachment";
 }
 
 impl Record for AccessKeyRecord {
@@ -327,6 +344,11 @@ mod tests {
             created: at(1),
             updated: at(2),
             text: "{}".into(),
+        });
+        rejects_damage(&AttachmentRecord {
+            created: at(1),
+            updated: at(2),
+            policies: vec!["readonly".into()],
         });
         rejects_damage(&RevocationRecord { until: at(3) });
         for by in [

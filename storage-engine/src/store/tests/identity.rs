@@ -12,8 +12,8 @@ use crate::store::clock::Timestamp;
 use crate::store::identity::{ChangeDirectoryError, DirectoryChange, DirectoryRows, RowKind};
 use crate::store::key::IdentityRow;
 use crate::store::record::identity::{
-    AccessKeyRecord, GroupRecord, KeyParent, PolicyRecord, RevocationRecord, RoleRecord, SealRecord, SealedBy,
-    UserRecord,
+    AccessKeyRecord, AttachmentRecord, GroupRecord, KeyParent, PolicyRecord, RevocationRecord, RoleRecord, SealRecord,
+    SealedBy, UserRecord,
 };
 
 fn at(millis: u64) -> Timestamp {
@@ -81,6 +81,14 @@ fn one_of_each() -> Vec<DirectoryChange> {
                 name: String::new(),
                 description: String::new(),
                 expires: None,
+            }),
+        ),
+        DirectoryChange::Attachment(
+            "ldap/user/uid=ann,dc=example".into(),
+            Some(AttachmentRecord {
+                created: at(1),
+                updated: at(1),
+                policies: vec!["own".into()],
             }),
         ),
         DirectoryChange::Revocation("alice".into(), Some(RevocationRecord { until: at(7) })),

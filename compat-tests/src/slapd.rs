@@ -1,0 +1,188 @@
+//! A real LDAP server (OpenLDAP's slapd, from Debian) on loopback, over a database made for one test; ends with its value.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{run, tail};
+use crate::server::free_port;
+
+/// Who may search everything.
+pub const SEARCH_DN: &str = "cn=search,dc=example,dc=org";
+/// The password of [`SEARCH_DN`].
+pub const SEARCH_PASSWORD: &str = "search-secret";
+
+const LIMIT: Duration = Duration::from_secs(60);
+const FOLDERS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The people and groups of every server: the password of `NAME` is `NAME-secret`, and `ann` and `bob` are `staff`.
+const ENTRIES: &str = "\
+dn: dc=example,dc=org
+objectClass: dcObject
+objectClass: organization
+dc: example
+o: Example
+
+dn: ou=people,dc=example,dc=org
+objectClass: organizationalUnit
+ou: people
+
+dn: ou=more,ou=people,dc=example,dc=org
+objectClass: organizationalUnit
+ou: more
+
+dn: ou=groups,dc=example,dc=org
+objectClass: organizationalUnit
+ou: groups
+
+dn: cn=staff,ou=groups,dc=example,dc=org
+objectClass: groupOfNames
+cn: staff
+member: uid=ann,ou=people,dc=example,dc=org
+member: uid=bob,ou=people,dc=example,dc=org
+
+dn: cn=guests,ou=groups,dc=example,dc=org
+objectClass: groupOfNames
+cn: guests
+member: uid=eve,ou=people,dc=example,dc=org
+";
+const PEOPLE: &[(&str, &str)] = &[
+    ("ann", "ou=people"),
+    ("bob", "ou=people"),
+    ("eve", "ou=people"),
+    ("twin", "ou=people"),
+    ("twin", "ou=more,ou=people"),
+];
+
+/// Its certificate, if it has one.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The chain, in PEM.
+    pub chain: PathBuf,
+    /// The key, in PEM.
+    pub key: PathBuf,
+    /// The authority's certificate, in PEM.
+    pub authority: PathBuf,
+}
+
+/// A running server.
+pub struct Slapd {
+    child: Child,
+    folder: PathBuf,
+    /// The port of LDAP, with StartTLS where there is a certificate.
+    pub port: u16,
+    /// The port of LDAP over TLS.
+    pub tls_port: u16,
+}
+
+impl Drop for Slapd {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", FOLDERS).stdin(Stdio::null());
+    command
+}
+
+/// Why there is none to start; `None`: it is installed.
+#[must_use]
+pub fn missing() -> Option<&'static str> {
+    let is_there = |folder: &str| Path::new(folder).join("slapd").exists();
+    (!FOLDERS.split(':').any(is_there)).then_some("the Debian package slapd is not installed")
+}
+
+impl Slapd {
+    /// Starts one over a fresh database in `folder`. With a certificate it takes no password without TLS; without one it
+    /// takes them all in the clear. A bind without a password succeeds, as it does on many servers.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not listen within a minute.
+    pub fn start(folder: &Path, certificate: Option<&Certificate>) -> Result<Self> {
+        let database = folder.join("database");
+        fs::create_dir_all(&database)?;
+        let mut entries = ENTRIES.to_owned();
+        for (name, place) in PEOPLE {
+            entries.push_str(&format!(
+                "\ndn: uid={name},{place},dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: {name}\n\
+                 userPassword: {name}-secret\n"
+            ));
+        }
+        let (settings, ldif) = (folder.join("slapd.conf"), folder.join("entries.ldif"));
+        fs::write(&ldif, entries)?;
+        fs::write(&settings, configuration(folder, &database, certificate))?;
+        run(program("slapadd").arg("-f").arg(&settings).arg("-l").arg(&ldif), LIMIT)?;
+        let (port, tls_port) = (free_port()?, free_port()?);
+        let mut urls = format!("ldap://127.0.0.1:{port}/");
+        if certificate.is_some() {
+            urls.push_str(&format!(" ldaps://127.0.0.1:{tls_port}/"));
+        }
+        let log = fs::File::create(folder.join("slapd.log"))?;
+        let child = program("slapd")
+            // In the foreground, and quiet.
+            .args(["-d", "0", "-h", &urls, "-f"])
+            .arg(&settings)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("starting slapd")?;
+        let mut slapd = Self {
+            child,
+            folder: folder.to_path_buf(),
+            port,
+            tls_port,
+        };
+        slapd.until_it_listens()?;
+        Ok(slapd)
+    }
+
+    fn until_it_listens(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            if self.child.try_wait()?.is_some() || start.elapsed() > LIMIT {
+                let said = fs::read_to_string(self.folder.join("slapd.log")).unwrap_or_default();
+                bail!("slapd does not listen: {}", tail(&said));
+            }
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+fn configuration(folder: &Path, database: &Path, certificate: Option<&Certificate>) -> String {
+    let (here, database) = (folder.display(), database.display());
+    let tls = certificate.map_or_else(String::new, |files| {
+        format!(
+            "TLSCertificateFile {}\nTLSCertificateKeyFile {}\nTLSCACertificateFile {}\nsecurity simple_bind=64\n",
+            files.chain.display(),
+            files.key.display(),
+            files.authority.display()
+        )
+    });
+    format!(
+        "include /etc/ldap/schema/core.schema\n\
+         include /etc/ldap/schema/cosine.schema\n\
+         include /etc/ldap/schema/inetorgperson.schema\n\
+         modulepath /usr/lib/ldap\n\
+         moduleload back_mdb\n\
+         pidfile {here}/slapd.pid\n\
+         allow bind_anon_cred\n\
+         {tls}\
+         database mdb\n\
+         maxsize 16777216\n\
+         suffix \"dc=example,dc=org\"\n\
+         rootdn \"{SEARCH_DN}\"\n\
+         rootpw {SEARCH_PASSWORD}\n\
+         directory {database}\n\
+         access to attrs=userPassword by anonymous auth by * none\n\
+         access to * by * none\n"
+    )
+}
