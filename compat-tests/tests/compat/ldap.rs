@@ -160,7 +160,7 @@ fn rights(stage: &mut Stage) -> Result<()> {
 
     // What is taken away ends at once, too; the other one still holds.
     good(&mut policy(stage, "detach", "homes", &["--group", STAFF]))?;
-    refused("denied", &mut mc_of(stage, &ann, &["rb", "--force", "me/home-ann"])?)?;
+    refused("Access Denied", &mut mc_of(stage, &ann, &["mb", "me/home-ann"])?)?;
     good(&mut mc_of(stage, &ann, &["cat", "me/kept/note"])?)?;
     ensure!(
         good(&mut mc_of(stage, &bob, &["ls", "me/home-bob"])?).is_err(),
@@ -209,7 +209,7 @@ fn given(stage: &Stage) -> Result<String> {
     }
     let ann = signed_in(stage, "ann")?;
     good(&mut mc_of(stage, &ann, &["cat", "me/kept/note"])?)?;
-    refused("denied", &mut mc_of(stage, &ann, &["mb", "me/home-ann"])?)?;
+    refused("Access Denied", &mut mc_of(stage, &ann, &["mb", "me/home-ann"])?)?;
     Ok(ann)
 }
 
@@ -219,7 +219,7 @@ fn groups(stage: &Stage, ann: &str) -> Result<String> {
     good(&mut mc(stage, &["admin", "policy", "create", "s", "homes", &homes]))?;
     good(&mut policy(stage, "attach", "homes", &["--group", STAFF]))?;
     good(&mut mc_of(stage, ann, &["mb", "me/home-ann"])?)?;
-    refused("denied", &mut mc_of(stage, ann, &["mb", "me/home-bob"])?)?;
+    refused("Access Denied", &mut mc_of(stage, ann, &["mb", "me/home-bob"])?)?;
     refused("in use", &mut mc(stage, &["admin", "policy", "rm", "s", "homes"]))?;
     let bob = signed_in(stage, "bob")?;
     good(&mut mc_of(stage, &bob, &["mb", "me/home-bob"])?)?;
