@@ -53,7 +53,7 @@ use self::settings::ServerSettings;
 use self::status::Status;
 pub use self::streams::Streams;
 use crate::access::{Action, Behind, Context, Grant, RequestFacts, Resource, decide, decide_own};
-use crate::auth::{Account, AuthError, Identity, SignedWith};
+use crate::auth::{Account, AuthError, Identity, SignedWith, Standing};
 use crate::http::body::{Body, BoxError};
 use crate::http::peer::Peer;
 use crate::http::request_id::RequestId;
@@ -144,6 +144,8 @@ struct Ask<'a> {
     identity: &'a Identity,
     /// What the request was signed with.
     caller: Option<&'a SignedWith>,
+    /// What that is worth later.
+    standing: Option<&'a Standing>,
     query: Query,
     body: Bytes,
     reach: &'a Reach,
@@ -279,6 +281,7 @@ impl Inner {
             verb,
             identity,
             caller,
+            standing: parts.extensions.get::<Standing>(),
             query: query?,
             // Nothing is done before the body has proved to be the one that was signed.
             body: body::read(body).await?,
@@ -322,7 +325,10 @@ impl Inner {
             Verb::Account => self.account(ask).await,
             Verb::HealSequence => self.sequences.serve(ask, ask.below(routes::HEAL)).await,
             Verb::Identities(verb) => self.identities(verb, ask).await,
-            Verb::Stream(kind) => streams::open(kind, ask.reach, (&ask.query, ask.host)).map(Answer::Stream),
+            Verb::Stream(kind) => {
+                let right = streams::Right::to(kind, ask.standing, ask.facts);
+                streams::open(kind, ask.reach, (&ask.query, ask.host), right).map(Answer::Stream)
+            }
             Verb::QuotaSet => {
                 quota::set(&ask.reach.store, &ask.query, &ask.body).await?;
                 Ok(Answer::Done(StatusCode::OK))

@@ -1,5 +1,5 @@
 //! Answers without an end: `mc admin trace`, `mc admin logs`, and samples of what the store does by itself (`mc admin scanner
-//! status`). Each ends with its client, or with the server.
+//! status`). Each ends with its client, with the server, or when its client may not ask for it any more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 use storage_engine::backend::Backend;
 use storage_engine::embedded::heal::HealStatus;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 
-use super::Reach;
 use super::error::AdminError;
 use super::heal::Healing;
+use super::identities::Permission;
 use super::query::Query;
 use super::usage::shown;
-use crate::access::Action;
+use super::{Reach, permitted};
+use crate::access::{Action, RequestFacts};
+use crate::auth::Standing;
 use crate::http::body::Body;
 use crate::http::health::{drives_in, is_in_service};
 use crate::http::stream::endless;
@@ -28,6 +31,8 @@ use crate::telemetry::trace::Traced;
 /// How long a stream is silent before a blank goes out, as MinIO's.
 const BEAT: Duration = Duration::from_secs(1);
 const BLANK: &[u8] = b" ";
+/// How long a stream goes on for who may not ask for it any more.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What can be listened to.
 #[derive(Clone, Debug, Default)]
@@ -60,14 +65,64 @@ impl Kind {
     }
 }
 
+/// The right to a stream, which may go while the stream goes on.
+pub(super) struct Right {
+    /// `None`: nobody can say what became of the caller.
+    standing: Option<Standing>,
+    facts: RequestFacts,
+    actions: &'static [Action],
+    looked: Instant,
+}
+
+impl Right {
+    /// Of a caller who was let in just now.
+    pub(super) fn to(kind: Kind, standing: Option<&Standing>, facts: &RequestFacts) -> Self {
+        Self {
+            standing: standing.cloned(),
+            facts: facts.clone(),
+            actions: kind.actions(),
+            looked: Instant::now(),
+        }
+    }
+
+    fn due(&self) -> Instant {
+        self.looked + LOOK
+    }
+
+    /// Whether the caller may have the stream, by what is true now.
+    fn stands(&mut self) -> bool {
+        self.looked = Instant::now();
+        let Some(standing) = &self.standing else { return true };
+        let identity = standing.identity(OffsetDateTime::now_utc());
+        identity.is_some_and(|identity| permitted(&identity, Permission::AnyOf(self.actions), &self.facts).is_ok())
+    }
+}
+
+/// The same documents, as long as the right to them stands.
+fn while_it_stands(
+    documents: impl Stream<Item = Bytes> + Send + 'static,
+    right: Right,
+) -> impl Stream<Item = Bytes> + Send {
+    stream::unfold((Box::pin(documents), right), |(mut documents, mut right)| async move {
+        loop {
+            if right.due() <= Instant::now() && !right.stands() {
+                return None;
+            }
+            if let Ok(document) = tokio::time::timeout_at(right.due(), documents.next()).await {
+                return Some((document?, (documents, right)));
+            }
+        }
+    })
+}
+
 /// Begins a stream.
-pub(super) fn open(kind: Kind, reach: &Reach, (query, host): (&Query, &str)) -> Result<Body, AdminError> {
+pub(super) fn open(kind: Kind, reach: &Reach, (query, host): (&Query, &str), right: Right) -> Result<Body, AdminError> {
     match kind {
-        Kind::Trace => trace(&reach.streams, query),
-        Kind::Log => log(&reach.streams, query, &reach.backend.health().store, host),
+        Kind::Trace => trace(&reach.streams, query, right),
+        Kind::Log => log(&reach.streams, query, (&reach.backend.health().store, host), right),
         Kind::Samples => {
             let sources = (Arc::clone(&reach.backend), reach.healing.clone());
-            samples(&reach.streams, query, sources, host)
+            samples(&reach.streams, query, (sources, host), right)
         }
     }
 }
@@ -181,13 +236,13 @@ fn heard<T: Send + Sync + 'static>(
 }
 
 /// `GET trace`.
-fn trace(streams: &Streams, query: &Query) -> Result<Body, AdminError> {
+fn trace(streams: &Streams, query: &Query, right: Right) -> Result<Body, AdminError> {
     let wanted = Wanted::read(query)?;
     let listener = streams.trace.listen()?;
     let documents = heard(listener, move |traced: &Traced| {
         wanted.fits(traced).then(|| traced.document.clone())
     });
-    Ok(endless(documents, BEAT, BLANK))
+    Ok(endless(while_it_stands(documents, right), BEAT, BLANK))
 }
 
 /// A line as MinIO's clients read it. Without a deployment they drop it.
@@ -212,7 +267,7 @@ fn line_document(line: &Line, deployment: &str, node: &str) -> Bytes {
 }
 
 /// `GET log`: the last lines, then those that come.
-fn log(streams: &Streams, query: &Query, deployment: &str, host: &str) -> Result<Body, AdminError> {
+fn log(streams: &Streams, query: &Query, (deployment, host): (&str, &str), right: Right) -> Result<Body, AdminError> {
     let limit = match query.get("limit").map(str::parse) {
         // As clients say that they want all there is.
         None | Some(Ok(0)) => usize::MAX,
@@ -232,7 +287,7 @@ fn log(streams: &Streams, query: &Query, deployment: &str, host: &str) -> Result
     let shown = move |line: &Line| (ours && here).then(|| line_document(line, &deployment, &host));
     let before: Vec<Bytes> = lines.iter().filter_map(|line| shown(line)).collect();
     let documents = stream::iter(before).chain(heard(listener, shown));
-    Ok(endless(documents, BEAT, BLANK))
+    Ok(endless(while_it_stands(documents, right), BEAT, BLANK))
 }
 
 /// Bits of the kinds of samples there are.
@@ -331,12 +386,15 @@ impl Sampled {
     }
 }
 
+/// What is asked for samples.
+type Sources = (Arc<dyn Backend>, Option<Arc<dyn Healing>>);
+
 /// `GET metrics`.
 fn samples(
     streams: &Streams,
     query: &Query,
-    (backend, healing): (Arc<dyn Backend>, Option<Arc<dyn Healing>>),
-    host: &str,
+    ((backend, healing), host): (Sources, &str),
+    right: Right,
 ) -> Result<Body, AdminError> {
     let sampling = Sampling::read(query)?;
     let listener = streams.samples.listen()?;
@@ -364,7 +422,7 @@ fn samples(
             Some((document, (listener, sampled, sampling, sent + 1)))
         },
     );
-    Ok(endless(documents, BEAT, BLANK))
+    Ok(endless(while_it_stands(documents, right), BEAT, BLANK))
 }
 
 #[cfg(test)]

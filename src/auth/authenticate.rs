@@ -49,7 +49,7 @@ pub enum Realm {
 
 /// A request whose caller is known.
 pub struct Authenticated {
-    /// Who is calling; also in the request's extensions, with a [`Standing`] where it came to S3 signed.
+    /// Who is calling; also in the request's extensions, with a [`Standing`] where it came signed to S3 or the admin API.
     pub identity: Identity,
     /// The plain, unsigned request. Its extensions hold [`Identity`], [`super::Payload`], of a signed request [`Signing`],
     /// and of one to the admin API [`SignedWith`], too.
@@ -151,7 +151,7 @@ impl Authenticator {
         if let (Realm::Admin, Some(signed_with)) = (realm, verdict.signed_with) {
             parts.extensions.insert(signed_with);
         }
-        if let (Realm::S3, Some(standing)) = (realm, verdict.standing) {
+        if let (Realm::S3 | Realm::Admin, Some(standing)) = (realm, verdict.standing) {
             parts.extensions.insert(standing);
         }
         Ok(Authenticated {

@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 use super::credentials::{CredentialSource, SecretKey};
 use super::identity::Identity;
 
-/// The credential a request was signed with, to be looked up again; in the extensions of a signed request to S3.
+/// The credential a request was signed with, to be looked up again; in the extensions of a signed request to S3 or the
+/// admin API.
 #[derive(Clone)]
 pub struct Standing {
     credentials: Arc<dyn CredentialSource>,
