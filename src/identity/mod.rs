@@ -14,6 +14,7 @@ mod groups;
 mod ldap;
 mod own;
 mod policies;
+mod rename;
 mod roles;
 mod rules;
 mod seal;
@@ -32,6 +33,7 @@ pub use federated::{Federation, FederationRights, LDAP_PROVIDER, Person, person_
 pub use groups::GroupView;
 pub use ldap::LdapEntry;
 pub use policies::PolicyView;
+pub use rename::UserMove;
 pub use roles::{NewRole, RoleChange, RoleView};
 pub use seal::{SealError, SealKeys};
 pub use temporary::Temporary;

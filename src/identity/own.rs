@@ -23,7 +23,7 @@ const INLINE_MAX: usize = 100;
 
 /// What the names of a target's inline policies begin with. Policies' own names hold no `/`, so what follows the last one
 /// is the policy's.
-fn beginning(target: &Target) -> String {
+pub(super) fn beginning(target: &Target) -> String {
     match target {
         Target::User(name) => format!("inline/user/{name}/"),
         Target::Group(name) => format!("inline/group/{name}/"),
@@ -43,7 +43,7 @@ pub(super) fn may_have(target: &Target, name: &str) -> bool {
 }
 
 /// The policy's own name, if it is an inline one of this target.
-fn inline_name<'n>(target: &Target, name: &'n str) -> Option<&'n str> {
+pub(super) fn inline_name<'n>(target: &Target, name: &'n str) -> Option<&'n str> {
     name.strip_prefix(&beginning(target)).filter(|rest| !rest.contains('/'))
 }
 
@@ -232,7 +232,7 @@ impl Directory {
 }
 
 /// The inline policies that are a target's, also those that were detached.
-fn inline_names<'s>(snapshot: &'s Snapshot, target: &Target) -> impl Iterator<Item = &'s String> {
+pub(super) fn inline_names<'s>(snapshot: &'s Snapshot, target: &Target) -> impl Iterator<Item = &'s String> {
     let names = snapshot.rows.policies.range(beginning(target)..).map(|(name, _)| name);
     let beginning = beginning(target);
     let mine = names.take_while(move |name| name.starts_with(&beginning));

@@ -189,7 +189,8 @@ impl Snapshot {
             .collect()
     }
 
-    fn secret(&self, access_key: &str, sealed: &[u8]) -> Result<SecretKey, String> {
+    /// A secret as it was sealed for this access key.
+    pub(super) fn secret(&self, access_key: &str, sealed: &[u8]) -> Result<SecretKey, String> {
         let sealer = self.sealer.as_ref().ok_or("there is no key to open its secret")?;
         let opened = sealer.open_secret(access_key, sealed);
         opened.map_err(|error| format!("its secret: {error}"))

@@ -154,6 +154,17 @@ impl Provider {
         self.settings.config_url.to_string()
     }
 
+    /// The issuer's URL, by where its discovery document is.
+    pub fn issuer_url(&self) -> String {
+        let url = self.config_url();
+        url.strip_suffix(DISCOVERY).map_or_else(|| url.clone(), str::to_owned)
+    }
+
+    /// The client that tokens must be made for.
+    pub fn client_id(&self) -> &str {
+        &self.settings.client_id
+    }
+
     /// Tells it from every other that ever was configured.
     pub fn id(&self) -> String {
         format!("{}:{}", self.settings.name, self.settings.client_id)

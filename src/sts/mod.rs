@@ -132,6 +132,7 @@ impl StsService {
                 form: &form,
                 facts: &facts,
                 directory: &self.directory,
+                providers: &self.providers,
             };
             return ask.answer(id).await;
         }

@@ -7,6 +7,7 @@ mod answer;
 mod groups;
 mod keys;
 mod policies;
+mod providers;
 #[cfg(test)]
 mod role_tests;
 mod roles;
@@ -19,6 +20,7 @@ use super::form::Form;
 use crate::access::{Action, Context, RequestFacts, Resource, decide, decide_own};
 use crate::auth::{Identity, Kind};
 use crate::identity::{Directory, KeyParent, Target, account_of};
+use crate::openid::Providers;
 
 /// What stands in the field `Version` of every request.
 pub(super) const VERSION: &str = "2010-05-08";
@@ -31,6 +33,7 @@ pub(super) struct Ask<'a> {
     pub(super) form: &'a Form,
     pub(super) facts: &'a RequestFacts,
     pub(super) directory: &'a Directory,
+    pub(super) providers: &'a Providers,
 }
 
 impl Ask<'_> {
@@ -44,6 +47,7 @@ impl Ask<'_> {
             "CreateUser" => users::create(self).await,
             "GetUser" => users::get(self),
             "ListUsers" => users::list(self),
+            "UpdateUser" => users::update(self).await,
             "DeleteUser" => users::delete(self).await,
             "PutUserPolicy" => policies::put(self, self.user()?).await,
             "GetUserPolicy" => policies::get(self, self.user()?),
@@ -86,6 +90,13 @@ impl Ask<'_> {
             "AttachRolePolicy" => policies::attach(self, self.role()?, true).await,
             "DetachRolePolicy" => policies::attach(self, self.role()?, false).await,
             "ListAttachedRolePolicies" => policies::list_attached(self, self.role()?),
+            "ListOpenIDConnectProviders" => providers::list(self),
+            "GetOpenIDConnectProvider" => providers::get(self),
+            "CreateOpenIDConnectProvider"
+            | "DeleteOpenIDConnectProvider"
+            | "AddClientIDToOpenIDConnectProvider"
+            | "RemoveClientIDFromOpenIDConnectProvider"
+            | "UpdateOpenIDConnectProviderThumbprint" => Err(providers::unbuilt(action)),
             other => Err(StsError::NotBuilt(format!(
                 "{} of IAM",
                 other.chars().take(128).collect::<String>()

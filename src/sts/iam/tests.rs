@@ -4,7 +4,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use crate::auth::{Account, Identity, PayloadMode, Realm, SecretKey};
 use crate::identity::{NewUser, Target};
-use crate::sts::tests::{ALICE, Ground, READ_X, ROOT, element, ground, signer};
+use crate::openid::tests::{Pair, TestIssuer, by_claim};
+use crate::sts::tests::{ALICE, Ground, READ_X, ROOT, element, ground, ground_with, signer};
 
 pub(super) fn coded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
@@ -97,6 +98,104 @@ async fn a_user_that_is_made_signs_with_its_key_and_has_its_inline_policy() {
     ground
         .refused("GetUserPolicy", &[zoe, ("PolicyName", "none")], 404, "NoSuchEntity")
         .await;
+}
+
+#[tokio::test]
+async fn a_user_with_another_name_is_the_same_user() {
+    let ground = ground().await;
+    let inline = [("UserName", ALICE.0), ("PolicyName", "own"), ("PolicyDocument", READ_X)];
+    ground.done("PutUserPolicy", &inline).await;
+    let key = ground.done("CreateAccessKey", &inline[..1]).await;
+    let (access_key, secret) = (element(&key, "AccessKeyId"), element(&key, "SecretAccessKey"));
+    let before = ground.directory.user(ALICE.0).unwrap();
+    let assume = "Action=AssumeRole&Version=2011-06-15";
+    let temporary = ground.given(ALICE, assume).await.signer();
+    ground.done("CreateUser", &[("UserName", "zoe")]).await;
+    for (fields, status, code) in [
+        (
+            &[("UserName", ALICE.0), ("NewUserName", "zoe")][..],
+            409,
+            "EntityAlreadyExists",
+        ),
+        (
+            &[("UserName", ALICE.0), ("NewUserName", access_key.as_str())],
+            409,
+            "EntityAlreadyExists",
+        ),
+        (&[("UserName", ALICE.0), ("NewUserName", ROOT.0)], 403, "AccessDenied"),
+        (&[("UserName", ALICE.0), ("NewUserName", "a=b")], 400, "ValidationError"),
+        (&[("UserName", ALICE.0), ("NewPath", "x")], 400, "ValidationError"),
+        (&[("UserName", "nobody"), ("NewUserName", "eve")], 404, "NoSuchEntity"),
+        (&[("UserName", ROOT.0), ("NewUserName", "eve")], 404, "NoSuchEntity"),
+    ] {
+        ground.refused("UpdateUser", fields, status, code).await;
+    }
+    let moved = [("UserName", ALICE.0), ("NewUserName", "alva"), ("NewPath", "/staff/")];
+    ground.done("UpdateUser", &moved).await;
+    ground
+        .refused("GetUser", &[("UserName", ALICE.0)], 404, "NoSuchEntity")
+        .await;
+    let after = ground.directory.user("alva").unwrap();
+    assert_eq!(
+        (&after.canonical_id, after.created),
+        (&before.canonical_id, before.created)
+    );
+    assert_eq!(after.path.as_deref(), Some("/staff/"));
+    let alva = [("UserName", "alva"), ("PolicyName", "own")];
+    ground.done("GetUserPolicy", &alva).await;
+    for by in [signer(("alva", ALICE.1)), signer((&access_key, &secret))] {
+        let Ok(Identity::Caller(caller)) = ground.caller(&by) else {
+            panic!("not let in");
+        };
+        assert_eq!(caller.account, Account::User("alva".into()));
+        assert_eq!(caller.policies.len(), 1);
+    }
+    for by in [signer(ALICE), temporary] {
+        assert_eq!(ground.caller(&by).unwrap_err().code(), "InvalidAccessKeyId");
+    }
+    // Nothing is left of the old name.
+    ground.done("CreateUser", &[("UserName", ALICE.0)]).await;
+    let (own, others) = ground
+        .directory
+        .policies_by_kind(&Target::User(ALICE.0.into()))
+        .unwrap();
+    assert!(own.is_empty() && others.is_empty());
+    ground.done("DeleteUser", &[("UserName", ALICE.0)]).await;
+    ground
+        .done("UpdateUser", &[("UserName", "alva"), ("NewPath", "/")])
+        .await;
+    assert_eq!(ground.directory.user("alva").unwrap().path, None);
+}
+
+#[tokio::test]
+async fn the_providers_of_the_settings_are_shown_and_made_nowhere_else() {
+    let pair = Pair::p256();
+    let issuer = TestIssuer::start(serde_json::json!({"keys": [pair.public("k")]})).await;
+    let ground = ground_with(vec![issuer.provider(by_claim())]).await;
+    let host = issuer.url.strip_prefix("http://").unwrap();
+    let arn = format!("arn:aws:iam::000000000000:oidc-provider/{host}");
+    let listed = ground.done("ListOpenIDConnectProviders", &[]).await;
+    assert_eq!(element(&listed, "Arn"), arn);
+    let told = ground
+        .done(
+            "GetOpenIDConnectProvider",
+            &[("OpenIDConnectProviderArn", arn.as_str())],
+        )
+        .await;
+    assert_eq!(element(&told, "Url"), host);
+    assert!(
+        told.contains("<ClientIDList><member>store</member></ClientIDList>"),
+        "{told}"
+    );
+    let other = [("OpenIDConnectProviderArn", "arn:aws:iam::000000000000:oidc-provider/x")];
+    ground
+        .refused("GetOpenIDConnectProvider", &other, 404, "NoSuchEntity")
+        .await;
+    for action in ["CreateOpenIDConnectProvider", "DeleteOpenIDConnectProvider"] {
+        ground
+            .refused(action, &[("Url", "https://x")], 501, "NotImplemented")
+            .await;
+    }
 }
 
 #[tokio::test]
@@ -279,6 +378,11 @@ const EVERY: &[(&str, &[(&str, &str)])] = &[
     ("CreateUser", &[("UserName", "new")]),
     ("GetUser", &[("UserName", "bob")]),
     ("ListUsers", &[]),
+    ("UpdateUser", &[("UserName", "bob"), ("NewPath", "/x/")]),
+    ("UpdateUser", &[("UserName", "bob"), ("NewUserName", "rob")]),
+    ("UpdateUser", &[("UserName", "rob"), ("NewUserName", "bob")]),
+    ("ListOpenIDConnectProviders", &[]),
+    ("GetOpenIDConnectProvider", &[("OpenIDConnectProviderArn", "x")]),
     ("DeleteUser", &[("UserName", "bob")]),
     (
         "PutUserPolicy",
@@ -455,7 +559,12 @@ async fn nobody_without_the_right_does_or_sees_anything_of_others() {
 #[tokio::test]
 async fn what_is_not_built_is_said_and_signatures_for_the_token_service_open_nothing() {
     let ground = ground().await;
-    for action in ["CreateInstanceProfile", "CreateLoginProfile", "UpdateUser", "Nonsense"] {
+    for action in [
+        "CreateInstanceProfile",
+        "CreateLoginProfile",
+        "CreateOpenIDConnectProvider",
+        "Nonsense",
+    ] {
         ground.refused(action, &[], 501, "NotImplemented").await;
     }
     let boundary = [

@@ -4,7 +4,7 @@ use super::Ask;
 use super::answer::{self, element, page};
 use crate::access::Action;
 use crate::auth::Identity;
-use crate::identity::{KeyParent, Target, UserView};
+use crate::identity::{KeyParent, Target, UserMove, UserView};
 use crate::policy::ACCOUNT_ID;
 use crate::sts::error::StsError;
 
@@ -56,6 +56,20 @@ pub(super) fn list(ask: &Ask<'_>) -> Result<Option<String>, StsError> {
     let users = ask.directory.users()?.into_iter();
     let users = users.filter(|user| user.path.as_deref().unwrap_or("/").starts_with(prefix));
     page(ask, "Users", users.collect(), |user| &user.name, answer::user)
+}
+
+pub(super) async fn update(ask: &Ask<'_>) -> Result<Option<String>, StsError> {
+    ask.must(Action::AdminCreateUser)?;
+    let change = UserMove {
+        name: ask.given("NewUserName")?.map(str::to_owned),
+        path: ask.given("NewPath")?.map(str::to_owned),
+    };
+    // Whoever gives a user another name takes the old one away.
+    if change.name.is_some() {
+        ask.must(Action::AdminDeleteUser)?;
+    }
+    ask.directory.move_user(ask.needed("UserName")?, change).await?;
+    Ok(None)
 }
 
 pub(super) async fn delete(ask: &Ask<'_>) -> Result<Option<String>, StsError> {

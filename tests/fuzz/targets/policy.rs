@@ -38,7 +38,12 @@ fn answers(policy: &Policy) -> Vec<Effect> {
 }
 
 pub(super) fn policy(data: &[u8]) {
-    for kind in [Kind::Identity, Kind::Bucket { bucket: "bucket" }, Kind::Session] {
+    for kind in [
+        Kind::Identity,
+        Kind::Bucket { bucket: "bucket" },
+        Kind::Session,
+        Kind::Trust,
+    ] {
         let Ok(policy) = Policy::parse(data, kind) else {
             continue;
         };
