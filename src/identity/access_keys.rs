@@ -19,6 +19,8 @@ use crate::auth::{Account, Identity, Kind, SecretKey};
 const KEYS_MAX: usize = 500;
 const GENERATED_KEY_CHARS: usize = 20;
 const GENERATED_SECRET_CHARS: usize = 40;
+/// 130 bits: no two of a key are ever the same.
+const GENERATION_CHARS: usize = 26;
 
 /// An access key to be made.
 #[derive(Clone, Debug)]
@@ -105,7 +107,7 @@ fn unbounded(by: &Identity) -> Result<(), IdentityError> {
 }
 
 /// When the credential of a caller ends; `None`: not by itself.
-pub(super) fn end_of(snapshot: &Snapshot, by: &Identity) -> Option<Timestamp> {
+fn end_of(snapshot: &Snapshot, by: &Identity) -> Option<Timestamp> {
     let Identity::Caller(caller) = by else { return None };
     match caller.kind {
         Kind::User => None,
@@ -120,6 +122,11 @@ pub(super) fn end_of(snapshot: &Snapshot, by: &Identity) -> Option<Timestamp> {
 /// Whether a key lasts longer than a credential that ends then.
 fn outlives(key: &AccessKeyRecord, end: Option<Timestamp>) -> bool {
     end.is_some_and(|end| key.expires.is_none_or(|expires| expires > end))
+}
+
+/// What tells a key with this secret from the same key with another one, and from one made anew under its name.
+fn generation() -> Result<String, IdentityError> {
+    Ok(generated(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", GENERATION_CHARS)?.to_string())
 }
 
 fn future(expires: Option<Timestamp>, now: Timestamp) -> Result<(), IdentityError> {
@@ -176,7 +183,7 @@ impl Directory {
             return Err(IdentityError::NotAllowed("this is root's access key"));
         }
         future(new.expires, self.now())?;
-        let (parent, by) = (new.parent, by.clone());
+        let (parent, by, generation) = (new.parent, by.clone(), generation()?);
         let (name, description, wanted) = (new.name, new.description, new.expires);
         self.change_secrets(move |snapshot, now| {
             if let KeyParent::User(user) = &parent {
@@ -209,6 +216,7 @@ impl Directory {
                 name: name.clone(),
                 description: description.clone(),
                 expires,
+                generation: Some(generation.clone()),
             };
             let made = NewCredential {
                 access_key: access_key.clone(),
@@ -259,12 +267,13 @@ impl Directory {
             || change.policy.is_some()
             || change.expires.is_some()
             || change.enabled == Some(true);
-        let (access_key, by) = (access_key.to_owned(), by.clone());
+        let (access_key, by, generation) = (access_key.to_owned(), by.clone(), generation()?);
         self.change_secrets(move |snapshot, now| {
             let mut key = existing(snapshot, &access_key)?.clone();
             key.updated = now;
             if let Some(secret) = &change.secret {
                 key.sealed_secret = snapshot.sealed(&access_key, secret)?;
+                key.generation = Some(generation.clone());
             }
             if let Some(text) = &change.policy {
                 key.policy = Some(text.clone()).filter(|text| !text.is_empty());

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::KeyParent;
-use super::access_keys::end_of;
 use super::directory::Directory;
 use super::error::IdentityError;
 use super::federated::{CarriedPerson, Federation, Person, check_name, revocation_row};
@@ -52,6 +51,24 @@ pub(super) struct CarriedRole {
     /// The access key that it was taken on with, where that was not the account's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+    /// The generation of that key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_generation: Option<String>,
+}
+
+/// The access key that a role is taken on with.
+struct TakersKey {
+    access_key: String,
+    generation: Option<String>,
+}
+
+/// A role that was taken on, as it stands.
+pub(super) struct StandingRole {
+    pub(super) account: Account,
+    pub(super) rights: Rights,
+    pub(super) claims: BTreeMap<String, Vec<String>>,
+    /// When the access key ends that it was taken on with (milliseconds since 1970), if it does by itself.
+    pub(super) ends: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,22 +121,22 @@ impl CarriedRole {
         self.by.row()
     }
 
-    /// Account, rights and claims as they stand; `None`: nothing of it holds any more.
-    pub(super) fn standing(
-        self,
-        snapshot: &Snapshot,
-        federation: &Federation,
-        issued: u64,
-    ) -> Option<(Account, Rights, BTreeMap<String, Vec<String>>)> {
+    /// What of it holds still; `None`: nothing.
+    pub(super) fn standing(self, snapshot: &Snapshot, federation: &Federation, issued: u64) -> Option<StandingRole> {
         if !self.by.stands(snapshot, federation, issued) {
             return None;
         }
+        let mut ends = None;
         if let Some(key) = &self.key {
-            // One that was made anew under the name is another key.
+            // One that was made anew under the name, or has another secret, is another key.
             let standing = snapshot.rows.access_keys.get(key).filter(|_| snapshot.may_sign(key))?;
-            if Some(&standing.parent) != self.by.account().as_ref() || standing.created.millis() > issued {
+            if Some(&standing.parent) != self.by.account().as_ref()
+                || standing.generation != self.key_generation
+                || standing.created.millis() > issued
+            {
                 return None;
             }
+            ends = standing.expires.map(|end| end.millis());
         }
         let role = snapshot.rows.roles.get(&self.role)?;
         let rights = Rights {
@@ -135,8 +152,12 @@ impl CarriedRole {
             claims.insert(format!("aws:principaltag/{}", tag.key), vec![tag.value.clone()]);
         }
         let path = role.path.as_deref().unwrap_or("/");
-        let account = Account::Role(AssumedRole::new(&self.role, path, &self.session));
-        Some((account, rights, claims))
+        Some(StandingRole {
+            account: Account::Role(AssumedRole::new(&self.role, path, &self.session)),
+            rights,
+            claims,
+            ends,
+        })
     }
 }
 
@@ -180,6 +201,7 @@ impl Directory {
             ));
         }
         let (by, key, end) = self.taker(by)?;
+        let (key, key_generation) = key.map(|key| (key.access_key, key.generation)).unzip();
         let asked = self.now().millis().saturating_add(seconds.saturating_mul(1_000));
         self.seal_temporary(Draft {
             account: CarriedAccount::Role(CarriedRole {
@@ -187,6 +209,7 @@ impl Directory {
                 session: session.to_owned(),
                 by,
                 key,
+                key_generation: key_generation.flatten(),
             }),
             canonical_id: role.canonical_id.clone(),
             expires: end.map_or(asked, |end| asked.min(end)),
@@ -196,9 +219,9 @@ impl Directory {
     }
 
     /// Who takes on a role, with which access key, and when that ends (milliseconds since 1970).
-    fn taker(&self, by: RoleTaker<'_>) -> Result<(CarriedTaker, Option<String>, Option<u64>), IdentityError> {
+    fn taker(&self, by: RoleTaker<'_>) -> Result<(CarriedTaker, Option<TakersKey>, Option<u64>), IdentityError> {
         const NOT_AGAIN: IdentityError = IdentityError::NotAllowed("temporary credentials take on no role");
-        let caller = match by {
+        let (caller, snapshot) = match by {
             RoleTaker::Person(person) => {
                 check_name(&person.name)?;
                 let end = person.ends.millis();
@@ -207,15 +230,19 @@ impl Directory {
             }
             RoleTaker::Signed(Identity::Anonymous) => return Err(IdentityError::NotAllowed("nobody is signed in")),
             RoleTaker::Signed(Identity::Root) => return Ok((CarriedTaker::Root, None, None)),
-            RoleTaker::Signed(by @ Identity::Caller(caller)) => {
-                let end = end_of(&*self.snapshot()?, by).map(|end| end.millis());
-                (caller, end)
-            }
+            RoleTaker::Signed(Identity::Caller(caller)) => (caller, self.snapshot()?),
         };
-        let (caller, end) = caller;
-        let key = match caller.kind {
-            Kind::User => None,
-            Kind::AccessKey => Some(caller.access_key.clone()),
+        let (key, end) = match caller.kind {
+            Kind::User => (None, None),
+            Kind::AccessKey => {
+                let standing = snapshot.rows.access_keys.get(&caller.access_key);
+                let standing = standing.ok_or_else(|| IdentityError::NoSuchAccessKey(caller.access_key.clone()))?;
+                let key = TakersKey {
+                    access_key: caller.access_key.clone(),
+                    generation: standing.generation.clone(),
+                };
+                (Some(key), standing.expires.map(|end| end.millis()))
+            }
             Kind::Temporary { .. } => return Err(NOT_AGAIN),
         };
         let taker = match &caller.account {
@@ -227,5 +254,144 @@ impl Directory {
             Account::Federated(_) | Account::Role(_) => return Err(NOT_AGAIN),
         };
         Ok((taker, key, end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use storage_engine::store::clock::{Clock, Timestamp};
+    use storage_engine::store::identity::DirectoryChange;
+
+    use super::super::tests::{Ground, add, child, ground};
+    use super::super::{AccessKeyChange, NewRole};
+    use super::{Directory, RoleTaker};
+    use crate::auth::{CredentialSource, Identity, SecretKey};
+
+    const KEY: &str = "alices-key";
+
+    async fn ground_with_app() -> (Ground, Directory) {
+        let ground = ground();
+        let directory = ground.open().await;
+        add(&directory, "alice").await;
+        let role = NewRole {
+            name: "app".into(),
+            path: None,
+            trust: r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"AWS":"alice"}}]}"#.into(),
+            description: String::new(),
+            seconds_max: Some(7_200),
+            tags: Vec::new(),
+        };
+        directory.create_role(role).await.unwrap();
+        make_key(&directory).await;
+        (ground, directory)
+    }
+
+    async fn make_key(directory: &Directory) {
+        let new = child("alice", KEY);
+        directory.add_access_key(&Identity::Root, new).await.unwrap();
+    }
+
+    async fn change(directory: &Directory, change: AccessKeyChange) {
+        directory.change_access_key(&Identity::Root, KEY, change).await.unwrap();
+    }
+
+    fn with_secret(secret: &str) -> AccessKeyChange {
+        AccessKeyChange {
+            secret: Some(SecretKey::new(secret)),
+            ..AccessKeyChange::default()
+        }
+    }
+
+    fn ending(expires: Option<Timestamp>) -> AccessKeyChange {
+        AccessKeyChange {
+            expires: Some(expires),
+            ..AccessKeyChange::default()
+        }
+    }
+
+    /// Access key and token of the role, taken on for two hours.
+    async fn taken(directory: &Directory, with: &str) -> (String, String) {
+        let role = directory.role_to_assume("/", "app").unwrap();
+        let by = directory.find(with).unwrap().identity;
+        let given = directory.issue_role(&role, RoleTaker::Signed(&by), "me", 7_200, None);
+        let given = given.await.unwrap();
+        (
+            given.access_key,
+            String::from_utf8(given.token.expose().to_vec()).unwrap(),
+        )
+    }
+
+    /// When it ends, in seconds since 1970; `None`: it opens nothing.
+    fn end(directory: &Directory, (access_key, token): &(String, String)) -> Option<i64> {
+        let found = directory.find_temporary(access_key, token)?;
+        Some(found.expires.unwrap().unix_timestamp())
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_on_with_an_access_key_ends_when_the_key_has_another_secret() {
+        let (_ground, directory) = ground_with_app().await;
+        let (by_key, by_user) = (taken(&directory, KEY).await, taken(&directory, "alice").await);
+        let described = AccessKeyChange {
+            description: Some("for the printer".into()),
+            ..AccessKeyChange::default()
+        };
+        change(&directory, described).await;
+        assert!(end(&directory, &by_key).is_some());
+        change(&directory, with_secret("another-secret")).await;
+        assert_eq!(end(&directory, &by_key), None);
+        assert!(end(&directory, &by_user).is_some());
+        let again = taken(&directory, KEY).await;
+        assert!(end(&directory, &again).is_some());
+        change(&directory, with_secret("another-secret")).await;
+        assert_eq!(end(&directory, &again), None, "also when it is the same secret");
+    }
+
+    #[tokio::test]
+    async fn an_access_key_made_anew_revives_nothing_whatever_the_clock_says() {
+        let (ground, directory) = ground_with_app().await;
+        let before = taken(&directory, KEY).await;
+        directory.remove_access_key(&Identity::Root, KEY).await.unwrap();
+        assert_eq!(end(&directory, &before), None);
+        ground.clock.0.fetch_sub(600_000, Ordering::Relaxed);
+        make_key(&directory).await;
+        assert_eq!(end(&directory, &before), None);
+        let now = taken(&directory, KEY).await;
+        assert!(end(&directory, &now).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_on_with_an_access_key_ends_no_later_than_the_key() {
+        let (ground, directory) = ground_with_app().await;
+        let now = ground.clock.now();
+        let seconds = i64::try_from(now.seconds()).unwrap();
+        let given = taken(&directory, KEY).await;
+        assert_eq!(end(&directory, &given), Some(seconds + 7_200));
+        for (millis, ends) in [(600_000, 600), (6_000_000, 6_000), (60_000_000, 7_200)] {
+            let expires = Timestamp::from_millis(now.millis() + millis);
+            change(&directory, ending(Some(expires))).await;
+            assert_eq!(end(&directory, &given), Some(seconds + ends));
+        }
+        change(&directory, ending(None)).await;
+        assert_eq!(end(&directory, &given), Some(seconds + 7_200));
+    }
+
+    #[tokio::test]
+    async fn an_access_key_of_before_there_were_generations_goes_on_and_gets_one_with_its_next_secret() {
+        let (ground, directory) = ground_with_app().await;
+        let rows = ground.store.load_directory().await.unwrap();
+        let mut key = rows.access_keys[KEY].clone();
+        assert!(key.generation.take().is_some());
+        let old = [DirectoryChange::AccessKey(KEY.into(), Some(key))];
+        ground.store.change_directory(rows.rev, &old).await.unwrap();
+        drop(directory);
+        let directory = ground.open().await;
+        let given = taken(&directory, KEY).await;
+        assert!(end(&directory, &given).is_some());
+        change(&directory, with_secret("another-secret")).await;
+        assert_eq!(end(&directory, &given), None);
+        let rows = ground.store.load_directory().await.unwrap();
+        assert!(rows.access_keys[KEY].generation.is_some());
     }
 }

@@ -208,6 +208,7 @@ impl Snapshot {
         if self.is_revoked(&row, carried.issued) {
             return None;
         }
+        let mut ends = carried.expires;
         let (account, rights, claims) = match carried.account {
             CarriedAccount::Root => (Account::Root, Rights::default(), BTreeMap::new()),
             CarriedAccount::User(name) => {
@@ -215,7 +216,11 @@ impl Snapshot {
                 (Account::User(name), rights, BTreeMap::new())
             }
             CarriedAccount::Person(person) => person.standing(self, federation)?,
-            CarriedAccount::Role(role) => role.standing(self, federation, carried.issued)?,
+            CarriedAccount::Role(role) => {
+                let standing = role.standing(self, federation, carried.issued)?;
+                ends = standing.ends.map_or(ends, |end| ends.min(end));
+                (standing.account, standing.rights, standing.claims)
+            }
         };
         if rights.canonical_id != carried.canonical_id {
             return None;
@@ -224,7 +229,7 @@ impl Snapshot {
             None => None,
             Some(text) => Some(Arc::new(Policy::parse(text.as_bytes(), policy::Kind::Session).ok()?)),
         };
-        let milliseconds = i128::from(carried.expires).checked_mul(1_000_000)?;
+        let milliseconds = i128::from(ends).checked_mul(1_000_000)?;
         let expires = OffsetDateTime::from_unix_timestamp_nanos(milliseconds).ok()?;
         let caller = Caller {
             access_key: access_key.to_owned(),
@@ -248,4 +253,75 @@ impl Snapshot {
 fn open(sealer: &Sealer, access_key: &str, sealed: &[u8]) -> Option<Carried> {
     let text = sealer.open_token(access_key, sealed).ok()?;
     serde_json::from_slice(&text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Carried;
+
+    /// Tokens that were given out stay what they were: each of these texts reads, and is written back as it was.
+    #[test]
+    fn what_tokens_of_every_kind_of_account_carry_reads_on() {
+        let person = r#"{"provider":"kc:store","name":"https://id.example.com/r#ann","claims":{"jwt:sub":["ann"]},"policies":[]}"#;
+        let role = |rest: &str| format!(r#"{{"Role":{{"role":"app","session":"me","by":{rest}}}}}"#);
+        for (account, row, taker) in [
+            (r#""Root""#.to_owned(), "", None),
+            (r#"{"User":"alice"}"#.to_owned(), "alice", None),
+            (format!(r#"{{"Person":{person}}}"#), "federated=", None),
+            (
+                r#"{"Person":{"provider":"ldap","name":"uid=ann","groups":["cn=staff"],"claims":{},"policies":["a"]}}"#
+                    .to_owned(),
+                "federated=",
+                None,
+            ),
+            (role(r#""Root""#), "role=app", Some("")),
+            (
+                role(r#"{"User":{"name":"alice","canonical_id":"ab"}}"#),
+                "role=app",
+                Some("alice"),
+            ),
+            (
+                role(&format!(r#"{{"Person":{person}}}"#)),
+                "role=app",
+                Some("federated="),
+            ),
+            (
+                role(r#"{"User":{"name":"alice","canonical_id":"ab"}},"key":"alices-key""#),
+                "role=app",
+                Some("alice"),
+            ),
+            (
+                role(r#""Root","key":"roots-key","key_generation":"AB23""#),
+                "role=app",
+                Some(""),
+            ),
+        ] {
+            for policy in ["", r#","policy":"{}""#] {
+                let text = format!(
+                    r#"{{"secret":"s","account":{account},"canonical_id":"cd","issued":5,"expires":9{policy}}}"#
+                );
+                let carried: Carried = serde_json::from_str(&text).unwrap();
+                assert_eq!(
+                    (carried.secret.as_str(), carried.canonical_id.as_str()),
+                    ("s", "cd"),
+                    "{text}"
+                );
+                assert_eq!((carried.issued, carried.expires), (5, 9), "{text}");
+                assert_eq!(carried.policy.is_some(), !policy.is_empty(), "{text}");
+                let named = |whole: &str, expected: &str| match expected {
+                    "federated=" => whole.starts_with(expected),
+                    _ => whole == expected,
+                };
+                assert!(named(&carried.account.row(), row), "{text}");
+                let by = carried.account.row_of_taker();
+                assert_eq!(by.is_some(), taker.is_some(), "{text}");
+                assert!(by.zip(taker).is_none_or(|(by, taker)| named(&by, taker)), "{text}");
+                assert_eq!(serde_json::to_string(&carried).unwrap(), text);
+            }
+        }
+        // Before a credential carried whose name it was.
+        let text = r#"{"secret":"s","account":"Root","issued":5,"expires":9}"#;
+        let carried: Carried = serde_json::from_str(text).unwrap();
+        assert_eq!(carried.canonical_id, "");
+    }
 }

@@ -19,11 +19,11 @@ use crate::auth::{Account, Caller, Credential, CredentialSource, Identity, Kind,
 use crate::config::OperatorKey;
 
 const ROOT: &str = "rootkey";
-const CANARY: &str = "canary-secret-8f2c";
+pub(super) const CANARY: &str = "canary-secret-8f2c";
 const READ_X: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::x/*"}]}"#;
 
 /// A clock that stands where it was set.
-struct Standing(AtomicU64);
+pub(super) struct Standing(pub(super) AtomicU64);
 
 impl Clock for Standing {
     fn now(&self) -> Timestamp {
@@ -31,13 +31,13 @@ impl Clock for Standing {
     }
 }
 
-struct Ground {
+pub(super) struct Ground {
     memory: MemoryBackend,
-    store: Store,
-    clock: Arc<Standing>,
+    pub(super) store: Store,
+    pub(super) clock: Arc<Standing>,
 }
 
-fn ground() -> Ground {
+pub(super) fn ground() -> Ground {
     let memory = MemoryBackend::new();
     let clock = Arc::new(Standing(AtomicU64::new(1_700_000_000_000)));
     let store = Store::new(Arc::new(memory.clone()), clock.clone(), Epoch([1; 16]));
@@ -62,7 +62,7 @@ impl Ground {
         Directory::open(self.store.clone(), self.clock.clone(), root, keys, Federation::new()).await
     }
 
-    async fn open(&self) -> Directory {
+    pub(super) async fn open(&self) -> Directory {
         self.open_with(keys("root-password", None, None)).await
     }
 
@@ -93,7 +93,7 @@ impl Ground {
     }
 }
 
-async fn add(directory: &Directory, name: &str) {
+pub(super) async fn add(directory: &Directory, name: &str) {
     let user = NewUser {
         name: name.to_owned(),
         secret: SecretKey::new(CANARY),
@@ -128,7 +128,7 @@ fn texts(caller: &Caller) -> Vec<&str> {
     caller.policies.iter().map(|policy| policy.text()).collect()
 }
 
-fn child(parent: &str, access_key: &str) -> NewAccessKey {
+pub(super) fn child(parent: &str, access_key: &str) -> NewAccessKey {
     NewAccessKey {
         access_key: Some(access_key.to_owned()),
         secret: Some(SecretKey::new(CANARY)),

@@ -149,6 +149,9 @@ pub struct AccessKeyRecord {
     pub description: String,
     #[n(8)]
     pub expires: Option<Timestamp>,
+    /// Random, and another one as soon as the key is made anew or its secret is set; absent: since before there were any.
+    #[n(9)]
+    pub generation: Option<String>,
 }
 
 /// Whose key an access key is.
@@ -262,6 +265,7 @@ mod tests {
             name: "name".into(),
             description: "what it is for".into(),
             expires: expires.map(at),
+            generation: None,
         }
     }
 
@@ -294,6 +298,41 @@ mod tests {
             bytes.escape_ascii().to_string()
         );
         assert_eq!(RoleRecord::from_value(bytes).unwrap(), role);
+    }
+
+    #[test]
+    fn an_access_key_is_written_as_it_always_was_and_with_a_generation_reads_on() {
+        let old = b"\x01\xa7\x00\x01\x01\x02\x02\xf5\x03\x82\x01\x81\x65alice\x04\x43\x01\x02\x03\x06\x64name\
+            \x07\x6ewhat it is for";
+        let new = b"\x01\xaa\x00\x01\x01\x02\x02\xf5\x03\x82\x00\x80\x04\x43\x01\x02\x03\x05\x62{}\x06\x64name\
+            \x07\x6ewhat it is for\x08\x07\x09\x64AB23";
+        let before = key(KeyParent::User("alice".into()), None, None);
+        let now = AccessKeyRecord {
+            generation: Some("AB23".into()),
+            ..key(KeyParent::Root, Some("{}".into()), Some(7))
+        };
+        for (record, bytes) in [(before, &old[..]), (now, new)] {
+            assert_eq!(
+                record.to_value().escape_ascii().to_string(),
+                bytes.escape_ascii().to_string()
+            );
+            assert_eq!(AccessKeyRecord::from_value(bytes).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn what_is_attached_is_written_as_it_always_was() {
+        let bytes = b"\x01\xa3\x00\x01\x01\x02\x02\x82\x63own\x68readonly";
+        let record = AttachmentRecord {
+            created: at(1),
+            updated: at(2),
+            policies: vec!["own".into(), "readonly".into()],
+        };
+        assert_eq!(
+            record.to_value().escape_ascii().to_string(),
+            bytes.escape_ascii().to_string()
+        );
+        assert_eq!(AttachmentRecord::from_value(bytes).unwrap(), record);
     }
 
     proptest! {

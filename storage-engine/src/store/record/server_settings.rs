@@ -78,6 +78,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn settings_are_written_as_they_always_were() {
+        let values = vec![
+            setting("", SettingValue::Sealed(vec![1, 2])),
+            setting("kc", SettingValue::Plain("x".into())),
+        ];
+        let bytes = b"\x01\xa2\x00\x07\x01\x82\
+            \xa4\x00\x6fidentity_openid\x01\x60\x02\x6dclient_secret\x03\x82\x01\x81\x42\x01\x02\
+            \xa4\x00\x6fidentity_openid\x01\x62kc\x02\x6dclient_secret\x03\x82\x00\x81\x61x";
+        let at = Timestamp::from_millis(7);
+        let now = ServerSettingsRecord {
+            changed: at,
+            values: values.clone(),
+        };
+        let before = SettingsHistoryRecord { until: at, values };
+        for written in [now.to_value(), before.to_value()] {
+            assert_eq!(written.escape_ascii().to_string(), bytes.escape_ascii().to_string());
+        }
+        assert_eq!(ServerSettingsRecord::from_value(bytes).unwrap(), now);
+        assert_eq!(SettingsHistoryRecord::from_value(bytes).unwrap(), before);
+    }
+
     proptest! {
         #[test]
         fn settings_survive_their_value(changed: u64, texts: Vec<String>, sealed: Vec<u8>) {

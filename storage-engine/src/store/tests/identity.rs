@@ -81,6 +81,7 @@ fn one_of_each() -> Vec<DirectoryChange> {
                 name: String::new(),
                 description: String::new(),
                 expires: None,
+                generation: Some("AB23".into()),
             }),
         ),
         DirectoryChange::Attachment(
