@@ -1,10 +1,12 @@
 //! A policy document, read and checked: from JSON to statements that are ready to judge.
 
+use std::borrow::Cow;
+
 use super::actions::{self, Scope};
 use super::condition::{self, Condition};
 use super::json::Json;
 use super::pattern::{Pattern, Syntax};
-use super::principal::Principals;
+use super::principal::{ACCOUNT_ID, Principals};
 use super::{Kind, PolicyError};
 
 /// A list of the policy, and whether what is on it is meant or what is not.
@@ -20,10 +22,12 @@ pub(super) struct Statement {
     pub(super) deny: bool,
     /// Lower case.
     pub(super) actions: Selection<Vec<Pattern>>,
-    /// None where every action is one without a resource.
+    /// None where they count for no question: every action is one without a resource, and no identity is named.
     pub(super) resources: Option<Selection<Vec<Pattern>>>,
-    /// Whether the resources are roles or others of their kind, and no buckets.
+    /// Whether roles, or others of their kind, are among the resources.
     pub(super) names_roles: bool,
+    /// Whether no action is S3's: then the resources count for actions on identities alone.
+    pub(super) elsewhere_only: bool,
     /// None in policies of identities.
     pub(super) principals: Option<Selection<Principals>>,
     pub(super) conditions: Vec<Condition>,
@@ -194,13 +198,14 @@ fn statement(json: &Json, language: &Language<'_>) -> Result<Statement, String> 
     if let (Kind::Bucket { bucket }, Some(resources), false) = (kind, &resources, negated) {
         check_fit(&names, &scopes, resources, bucket)?;
     }
-    let names_roles = elsewhere_only && of_identities(&names, &elements)?;
+    let names_roles = names_identities(&elements)?;
     Ok(Statement {
         deny,
         actions: Selection { of: patterns, negated },
         // MinIO's admin statements name S3's buckets as their resource and mean nothing by it.
         resources: resources.filter(|_| !elsewhere_only || names_roles),
         names_roles,
+        elsewhere_only,
         principals: read_principals(&elements, kind, deny)?,
         conditions: match elements.condition {
             Some(json) => condition::parse(json, variables, kind == Kind::Trust)?,
@@ -209,18 +214,29 @@ fn statement(json: &Json, language: &Language<'_>) -> Result<Statement, String> 
     })
 }
 
-/// Whether a statement is about actions on identities alone and names some of them: then its resources count.
-fn of_identities(actions: &[String], elements: &Elements<'_>) -> Result<bool, String> {
-    let of_sts = |name: &String| {
-        let name = name.to_ascii_lowercase();
-        name.starts_with("sts:") || name.starts_with("iam:")
-    };
-    let resources = either("Resource", elements.resource, elements.not_resource)?;
-    let Some((name, json, _)) = resources.filter(|_| actions.iter().all(of_sts)) else {
+/// Whether an action, in lower case, is done to identities, which have ARNs that policies name.
+pub(super) fn is_of_identities(action: &str) -> bool {
+    action.starts_with("sts:") || action.starts_with("iam:")
+}
+
+/// Whether a statement names identities among its resources: then these count for every action on identities, whatever
+/// other actions stand beside it.
+fn names_identities(elements: &Elements<'_>) -> Result<bool, String> {
+    let Some((name, json, _)) = either("Resource", elements.resource, elements.not_resource)? else {
         return Ok(false);
     };
     let is_identity = |name: &String| name.starts_with("arn:aws:iam:") || name.starts_with("arn:aws:sts:");
     Ok(texts(name, json)?.iter().any(is_identity))
+}
+
+/// The resource as questions spell it: an ARN of an identity without an account means this store's.
+fn with_account(name: &str) -> Cow<'_, str> {
+    for service in ["iam", "sts"] {
+        if let Some(rest) = name.strip_prefix(&format!("arn:aws:{service}:::")) {
+            return Cow::Owned(format!("arn:aws:{service}::{ACCOUNT_ID}:{rest}"));
+        }
+    }
+    Cow::Borrowed(name)
 }
 
 /// A trust policy is about its role, and about nothing but taking it on.
@@ -288,7 +304,7 @@ fn read_resources(
             || name
                 .strip_prefix(S3)
                 .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
-        let pattern = Pattern::parse(name, syntax)?;
+        let pattern = Pattern::parse(&with_account(name), syntax)?;
         match kind {
             Kind::Bucket { bucket } => {
                 if !of_s3 || !(may_be_bucket(&pattern, bucket) || may_be_object(&pattern, bucket)) {

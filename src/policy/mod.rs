@@ -172,7 +172,7 @@ impl Statement {
     fn applies(&self, action: &str, question: &Question<'_>) -> bool {
         self.is_about_action(action)
             && self.is_about_principal(question.principal)
-            && self.is_about_resource(question)
+            && self.is_about_resource(action, question)
             && self
                 .conditions
                 .iter()
@@ -193,12 +193,16 @@ impl Statement {
         }
     }
 
-    fn is_about_resource(&self, question: &Question<'_>) -> bool {
+    fn is_about_resource(&self, action: &str, question: &Question<'_>) -> bool {
         let Some(resources) = &self.resources else {
             return true;
         };
+        let of_identities = document::is_of_identities(action);
+        if self.elsewhere_only && !of_identities {
+            return true;
+        }
         // What is asked of no role in particular may be any that it names.
-        if self.names_roles && self.deny && question.resource == WHOLE_STORE {
+        if of_identities && self.names_roles && self.deny && question.resource == WHOLE_STORE {
             return true;
         }
         let mut missing = false;

@@ -149,11 +149,15 @@ fn aws(name: &str) -> Result<Named, String> {
         // A path before the name says nothing about who it is.
         ("iam", Some(("user", user))) => Named::User(last(user)),
         ("iam", Some(("role", role))) => Named::Role(last(role)),
-        ("sts", Some(("federated-user", user))) => Named::Session(last(user)),
-        ("sts", Some(("assumed-role", taken))) => Named::AssumedRole {
-            role: taken.split('/').next().unwrap_or_default().to_owned(),
-            session: last(taken),
-        },
+        // An issuer's URL or a distinguished name holds slashes, too: what follows is the name, whole.
+        ("sts", Some(("federated-user", user))) => Named::Session(user.to_owned()),
+        ("sts", Some(("assumed-role", taken))) => {
+            let (role, session) = taken.split_once('/').unwrap_or((taken, taken));
+            Named::AssumedRole {
+                role: role.to_owned(),
+                session: session.to_owned(),
+            }
+        }
         ("iam", Some(("group", _))) => Named::Foreign,
         _ => return Err(wrong()),
     };
@@ -208,7 +212,10 @@ fn foreign(name: &str) -> Result<Named, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::{Json, Principal, Principals};
+    use crate::auth::{Account, Caller, Federated, Kind};
 
     fn parse(text: &str) -> Result<Principals, String> {
         Principals::parse(&Json::parse(text.as_bytes()).unwrap())
@@ -357,6 +364,38 @@ mod tests {
         }
     }
 
+    /// A name with slashes in it was cut to its end, and a Deny of it held for nobody.
+    #[test]
+    fn people_of_providers_are_named_by_the_arn_that_they_are_told() {
+        for name in [
+            "https://id.example.com/realms/x#ann",
+            "https://id.example.com/realms/x#a/b:c",
+            "uid=ann/it,ou=people,dc=example,dc=com",
+            "ann",
+        ] {
+            let caller = Caller {
+                access_key: "key".to_owned(),
+                kind: Kind::User,
+                account: Account::Federated(Federated::new(name)),
+                canonical_id: String::new(),
+                groups: Vec::new(),
+                claims: BTreeMap::new(),
+                policies: Vec::new(),
+                session: None,
+            };
+            let taken = format!("arn:aws:sts:::assumed-role/idp/{name}");
+            for arn in [caller.arn(), taken] {
+                let principals = parse(&format!(r#"{{"AWS": "{arn}"}}"#)).unwrap();
+                for deny in [false, true] {
+                    assert!(principals.contain(Principal::Federated { name }, deny), "{arn}");
+                    for other in ["x#ann", "b:c", "it,ou=people,dc=example,dc=com", "https:"] {
+                        assert!(!principals.contain(Principal::Federated { name: other }, deny), "{arn}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_names_nobody_is_refused() {
         for wrong in [
@@ -369,6 +408,8 @@ mod tests {
             r#"{"AWS": "arn:aws:iam:::user/"}"#,
             r#"{"AWS": "arn:aws:iam:::role/"}"#,
             r#"{"AWS": "arn:aws:sts:::assumed-role//me"}"#,
+            r#"{"AWS": "arn:aws:sts:::assumed-role/app/"}"#,
+            r#"{"AWS": "arn:aws:sts:::federated-user/"}"#,
             r#"{"Federated": ""}"#,
             r#"{"AWS": "arn:aws:s3:::bucket"}"#,
             r#"{"AWS": "${aws:username}"}"#,

@@ -130,6 +130,70 @@ fn rights_in_one_bucket_are_no_rights_over_the_store() {
     assert_eq!(judge(&admin, "admin:ServerInfo", WHOLE_STORE, ANN), Effect::Allow);
 }
 
+/// A right beside it that needs no resource once made a role's ARN mean every role.
+#[test]
+fn a_right_to_one_role_is_none_to_others_whatever_stands_beside_it() {
+    let role = |name: &str| format!("arn:aws:iam::000000000000:role/{name}");
+    let (own, other) = (role("readonly-app"), role("admin-app"));
+    for arn in [
+        "arn:aws:iam::000000000000:role/readonly-app",
+        "arn:aws:iam:::role/readonly-app",
+        "arn:aws:iam:::role/read*",
+    ] {
+        for (actions, admin) in [
+            (r#"["sts:AssumeRole", "admin:GetUser"]"#, true),
+            (r#"["admin:*", "sts:*"]"#, true),
+            (
+                r#"["sts:AssumeRole", "kms:Status", "iam:GetRole", "admin:GetUser"]"#,
+                true,
+            ),
+            (r#"["sts:AssumeRole", "s3:GetObject", "admin:GetUser"]"#, false),
+            (r#""sts:*""#, false),
+            (r#""?ts:assumerole""#, false),
+            (r#""*""#, false),
+        ] {
+            let resource = format!(r#"["{arn}", "arn:aws:s3:::photos/*"]"#);
+            for resource in [format!("\"{arn}\""), resource] {
+                let elements = format!(r#""Action": {actions}, "Resource": {resource}"#);
+                let policy = identity(&format!(r#"{{"Effect": "Allow", {elements}}}"#)).unwrap();
+                let ask = |action, resource: &str| judge(&policy, action, resource, ANN);
+                assert_eq!(ask("sts:AssumeRole", &own), Effect::Allow, "{elements}");
+                assert_eq!(ask("sts:AssumeRole", &other), Effect::Silent, "{elements}");
+                assert_eq!(ask("sts:AssumeRole", WHOLE_STORE), Effect::Silent, "{elements}");
+                // As ever: rights of the admin API have no resource, unless S3's stand beside them.
+                let expected = if admin { Effect::Allow } else { Effect::Silent };
+                assert_eq!(ask("admin:GetUser", WHOLE_STORE), expected, "{elements}");
+
+                let policy = identity(&format!(r#"{{"Effect": "Deny", {elements}}}"#)).unwrap();
+                let ask = |action, resource: &str| judge(&policy, action, resource, ANN);
+                assert_eq!(ask("sts:AssumeRole", &own), Effect::Deny, "{elements}");
+                assert_eq!(ask("sts:AssumeRole", &other), Effect::Silent, "{elements}");
+                assert_eq!(ask("sts:AssumeRole", WHOLE_STORE), Effect::Deny, "{elements}");
+            }
+        }
+    }
+    let all_but = r#"{"Effect": "Allow", "Action": ["sts:AssumeRole", "admin:GetUser"], "NotResource": "arn:aws:iam:::role/admin-app"}"#;
+    let policy = identity(all_but).unwrap();
+    assert_eq!(judge(&policy, "sts:AssumeRole", &own, ANN), Effect::Allow);
+    assert_eq!(judge(&policy, "sts:AssumeRole", &other, ANN), Effect::Silent);
+    assert_eq!(judge(&policy, "admin:GetUser", WHOLE_STORE, ANN), Effect::Allow);
+}
+
+#[test]
+fn a_resource_of_another_account_is_none_of_this_store() {
+    let deny = r#"{"Effect": "Deny", "Action": "sts:AssumeRole", "Resource": "arn:aws:iam::123456789012:role/app"}"#;
+    let app = "arn:aws:iam::000000000000:role/app";
+    assert_eq!(
+        judge(&identity(deny).unwrap(), "sts:AssumeRole", app, ANN),
+        Effect::Silent
+    );
+    let any = deny.replace("123456789012", "*");
+    assert_eq!(
+        judge(&identity(&any).unwrap(), "sts:AssumeRole", app, ANN),
+        Effect::Deny
+    );
+}
+
 #[test]
 fn canned_policies_are_valid_and_mean_what_their_names_say() {
     let names: Vec<_> = canned::ALL.iter().map(|canned| canned.name).collect();
