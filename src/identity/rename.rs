@@ -9,6 +9,7 @@ use storage_engine::store::clock::Timestamp;
 use storage_engine::store::identity::{DirectoryChange, RowKind};
 use storage_engine::store::record::identity::{AccessKeyRecord, KeyParent, UserRecord};
 
+use super::access_keys::account_of;
 use super::attach::Target;
 use super::directory::Directory;
 use super::error::IdentityError;
@@ -16,6 +17,7 @@ use super::own::{beginning, checked_path, inline_name, inline_names};
 use super::rules;
 use super::snapshot::Snapshot;
 use super::users::existing;
+use crate::auth::Identity;
 
 /// What is to change of a user; `None` leaves a part as it is.
 #[derive(Clone, Debug, Default)]
@@ -80,10 +82,14 @@ fn renamed(
 }
 
 impl Directory {
-    /// Gives a user another name, another path, or both.
-    pub async fn move_user(&self, name: &str, change: UserMove) -> Result<(), IdentityError> {
+    /// Gives a user another name, another path, or both. Nobody gives their own account another name, by whichever of its
+    /// credentials: it would keep its rights and slip from every policy that denies something to the name.
+    pub async fn move_user(&self, by: &Identity, name: &str, change: UserMove) -> Result<(), IdentityError> {
         let new = change.name.filter(|new| new != name);
         if let Some(new) = &new {
+            if account_of(by) == Some(KeyParent::User(name.to_owned())) {
+                return Err(IdentityError::NotAllowed("nobody gives themselves another name"));
+            }
             rules::access_key(new)?;
             if new == self.root_access_key() {
                 return Err(IdentityError::NotAllowed("this is root's access key"));

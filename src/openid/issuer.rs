@@ -77,6 +77,11 @@ impl Issuer {
         self.known.load().as_ref().is_some_and(|known| known.issuer == issuer)
     }
 
+    /// What it calls itself; `None`: it has not answered yet.
+    pub(super) fn name(&self) -> Option<String> {
+        self.known.load().as_ref().map(|known| known.issuer.clone())
+    }
+
     /// Its keys. Those that are known, if `enough` says so and they are fresh; else it is asked, unless it just was.
     pub(super) async fn keys(&self, enough: impl Fn(&KeySet) -> bool) -> Result<Arc<Known>, OpenIdError> {
         let standing = || {

@@ -154,8 +154,13 @@ impl Provider {
         self.settings.config_url.to_string()
     }
 
-    /// The issuer's URL, by where its discovery document is.
+    /// What the issuer calls itself, which its tokens are compared with; as long as it was not asked, [`Self::place_url`].
     pub fn issuer_url(&self) -> String {
+        self.issuer.name().unwrap_or_else(|| self.place_url())
+    }
+
+    /// The issuer's URL, by where its discovery document is.
+    pub fn place_url(&self) -> String {
         let url = self.config_url();
         url.strip_suffix(DISCOVERY).map_or_else(|| url.clone(), str::to_owned)
     }

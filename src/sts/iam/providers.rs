@@ -9,10 +9,18 @@ use crate::openid::Provider;
 use crate::policy::{ACCOUNT_ID, issuer_name};
 use crate::sts::error::StsError;
 
-/// What trust policies name the provider by.
+/// What trust policies name an issuer by.
+fn arn_of(url: &str) -> String {
+    format!("arn:aws:iam::{ACCOUNT_ID}:oidc-provider/{}", issuer_name(url))
+}
+
 fn arn(provider: &Provider) -> String {
-    let issuer = issuer_name(&provider.issuer_url());
-    format!("arn:aws:iam::{ACCOUNT_ID}:oidc-provider/{issuer}")
+    arn_of(&provider.issuer_url())
+}
+
+/// Also as it was told before its issuer had said what it calls itself.
+fn is_named(provider: &Provider, named: &str) -> bool {
+    arn(provider) == named || arn_of(&provider.place_url()) == named
 }
 
 pub(super) fn list(ask: &Ask<'_>) -> Result<Option<String>, StsError> {
@@ -30,7 +38,11 @@ pub(super) fn list(ask: &Ask<'_>) -> Result<Option<String>, StsError> {
 pub(super) fn get(ask: &Ask<'_>) -> Result<Option<String>, StsError> {
     ask.must(Action::AdminGetUser)?;
     let named = ask.needed("OpenIDConnectProviderArn")?;
-    let found: Vec<&Provider> = ask.providers.iter().filter(|provider| arn(provider) == named).collect();
+    let found: Vec<&Provider> = ask
+        .providers
+        .iter()
+        .filter(|provider| is_named(provider, named))
+        .collect();
     let Some(first) = found.first() else {
         return Err(StsError::NoSuchEntity(format!(
             "There is no identity provider {named}."

@@ -1,7 +1,7 @@
 //! Roles of the IAM API.
 //!
-//! Whoever makes a role has given nobody anything yet. Who may take it on, what it may do and the tags that policies ask
-//! for are rights given out, so they need the right to attach policies.
+//! A role has rights from the start where a bucket's policy names it already. So making one, like saying who may take it on,
+//! what it may do and which tags policies find on it, is giving out rights and needs the right to attach policies.
 
 use super::Ask;
 use super::answer::{self, page, tag as shown_tag};
@@ -56,13 +56,9 @@ fn must_give_rights(ask: &Ask<'_>) -> Result<(), StsError> {
 }
 
 pub(super) async fn create(ask: &Ask<'_>) -> Result<Option<String>, StsError> {
-    ask.must(Action::AdminCreateUser)?;
+    must_give_rights(ask)?;
     if ask.given("PermissionsBoundary")?.is_some() {
         return Err(StsError::NotBuilt("PermissionsBoundary of a role".to_owned()));
-    }
-    let tags = tags_given(ask)?;
-    if !tags.is_empty() {
-        must_give_rights(ask)?;
     }
     let name = ask.needed("RoleName")?;
     let new = NewRole {
@@ -71,7 +67,7 @@ pub(super) async fn create(ask: &Ask<'_>) -> Result<Option<String>, StsError> {
         trust: ask.needed("AssumeRolePolicyDocument")?.to_owned(),
         description: ask.given("Description")?.unwrap_or_default().to_owned(),
         seconds_max: seconds(ask)?,
-        tags,
+        tags: tags_given(ask)?,
     };
     ask.directory.create_role(new).await?;
     shown(&ask.directory.role(name)?)

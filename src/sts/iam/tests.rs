@@ -5,7 +5,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 use crate::auth::{Account, Identity, PayloadMode, Realm, SecretKey};
 use crate::identity::{NewUser, Target};
 use crate::openid::tests::{Pair, TestIssuer, by_claim};
-use crate::sts::tests::{ALICE, Ground, READ_X, ROOT, element, ground, ground_with, signer};
+use crate::sts::tests::{ALICE, Ground, READ_X, ROOT, by_token, element, ground, ground_with, signer};
 
 pub(super) fn coded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
@@ -165,6 +165,66 @@ async fn a_user_with_another_name_is_the_same_user() {
         .done("UpdateUser", &[("UserName", "alva"), ("NewPath", "/")])
         .await;
     assert_eq!(ground.directory.user("alva").unwrap().path, None);
+}
+
+/// A user who may make and remove users kept all rights and slipped from a bucket policy's Deny on its name.
+#[tokio::test]
+async fn nobody_gives_their_own_account_another_name_by_any_credential() {
+    let ground = ground().await;
+    let may = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["admin:CreateUser","admin:DeleteUser"]},
+        {"Effect":"Allow","Action":"sts:AssumeRole","Resource":"*"}]}"#;
+    let own = ("UserName", ALICE.0);
+    ground
+        .done("PutUserPolicy", &[own, ("PolicyName", "p"), ("PolicyDocument", may)])
+        .await;
+    ground.done("CreateUser", &[("UserName", "zoe")]).await;
+    let key = ground.done("CreateAccessKey", &[own]).await;
+    let key = (element(&key, "AccessKeyId"), element(&key, "SecretAccessKey"));
+    let temporary = ground.given(ALICE, "Action=AssumeRole&Version=2011-06-15").await;
+    let renamed = form("UpdateUser", &[own, ("NewUserName", "alva")]);
+    for by in [signer(ALICE), signer((&key.0, &key.1)), temporary.signer()] {
+        let (status, xml) = ground.ask(Some(&by), &renamed).await;
+        assert_eq!((status.as_u16(), element(&xml, "Code")), (403, "AccessDenied".into()));
+        let moved = form("UpdateUser", &[own, ("NewUserName", ALICE.0), ("NewPath", "/x/")]);
+        assert_eq!(ground.ask(Some(&by), &moved).await.0.as_u16(), 200);
+    }
+    assert!(ground.directory.user("alva").is_err());
+    let other = [("UserName", "zoe"), ("NewUserName", "yan")];
+    assert_eq!(ground.iam(ALICE, "UpdateUser", &other).await.0, 200);
+    ground.done("UpdateUser", &[own, ("NewUserName", "alva")]).await;
+}
+
+#[tokio::test]
+async fn a_provider_is_told_by_the_name_its_issuer_has_for_itself_once_that_is_known() {
+    let pair = Pair::p256();
+    let issuer = TestIssuer::start(serde_json::json!({"keys": [pair.public("k")]})).await;
+    let mut settings = issuer.provider(by_claim());
+    settings.config_url = format!("{}/inside/.well-known/openid-configuration", issuer.url)
+        .parse()
+        .unwrap();
+    let ground = ground_with(vec![settings]).await;
+    let host = issuer.url.strip_prefix("http://").unwrap();
+    let arn = format!("arn:aws:iam::000000000000:oidc-provider/{host}");
+    let (list, get) = ("ListOpenIDConnectProviders", "GetOpenIDConnectProvider");
+    let before = format!("{arn}/inside");
+    assert_eq!(element(&ground.done(list, &[]).await, "Arn"), before);
+    let token = pair.token("ES256", Some("k"), &issuer.claims());
+    let (status, xml) = ground.ask(None, &by_token(&token, "")).await;
+    assert_eq!(status.as_u16(), 200, "{xml}");
+    assert_eq!(element(&ground.done(list, &[]).await, "Arn"), arn);
+    for named in [&arn, &before] {
+        let told = ground.done(get, &[("OpenIDConnectProviderArn", named)]).await;
+        assert_eq!(element(&told, "Url"), host);
+    }
+    // A trust policy that is made from what was told lets the issuer's people in.
+    let trust = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity","Principal":{{"Federated":"{arn}"}}}}]}}"#
+    );
+    let role = [("RoleName", "app"), ("AssumeRolePolicyDocument", trust.as_str())];
+    let made = ground.done("CreateRole", &role).await;
+    let role = by_token(&token, &format!("&RoleArn={}", coded(&element(&made, "Arn"))));
+    let (status, xml) = ground.ask(None, &role).await;
+    assert_eq!(status.as_u16(), 200, "{xml}");
 }
 
 #[tokio::test]

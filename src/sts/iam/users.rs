@@ -68,7 +68,8 @@ pub(super) async fn update(ask: &Ask<'_>) -> Result<Option<String>, StsError> {
     if change.name.is_some() {
         ask.must(Action::AdminDeleteUser)?;
     }
-    ask.directory.move_user(ask.needed("UserName")?, change).await?;
+    let name = ask.needed("UserName")?;
+    ask.directory.move_user(ask.identity, name, change).await?;
     Ok(None)
 }
 
