@@ -79,6 +79,16 @@ impl RequestFacts {
         self.say(name, value);
     }
 
+    /// Looks at the same request once more, later: the clock has moved on, and its signature stays as old as it was when it
+    /// came.
+    pub fn look_again(&mut self, now: OffsetDateTime) {
+        let passed = now - self.time;
+        if let Some(signing) = &mut self.signing {
+            signing.time = signing.time.saturating_add(passed);
+        }
+        self.time = now;
+    }
+
     pub(super) fn said(&self, name: &str) -> &[String] {
         let found = self.values.iter().find(|(known, _)| known == name);
         found.map_or(&[], |(_, values)| values.as_slice())

@@ -93,7 +93,9 @@ impl Right {
     fn stands(&mut self) -> bool {
         self.looked = Instant::now();
         let Some(standing) = &self.standing else { return true };
-        let identity = standing.identity(OffsetDateTime::now_utc());
+        let now = OffsetDateTime::now_utc();
+        self.facts.look_again(now);
+        let identity = standing.identity(now);
         identity.is_some_and(|identity| permitted(&identity, Permission::AnyOf(self.actions), &self.facts).is_ok())
     }
 }
@@ -427,7 +429,53 @@ fn samples(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use time::format_description::well_known::Rfc3339;
+
     use super::*;
+    use crate::auth::{self, Account, Caller, Credential, CredentialSource, Identity, SecretKey};
+    use crate::policy::{self, Policy};
+
+    /// Somebody whose right ends in the course of a stream.
+    struct Until(OffsetDateTime);
+
+    impl CredentialSource for Until {
+        fn find(&self, _: &str) -> Option<Credential> {
+            let until = self.0.format(&Rfc3339).unwrap();
+            let policy = format!(
+                r#"{{"Statement":{{"Effect":"Allow","Action":"admin:*",
+                    "Condition":{{"DateLessThan":{{"aws:CurrentTime":"{until}"}}}}}}}}"#
+            );
+            let caller = Caller {
+                access_key: "ann-key".to_owned(),
+                kind: auth::Kind::User,
+                account: Account::User("ann".to_owned()),
+                canonical_id: "id-of-ann".to_owned(),
+                groups: Vec::new(),
+                claims: BTreeMap::new(),
+                policies: vec![Arc::new(
+                    Policy::parse(policy.as_bytes(), policy::Kind::Identity).unwrap(),
+                )],
+                session: None,
+            };
+            let identity = Identity::Caller(Arc::new(caller));
+            Some(Credential::lasting(identity, SecretKey::new("granite-wall")))
+        }
+    }
+
+    #[test]
+    fn a_right_that_ends_at_some_hour_ends_the_stream_that_began_before_it() {
+        let now = OffsetDateTime::now_utc();
+        let hour = Duration::from_secs(3_600);
+        for (until, stands) in [(now + hour, true), (now - hour, false)] {
+            let standing = Standing::new(Arc::new(Until(until)), "ann-key", None);
+            // Of a request that came two hours ago.
+            let facts = RequestFacts::at(now - 2 * hour);
+            let mut right = Right::to(Kind::Trace, Some(&standing), &facts);
+            assert_eq!(right.stands(), stands, "{until}");
+        }
+    }
 
     #[test]
     fn durations_are_read_as_go_writes_them() {

@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use storage_engine::backend::{Backend, Health};
 use storage_engine::store::record::settings::CorsRule;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::body::{self, Body, RequestBody};
@@ -30,6 +30,7 @@ use super::peer::Peer;
 use super::request_id::{RequestId, RequestIds};
 use super::stream::Endless;
 use super::tracked::{Tracked, UntilAnswered};
+use super::turn::Turn;
 use crate::config::Config;
 use crate::config::stored::AtOnce;
 use crate::policy::Network;
@@ -244,12 +245,7 @@ impl Edge {
         }
     }
 
-    async fn route(
-        &self,
-        request: Request<Incoming>,
-        page: &Page,
-        id: RequestId,
-    ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
+    async fn route(&self, request: Request<Incoming>, page: &Page, id: RequestId) -> (Response<Body>, Option<Turn>) {
         let (mut head, incoming) = request.into_parts();
         let path = head.uri.path().to_owned();
         let alone = |response| (response, None);
@@ -286,6 +282,9 @@ impl Edge {
         }
         match self.turn().await {
             Ok(turn) => {
+                if let Some(turn) = turn.clone() {
+                    head.extensions.insert(turn);
+                }
                 let response = self.serve(service.s3.as_ref(), form, head, incoming).await;
                 let ends = response.extensions().get::<Endless>().is_none();
                 (response, turn.filter(|_| ends))
@@ -328,11 +327,11 @@ impl Edge {
         }
     }
 
-    async fn turn(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+    async fn turn(&self) -> Result<Option<Turn>, Refusal> {
         let rules = self.rules.load_full();
         let Some(turns) = &rules.turns else { return Ok(None) };
         match tokio::time::timeout(rules.requests_deadline, Arc::clone(turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(Some(turn)),
+            Ok(Ok(permit)) => Ok(Some(Turn::of(permit))),
             Ok(Err(_)) | Err(_) => Err(Refusal::Busy),
         }
     }

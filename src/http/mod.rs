@@ -19,3 +19,4 @@ pub mod stream;
 pub mod tls;
 pub mod tracked;
 pub mod trust;
+pub mod turn;

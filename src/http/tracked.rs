@@ -5,17 +5,17 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{Body, BoxError};
 use super::connection::InFlight;
+use super::turn::Turn;
 use crate::telemetry::metrics::RequestMeter;
 use crate::telemetry::trace::Answered;
 
 /// Everything that ends when the last byte of the answer is handed to the connection, or the client is gone.
 pub struct UntilAnswered {
     pub connection: InFlight,
-    pub turn: Option<OwnedSemaphorePermit>,
+    pub turn: Option<Turn>,
     pub meter: RequestMeter,
     /// Told when it is dropped; `None`: nobody listens.
     pub trace: Option<Answered>,

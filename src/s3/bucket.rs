@@ -12,6 +12,7 @@ use storage_engine::store::record::settings::BucketSettings;
 use super::acl;
 use super::convert::{bucket_name, caller_id, wire_time};
 use super::error::{Code, Failure};
+use super::events::BUCKET_REMOVED;
 use super::front::Front;
 use super::settings::ownership;
 use crate::access::{Action, RequestFacts, Resource};
@@ -135,7 +136,7 @@ pub(crate) async fn delete(
         .await?;
     let event = front.event((&req.extensions, &req.headers), &bucket, None);
     let delete = async move { store.delete_bucket(&bucket).await };
-    match event.after("s3:BucketRemoved:*", delete, |()| None).await {
+    match event.by_itself().after(BUCKET_REMOVED, delete, |()| None).await {
         Ok(()) => Ok(S3Response::new(DeleteBucketOutput {})),
         Err(DeleteBucketError::NoSuchBucket) => Err(Code::NO_SUCH_BUCKET.into()),
         Err(DeleteBucketError::NotEmpty) => Err(Code::BUCKET_NOT_EMPTY.into()),

@@ -1,9 +1,11 @@
 //! What happened to objects and buckets, told to who listens just now (`mc watch`): S3's event records.
 //!
 //! Owns the record and who it is for. An event is told after the store has acknowledged the change, whether or not the caller
-//! waits for that, and made only if somebody listens. It never waits for a listener and keeps nothing for one that comes later.
+//! waits for that, to who listens by then. It never waits for a listener and keeps nothing for one that comes later.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use http::header::{HOST, USER_AGENT};
 use http::{Extensions, HeaderMap};
@@ -11,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::macros::format_description;
+use tokio::runtime::Handle;
 use tracing::Instrument;
 
 use super::convert::OWNER_ID;
@@ -18,7 +21,11 @@ use super::error::{Code, Failure};
 use crate::auth::Identity;
 use crate::http::peer::Peer;
 use crate::http::request_id::RequestId;
+use crate::http::turn::Turn;
 use crate::telemetry::feed::Feed;
+
+/// What listeners are told of a bucket's end.
+pub(super) const BUCKET_REMOVED: &str = "s3:BucketRemoved:*";
 
 /// The kinds of events that there are: S3's, and what MinIO has beside them. Some never happen here.
 const KINDS: [&str; 11] = [
@@ -61,20 +68,25 @@ pub struct Happened {
     request: String,
 }
 
-/// An event that is told if what it is about comes to pass. Empty while nobody listens.
-pub(crate) struct Pending(Option<(Feed<Happened>, Box<Happened>)>);
+/// An event that is told if what it is about comes to pass.
+pub(crate) struct Pending {
+    feed: Feed<Happened>,
+    happened: Box<Happened>,
+    /// Of the request.
+    turn: Option<Turn>,
+    /// What it is about ends by itself when its caller has left.
+    by_itself: bool,
+}
 
 impl Pending {
-    /// What a request is about to do to a bucket, or to a key in it.
+    /// What a request is about to do to a bucket, or to a key in it. Made also while nobody listens: somebody may, before it
+    /// is done.
     pub(crate) fn of(
         feed: &Feed<Happened>,
         (extensions, headers): (&Extensions, &HeaderMap),
         bucket: &str,
         key: Option<&str>,
     ) -> Self {
-        if !feed.is_heard() {
-            return Self(None);
-        }
         let text = |name| {
             let value: Option<&http::HeaderValue> = headers.get(name);
             value.map_or_else(String::new, |value| {
@@ -103,19 +115,30 @@ impl Pending {
                 .get::<RequestId>()
                 .map_or_else(String::new, ToString::to_string),
         };
-        Self(Some((feed.clone(), Box::new(happened))))
+        Self {
+            feed: feed.clone(),
+            happened: Box::new(happened),
+            turn: extensions.get::<Turn>().cloned(),
+            by_itself: false,
+        }
     }
 
     /// With what the writer said about the object.
     pub(crate) fn said(mut self, metadata: &[(String, String)]) -> Self {
-        if let Some((_, happened)) = &mut self.0 {
-            happened.user_metadata = metadata.to_vec();
-        }
+        self.happened.user_metadata = metadata.to_vec();
         self
     }
 
+    /// Of something that the store does to the end once it has begun, whether or not its caller stays.
+    pub(crate) fn by_itself(self) -> Self {
+        Self {
+            by_itself: true,
+            ..self
+        }
+    }
+
     /// Does what the event is about, and tells it when it is done. Where somebody listens it goes on when the caller leaves,
-    /// so that nothing is committed and not told.
+    /// so that nothing is committed and not told; it keeps the request's turn until then.
     pub(crate) async fn after<T, E>(
         self,
         name: &'static str,
@@ -126,34 +149,92 @@ impl Pending {
         T: Send + 'static,
         E: Send + 'static,
     {
-        if self.0.is_none() {
-            return work.await;
-        }
+        let tells = |_: &T| true;
+        self.after_if(name, work, (tells, object)).await
+    }
+
+    /// The same, where what was done may be no news.
+    pub(crate) async fn after_if<T, E>(
+        self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+        (is_news, object): (
+            impl FnOnce(&T) -> bool + Send + 'static,
+            impl FnOnce(&T) -> Option<(u64, String)> + Send + 'static,
+        ),
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (feed, turn, by_itself) = (self.feed.clone(), self.turn.clone(), self.by_itself);
         let told = async move {
             let done = work.await;
-            if let Ok(done) = &done {
+            if let Ok(done) = &done
+                && is_news(done)
+            {
                 self.tell(name, object(done));
             }
             done
         };
-        match tokio::spawn(told.in_current_span()).await {
-            Ok(done) => done,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The program ends; nobody is told anything any more.
-                Err(_ended) => std::future::pending().await,
-            },
-        }
+        let staying = Staying {
+            work: Some(Box::pin(told.in_current_span())),
+            feed,
+            turn,
+            by_itself,
+        };
+        staying.await
     }
 
     /// It came to pass.
     pub(crate) fn tell(self, name: &'static str, object: Option<(u64, String)>) {
-        let Some((feed, mut happened)) = self.0 else { return };
-        happened.name = name;
-        happened.at = OffsetDateTime::now_utc();
-        let (size, etag) = object.unzip();
-        (happened.size, happened.etag) = (size, etag);
-        feed.tell(|| *happened);
+        let Self { feed, mut happened, .. } = self;
+        feed.tell(|| {
+            happened.name = name;
+            happened.at = OffsetDateTime::now_utc();
+            (happened.size, happened.etag) = object.unzip();
+            *happened
+        });
+    }
+}
+
+/// Work that goes on by itself where it is dropped before its end while somebody listens.
+struct Staying<T: Send + 'static> {
+    /// `None`: it has ended.
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    feed: Feed<Happened>,
+    turn: Option<Turn>,
+    by_itself: bool,
+}
+
+impl<T: Send + 'static> Future for Staying<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        // Out of its place: after a panic nothing goes on.
+        let Some(mut work) = self.work.take() else {
+            return Poll::Pending;
+        };
+        let polled = work.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.work = Some(work);
+        }
+        polled
+    }
+}
+
+impl<T: Send + 'static> Drop for Staying<T> {
+    fn drop(&mut self) {
+        let goes_on = self.by_itself || self.feed.is_heard();
+        let work = self.work.take().filter(|_| goes_on);
+        // Without a runtime the program ends; nobody is told anything any more.
+        if let (Some(work), Ok(runtime)) = (work, Handle::try_current()) {
+            let turn = self.turn.take();
+            runtime.spawn(async move {
+                drop(work.await);
+                drop(turn);
+            });
+        }
     }
 }
 
@@ -166,6 +247,11 @@ fn shown_key(key: &str) -> String {
 }
 
 impl Happened {
+    /// Whether a bucket ended by it.
+    pub(super) fn removes_bucket(&self) -> bool {
+        self.name == BUCKET_REMOVED
+    }
+
     /// The line of one event, as S3 writes it.
     pub(super) fn document(&self) -> Value {
         let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
@@ -266,7 +352,112 @@ impl Wanted {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+    use tokio::sync::oneshot::{self, Sender};
+
     use super::*;
+    use crate::telemetry::feed::{Heard, Listener};
+
+    /// A write of one key, waiting for the other end to say how it went.
+    fn writing(
+        feed: &Feed<Happened>,
+        extensions: &Extensions,
+    ) -> (Sender<Result<u64, ()>>, impl Future<Output = Result<u64, ()>> + use<>) {
+        let (end, ended) = oneshot::channel();
+        let pending = Pending::of(feed, (extensions, &HeaderMap::new()), "bucket", Some("k"));
+        let work = async move { ended.await.unwrap() };
+        let write = pending.after("s3:ObjectCreated:Put", work, |size| Some((*size, "etag".to_owned())));
+        (end, write)
+    }
+
+    /// What one of so many requests at a time carries.
+    fn with_turn(turns: &Arc<Semaphore>) -> Extensions {
+        let mut extensions = Extensions::new();
+        extensions.insert(Turn::of(Arc::clone(turns).try_acquire_owned().unwrap()));
+        extensions
+    }
+
+    async fn hears(listener: &mut Listener<Happened>) -> Arc<Happened> {
+        let heard = tokio::time::timeout(Duration::from_secs(60), listener.next()).await;
+        match heard.unwrap().unwrap() {
+            Heard::Told(told) => told,
+            Heard::Missed(missed) => panic!("missed {missed}"),
+        }
+    }
+
+    /// A listener looks through what is there after it has begun to listen: what was not there by then must be told.
+    #[tokio::test]
+    async fn a_write_that_began_while_nobody_listened_is_told_to_who_listens_when_it_is_done() {
+        let feed = Feed::default();
+        let (end, write) = writing(&feed, &Extensions::new());
+        let mut write = Box::pin(write);
+        assert!(futures::poll!(&mut write).is_pending());
+        let mut listener = feed.listen().unwrap();
+        end.send(Ok(7)).unwrap();
+        assert_eq!(write.await, Ok(7));
+        assert_eq!(hears(&mut listener).await.size, Some(7));
+    }
+
+    #[tokio::test]
+    async fn what_goes_on_without_its_caller_keeps_the_turn_of_the_request_to_its_end() {
+        let (feed, turns) = (Feed::default(), Arc::new(Semaphore::new(1)));
+        let mut listener = feed.listen().unwrap();
+        let (end, write) = writing(&feed, &with_turn(&turns));
+        let mut write = Box::pin(write);
+        assert!(futures::poll!(&mut write).is_pending());
+        drop(write);
+        tokio::task::yield_now().await;
+        assert_eq!(turns.available_permits(), 0, "another request could begin");
+        end.send(Ok(7)).unwrap();
+        assert_eq!(hears(&mut listener).await.size, Some(7));
+        let again = tokio::time::timeout(Duration::from_secs(60), turns.acquire()).await;
+        drop(again.unwrap().unwrap());
+    }
+
+    #[tokio::test]
+    async fn where_nobody_listens_what_its_caller_leaves_ends_unless_the_store_ends_it_anyway() {
+        let (feed, turns) = (Feed::<Happened>::default(), Arc::new(Semaphore::new(1)));
+        let (end, write) = writing(&feed, &with_turn(&turns));
+        let mut write = Box::pin(write);
+        assert!(futures::poll!(&mut write).is_pending());
+        drop(write);
+        assert!(end.is_closed());
+        assert_eq!(turns.available_permits(), 1);
+
+        let (end, ended) = oneshot::channel();
+        let pending = Pending::of(&feed, (&Extensions::new(), &HeaderMap::new()), "bucket", None);
+        let work = async move { ended.await.map_err(drop) };
+        let mut removal = Box::pin(pending.by_itself().after(BUCKET_REMOVED, work, |()| None));
+        assert!(futures::poll!(&mut removal).is_pending());
+        drop(removal);
+        let mut listener = feed.listen().unwrap();
+        end.send(()).unwrap();
+        assert!(hears(&mut listener).await.removes_bucket());
+    }
+
+    #[tokio::test]
+    async fn what_failed_or_was_done_before_is_told_to_nobody() {
+        let feed = Feed::default();
+        let mut listener = feed.listen().unwrap();
+        let (end, write) = writing(&feed, &Extensions::new());
+        end.send(Err(())).unwrap();
+        assert_eq!(write.await, Err(()));
+        for is_news in [false, true] {
+            let pending = Pending::of(&feed, (&Extensions::new(), &HeaderMap::new()), "bucket", None);
+            let work = async move { Ok::<_, ()>(is_news) };
+            let told = pending.after_if(
+                "s3:ObjectCreated:Put",
+                work,
+                (|is_news: &bool| *is_news, |_: &bool| None),
+            );
+            assert_eq!(told.await, Ok(is_news));
+        }
+        hears(&mut listener).await;
+        assert!(futures::poll!(Box::pin(listener.next())).is_pending());
+    }
 
     #[test]
     fn keys_are_shown_so_that_minios_client_reads_them() {

@@ -1,7 +1,8 @@
 //! `GET /bucket?events=…` and `GET /?events=…`: MinIO's live stream of events, for `mc watch` and `mc mirror --watch`.
 //!
 //! Owns the answer without an end. Who was let in hears until the connection ends, or until the caller may not listen any
-//! more: that is looked at before every event and every two seconds.
+//! more: that is looked at before every event and every two seconds. Who listens to a bucket by rights of that bucket's hears
+//! last that it was removed, and nothing of another that gets its name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +23,10 @@ use super::events::{Happened, Wanted};
 use super::front::Front;
 use super::guard::Parameter;
 use super::target::Target;
-use crate::access::{Action, Resource};
+use crate::access::{Action, RequestFacts, Resource};
 use crate::auth::{Account, Identity, Kind, Standing};
 use crate::http::stream::{Endless, endless};
+use crate::http::turn::Turn;
 use crate::telemetry::feed::{Heard, Listener};
 
 /// How long a stream is silent before something goes out, unless the client says: blanks as MinIO's.
@@ -70,9 +72,12 @@ pub(super) async fn answer(
         .events()
         .listen_as(account(&parts.extensions))
         .map_err(|_| Failure::new(Code::SLOW_DOWN))?;
+    let mut extensions = parts.extensions.clone();
+    // Who listens holds up nobody who waits for a turn.
+    extensions.remove::<Turn>();
     let right = Right {
         front: Arc::clone(front),
-        extensions: parts.extensions.clone(),
+        extensions,
         bucket,
         ends: ends(&parts.extensions),
         looked: Instant::now(),
@@ -139,52 +144,84 @@ impl Right {
     }
 
     /// Whether the caller may listen, by what is true now.
-    async fn stands(&mut self) -> bool {
+    async fn stands(&mut self) -> Stands {
         self.looked = Instant::now();
         if self.ends.is_some_and(|ends| ends <= self.looked) {
-            return false;
+            return Stands::No;
+        }
+        let now = OffsetDateTime::now_utc();
+        if let Some(facts) = self.extensions.get_mut::<RequestFacts>() {
+            facts.look_again(now);
         }
         if let Some(standing) = self.extensions.get::<Standing>() {
-            let Some(identity) = standing.identity(OffsetDateTime::now_utc()) else {
-                return false;
+            let Some(identity) = standing.identity(now) else {
+                return Stands::No;
             };
             self.extensions.insert(identity);
         }
         match may_listen(&self.front, &self.extensions, self.bucket.as_ref()).await {
-            Ok(_) => true,
-            // That it was removed is something to hear.
-            Err(failure) => failure.code == Code::NO_SUCH_BUCKET,
+            Ok(_) => Stands::Yes,
+            Err(failure) if failure.code == Code::NO_SUCH_BUCKET => Stands::WasRemoved,
+            Err(_) => Stands::No,
+        }
+    }
+}
+
+/// What became of a right to listen.
+enum Stands {
+    Yes,
+    No,
+    /// It hung on a bucket that is gone.
+    WasRemoved,
+}
+
+fn line(happened: &Happened) -> Bytes {
+    Bytes::from(format!("{}\n", happened.document()))
+}
+
+/// The last that is heard of a bucket that is gone: that it was. It may be told a little later than it can be seen.
+async fn removal(listener: &mut Listener<Happened>, wanted: &Wanted) -> Option<Bytes> {
+    let until = Instant::now() + LOOK;
+    loop {
+        match tokio::time::timeout_at(until, listener.next()).await.ok()?? {
+            Heard::Told(happened) if happened.removes_bucket() && wanted.fits(&happened) => {
+                return Some(line(&happened));
+            }
+            // Whose it was nobody can tell any more: the name may have been another bucket's meanwhile.
+            Heard::Told(_) => {}
+            Heard::Missed(_) => return None,
         }
     }
 }
 
 fn documents(listener: Listener<Happened>, wanted: Wanted, right: Right) -> impl stream::Stream<Item = Bytes> + Send {
-    stream::unfold(
-        (listener, wanted, right),
-        |(mut listener, wanted, mut right)| async move {
-            loop {
-                if right.due() <= Instant::now() && !right.stands().await {
-                    return None;
-                }
-                let Ok(heard) = tokio::time::timeout_at(right.due(), listener.next()).await else {
-                    continue;
-                };
-                match heard? {
-                    Heard::Told(happened) if wanted.fits(&happened) => {
-                        if !right.stands().await {
-                            return None;
-                        }
-                        let document = Bytes::from(format!("{}\n", happened.document()));
-                        return Some((document, (listener, wanted, right)));
-                    }
-                    Heard::Told(_) => {}
-                    // Who hears the end knows that there is something to look for.
-                    Heard::Missed(missed) => {
-                        tracing::warn!(missed, "a listener of events was too slow and missed some");
-                        return None;
-                    }
+    stream::unfold(Some((listener, wanted, right)), |listening| async move {
+        let (mut listener, wanted, mut right) = listening?;
+        loop {
+            if right.due() <= Instant::now() {
+                match right.stands().await {
+                    Stands::Yes => {}
+                    Stands::No => return None,
+                    Stands::WasRemoved => return Some((removal(&mut listener, &wanted).await?, None)),
                 }
             }
-        },
-    )
+            let Ok(heard) = tokio::time::timeout_at(right.due(), listener.next()).await else {
+                continue;
+            };
+            match heard? {
+                Heard::Told(happened) if wanted.fits(&happened) => match right.stands().await {
+                    Stands::Yes => return Some((line(&happened), Some((listener, wanted, right)))),
+                    Stands::No => return None,
+                    Stands::WasRemoved if happened.removes_bucket() => return Some((line(&happened), None)),
+                    Stands::WasRemoved => return Some((removal(&mut listener, &wanted).await?, None)),
+                },
+                Heard::Told(_) => {}
+                // Who hears the end knows that there is something to look for.
+                Heard::Missed(missed) => {
+                    tracing::warn!(missed, "a listener of events was too slow and missed some");
+                    return None;
+                }
+            }
+        }
+    })
 }

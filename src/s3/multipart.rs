@@ -12,7 +12,7 @@ use s3s::{S3Request, S3Response};
 use storage_engine::store::checksum::{Checksum, ChecksumAlgorithm, ChecksumType};
 use storage_engine::store::multipart::abort::AbortUploadError;
 use storage_engine::store::multipart::begin::{BeginUpload, BeginUploadError};
-use storage_engine::store::multipart::complete::{CompleteUpload, CompleteUploadError, NamedPart};
+use storage_engine::store::multipart::complete::{CompleteUpload, CompleteUploadError, Completed, NamedPart};
 use storage_engine::store::multipart::list::ListParts;
 use storage_engine::store::multipart::part::{PartPlace, UploadPartError};
 use storage_engine::store::name::UploadId;
@@ -166,9 +166,11 @@ pub(crate) async fn complete(
     let store = opened.store;
     let complete = async move { store.complete_upload(complete).await };
     let name = "s3:ObjectCreated:CompleteMultipartUpload";
-    let stored = event
-        .after(name, complete, |stored| Some((stored.size, stored.etag.to_string())))
-        .await?;
+    // Of one that was sent again after success the first has told.
+    let is_news = |completed: &Completed| !completed.before;
+    let object = |completed: &Completed| Some((completed.stored.size, completed.stored.etag.to_string()));
+    let completed = event.by_itself().after_if(name, complete, (is_news, object)).await?;
+    let stored = completed.stored;
     let mut output = CompleteMultipartUploadOutput {
         bucket: Some(bucket.as_str().to_owned()),
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),

@@ -202,10 +202,11 @@ impl Facts {
         }
     }
 
-    /// What the account that began an upload owns things under; `None`: root, nobody known, or there is no such upload.
-    pub(super) async fn initiator_of(&self, upload: ListParts) -> Result<Option<String>, Failure> {
+    /// What the account that began an upload owns things under, the inner `None` being root or nobody known; `None`: there
+    /// is no such upload.
+    pub(super) async fn initiator_of(&self, upload: ListParts) -> Result<Option<Option<String>>, Failure> {
         match self.store.list_parts(&upload).await {
-            Ok(page) => Ok(page.upload.initiator),
+            Ok(page) => Ok(Some(page.upload.initiator)),
             Err(ListPartsError::NoSuchBucket | ListPartsError::NoSuchUpload) => Ok(None),
             Err(ListPartsError::Fault(fault)) => Err(fault.into()),
         }

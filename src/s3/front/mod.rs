@@ -269,7 +269,8 @@ impl Front {
         self.open_as(&asking, Action::PutObjectAcl, resource).await.map(drop)
     }
 
-    /// As [`Self::open_object`], on an upload of it; also for whoever began that: see [`Context::initiator`].
+    /// As [`Self::open_object`], on an upload of it; also for whoever began that: see [`Context::initiator`]. Who could have
+    /// begun it is told that there is none: it may be one that they gave up, and the answer was lost.
     pub(crate) async fn open_upload(
         &self,
         extensions: &Extensions,
@@ -283,24 +284,32 @@ impl Front {
             Err(failure) if failure.code == Code::ACCESS_DENIED => failure,
             opened => return Ok(opened?.store),
         };
-        let (Ok(upload), Some(_)) = (UploadId::parse(upload), owner_id_of(asking.identity)) else {
+        let Some(caller) = owner_id_of(asking.identity) else {
             return Err(refused);
         };
-        let upload = ListParts {
-            bucket: bucket.clone(),
-            key: key.clone(),
-            upload,
-            after: 0,
-            limit: 0,
+        let by = |initiator| Asking { initiator, ..asking };
+        let found = match UploadId::parse(upload) {
+            Ok(upload) => {
+                let upload = ListParts {
+                    bucket: bucket.clone(),
+                    key: key.clone(),
+                    upload,
+                    after: 0,
+                    limit: 0,
+                };
+                self.facts.initiator_of(upload).await?
+            }
+            Err(_) => None,
         };
-        let Some(initiator) = self.facts.initiator_of(upload).await? else {
-            return Err(refused);
-        };
-        let asking = Asking {
-            initiator: Some(&initiator),
-            ..asking
-        };
-        Ok(self.open_as(&asking, action, resource).await?.store)
+        match found {
+            Some(Some(initiator)) => Ok(self.open_as(&by(Some(&initiator)), action, resource).await?.store),
+            Some(None) => Err(refused),
+            None => {
+                self.open_as(&by(Some(caller)), action, resource).await?;
+                self.open_as(&by(None), Action::PutObject, resource).await?;
+                Err(Code::NO_SUCH_UPLOAD.into())
+            }
+        }
     }
 
     /// As [`Self::open`], to put an object at once; also for those to whom only a share lets it. Their store replaces the

@@ -81,10 +81,12 @@ impl<'r> Reading<'r> {
         let action = action_on(self.get.version.is_some());
         let judged = (self.front, self.basis);
         still_may(judged, self.extensions, (action, &self.get), &found.object).await?;
-        let pending = self
-            .front
-            .event((self.extensions, headers), &self.get.bucket, Some(&self.get.key));
-        pending.tell(event, Some((found.object.size, found.object.etag.to_string())));
+        // A read is over when it is answered: who listens from then on has not missed it.
+        if self.front.events().is_heard() {
+            let (bucket, key) = self.place();
+            let pending = self.front.event((self.extensions, headers), bucket, Some(key));
+            pending.tell(event, Some((found.object.size, found.object.etag.to_string())));
+        }
         Ok(())
     }
 

@@ -5,9 +5,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use drystone::auth::{Credential, CredentialSource, Identity, SecretKey, Standing};
-use http_body_util::BodyExt;
+use drystone::http::turn::Turn;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::matrix::{document, policy, statement, user};
 use super::{Ask, Server};
@@ -343,4 +349,116 @@ async fn what_was_committed_is_told_though_its_caller_has_left() {
         asking.abort();
         while ears.name_and_key().await != event {}
     }
+}
+
+/// Who mirrors a bucket listens first and lists then. A write that had begun before was neither listed nor told.
+#[tokio::test]
+async fn a_write_that_began_before_the_first_listener_is_told() {
+    let server = Server::with_bucket().await;
+    let (reads, read) = oneshot::channel();
+    let (send_on, sent) = oneshot::channel();
+    let body = futures::stream::once(async move {
+        reads.send(()).unwrap();
+        Ok::<_, std::io::Error>(Frame::data(sent.await.unwrap()))
+    });
+    let (parts, _) = server.put("/bucket/a/x").body("hello").request().into_parts();
+    let request = http::Request::from_parts(parts, StreamBody::new(body));
+    let service = server.service.clone();
+    let putting = tokio::spawn(async move { service.handle(request).await.status() });
+    read.await.unwrap();
+    let mut ears = Ears::open(server.get(&format!("/bucket?{ALL}"))).await.unwrap();
+    send_on.send(Bytes::from("hello")).unwrap();
+    assert_eq!(putting.await.unwrap(), 200);
+    assert_eq!(ears.name_and_key().await, "s3:ObjectCreated:Put bucket/a%2Fx");
+}
+
+#[tokio::test]
+async fn a_complete_that_is_sent_again_is_told_once() {
+    let server = Server::with_bucket().await;
+    let mut ears = Ears::open(server.get(&format!("/bucket?{ALL}"))).await.unwrap();
+    let begun = server.post("/bucket/parts?uploads").send().await.is(200);
+    let id = begun.element("UploadId").unwrap();
+    let part = server.put(&format!("/bucket/parts?partNumber=1&uploadId={id}"));
+    let etag = part
+        .body("part")
+        .send()
+        .await
+        .is(200)
+        .header("etag")
+        .unwrap()
+        .to_owned();
+    let parts = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    for _ in 0..2 {
+        let complete = server.post(&format!("/bucket/parts?uploadId={id}")).body(parts.clone());
+        complete.send().await.is(200);
+    }
+    server.store("/bucket/next", "x").await;
+    let completed = "s3:ObjectCreated:CompleteMultipartUpload bucket/parts";
+    assert_eq!(ears.name_and_key().await, completed);
+    assert_eq!(ears.name_and_key().await, "s3:ObjectCreated:Put bucket/next");
+}
+
+#[tokio::test]
+async fn who_listens_holds_up_nobody_who_waits_for_a_turn() {
+    let server = Server::with_bucket().await;
+    let turns = Arc::new(Semaphore::new(1));
+    let mut request = server.get(&format!("/bucket?{ALL}")).request();
+    let turn = Turn::of(Arc::clone(&turns).try_acquire_owned().unwrap());
+    request.extensions_mut().insert(turn);
+    let response = server.service.handle(request).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(turns.available_permits(), 1);
+    drop(response);
+}
+
+/// The policy of the first bucket had let them in, and what was told before the next look went out.
+#[tokio::test]
+async fn who_listened_to_a_bucket_that_is_gone_hears_nothing_of_the_next_with_its_name() {
+    let server = Server::with_bucket().await;
+    let opens = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*",
+        "Action":"s3:ListenBucketNotification","Resource":"arn:aws:s3:::bucket"}]}"#;
+    for listens_to in [ALL, "events=s3:ObjectCreated:*"] {
+        server.put("/bucket?policy").body(opens).send().await.is(204);
+        let directory = Directory::of(user("ann", Vec::new(), None));
+        let path = format!("/bucket?{listens_to}&events=s3:BucketRemoved:*");
+        let mut ears = directory.listen(&server, &path).await;
+        server.store("/bucket/heard", "x").await;
+        assert_eq!(ears.name_and_key().await, "s3:ObjectCreated:Put bucket/heard");
+        server.delete("/bucket/heard").send().await.is(204);
+        server.delete("/bucket").send().await.is(204);
+        server.put("/bucket").send().await.is(200);
+        server.store("/bucket/secret", "x").await;
+        server.delete("/bucket/secret").send().await.is(204);
+        server.delete("/bucket").send().await.is(204);
+        let rest = ears.until_the_end().await;
+        assert_eq!(rest.matches("\"s3:BucketRemoved:*\"").count(), 1, "{rest}");
+        assert!(!rest.contains("secret"), "{rest}");
+        server.put("/bucket").send().await.is(200);
+    }
+}
+
+/// The look at rights took the time of the request for that of the look.
+#[tokio::test]
+async fn a_right_that_ends_at_some_hour_ends_the_stream() {
+    let server = Server::with_bucket().await;
+    // Longer where the machine is too busy to begin in time.
+    for seconds in [1, 5, 20, 40] {
+        let until = OffsetDateTime::now_utc() + Duration::from_secs(seconds);
+        let until = until.format(&Rfc3339).unwrap();
+        let allows = format!(
+            r#"{{"Statement":{{"Effect":"Allow","Action":"s3:*","Resource":"*",
+                "Condition":{{"DateLessThan":{{"aws:CurrentTime":"{until}"}}}}}}}}"#
+        );
+        let ann = user("ann", vec![policy(&allows)], None);
+        match Ears::open(server.get(&format!("/bucket?{ALL}")).by(ann)).await {
+            Ok(ears) => {
+                ears.until_the_end().await;
+                return;
+            }
+            Err(status) => assert_eq!(status, 403),
+        }
+    }
+    panic!("never let in");
 }

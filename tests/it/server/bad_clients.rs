@@ -6,6 +6,7 @@ use bytes::Bytes;
 use drystone::http::body::{empty, full};
 use drystone::http::connection::Patience;
 use drystone::http::pace::Pace;
+use drystone::http::turn::Turn;
 use http::Response;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -278,6 +279,42 @@ async fn requests_beyond_their_cap_wait_for_a_turn_and_then_are_told_to_slow_dow
     assert!(answer.contains("<Code>SlowDown</Code>"), "{answer}");
     assert_eq!(status(&first.read_answer().await), 200);
     assert_eq!(status(&rig.exchange(GOOD).await), 200);
+}
+
+/// What is still done for a caller who has left is bounded, too.
+#[tokio::test]
+async fn a_turn_is_the_next_requests_when_nothing_goes_on_for_the_first() {
+    let vars = vec![
+        ("MINIO_API_REQUESTS_MAX", "1"),
+        ("MINIO_API_REQUESTS_DEADLINE", "300ms"),
+    ];
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let front = move |mut request: http::Request<_>| {
+        let mut ended = ended.clone();
+        async move {
+            if request.uri().path() == "/left" {
+                let turn = request.extensions_mut().remove::<Turn>().unwrap();
+                tokio::spawn(async move {
+                    drop(ended.wait_for(|ended| *ended).await);
+                    drop(turn);
+                });
+            }
+            count_body(request).await
+        }
+    };
+    let settings = RigSettings {
+        vars,
+        ..RigSettings::default()
+    };
+    let rig = Rig::with(settings, front).await;
+    let left = rig.exchange("GET /left HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(status(&left), 200, "{left}");
+    assert_eq!(status(&rig.exchange(GOOD).await), 503);
+    end.send_replace(true);
+    let began = Instant::now();
+    while status(&rig.exchange(GOOD).await) != 200 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the turn is lost");
+    }
 }
 
 #[tokio::test]

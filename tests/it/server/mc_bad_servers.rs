@@ -314,6 +314,56 @@ fn an_interrupted_upload_is_taken_back_also_one_that_is_just_being_begun() {
     }
 }
 
+/// A server that did not answer one of them kept all others from being taken back.
+#[test]
+fn what_is_known_is_taken_back_though_another_upload_is_never_begun() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    for name in ["known", "never"] {
+        fs::write(folder.path().join("in").join(name), vec![7; 17 << 20]).unwrap();
+    }
+    let begun = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
+    let begun = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{begun}", begun.len());
+    let fake = Fake::new(move |head| {
+        if head.starts_with("POST /wall/known?uploads") {
+            Deed::Answer(begun.clone())
+        } else if head.starts_with("DELETE") {
+            Deed::Answer(empty("204 No Content"))
+        } else if head.starts_with("HEAD") || head.starts_with("GET") {
+            Deed::Answer(empty("404 Not Found"))
+        } else {
+            Deed::Silence
+        }
+    });
+    let line = ["cp", "--recursive", "in/", "fake/wall/"];
+    let mut child = mc(folder.path(), fake.address, &line).spawn().unwrap();
+    let (begun, mut asked) = (Instant::now(), Vec::new());
+    let is_asked = |asked: &[String], what: &str| asked.iter().any(|line: &String| line.starts_with(what));
+    while !(is_asked(&asked, "PUT /wall/known") && is_asked(&asked, "POST /wall/never")) {
+        assert!(begun.elapsed() < BOUND, "{asked:?}");
+        if let Some(ended) = child.try_wait().unwrap() {
+            panic!("{ended}: {}, {asked:?}", text(&child.wait_with_output().unwrap()));
+        }
+        asked.extend(fake.asked.recv_timeout(Duration::from_millis(20)));
+    }
+    signal(&child, Signal::INT);
+    fake.is_asked("DELETE /wall/known?uploadId=u1");
+    // The other is waited for; a second signal ends that.
+    signal(&child, Signal::INT);
+    is_quiet(&ended(child), 130);
+}
+
+#[test]
+fn a_watch_asks_for_signs_of_life_before_its_patience_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let fake = Fake::new(|_| Deed::Begin("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n \r\n".to_owned()));
+    let line = ["--conn-read-deadline", "10s", "watch", "fake/wall"];
+    let child = mc(folder.path(), fake.address, &line).spawn().unwrap();
+    fake.is_asked("&ping=3&");
+    signal(&child, Signal::INT);
+    is_quiet(&ended(child), 130);
+}
+
 #[test]
 fn an_interrupted_download_leaves_nothing_half_written() {
     let folder = tempfile::tempdir().unwrap();

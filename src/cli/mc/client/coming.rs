@@ -23,6 +23,10 @@ const STORING: u32 = 2;
 /// As many times longer where the server works before it answers: it copies, puts parts together, does an order.
 const WORKING: u32 = 5;
 
+/// So many signs of life of a server that has nothing to tell may be missed.
+const PINGS: u32 = 3;
+const PING_SECONDS_MAX: u64 = 10;
+
 /// How long a server may be silent.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli::mc) struct Patience(Duration);
@@ -53,6 +57,13 @@ impl Patience {
     /// Between two pieces of a body.
     pub(super) fn within(self) -> Duration {
         self.0
+    }
+
+    /// With a server that may have nothing to tell: seconds after which it is to give a sign of life, and how long it may
+    /// be silent then.
+    pub(super) fn with_pings(self) -> (u64, Duration) {
+        let ping = (self.0 / PINGS).as_secs().clamp(1, PING_SECONDS_MAX);
+        (ping, self.0.max(PINGS * Duration::from_secs(ping)))
     }
 }
 
@@ -134,6 +145,13 @@ impl Coming {
     }
 }
 
+impl Coming {
+    /// The same body, of which nothing may come for so long.
+    pub(super) fn silent_for(self, silence: Duration) -> Self {
+        Self { silence, ..self }
+    }
+}
+
 impl Body for Coming {
     type Data = Bytes;
     type Error = Cut;
@@ -163,6 +181,14 @@ impl Body for Coming {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn signs_of_life_come_well_before_patience_ends() {
+        for (patience, ping, silence) in [(1, 1, 3), (5, 1, 5), (10, 3, 10), (30, 10, 30), (120, 10, 120)] {
+            let asked = Patience::new(Duration::from_secs(patience)).with_pings();
+            assert_eq!(asked, (ping, Duration::from_secs(silence)), "{patience}");
+        }
+    }
 
     #[tokio::test]
     async fn what_moves_is_waited_for_and_what_does_not_is_not() {

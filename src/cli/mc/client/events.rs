@@ -9,9 +9,6 @@ use serde_json::Value;
 
 use super::{Ask, Client, ClientError, Documents};
 
-/// Seconds between two signs of life of a server that has nothing to tell.
-const PING_SECONDS: &str = "10";
-
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli::mc) struct Event {
@@ -64,13 +61,16 @@ impl Client {
         names: &[&str],
     ) -> Result<Events, ClientError> {
         let mut query: Vec<(&str, &str)> = names.iter().map(|name| ("events", *name)).collect();
-        query.extend([("ping", PING_SECONDS), ("prefix", prefix), ("suffix", suffix)]);
+        let (ping, silence) = self.habits.patience.with_pings();
+        let ping = ping.to_string();
+        query.extend([("ping", ping.as_str()), ("prefix", prefix), ("suffix", suffix)]);
         let ask = Ask {
             query: &query,
             ..Ask::of(Method::GET, bucket, "")
         };
+        let answer = self.ask(&ask).await?.map(|body| body.silent_for(silence));
         Ok(Events {
-            documents: Documents::of(self.ask(&ask).await?),
+            documents: Documents::of(answer),
             told: VecDeque::new(),
         })
     }

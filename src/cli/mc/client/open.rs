@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use http::Method;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -81,8 +81,18 @@ impl OpenUploads {
 
     /// Takes all of them back, also those that are just being asked for; gives those that stay, with the reason.
     pub(in crate::cli::mc) async fn take_back(&self) -> Vec<(String, ClientError)> {
-        // It ends with every request; who waits has a bound of their own.
-        drop(self.beginning.subscribe().wait_for(|count| *count == 0).await);
+        // Who waits has a bound of their own, and what is known does not wait for a server that does not answer.
+        let later = async {
+            drop(self.beginning.subscribe().wait_for(|count| *count == 0).await);
+            self.abort_known().await
+        };
+        let (mut left, later) = join(self.abort_known(), later).await;
+        left.extend(later);
+        left
+    }
+
+    /// Takes those back whose ids are known by now; gives those that stay.
+    async fn abort_known(&self) -> Vec<(String, ClientError)> {
         let open = std::mem::take(&mut *self.open.lock());
         let aborted = open.into_values().map(|upload| async move {
             let url = upload.client.url_of(&upload.bucket, &upload.key);

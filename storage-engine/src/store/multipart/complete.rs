@@ -55,6 +55,14 @@ pub struct CompleteUpload {
     pub size: Option<u64>,
 }
 
+/// A successful Complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    pub stored: Stored,
+    /// An earlier Complete had done it already; this one changed nothing.
+    pub before: bool,
+}
+
 /// A failed Complete. The upload stays as it was, unless it says [`Fault::Unknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum CompleteUploadError {
@@ -149,8 +157,8 @@ impl Drop for Turn<'_> {
 }
 
 impl Store {
-    /// Completes an upload. It goes on when the caller goes away; sent again, it answers the same.
-    pub async fn complete_upload(&self, complete: CompleteUpload) -> Result<Stored, CompleteUploadError> {
+    /// Completes an upload. It goes on when the caller goes away; sent again, it answers the same, and says that it was done before.
+    pub async fn complete_upload(&self, complete: CompleteUpload) -> Result<Completed, CompleteUploadError> {
         if complete.parts.is_empty() {
             return Err(CompleteUploadError::NoParts);
         }
@@ -164,7 +172,7 @@ impl Store {
             .unwrap_or_else(|error| Err(Fault::Internal(format!("completing an upload: {error}")).into()))
     }
 
-    async fn complete_in_turn(&self, complete: &CompleteUpload) -> Result<Stored, CompleteUploadError> {
+    async fn complete_in_turn(&self, complete: &CompleteUpload) -> Result<Completed, CompleteUploadError> {
         let turn = self.inner.running.enter(&complete.upload);
         let _leave = Turn {
             store: self,
@@ -174,7 +182,8 @@ impl Store {
         let _first = turn.lock_owned().await;
         let upload_key = key::upload(&complete.bucket, &complete.key, &complete.upload);
         let Some((upload, rev)) = self.find_upload(&upload_key).await? else {
-            return self.completed_before(complete).await;
+            let stored = self.completed_before(complete).await?;
+            return Ok(Completed { stored, before: true });
         };
         let marked = Upload {
             state: UploadState::Completing(self.inner.epoch.0),
@@ -199,7 +208,8 @@ impl Store {
                 }
             }
         }
-        result
+        let before = false;
+        result.map(|stored| Completed { stored, before })
     }
 
     async fn put_upload(&self, upload_key: &Key, upload: &Upload, rev: Rev) -> Result<Rev, CommitRefused> {

@@ -91,7 +91,8 @@ impl Fixture {
     }
 
     async fn complete(&self, name: &str, upload: UploadId, parts: &[NamedPart]) -> Result<Stored, CompleteUploadError> {
-        self.store.complete_upload(self.complete_of(name, upload, parts)).await
+        let done = self.store.complete_upload(self.complete_of(name, upload, parts)).await;
+        done.map(|completed| completed.stored)
     }
 
     fn parts_of(&self, name: &str, upload: UploadId) -> ListParts {
@@ -333,7 +334,7 @@ async fn checksums_of_parts_become_the_objects() {
                 checksum_type: Some(kind),
                 ..complete
             };
-            let stored = fixture.store.complete_upload(right).await.unwrap();
+            let stored = fixture.store.complete_upload(right).await.unwrap().stored;
             assert_eq!(stored.checksum, Some(expected));
             let mut get = fixture.get_of("k");
             get.selection = Selection::Part(number(2));

@@ -393,7 +393,7 @@ async fn complete_tries_again_when_an_unrelated_write_came_first() {
         });
         let answer = raced.store.complete_upload(complete.clone()).await;
         match completes {
-            true => assert_eq!(answer.unwrap().size, 10),
+            true => assert_eq!(answer.unwrap().stored.size, 10),
             false => {
                 assert!(matches!(
                     answer,
@@ -419,10 +419,13 @@ async fn completes_sent_at_once_give_one_object_and_one_answer() {
                 tokio::spawn(async move { store.complete_upload(complete).await })
             })
             .collect();
-        let mut answers = Vec::new();
+        let (mut answers, mut first) = (Vec::new(), 0);
         for task in tasks {
-            answers.push(task.await.unwrap().unwrap());
+            let completed = task.await.unwrap().unwrap();
+            first += usize::from(!completed.before);
+            answers.push(completed.stored);
         }
+        assert_eq!(first, 1, "one of them did it");
         answers.dedup();
         assert_eq!(answers.len(), 1, "{answers:?}");
         assert!(!fixture.store.inner.running.contains(&upload));
@@ -447,8 +450,10 @@ async fn a_second_complete_waits_for_the_first() {
             None
         })
     });
-    let stored = raced.store.complete_upload(complete).await.unwrap();
-    assert_eq!(receiver.await.unwrap().await.unwrap().unwrap(), stored);
+    let first = raced.store.complete_upload(complete).await.unwrap();
+    let second = receiver.await.unwrap().await.unwrap().unwrap();
+    assert_eq!(second.stored, first.stored);
+    assert_eq!((first.before, second.before), (false, true));
     assert_eq!(plain.get("k").await, pattern(10));
 }
 

@@ -528,17 +528,40 @@ async fn an_upload_is_its_initiators_to_list_and_to_give_up() {
             }
             let given_up = scene.server.delete(&path).by(identity).send().await;
             assert_eq!(given_up.status, gives_up, "{who}");
-            // And no other upload, nor one that is not there: of what is not there nobody is told.
-            let bob = may("bob", &[puts()]);
-            for upload in [scene.upload.as_str(), "bm8tc3VjaA"] {
-                let other = format!("/bucket/m?uploadId={upload}");
-                scene
-                    .server
-                    .delete(&other)
-                    .by(bob.clone())
-                    .send()
-                    .await
-                    .fails(403, "AccessDenied");
+            // And no other upload.
+            let other = format!("/bucket/m?uploadId={}", scene.upload);
+            let bob = scene.server.delete(&other).by(may("bob", &[puts()]));
+            bob.send().await.fails(403, "AccessDenied");
+        }
+    }
+}
+
+/// Whoever gave an upload up and lost the answer was told, when asking again, that it was not theirs to give up.
+#[tokio::test]
+async fn who_could_have_begun_an_upload_is_told_that_there_is_none() {
+    let puts = || statement("Allow", "s3:PutObject", "bucket/*");
+    let may = |name: &str, statements: &[String]| user(name, vec![document(statements)], None);
+    let scene = Scene::new().await;
+    let begun = scene.server.post("/bucket/mine?uploads").by(may("ann", &[puts()]));
+    let upload = begun.send().await.is(200).element("UploadId").unwrap();
+    let path = format!("/bucket/mine?uploadId={upload}");
+    let ann = scene.server.delete(&path).by(may("ann", &[puts()]));
+    ann.send().await.is(204);
+    let deny = |action: &str| statement("Deny", action, "*");
+    let told = (404, "NoSuchUpload");
+    let refused = (403, "AccessDenied");
+    for (identity, [listing, giving_up]) in [
+        (may("ann", &[puts()]), [told, told]),
+        (may("bob", &[puts()]), [told, told]),
+        (may("ann", &[puts(), deny("s3:AbortMultipartUpload")]), [told, refused]),
+        (may("ann", &[puts(), deny("s3:PutObject")]), [refused, refused]),
+        (user("ann", Vec::new(), None), [refused, refused]),
+        (Identity::Anonymous, [refused, refused]),
+    ] {
+        for path in [path.as_str(), "/bucket/mine?uploadId=bm8tc3VjaA"] {
+            for (method, (status, code)) in [("GET", listing), ("DELETE", giving_up)] {
+                let ask = scene.server.ask(method, path).by(identity.clone());
+                ask.send().await.fails(status, code);
             }
         }
     }

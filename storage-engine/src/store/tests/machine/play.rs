@@ -521,14 +521,16 @@ impl Play {
             size: None,
         };
         let got = self.ground.store().complete_upload(complete).await;
-        let got = got.map(|stored| stored.etag.to_string()).map_err(|error| match error {
-            CompleteUploadError::NoParts => Failed::Refused(Refusal::NoParts),
-            CompleteUploadError::PartOrder => Failed::Refused(Refusal::PartOrder),
-            CompleteUploadError::NoSuchUpload => Failed::Refused(Refusal::NoSuchUpload),
-            CompleteUploadError::InvalidPart(_) => Failed::Refused(Refusal::InvalidPart),
-            CompleteUploadError::PartTooSmall { .. } => Failed::Refused(Refusal::PartTooSmall),
-            other => fault(other),
-        });
+        let got = got
+            .map(|completed| completed.stored.etag.to_string())
+            .map_err(|error| match error {
+                CompleteUploadError::NoParts => Failed::Refused(Refusal::NoParts),
+                CompleteUploadError::PartOrder => Failed::Refused(Refusal::PartOrder),
+                CompleteUploadError::NoSuchUpload => Failed::Refused(Refusal::NoSuchUpload),
+                CompleteUploadError::InvalidPart(_) => Failed::Refused(Refusal::InvalidPart),
+                CompleteUploadError::PartTooSmall { .. } => Failed::Refused(Refusal::PartTooSmall),
+                other => fault(other),
+            });
         same(got, self.model.complete((upload, &key), &named))
     }
 
