@@ -20,7 +20,11 @@ pub const SEARCH_PASSWORD: &str = "search-secret";
 const LIMIT: Duration = Duration::from_secs(60);
 const FOLDERS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The people and groups of every server: the password of `NAME` is `NAME-secret`, and `ann` and `bob` are `staff`.
+/// The groups of `many`; the name of each has 64 bytes.
+pub const GROUPS_OF_MANY: usize = 95;
+
+/// The people and groups of every server: the password of `NAME` is `NAME-secret`, `ann` and `bob` are `staff`, and `many` is
+/// in [`GROUPS_OF_MANY`].
 const ENTRIES: &str = "\
 dn: dc=example,dc=org
 objectClass: dcObject
@@ -55,6 +59,7 @@ const PEOPLE: &[(&str, &str)] = &[
     ("ann", "ou=people"),
     ("bob", "ou=people"),
     ("eve", "ou=people"),
+    ("many", "ou=people"),
     ("twin", "ou=people"),
     ("twin", "ou=more,ou=people"),
 ];
@@ -114,6 +119,13 @@ impl Slapd {
             entries.push_str(&format!(
                 "\ndn: uid={name},{place},dc=example,dc=org\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: {name}\n\
                  userPassword: {name}-secret\n"
+            ));
+        }
+        for number in 0..GROUPS_OF_MANY {
+            let name = format!("group-of-64-bytes-and-of-many-{number:03}");
+            entries.push_str(&format!(
+                "\ndn: cn={name},ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: {name}\n\
+                 member: uid=many,ou=people,dc=example,dc=org\n"
             ));
         }
         let (settings, ldif) = (folder.join("slapd.conf"), folder.join("entries.ldif"));

@@ -5,11 +5,11 @@ use http::Uri;
 use super::{ConfigError, ReadFile, Vars, values};
 
 /// What all of them begin with, behind the prefix.
-const FAMILY: &str = "IDENTITY_OPENID_";
+pub(super) const FAMILY: &str = "IDENTITY_OPENID_";
 const CLAIM: &str = "policy";
 
 /// The settings of one provider; `_NAME` behind them belongs to the provider of that name.
-const SETTINGS: &[&str] = &[
+pub(super) const SETTINGS: &[&str] = &[
     "ENABLE",
     "CONFIG_URL",
     "CLIENT_ID",

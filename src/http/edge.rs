@@ -419,7 +419,8 @@ fn owned(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn head_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
+/// Bytes of a request's head.
+pub(crate) fn head_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
     // " HTTP/1.1\r\n" and the space before the target; ": " and "\r\n" of each header.
     let line = method.as_str().len() + uri.path_and_query().map_or(1, |target| target.as_str().len()) + 12;
     headers

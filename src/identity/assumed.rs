@@ -116,6 +116,14 @@ impl CarriedRole {
         format!("role={}", self.role)
     }
 
+    /// Bytes that the groups and claims of whoever took it on take in a token, about.
+    pub(super) fn weights(&self) -> [usize; 2] {
+        match &self.by {
+            CarriedTaker::Root | CarriedTaker::User { .. } => [0, 0],
+            CarriedTaker::Person(person) => person.weights(),
+        }
+    }
+
     /// What whoever took it on goes by there.
     pub(super) fn row_of_taker(&self) -> Cow<'_, str> {
         self.by.row()
@@ -145,7 +153,7 @@ impl CarriedRole {
             policies: snapshot.named(&role.policies).ok()?,
         };
         let mut claims = match &self.by {
-            CarriedTaker::Person(person) => person.claims().clone(),
+            CarriedTaker::Person(person) => person.claims(),
             CarriedTaker::Root | CarriedTaker::User { .. } => BTreeMap::new(),
         };
         for tag in &role.tags {

@@ -59,6 +59,16 @@ pub enum IdentityError {
     /// The policy of an access key or temporary credential is too large.
     #[error("The session policy is larger than {0} bytes.")]
     SessionPolicyTooLarge(usize),
+    /// A temporary credential that would be larger than a request has room for.
+    #[error(
+        "The session token would have {chars} characters, and a request has room for {max}; what takes most of it is \
+         {most}."
+    )]
+    CredentialTooLarge {
+        chars: usize,
+        max: usize,
+        most: &'static str,
+    },
     /// More than the directory holds, or one change takes.
     #[error("{0}")]
     TooMany(&'static str),

@@ -3,6 +3,7 @@
 //! They are in no row: the token carries who they are and what was said of them. What a provider's people may do is
 //! looked up anew at every request, so a provider that is configured no longer, and a policy that changed, count at once.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use storage_engine::store::clock::Timestamp;
 
 use super::directory::Directory;
 use super::error::IdentityError;
+use super::ldap::dn_key;
 use super::own::is_inline;
 use super::snapshot::{Rights, Snapshot};
 use super::temporary::{CarriedAccount, Draft, SECONDS, Temporary};
@@ -21,6 +23,9 @@ use crate::policy::Policy;
 const CANONICAL_PURPOSE: &[u8] = b"drystone federated 1\0";
 /// The id, in [`Federation`], of the LDAP server; those of all other providers hold a `:`.
 pub const LDAP_PROVIDER: &str = "ldap";
+
+/// The condition key of the LDAP server's groups of somebody.
+const LDAP_GROUPS: &str = "ldap:groups";
 
 /// Most bytes of a name: it is carried in every token.
 const NAME_BYTES_MAX: usize = 512;
@@ -48,7 +53,7 @@ pub struct Person {
     pub name: String,
     /// The groups the provider says they are in; sorted, and called like no group of the directory.
     pub groups: Vec<String>,
-    /// What was said of them, by condition key.
+    /// What else was said of them, by condition key. `ldap:groups` comes from the groups by itself.
     pub claims: BTreeMap<String, Vec<String>>,
     /// The policies that were named for them.
     pub policies: Vec<String>,
@@ -68,8 +73,13 @@ pub(super) struct CarriedPerson {
 }
 
 /// The canonical id of somebody an identity provider vouches for, by the name that tells them from all others
-/// (`ISSUER#SUBJECT`, or a distinguished name): always the same, and that of no user.
+/// (`ISSUER#SUBJECT`, or a distinguished name, which holds no `#`): always the same, and that of no user. Upper and lower
+/// case make no difference in a distinguished name, and they do in an issuer's subjects.
 pub fn person_id(name: &str) -> String {
+    let name = match name.contains('#') {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(dn_key(name)),
+    };
     let hash = digest(&SHA256, &[CANONICAL_PURPOSE, name.as_bytes()].concat());
     hex_simd::encode_to_string(hash, hex_simd::AsciiCase::Lower)
 }
@@ -118,8 +128,18 @@ impl CarriedPerson {
     }
 
     /// What was said of them, by condition key.
-    pub(super) fn claims(&self) -> &BTreeMap<String, Vec<String>> {
-        &self.claims
+    pub(super) fn claims(&self) -> BTreeMap<String, Vec<String>> {
+        claims_of(&self.provider, &self.groups, &self.claims)
+    }
+
+    /// Bytes that its groups and its claims take in a token, about.
+    pub(super) fn weights(&self) -> [usize; 2] {
+        let bytes = |texts: &[String]| texts.iter().map(|text| text.len().saturating_add(3)).sum::<usize>();
+        let claims = self
+            .claims
+            .iter()
+            .map(|(key, values)| key.len().saturating_add(bytes(values)));
+        [bytes(&self.groups), claims.sum()]
     }
 
     /// Whether their provider still stands in the settings.
@@ -134,13 +154,27 @@ impl CarriedPerson {
         federation: &Federation,
     ) -> Option<(Account, Rights, BTreeMap<String, Vec<String>>)> {
         let policies = snapshot.policies_of(&self, federation).ok()?;
+        let claims = self.claims();
         let rights = Rights {
             canonical_id: person_id(&self.name),
             groups: self.groups,
             policies,
         };
-        Some((Account::Federated(Federated::new(&self.name)), rights, self.claims))
+        Some((Account::Federated(Federated::new(&self.name)), rights, claims))
     }
+}
+
+/// What was said of somebody; the groups of an LDAP server are carried once and are a claim as well.
+fn claims_of(
+    provider: &str,
+    groups: &[String],
+    claims: &BTreeMap<String, Vec<String>>,
+) -> BTreeMap<String, Vec<String>> {
+    let mut claims = claims.clone();
+    if provider == LDAP_PROVIDER && !groups.is_empty() {
+        claims.insert(LDAP_GROUPS.to_owned(), groups.to_vec());
+    }
+    claims
 }
 
 impl Snapshot {
@@ -188,7 +222,7 @@ impl Directory {
             account: Account::Federated(Federated::new(&person.name)),
             canonical_id: person_id(&person.name),
             groups: person.groups.clone(),
-            claims: person.claims.clone(),
+            claims: claims_of(&person.provider, &person.groups, &person.claims),
             policies,
             session: None,
         })))

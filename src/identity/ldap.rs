@@ -1,7 +1,7 @@
 //! Users and groups of an LDAP server: which policies are attached to them here.
 //!
-//! Of themselves nothing is kept. They go by their distinguished names, in the one form that `ldap` writes them in; who
-//! they are and in which groups is the server's word.
+//! Of themselves nothing is kept. They go by their distinguished names, in the one form that `ldap` writes them in, and
+//! case makes no difference; who they are and in which groups is the server's word.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,13 @@ use super::snapshot::Snapshot;
 const USER: &str = "ldap/user/";
 const GROUP: &str = "ldap/group/";
 
-/// Somebody or something that stands in an LDAP server, by its distinguished name.
+/// What a distinguished name goes by wherever it is looked up: servers that rename `Ann` to `ann`, or write a name now one
+/// way and now the other, mean the same entry.
+pub(super) fn dn_key(dn: &str) -> String {
+    dn.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// Somebody or something that stands in an LDAP server, by its distinguished name as the server spells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LdapEntry {
     User(String),
@@ -35,15 +41,16 @@ impl LdapEntry {
     /// What it goes by in rows.
     fn row(&self) -> String {
         match self {
-            Self::User(dn) => format!("{USER}{dn}"),
-            Self::Group(dn) => format!("{GROUP}{dn}"),
+            Self::User(dn) => format!("{USER}{}", dn_key(dn)),
+            Self::Group(dn) => format!("{GROUP}{}", dn_key(dn)),
         }
     }
 
     /// Whose row this is.
-    pub(super) fn of_row(row: &str) -> Option<Self> {
-        let user = row.strip_prefix(USER).map(|dn| Self::User(dn.to_owned()));
-        user.or_else(|| row.strip_prefix(GROUP).map(|dn| Self::Group(dn.to_owned())))
+    pub(super) fn of_row(row: &str, record: &AttachmentRecord) -> Option<Self> {
+        let spelled = |dn: &str| record.spelled.clone().unwrap_or_else(|| dn.to_owned());
+        let user = row.strip_prefix(USER).map(|dn| Self::User(spelled(dn)));
+        user.or_else(|| row.strip_prefix(GROUP).map(|dn| Self::Group(spelled(dn))))
     }
 }
 
@@ -73,11 +80,14 @@ impl Snapshot {
     /// The row of an entry with these policies; without any there is none.
     pub(super) fn with_attached(&self, entry: &LdapEntry, policies: Vec<String>, now: Timestamp) -> DirectoryChange {
         let row = entry.row();
-        let created = self.rows.attachments.get(&row).map_or(now, |standing| standing.created);
+        let standing = self.rows.attachments.get(&row);
+        let spelled = standing.and_then(|standing| standing.spelled.clone());
         let record = AttachmentRecord {
-            created,
+            created: standing.map_or(now, |standing| standing.created),
             updated: now,
             policies,
+            // What is taken away may be asked for in another spelling than the server's.
+            spelled: spelled.or_else(|| Some(entry.dn().to_owned())),
         };
         let record = Some(record).filter(|record| !record.policies.is_empty());
         DirectoryChange::Attachment(row, record)
@@ -85,14 +95,24 @@ impl Snapshot {
 }
 
 impl Directory {
+    /// Whether anything is attached to an entry, or may be: what cannot be read may be something.
+    pub fn has_attached(&self, entry: &LdapEntry) -> Result<bool, IdentityError> {
+        let snapshot = self.snapshot()?;
+        Ok(snapshot
+            .attached_to(entry)
+            .map_or(true, |policies| !policies.is_empty()))
+    }
+
     /// Which users and groups of the LDAP server have which policies. Which user is in which group is not known here.
     pub fn ldap_entities(&self, asked: &EntitiesAsked) -> Result<Entities, IdentityError> {
         let snapshot = self.snapshot()?;
         let everything = *asked == EntitiesAsked::default();
         let wants = |list: &[String], name: &str| everything || list.iter().any(|asked| asked == name);
+        let wants_entry =
+            |list: &[String], dn: &str| everything || list.iter().any(|asked| dn_key(asked) == dn_key(dn));
         let (mut users, mut groups) = (Vec::new(), Vec::new());
         for (row, record) in &snapshot.rows.attachments {
-            match LdapEntry::of_row(row) {
+            match LdapEntry::of_row(row, record) {
                 Some(LdapEntry::User(dn)) => users.push((dn, record.policies.clone())),
                 Some(LdapEntry::Group(dn)) => groups.push((dn, record.policies.clone())),
                 None => {}
@@ -113,14 +133,17 @@ impl Directory {
             policies: policies.collect(),
             users: users
                 .into_iter()
-                .filter(|(dn, _)| wants(&asked.users, dn))
+                .filter(|(dn, _)| wants_entry(&asked.users, dn))
                 .map(|(user, policies)| UserEntities {
                     user,
                     policies,
                     groups: Vec::new(),
                 })
                 .collect(),
-            groups: groups.into_iter().filter(|(dn, _)| wants(&asked.groups, dn)).collect(),
+            groups: groups
+                .into_iter()
+                .filter(|(dn, _)| wants_entry(&asked.groups, dn))
+                .collect(),
         })
     }
 }
@@ -217,6 +240,12 @@ mod tests {
             (found.groups.as_slice(), found.canonical_id.len()),
             (&[STAFF.to_owned()][..], 64)
         );
+        // Carried once, and told under both keys.
+        assert_eq!(found.claims["ldap:groups"], [STAFF]);
+        let Identity::Caller(before) = directory.person(&ann()).unwrap() else {
+            panic!("nobody")
+        };
+        assert_eq!(before.claims, found.claims);
         directory.detach(&user, &read).await.unwrap();
         assert_eq!(count(), Some(1));
         directory.detach(&group, &write).await.unwrap();
@@ -231,6 +260,55 @@ mod tests {
         assert!(caller(&again, &given).is_some());
         again.revoke_person(ANN).await.unwrap();
         assert!(caller(&again, &given).is_none());
+    }
+
+    #[tokio::test]
+    async fn case_makes_no_difference_to_what_is_attached_and_who_somebody_is() {
+        let directory = directory(&store(), by_ldap()).await;
+        let (read, deny) = ("readonly".to_owned(), "writeonly".to_owned());
+        let spelled = Target::Ldap(LdapEntry::User("uid=Ann,ou=People,dc=x".into()));
+        let staff = Target::Ldap(LdapEntry::Group("cn=STAFF,ou=groups,dc=x".into()));
+        directory.attach(&spelled, std::slice::from_ref(&read)).await.unwrap();
+        directory.attach(&staff, std::slice::from_ref(&deny)).await.unwrap();
+        let given = directory.issue_to_person(ann(), None, None).await.unwrap();
+        assert_eq!(caller(&directory, &given).unwrap().policies.len(), 2);
+        let otherwise = Person {
+            name: "uid=ANN,ou=people,dc=x".into(),
+            ..ann()
+        };
+        let (Identity::Caller(one), Identity::Caller(other)) =
+            (directory.person(&ann()).unwrap(), directory.person(&otherwise).unwrap())
+        else {
+            panic!("nobody")
+        };
+        assert_eq!(one.canonical_id, other.canonical_id);
+        assert_ne!(
+            super::super::person_id("https://id#ann"),
+            super::super::person_id("https://id#Ann")
+        );
+
+        // It is shown as the server spelled it, and found and taken away in any spelling.
+        let asked = EntitiesAsked {
+            users: vec![ANN.into()],
+            ..EntitiesAsked::default()
+        };
+        let shown = || directory.ldap_entities(&asked).unwrap().users;
+        assert_eq!(shown()[0].user, "uid=Ann,ou=People,dc=x");
+        assert!(matches!(
+            directory
+                .attach(&Target::Ldap(LdapEntry::User(ANN.into())), std::slice::from_ref(&read))
+                .await,
+            Err(IdentityError::AlreadyApplied)
+        ));
+        assert!(directory.has_attached(&LdapEntry::User(ANN.into())).unwrap());
+        assert!(!directory.has_attached(&LdapEntry::Group(ANN.into())).unwrap());
+        let more = Target::Ldap(LdapEntry::User(ANN.to_uppercase()));
+        directory.attach(&more, std::slice::from_ref(&deny)).await.unwrap();
+        assert_eq!(shown()[0].user, "uid=Ann,ou=People,dc=x");
+        directory.detach(&more, &[read, deny]).await.unwrap();
+        assert_eq!(shown(), []);
+        directory.revoke_person("UID=ANN,OU=PEOPLE,DC=X").await.unwrap();
+        assert!(caller(&directory, &given).is_none());
     }
 
     #[tokio::test]

@@ -57,8 +57,8 @@ fn users_of(snapshot: &Snapshot, policy: &str) -> Option<String> {
     };
     here.or_else(|| {
         let mut elsewhere = snapshot.rows.attachments.iter();
-        let (row, _) = elsewhere.find(|(_, row)| has(&row.policies))?;
-        Some(match LdapEntry::of_row(row) {
+        let (row, record) = elsewhere.find(|(_, row)| has(&row.policies))?;
+        Some(match LdapEntry::of_row(row, record) {
             Some(entry) => format!("attached to '{}' of the LDAP server", entry.dn()),
             None => "attached to somebody whom this version does not know".to_owned(),
         })

@@ -26,8 +26,10 @@ use super::{KeyParent, users};
 use crate::auth::{Account, Caller, Credential, Identity, Kind, SecretKey};
 use crate::policy::{self, Policy};
 
+/// Longest token that is given out, in characters: the rest of a request's head has to go beside it.
+const TOKEN_CHARS_MAX: usize = 12 * 1024;
 /// Longest token that is looked at, in characters.
-const TOKEN_CHARS_MAX: usize = 20 * 1024;
+const TOKEN_CHARS_READ: usize = 20 * 1024;
 /// Most bytes of the policy inside a temporary credential, as AWS has it.
 const POLICY_BYTES_MAX: usize = 2_048;
 /// How long a temporary credential may last, in seconds: AWS's least, MinIO's most.
@@ -62,6 +64,25 @@ struct Carried {
     policy: Option<String>,
 }
 
+impl Carried {
+    /// What to say of a token of so many characters, which nobody could send.
+    fn too_large(&self, chars: usize) -> IdentityError {
+        let [groups, claims] = self.account.weights();
+        let policy = self.policy.as_ref().map_or(0, String::len);
+        let parts = [
+            (groups, "the names of the user's groups"),
+            (claims, "what the identity provider says of the user"),
+            (policy, "the session policy"),
+        ];
+        let largest = parts.into_iter().max_by_key(|(bytes, _)| *bytes);
+        IdentityError::CredentialTooLarge {
+            chars,
+            max: TOKEN_CHARS_MAX,
+            most: largest.map_or("its account", |(_, part)| part),
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 pub(super) enum CarriedAccount {
     Root,
@@ -78,6 +99,15 @@ impl CarriedAccount {
             Self::User(name) => Cow::Borrowed(name),
             Self::Person(person) => Cow::Owned(revocation_row(person.name())),
             Self::Role(role) => Cow::Owned(role.row()),
+        }
+    }
+
+    /// Bytes that groups and claims take in a token, about.
+    fn weights(&self) -> [usize; 2] {
+        match self {
+            Self::Root | Self::User(_) => [0, 0],
+            Self::Person(person) => person.weights(),
+            Self::Role(role) => role.weights(),
         }
     }
 
@@ -163,10 +193,14 @@ impl Directory {
         carried.secret.zeroize();
         let sealed = sealer.seal_token(&access_key, &text);
         let sealed = sealed.map_err(|error| super::internal(&error.to_string()))?;
+        let token = URL_SAFE_NO_PAD.encode_to_string(sealed);
+        if token.len() > TOKEN_CHARS_MAX {
+            return Err(carried.too_large(token.len()));
+        }
         Ok(Temporary {
             access_key,
             secret: SecretKey::new(secret.as_bytes()),
-            token: SecretKey::new(URL_SAFE_NO_PAD.encode_to_string(sealed)),
+            token: SecretKey::new(token),
             expires: Timestamp::from_millis(draft.expires),
         })
     }
@@ -197,7 +231,7 @@ impl Snapshot {
 
     /// The temporary credential that this token was given out with.
     pub(super) fn temporary(&self, access_key: &str, token: &str, federation: &Federation) -> Option<Credential> {
-        if token.len() > TOKEN_CHARS_MAX {
+        if token.len() > TOKEN_CHARS_READ {
             return None;
         }
         let sealed = URL_SAFE_NO_PAD.decode_to_vec(token.as_bytes()).ok()?;

@@ -41,6 +41,8 @@ pub(super) struct Found {
     pub(super) entries: Vec<String>,
     /// Whether there are more than were asked for.
     pub(super) more: bool,
+    /// Whether there is no such base, as far as the server tells this account.
+    pub(super) no_base: bool,
 }
 
 /// How TLS is spoken to the server.
@@ -104,13 +106,14 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// The names of what fits. A base that is not there holds nothing.
+    /// The names of what fits. A base that is not there holds nothing; what that means is for whoever asks to say.
     pub(super) async fn search(&mut self, asked: &Search<'_>) -> Result<Found, String> {
         let request = message::search(self.next_id(), asked);
         self.send(&request).await?;
         let mut found = Found {
             entries: Vec::new(),
             more: false,
+            no_base: false,
         };
         loop {
             match self.said().await? {
@@ -122,7 +125,11 @@ impl<S: Stream> Connection<S> {
                 }
                 Said::Reference => {}
                 Said::Done(outcome) => match outcome.code {
-                    code::SUCCESS | code::NO_SUCH_OBJECT => return Ok(found),
+                    code::SUCCESS => return Ok(found),
+                    code::NO_SUCH_OBJECT => {
+                        found.no_base = true;
+                        return Ok(found);
+                    }
                     code::SIZE_LIMIT_EXCEEDED => {
                         found.more = true;
                         return Ok(found);

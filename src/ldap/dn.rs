@@ -1,8 +1,7 @@
 //! Distinguished names (RFC 4514), in one form: attribute types in lower case, no space around separators, the parts of
 //! one level sorted, one way to escape. Pure.
 //!
-//! Values are kept as they are: whether two that differ in case are one is for the server's schema to say, so names are
-//! compared as the server writes them.
+//! Values are kept as they are written. Case makes no difference to almost any server, so `identity` compares names without it.
 
 use std::fmt;
 

@@ -65,7 +65,7 @@ impl Default for Pace {
 pub struct SignedIn {
     /// As the server calls them.
     pub dn: String,
-    /// As they signed in.
+    /// As they signed in, in the one form of names.
     pub name: String,
     /// The names of their groups, sorted.
     pub groups: Vec<String>,
@@ -231,6 +231,7 @@ impl Ldap {
         let (inner, began) = (self.inner()?, Instant::now());
         // What nobody is called is not counted either: counts keep names.
         let password = Password::new(password).filter(|_| is_name(name) && password.len() <= PASSWORD_BYTES_MAX);
+        let name = &one_form(name);
         let Some(password) = password else {
             tokio::time::sleep_until(began + inner.pace.failure).await;
             return Err(LdapError::Wrong);
@@ -252,7 +253,7 @@ impl Ldap {
         match Dn::parse(named) {
             Some(dn) => inner.within_patience(inner.entry(named, &dn, &inner.user_bases)).await,
             None if is_name(named) => {
-                let found = inner.within_patience(inner.user_by_name(named)).await;
+                let found = inner.within_patience(inner.user_by_name(&one_form(named))).await;
                 match found {
                     Ok(dn) => Ok(Some(dn)),
                     Err(LdapError::Wrong) => Ok(None),
@@ -271,6 +272,13 @@ impl Ldap {
             (_, _) => Ok(None),
         }
     }
+}
+
+/// A name to sign in with, in the one form in which it is searched for, counted and told to policies: lower case, no blanks
+/// around it, one between words. Servers take `ANN` and `ann ` for `ann`, and nobody shall be somebody else by that.
+fn one_form(name: &str) -> String {
+    let words = name.split_whitespace().map(str::to_lowercase);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether anybody may be called so who signs in.
@@ -399,6 +407,13 @@ impl Inner {
         let mut groups = Vec::new();
         for base in bases {
             let found = self.search(connection, &base.text, &filter, GROUPS_MAX).await?;
+            if found.no_base {
+                // Taken for "in no groups", it would lift whatever is denied to the groups.
+                return Err(Failed::Broken(format!(
+                    "it knows no entry '{}', which GROUP_SEARCH_BASE_DN names, so nobody's groups can be told",
+                    base.text
+                )));
+            }
             if found.more {
                 return Err(Failed::Told(LdapError::TooManyGroups));
             }

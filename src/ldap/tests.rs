@@ -143,6 +143,59 @@ async fn who_the_server_accepts_is_told_with_name_and_groups() {
 }
 
 #[tokio::test]
+async fn a_name_in_another_case_or_with_blanks_around_it_is_the_same_name() {
+    let server = TestServer::start(well).await;
+    let ldap = server.ldap();
+    for name in ["ann", "ANN", "Ann ", " aNN  "] {
+        let signed_in = ldap.sign_in(name, "anns-secret", None).await;
+        assert_eq!(
+            signed_in.map(|somebody| somebody.name).as_deref(),
+            Ok("ann"),
+            "{name:?}"
+        );
+    }
+    assert_eq!(ldap.user(" ANN").await, Ok(Some(ANN.into())));
+    assert_eq!(super::one_form("  Ann \u{a0} MARIE Åse "), "ann marie åse");
+    // Failures count for one name, however it is written.
+    let names = ["ann", "ANN", " ann", "aNn "].into_iter().cycle().take(12);
+    let told = futures::future::join_all(names.map(|name| ldap.sign_in(name, "wrong", None))).await;
+    assert!(told.contains(&Err(LdapError::TooOften)), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_base_of_groups_that_is_not_there_lets_nobody_in_and_one_of_users_holds_nobody() {
+    let without = |base: &'static [u8]| {
+        move |id: u32, kind: u8, content: &[u8]| match kind {
+            SEARCH if holds(content, base) => Some(answer(id, DONE, 32, "no such object")),
+            _ => well(id, kind, content),
+        }
+    };
+    let server = TestServer::start(without(b"ou=groups,dc=x")).await;
+    let told = server.ldap().sign_in("ann", "anns-secret", None).await;
+    assert_eq!(told, Err(LdapError::Unreachable));
+    // One of several that is gone may be the one whose groups are denied something.
+    let server = TestServer::start(without(b"ou=more-groups,dc=x")).await;
+    let mut settings = server.settings.clone();
+    let bases = &mut settings.groups.as_mut().unwrap().bases;
+    bases.push("ou=more-groups,dc=x".into());
+    let told = quick(settings).sign_in("ann", "anns-secret", None).await;
+    assert_eq!(told, Err(LdapError::Unreachable));
+    let mut settings = settings_of_nobody(&server.settings);
+    settings.groups = None;
+    let server = quick(settings);
+    assert_eq!(server.sign_in("ann", "anns-secret", None).await, Err(LdapError::Wrong));
+    assert_eq!(server.user("ann").await, Ok(None));
+}
+
+/// Whose users stand where nothing is.
+fn settings_of_nobody(settings: &LdapServer) -> LdapServer {
+    LdapServer {
+        user_bases: vec!["ou=more-groups,dc=x".into()],
+        ..settings.clone()
+    }
+}
+
+#[tokio::test]
 async fn who_it_does_not_accept_is_told_nothing_more() {
     let server = TestServer::start(well).await;
     let ldap = server.ldap();

@@ -64,7 +64,9 @@ impl From<IdentityError> for StsError {
         match error {
             IdentityError::NotAllowed(_) => Self::NotAllowed(text),
             IdentityError::MalformedPolicy(_) => Self::MalformedPolicy(text),
-            IdentityError::SessionPolicyTooLarge(_) => Self::PolicyTooLarge(text),
+            IdentityError::SessionPolicyTooLarge(_) | IdentityError::CredentialTooLarge { .. } => {
+                Self::PolicyTooLarge(text)
+            }
             IdentityError::InvalidArgument(_)
             | IdentityError::InvalidAccessKey(_)
             | IdentityError::InvalidSecretKey(_) => Self::InvalidValue(text),

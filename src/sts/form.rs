@@ -8,8 +8,14 @@ use super::error::StsError;
 const FIELDS_MAX: usize = 256;
 
 /// Names and values, decoded, in the order of the form.
-#[derive(Debug)]
 pub(super) struct Form(Vec<(String, String)>);
+
+impl std::fmt::Debug for Form {
+    /// Names only: values may be passwords and tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 impl Form {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, StsError> {
@@ -66,6 +72,14 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::Form;
+
+    #[test]
+    fn what_a_form_holds_is_never_printed() {
+        let form = Form::parse(b"LDAPUsername=ann&LDAPPassword=canary&WebIdentityToken=canary").unwrap();
+        let printed = format!("{form:?}");
+        assert!(printed.contains("LDAPPassword"), "{printed}");
+        assert!(!printed.contains("canary") && !printed.contains("ann"), "{printed}");
+    }
 
     #[test]
     fn a_form_is_decoded_once_and_its_fields_come_once() {

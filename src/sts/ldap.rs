@@ -18,15 +18,10 @@ use crate::ldap::SignedIn;
 /// identity provider's people does.
 fn person(signed_in: SignedIn) -> Person {
     let SignedIn { dn, name, groups } = signed_in;
-    let claims = [
-        ("ldap:user", vec![dn.clone()]),
-        ("ldap:username", vec![name]),
-        ("ldap:groups", groups.clone()),
-    ];
+    let claims = [("ldap:user", dn.clone()), ("ldap:username", name)];
     let claims: BTreeMap<String, Vec<String>> = claims
         .into_iter()
-        .filter(|(_, values)| !values.is_empty())
-        .map(|(key, values)| (key.to_owned(), values))
+        .map(|(key, value)| (key.to_owned(), vec![value]))
         .collect();
     Person {
         provider: LDAP_PROVIDER.to_owned(),

@@ -7,15 +7,19 @@ use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use storage_engine::memory::MemoryBackend;
-use storage_engine::store::clock::SystemClock;
+use storage_engine::store::clock::{SystemClock, Timestamp};
 use storage_engine::store::{Epoch, Store};
 use time::{Duration, OffsetDateTime};
 
+use super::error::StsError;
 use super::{StsService, is_sts};
 use crate::auth::sign::Signer;
 use crate::auth::{Account, AuthError, Authenticator, Federated, Identity, Kind, PayloadMode, SecretKey};
 use crate::config::{Grants, OpenIdProvider};
-use crate::identity::{Directory, FederationRights, KeyParent, NewAccessKey, NewUser, Root, SealKeys, Target};
+use crate::http::edge::{HEAD_BYTES_MAX, head_bytes};
+use crate::identity::{
+    Directory, FederationRights, KeyParent, NewAccessKey, NewUser, Person, Root, SealKeys, Target, Temporary,
+};
 use crate::ldap::Ldap;
 use crate::openid::tests::{Mood, Pair, TestIssuer, by_claim, eager};
 use crate::openid::{Provider, Providers};
@@ -613,4 +617,61 @@ async fn a_token_that_ended_and_an_issuer_that_is_down_are_told_apart() {
         );
         assert!(!xml.contains(token.as_str()));
     }
+}
+
+#[tokio::test]
+async fn a_credential_that_is_given_out_fits_into_a_request_and_a_larger_one_is_refused_in_words() {
+    let (issuer, _) = issuer().await;
+    let ground = ground_with(vec![issuer.provider(by_claim())]).await;
+    let provider = ground.sts.providers.iter().next().unwrap().id();
+    let issue = |bytes: usize| {
+        let person = Person {
+            provider: provider.clone(),
+            name: "https://id.example.com#ann".to_owned(),
+            groups: Vec::new(),
+            claims: [("jwt:note".to_owned(), vec!["x".repeat(bytes)])].into(),
+            policies: vec!["readonly".to_owned()],
+            ends: Timestamp::from_millis(u64::MAX),
+        };
+        ground.directory.issue_to_person(person, None, None)
+    };
+    let (mut good, mut bad) = (8_000, 10_000);
+    while bad - good > 1 {
+        let middle = usize::midpoint(good, bad);
+        match issue(middle).await {
+            Ok(_) => good = middle,
+            Err(_) => bad = middle,
+        }
+    }
+    let text = |secret: &SecretKey| String::from_utf8(secret.expose().to_vec()).unwrap();
+    let Temporary {
+        access_key,
+        secret,
+        token,
+        ..
+    } = issue(good).await.unwrap();
+    let given = Given {
+        access_key,
+        secret: text(&secret),
+        token: text(&token),
+    };
+    assert!((12_200..=12_288).contains(&given.token.len()), "{}", given.token.len());
+    assert!(ground.caller(&given.signer()).is_ok());
+    // The longest name of an object goes beside it, in a header and in a URL.
+    for presigned in [false, true] {
+        let request = Request::put(format!("/bucket/{}", "k".repeat(1_024))).header(header::HOST, "store.example.com");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let (signer, now) = (given.signer(), OffsetDateTime::now_utc());
+        match presigned {
+            true => signer.presign(&mut parts, 900, now).unwrap(),
+            false => drop(signer.sign(&mut parts, &PayloadMode::Unsigned, now).unwrap()),
+        }
+        let bytes = head_bytes(&parts.method, &parts.uri, &parts.headers);
+        assert!(bytes + 1_024 < HEAD_BYTES_MAX, "{bytes}");
+    }
+    let refused = StsError::from(issue(bad).await.unwrap_err());
+    assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+    let xml = refused.to_xml(crate::auth::Realm::Sts, "1");
+    assert_eq!(element(&xml, "Code"), "PackedPolicyTooLarge");
+    assert!(xml.contains("what the identity provider says of the user"), "{xml}");
 }

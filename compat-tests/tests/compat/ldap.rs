@@ -154,6 +154,8 @@ fn rights(stage: &mut Stage) -> Result<()> {
     good(&mut mc(stage, &["cp", &note, "s/kept/note"]))?;
     let ann = given(stage)?;
     let bob = groups(stage, &ann)?;
+    one_name(stage)?;
+    in_many_groups(stage)?;
     entities(stage)?;
     configuration(stage)?;
     who_one_is(stage, &ann)?;
@@ -226,6 +228,39 @@ fn groups(stage: &Stage, ann: &str) -> Result<String> {
     Ok(bob)
 }
 
+/// Who writes their name otherwise is who they are, and no less is denied to them.
+fn one_name(stage: &Stage) -> Result<()> {
+    let (status, xml) = sign_in(stage, " ANN ", "ann-secret", "")?;
+    ensure!(status == 200, "{status} {xml}");
+    good(&mut mc_of(stage, &xml, &["ls", "me/home-ann"])?).map(drop)
+}
+
+/// A credential with as many groups as it can carry works in requests; what would be larger is not given out.
+fn in_many_groups(stage: &Stage) -> Result<()> {
+    good(&mut policy(stage, "attach", "readonly", &["--user", "many"]))?;
+    let many = signed_in(stage, "many")?;
+    ensure!(element(&many, "SessionToken")?.len() > 8 * 1024, "{many}");
+    good(&mut mc_of(stage, &many, &["cat", "me/kept/note"])?)?;
+    let actions = [r#""s3:*""#; 270];
+    let narrow = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Deny","Resource":"*","Action":[{}]}}]}}"#,
+        actions.join(",")
+    );
+    let (status, xml) = sign_in(stage, "many", "many-secret", &format!("&Policy={}", encoded(&narrow)))?;
+    ensure!(
+        (status, element(&xml, "Code")?) == (400, "PackedPolicyTooLarge"),
+        "{status} {xml}"
+    );
+    ensure!(xml.contains("the names of the user"), "{xml}");
+    good(&mut policy(
+        stage,
+        "detach",
+        "readonly",
+        &["--user", "UID=Many,ou=People,dc=example,dc=org"],
+    ))
+    .map(drop)
+}
+
 fn entities(stage: &Stage) -> Result<()> {
     let said = good(&mut mc(stage, &["idp", "ldap", "policy", "entities", "s"]))?.text();
     let told: Value = serde_json::from_str(&said).with_context(|| format!("not JSON: {said}"))?;
@@ -252,6 +287,11 @@ fn entities(stage: &Stage) -> Result<()> {
     ];
     let said = good(&mut mc(stage, &of))?.text();
     ensure!(!said.contains(ANN), "{said}");
+    // Shown as the server spells it.
+    let otherwise = "uid=ANN,ou=People,dc=Example,dc=org";
+    let of = ["idp", "ldap", "policy", "entities", "s", "--user", otherwise];
+    let said = good(&mut mc(stage, &of))?.text();
+    ensure!(said.contains(ANN), "{said}");
     Ok(())
 }
 
@@ -342,6 +382,20 @@ fn ways(stage: &mut Stage, slapd: &Slapd, certificate: &Certificate) -> Result<(
         ensure!(told == status, "{more:?}: {told} {xml}");
         server.stop()?;
     }
+    // Groups that are looked for where nothing is are no reason to lift what is denied to them.
+    let mistyped = [("GROUP_SEARCH_BASE_DN", "ou=grups,dc=example,dc=org")];
+    let server = start(stage, certificate, settings(slapd.tls_port, &mistyped))?;
+    let (told, xml) = sign_in(stage, "ann", "ann-secret", "")?;
+    ensure!(
+        (told, element(&xml, "Code")?) == (503, "IDPCommunicationError"),
+        "{told} {xml}"
+    );
+    server.stop()?;
+    let log = fs::read_to_string(stage.setup.log())?;
+    ensure!(
+        log.contains("ou=grups") && log.contains("GROUP_SEARCH_BASE_DN"),
+        "{log}"
+    );
     // Whoever cannot prove to be the server gets no password, unless the operator wants it so.
     for (more, status) in [(&[][..], 503), (&[("TLS_SKIP_VERIFY", "on")], 200)] {
         stage.setup.environment = settings(slapd.tls_port, more);

@@ -27,34 +27,38 @@ impl From<LdapError> for AdminError {
     }
 }
 
-/// A user or group as the LDAP server calls it. What is taken away may be of somebody whom it no longer knows.
+/// A user or group as the LDAP server calls it. What is taken away may be of somebody whom it no longer knows, or calls
+/// otherwise by now: what is attached to the name that was asked for is meant before what the server says of it.
 async fn entry(ask: &Ask<'_>, whom: &Whom, must_be_known: bool) -> Result<LdapEntry, AdminError> {
     let ldap = &ask.reach.ldap;
     if !ldap.is_configured() {
         return Err(LdapError::NoServer.into());
     }
+    let named = match whom {
+        Whom::User(named) | Whom::Group(named) => named,
+    };
+    let called = |dn: String| match whom {
+        Whom::User(_) => LdapEntry::User(dn),
+        Whom::Group(_) => LdapEntry::Group(dn),
+    };
+    let written = Dn::parse(named).map(|dn| dn.to_string()).filter(|_| !must_be_known);
+    if let Some(entry) = written.clone().map(called)
+        && ask.reach.directory.has_attached(&entry)?
+    {
+        return Ok(entry);
+    }
     let found = match whom {
         Whom::User(named) => ldap.user(named).await,
         Whom::Group(named) => ldap.group(named).await,
     };
-    let named = match whom {
-        Whom::User(named) | Whom::Group(named) => named,
-    };
-    let written = Dn::parse(named).map(|dn| dn.to_string()).filter(|_| !must_be_known);
-    let dn = match (found, written) {
-        (Ok(Some(dn)), _) | (Ok(None) | Err(_), Some(dn)) => dn,
-        (Err(error), None) => return Err(error.into()),
-        (Ok(None), None) => {
-            return Err(match whom {
-                Whom::User(named) => IdentityError::NoSuchUser(named.clone()).into(),
-                Whom::Group(named) => IdentityError::NoSuchGroup(named.clone()).into(),
-            });
-        }
-    };
-    Ok(match whom {
-        Whom::User(_) => LdapEntry::User(dn),
-        Whom::Group(_) => LdapEntry::Group(dn),
-    })
+    match (found, written) {
+        (Ok(Some(dn)), _) | (Ok(None) | Err(_), Some(dn)) => Ok(called(dn)),
+        (Err(error), None) => Err(error.into()),
+        (Ok(None), None) => Err(match whom {
+            Whom::User(named) => IdentityError::NoSuchUser(named.clone()).into(),
+            Whom::Group(named) => IdentityError::NoSuchGroup(named.clone()).into(),
+        }),
+    }
 }
 
 /// `POST idp/ldap/policy/attach` and `detach`.

@@ -227,6 +227,7 @@ impl From<IdentityError> for AdminError {
             IdentityError::SessionPolicyTooLarge(_) => {
                 ("XMinioIAMServiceAccountSessionPolicyTooLarge", StatusCode::BAD_REQUEST)
             }
+            IdentityError::CredentialTooLarge { .. } => ("XDrystoneCredentialTooLarge", StatusCode::BAD_REQUEST),
             // Clients ask again for minutes after 503, which helps while it is loading and nothing else.
             IdentityError::Shut(_) => ("XDrystoneDirectoryShut", StatusCode::CONFLICT),
             IdentityError::NotOpen(_) => ("XMinioIAMNotInitialized", StatusCode::SERVICE_UNAVAILABLE),

@@ -123,22 +123,24 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// Reads the variables of all settings that are shown.
+    /// Reads the variables of all settings that are shown, and all those of identity providers: one that is shown nowhere may
+    /// be one that a provider cannot have, wherever the rest of it is said.
     pub(super) fn read(vars: &Vars, read: ReadFile<'_>) -> Result<Self, ConfigError> {
+        let mut names = BTreeSet::new();
+        for known in KNOWN.iter().filter(|known| known.subsystem != OPENID) {
+            names.insert(known.variable.to_owned());
+        }
+        for setting in openid::SETTINGS {
+            let stem = format!("{}{setting}", openid::FAMILY);
+            names.extend(vars.suffixes(&stem).into_iter().map(|suffix| match suffix.as_str() {
+                "" => stem.clone(),
+                suffix => format!("{stem}_{suffix}"),
+            }));
+        }
         let mut given = BTreeMap::new();
-        for known in KNOWN {
-            let suffixes = match known.subsystem {
-                OPENID => vars.suffixes(known.variable),
-                _ => BTreeSet::from([String::new()]),
-            };
-            for suffix in suffixes {
-                let name = match suffix.as_str() {
-                    "" => known.variable.to_owned(),
-                    suffix => format!("{}_{suffix}", known.variable),
-                };
-                if let Some(value) = vars.setting(&name, read)? {
-                    given.insert(format!("MINIO_{name}"), value);
-                }
+        for name in names {
+            if let Some(value) = vars.setting(&name, read)? {
+                given.insert(format!("MINIO_{name}"), value);
             }
         }
         // Its other name.

@@ -134,6 +134,50 @@ fn providers_of_the_store_stand_beside_those_of_the_environment_and_fall_alone()
 }
 
 #[test]
+fn a_provider_of_the_store_falls_with_what_the_environment_asks_of_it_and_is_not_built() {
+    let stored = stored(&[
+        ("identity_openid:kc config_url", URL),
+        ("identity_openid:kc client_id", "store"),
+        ("identity_openid:kc role_policy", "readonly"),
+        ("identity_openid config_url", URL),
+        ("identity_openid client_id", "other"),
+    ]);
+    let names = |vars: &[(&str, &str)]| {
+        let (under, troubles) = config(vars).under(&stored);
+        let providers = under.openid.into_iter().map(|provider| provider.name);
+        let troubles = troubles.into_iter().map(|trouble| (trouble.target, trouble.reason));
+        (providers.collect::<Vec<_>>(), troubles.collect::<Vec<_>>())
+    };
+    assert_eq!(names(&[]), (vec![String::new(), "KC".to_owned()], vec![]));
+    for (variable, value, setting) in [
+        ("MINIO_IDENTITY_OPENID_VENDOR_KC", "keycloak", "VENDOR"),
+        ("DRYSTONE_IDENTITY_OPENID_VENDOR_KC", "keycloak", "VENDOR"),
+        ("MINIO_IDENTITY_OPENID_VENDOR_KC_FILE", "/run/vendor", "VENDOR"),
+        ("MINIO_IDENTITY_OPENID_CLAIM_USERINFO_KC", "on", "CLAIM_USERINFO"),
+    ] {
+        let (providers, troubles) = names(&[(variable, value)]);
+        assert_eq!(providers, [""], "{variable}");
+        let [(target, reason)] = troubles.as_slice() else {
+            panic!("{variable}: {troubles:?}")
+        };
+        assert_eq!(target, "kc");
+        assert!(reason.contains(setting), "{reason}");
+    }
+    let (providers, troubles) = names(&[("MINIO_IDENTITY_OPENID_CLAIM_USERINFO", "on")]);
+    assert_eq!((providers, troubles.len()), (vec!["KC".to_owned()], 1));
+    let (providers, troubles) = names(&[("MINIO_IDENTITY_OPENID_CLAIM_USERINFO_KC", "off")]);
+    assert_eq!((providers.len(), troubles), (2, vec![]));
+}
+
+#[test]
+fn every_variable_of_a_provider_is_known_to_what_is_stored_beside_it() {
+    for known in KNOWN.iter().filter(|known| known.subsystem == OPENID) {
+        let setting = known.variable.strip_prefix(openid::FAMILY).unwrap();
+        assert!(openid::SETTINGS.contains(&setting), "{setting}");
+    }
+}
+
+#[test]
 fn what_the_environment_says_is_never_printed() {
     let config = config(&[
         ("MINIO_IDENTITY_OPENID_CONFIG_URL", URL),

@@ -123,6 +123,9 @@ pub struct AttachmentRecord {
     /// Names of the policies, sorted.
     #[n(2)]
     pub policies: Vec<String>,
+    /// How the other directory spells the name, where the row is called by another form of it.
+    #[n(3)]
+    pub spelled: Option<String>,
 }
 
 /// A further access key of an account.
@@ -321,18 +324,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_attached_is_written_as_it_always_was() {
-        let bytes = b"\x01\xa3\x00\x01\x01\x02\x02\x82\x63own\x68readonly";
-        let record = AttachmentRecord {
-            created: at(1),
-            updated: at(2),
-            policies: vec!["own".into(), "readonly".into()],
-        };
-        assert_eq!(
-            record.to_value().escape_ascii().to_string(),
-            bytes.escape_ascii().to_string()
-        );
-        assert_eq!(AttachmentRecord::from_value(bytes).unwrap(), record);
+    fn what_is_attached_is_written_as_it_always_was_and_with_the_spelling_reads_on() {
+        let old = b"\x01\xa3\x00\x01\x01\x02\x02\x82\x63own\x68readonly";
+        let new = b"\x01\xa4\x00\x01\x01\x02\x02\x82\x63own\x68readonly\x03\x69cn=A,dc=x";
+        for (spelled, bytes) in [(None, &old[..]), (Some("cn=A,dc=x".to_owned()), new)] {
+            let record = AttachmentRecord {
+                created: at(1),
+                updated: at(2),
+                policies: vec!["own".into(), "readonly".into()],
+                spelled,
+            };
+            assert_eq!(
+                record.to_value().escape_ascii().to_string(),
+                bytes.escape_ascii().to_string()
+            );
+            assert_eq!(AttachmentRecord::from_value(bytes).unwrap(), record);
+        }
     }
 
     proptest! {
@@ -388,6 +395,7 @@ mod tests {
             created: at(1),
             updated: at(2),
             policies: vec!["readonly".into()],
+            spelled: Some("cn=Staff,dc=x".into()),
         });
         rejects_damage(&RevocationRecord { until: at(3) });
         for by in [

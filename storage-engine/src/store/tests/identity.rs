@@ -90,6 +90,7 @@ fn one_of_each() -> Vec<DirectoryChange> {
                 created: at(1),
                 updated: at(1),
                 policies: vec!["own".into()],
+                spelled: Some("uid=Ann,dc=example".into()),
             }),
         ),
         DirectoryChange::Revocation("alice".into(), Some(RevocationRecord { until: at(7) })),
