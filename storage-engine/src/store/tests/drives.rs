@@ -56,7 +56,7 @@ async fn objects_and_uploads_survive_a_restart() {
         named.push(fixture.part("joined", done, at, bytes).await);
     }
     let first = fixture.part("later", open_still, 1, &small).await;
-    let stored = fixture
+    let first_time = fixture
         .store
         .complete_upload(fixture.complete_of("joined", done, &named))
         .await
@@ -76,7 +76,8 @@ async fn objects_and_uploads_survive_a_restart() {
         .complete_upload(fixture.complete_of("joined", done, &named))
         .await
         .unwrap();
-    assert_eq!(again, stored);
+    assert_eq!(again.stored, first_time.stored);
+    assert_eq!((first_time.before, again.before), (false, true));
     fixture
         .store
         .complete_upload(fixture.complete_of("later", open_still, &[first]))
