@@ -403,7 +403,7 @@ fn what_a_request_says_of_itself_never_becomes_who_or_from_where() {
 }
 
 #[test]
-fn visibility_lets_read_and_nothing_else_and_yields_to_every_deny() {
+fn visibility_lets_read_and_its_owner_see_it_and_nothing_else_and_yields_to_every_deny() {
     let ann = || caller(user("ann"));
     let olga = || caller(user("olga"));
     let block = BucketFacts {
@@ -431,13 +431,21 @@ fn visibility_lets_read_and_nothing_else_and_yields_to_every_deny() {
             ..with(bucket)
         };
         let denies = bucket_policy("Deny", "s3:GetObject*", r#""*""#, "");
-        for (identity, expected) in [Identity::Anonymous, ann(), olga()].into_iter().zip(expected) {
+        let callers = [(Identity::Anonymous, false), (ann(), false), (olga(), true)];
+        for ((identity, owns), expected) in callers.into_iter().zip(expected) {
             for action in Action::ALL {
-                let reads = matches!(action, Action::GetObject | Action::GetObjectVersion);
+                let lets = match action {
+                    Action::GetObject | Action::GetObjectVersion => expected,
+                    // Whose it is sees what is set as well.
+                    Action::GetObjectAcl | Action::GetObjectVersionAcl => owns && expected,
+                    _ => false,
+                };
                 let found = may(&identity, *action, OBJECT, context(bucket));
-                assert_eq!(found, expected && reads, "{visibility:?} {action:?} {identity:?}");
+                assert_eq!(found, lets, "{visibility:?} {action:?} {identity:?}");
             }
-            assert!(!may(&identity, Action::GetObject, OBJECT, context(&denies)));
+            for action in [Action::GetObject, Action::GetObjectAcl] {
+                assert!(!may(&identity, action, OBJECT, context(&denies)));
+            }
         }
         let own_deny = caller(Caller {
             policies: vec![identity_policy(&statements("Deny", "s3:GetObject", ""))],

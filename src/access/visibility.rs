@@ -4,18 +4,23 @@
 //! Each is a statement the server writes itself, computed from what is stored: it only ever allows, so every Deny and every
 //! policy inside a credential stands above it.
 
-use super::facts::{BucketAcl, Share, SharedWith, Visibility};
+use super::facts::{BucketAcl, ObjectFacts, Share, SharedWith, Visibility};
 use super::{Action, Context, keys};
 use crate::auth::{Caller, Identity};
 
 /// Whether visibility or a share has a say in `action`, so that the object's record must be known.
 pub fn is_visible_by(action: Action) -> bool {
-    reads_object(action) || writes(action)
+    reads_object(action) || writes(action) || reads_acl(action)
 }
 
 /// Whether it is about reading an object.
 pub fn reads_object(action: Action) -> bool {
     matches!(action, Action::GetObject | Action::GetObjectVersion)
+}
+
+/// Whether it is to see who may read an object.
+fn reads_acl(action: Action) -> bool {
+    matches!(action, Action::GetObjectAcl | Action::GetObjectVersionAcl)
 }
 
 /// What a share to write lets beside reading.
@@ -54,9 +59,10 @@ pub(super) fn of_upload(identity: &Identity, action: Action, context: &Context<'
     of_upload && context.initiator.is_some() && context.initiator == keys::owner_id_of(identity)
 }
 
-/// Whether the object's visibility lets these read it.
+/// Whether the object's visibility lets these read it. Whose it is sees also what is set, as with AWS.
 pub(super) fn of_object(identity: &Identity, action: Action, context: &Context<'_>) -> bool {
-    let Some(object) = context.object.filter(|_| reads_object(action)) else {
+    let is_asked = |_: &&ObjectFacts| reads_object(action) || reads_acl(action);
+    let Some(object) = context.object.filter(is_asked) else {
         return false;
     };
     let ignores_public = context.bucket.is_some_and(|bucket| bucket.ignore_public);
@@ -68,7 +74,7 @@ pub(super) fn of_object(identity: &Identity, action: Action, context: &Context<'
         Some(Visibility::Protected) => !ignores_public && account.is_some(),
         Some(Visibility::Private | Visibility::Shared) => false,
     };
-    by_level || account == Some(object.owner.as_str())
+    (by_level && reads_object(action)) || account == Some(object.owner.as_str())
 }
 
 /// Whether a share lets these do it.

@@ -27,7 +27,9 @@ use super::error::AdminError;
 use super::identities::Permission;
 use super::usage::shown_millis;
 use super::{Ask, Inner};
-use crate::access::{self, Action, BucketFacts, BucketPolicy, Context, ObjectFacts, Resource, is_denied, link_hash};
+use crate::access::{
+    self, Action, BucketFacts, BucketPolicy, Context, ObjectFacts, RequestFacts, Resource, is_denied, link_hash,
+};
 use crate::auth::{Account, Accounts};
 use crate::identity::person_id;
 use crate::policy::anonymous::{self, Level as Anonymous};
@@ -258,18 +260,23 @@ async fn set_bucket(ask: &Ask<'_>, bucket: &BucketName) -> Result<(), AdminError
             "Neither visibility nor anonymous is given.".into(),
         ));
     }
+    // What closes is denied to nobody who may set it: a Deny keeps shut, not open.
+    let opened = visibility.filter(|level| *level != Visibility::Private);
+    let opens_by_policy = anonymous.is_some_and(|level| level != Anonymous::None);
     let actions = [
-        visibility.map(|_| Action::PutBucketAcl),
-        anonymous.map(|_| Action::PutBucketPolicy),
+        opened.map(|_| Action::PutBucketAcl),
+        opens_by_policy.then_some(Action::PutBucketPolicy),
     ];
+    let request = opening(ask, opened);
     let owner = owner_of(ask, bucket).await?;
     let refused = Mutex::new(None);
     // Decided on the settings that are changed: a block or a Deny that was set meanwhile holds.
     let changed = ask.reach.store.change_settings(bucket, |settings| {
         let facts = bucket_facts(bucket, settings, &owner);
         let context = Context {
+            request: Some(&request),
             bucket: Some(&facts),
-            ..ask.context()
+            ..Context::default()
         };
         let resource = Resource::Bucket(bucket.as_str());
         let mut actions = actions.iter().flatten();
@@ -320,7 +327,30 @@ fn bucket_facts(bucket: &BucketName, settings: &BucketSettings, owner: &str) -> 
     }
 }
 
-/// Changes the labels of an object, unless a policy denies the caller the action of S3 that this is.
+/// What policies may ask of a request that opens something to this level: on S3 it would name a canned ACL.
+fn opening(ask: &Ask<'_>, level: Option<Visibility>) -> RequestFacts {
+    let mut facts = ask.facts.clone();
+    match level {
+        Some(Visibility::Public) => facts.say_only("s3:x-amz-acl", "public-read"),
+        Some(Visibility::Protected) => facts.say_only("s3:x-amz-acl", "authenticated-read"),
+        Some(Visibility::Private | Visibility::Shared) | None => {}
+    }
+    facts
+}
+
+/// The level that a change opens an object to, where a bucket has this default; `None`: it opens nothing.
+fn opened(before: &Labels, after: &Labels, default: Option<Visibility>) -> Option<Visibility> {
+    let level = |labels: &Labels| labels.visibility.or(default).unwrap_or(Visibility::Private);
+    let is_new = |share: &Share| before.shares.iter().all(|known| known.id != share.id);
+    match (level(before), level(after)) {
+        (_, Visibility::Private) => None,
+        (one, other) if one == other && !after.shares.iter().any(is_new) => None,
+        (_, level) => Some(level),
+    }
+}
+
+/// Changes the labels of an object, unless it opens the object and a policy denies the caller the action of S3 that this
+/// is. What closes it is denied to nobody: a Deny keeps shut, not open.
 async fn change_labels(
     ask: &Ask<'_>,
     place: &ObjectPlace,
@@ -334,16 +364,22 @@ async fn change_labels(
     };
     let denied = Mutex::new(false);
     let unless_denied = |labels: &mut Labels| {
+        let mut after = labels.clone();
+        change(&mut after);
         let object = object_facts(labels, &settings);
-        let context = Context {
-            bucket: Some(&bucket),
-            object: Some(&object),
-            ..ask.context()
-        };
-        let is_denied = is_denied(ask.identity, Action::PutObjectAcl, resource, &context);
+        let is_denied = opened(labels, &after, settings.visibility).is_some_and(|level| {
+            let request = opening(ask, Some(level));
+            let context = Context {
+                request: Some(&request),
+                bucket: Some(&bucket),
+                object: Some(&object),
+                ..Context::default()
+            };
+            is_denied(ask.identity, Action::PutObjectAcl, resource, &context)
+        });
         *denied.lock() = is_denied;
         if !is_denied {
-            change(labels);
+            *labels = after;
         }
     };
     ask.reach.store.change_labels(place, None, unless_denied).await?;

@@ -146,7 +146,28 @@ pub(crate) async fn of_copy(
     header: Option<&str>,
     place: (&BucketName, &ObjectKey),
 ) -> Result<Option<Canned>, Failure> {
-    match of_write(front, extensions, header, place).await? {
+    built_of_copy(of_write(front, extensions, header, place).await?)
+}
+
+/// The same of a copy onto itself, which changes the object that stands there: opening that needs the right to.
+pub(crate) async fn of_change(
+    front: &Front,
+    extensions: &Extensions,
+    header: Option<&str>,
+    (bucket, key): (&BucketName, &ObjectKey),
+) -> Result<Option<Canned>, Failure> {
+    let canned = header.map(canned).transpose()?;
+    if canned.is_some_and(|canned| opens(canned.visibility)) {
+        front
+            .open_object(extensions, Action::PutObjectAcl, bucket, key)
+            .await
+            .map(drop)?;
+    }
+    built_of_copy(canned)
+}
+
+fn built_of_copy(canned: Option<Canned>) -> Result<Option<Canned>, Failure> {
+    match canned {
         Some(canned) if canned.writing_named => Err(Failure::not_built(
             "the canned access control list 'public-read-write' of a copy",
         )),

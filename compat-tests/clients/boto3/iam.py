@@ -120,12 +120,39 @@ def lists_are_paged():
 
 
 @case
-def the_token_service_knows_the_users_keys_and_roles_are_not_built():
+def the_token_service_knows_the_users_keys():
     key = IAM.create_access_key(UserName="paged-0")["AccessKey"]
     who = client("sts", key["AccessKeyId"], key["SecretAccessKey"]).get_caller_identity()
     equal(who["Arn"], IAM.get_user(UserName="paged-0")["User"]["Arn"])
     equal(IAM.get_user()["User"]["Arn"].endswith(":root"), True)
-    refused("NotImplemented", IAM.create_role, RoleName="r", AssumeRolePolicyDocument="{}")
+
+
+@case
+def a_role_is_taken_on_by_whom_it_trusts_and_what_changes_at_it_counts_at_once():
+    S3.create_bucket(Bucket="iam-role")
+    trusted = {"AWS": IAM.get_user(UserName="paged-1")["User"]["Arn"]}
+    statement = {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    refused("MalformedPolicyDocument", IAM.create_role, RoleName="reader", AssumeRolePolicyDocument="{}")
+    role = IAM.create_role(RoleName="reader", AssumeRolePolicyDocument=trust)["Role"]
+    IAM.put_role_policy(RoleName="reader", PolicyName="lists", PolicyDocument=json.dumps(reads("iam-role")))
+    wanted = {"RoleArn": role["Arn"], "RoleSessionName": "here"}
+
+    def taken_by(name):
+        key = IAM.create_access_key(UserName=name)["AccessKey"]
+        return client("sts", key["AccessKeyId"], key["SecretAccessKey"])
+
+    refused("AccessDenied", taken_by("paged-2").assume_role, **wanted)
+    given = taken_by("paged-1").assume_role(**wanted)["Credentials"]
+    held = (given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    equal(client("sts", *held).get_caller_identity()["Arn"].split(":")[-1], "assumed-role/reader/here")
+    equal(client("s3", *held).list_objects_v2(Bucket="iam-role")["KeyCount"], 0)
+    refused("DeleteConflict", IAM.delete_role, RoleName="reader")
+    IAM.delete_role_policy(RoleName="reader", PolicyName="lists")
+    refused("AccessDenied", client("s3", *held).list_objects_v2, Bucket="iam-role")
+    IAM.delete_role(RoleName="reader")
+    refused("InvalidAccessKeyId", client("s3", *held).list_objects_v2, Bucket="iam-role")
+    refused("NoSuchEntity", IAM.get_role, RoleName="reader")
 
 
 main()

@@ -90,12 +90,21 @@ def access_keys_are_managed():
 
 
 @case
-def settings_are_read():
+def settings_are_read_and_stored():
     assert root.config_get("api").startswith("api requests_max=")
     assert root.config_get("storage_class").startswith("storage_class standard=")
-    refused("XMinioAdminConfigEnvOverridden", root.config_set, "api", {"requests_max": "5"})
-    root.config_reset("api")
+    refused("XMinioAdminConfigEnvOverridden", root.config_set, "storage_class", {"standard": "EC:1"})
+    refused("XMinioConfigError", root.config_set, "api", {"requests_max": "many"})
     equal(json.loads(root.config_history()), [])
+    root.config_set("api", {"requests_max": "500"})
+    assert "requests_max=500" in root.config_get("api")
+    before = json.loads(root.config_history())
+    equal(len(before), 1)
+    root.config_reset("api")
+    assert "requests_max=500" not in root.config_get("api")
+    root.config_set("api", {"requests_max": "700"})
+    root.config_restore(before[0]["restoreId"])
+    assert "requests_max=700" not in root.config_get("api")
 
 
 @case

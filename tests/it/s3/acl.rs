@@ -293,6 +293,51 @@ async fn a_canned_acl_at_a_write_needs_a_right_of_its_own_or_the_acl_of_the_buck
     }
 }
 
+/// A copy onto itself leaves whose the object is: who writes by the bucket's ACL would open what somebody else has shared
+/// with them alone.
+#[tokio::test]
+async fn a_copy_onto_itself_opens_nothing_that_stands_without_the_right_to() {
+    let server = Server::new();
+    let bucket = server.put("/bucket").header("x-amz-acl", "public-read-write");
+    bucket.send().await.is(200);
+    let by = |name: &str| user(name, Vec::new(), None);
+    let mine = server.put("/bucket/a").header("x-amz-acl", "authenticated-read");
+    mine.body("x").by(by("ann")).send().await.is(200);
+    let onto_itself = |who: Identity| {
+        let copy = open(server.put("/bucket/a")).header("x-amz-copy-source", "bucket/a");
+        copy.header("x-amz-metadata-directive", "REPLACE").by(who)
+    };
+    onto_itself(by("bob")).send().await.fails(403, "AccessDenied");
+    server.get("/bucket/a").anonymous().send().await.is(403);
+    let acls = statement("Allow", "s3:PutObjectAcl", "bucket/*");
+    let may = user("bob", vec![document(&[acls])], None);
+    onto_itself(may).send().await.is(200);
+    server.get("/bucket/a").anonymous().send().await.is(200);
+}
+
+#[tokio::test]
+async fn whose_an_object_is_sees_its_acl_once_a_visibility_is_set() {
+    let server = Server::new();
+    let bucket = server.put("/bucket").header("x-amz-acl", "public-read-write");
+    bucket.send().await.is(200);
+    let by = |name: &str| user(name, Vec::new(), None);
+    let put = server.put("/bucket/a").header("x-amz-acl", "private").body("x");
+    put.by(by("ann")).send().await.is(200);
+    server.put("/bucket/b").body("x").by(by("ann")).send().await.is(200);
+    server.get("/bucket/a?acl").by(by("ann")).send().await.is(200);
+    let denied = statement("Deny", "s3:GetObjectAcl", "*");
+    let denied = user("ann", vec![document(&[denied])], None);
+    for (path, who) in [
+        ("/bucket/a?acl", by("bob")),
+        ("/bucket/a?acl", Identity::Anonymous),
+        ("/bucket/a?acl", denied),
+        // Where none is set, policies alone decide, as in MinIO.
+        ("/bucket/b?acl", by("ann")),
+    ] {
+        server.get(path).by(who).send().await.fails(403, "AccessDenied");
+    }
+}
+
 #[tokio::test]
 async fn what_is_offered_to_the_owner_of_the_bucket_is_shown_as_theirs_too() {
     let server = Server::new();

@@ -318,13 +318,29 @@ async fn a_deny_in_the_policy_of_a_bucket_holds_for_the_admin_api_too() {
         ("PUT", bucket, &opened, "s3:PutBucketAcl", ""),
         ("PUT", OBJECT, &opened, "s3:PutObjectAcl", "/*"),
         ("POST", SHARES, &link, "s3:PutObjectAcl", "/*"),
-        ("DELETE", remove.as_str(), &Value::Null, "s3:PutObjectAcl", "/*"),
     ];
     for (method, path, body, action, resource) in asks {
         set_policy(address, &deny(action, resource)).await;
         let (code, told) = ask(address, ROOT, method, path, body).await;
         assert_eq!((code, &told["Code"]), (403, &json!("AccessDenied")), "{method} {path}");
         set_policy(address, &deny("s3:DeleteObject", "/*")).await;
+    }
+    // A Deny keeps shut: whoever closes something again is not held up by it.
+    let closed = json!({ "visibility": "private" });
+    set_policy(address, &deny("s3:PutObjectAcl", "/*")).await;
+    assert_eq!(ask(address, ROOT, "DELETE", &remove, &Value::Null).await.0, 200);
+    assert_eq!(ask(address, ROOT, "PUT", OBJECT, &closed).await.0, 200);
+    set_policy(address, &deny("s3:PutBucketAcl", "")).await;
+    assert_eq!(ask(address, ROOT, "PUT", bucket, &closed).await.0, 200);
+    // One of a canned ACL is of the level that it stands for.
+    for (path, action, resource) in [(OBJECT, "s3:PutObjectAcl", "/*"), (bucket, "s3:PutBucketAcl", "")] {
+        let mut policy: Value = serde_json::from_str(&deny(action, resource)).unwrap();
+        policy["Statement"]["Condition"] = json!({ "StringEquals": { "s3:x-amz-acl": "public-read" } });
+        set_policy(address, &policy.to_string()).await;
+        for (level, expected) in [("public", 403), ("protected", 200), ("private", 200)] {
+            let answer = ask(address, ROOT, "PUT", path, &json!({ "visibility": level })).await;
+            assert_eq!(answer.0, expected, "{path} {level}: {}", answer.1);
+        }
     }
     // Nobody who could mend it is kept from the policy itself.
     set_policy(address, &deny("s3:PutBucketPolicy", "")).await;

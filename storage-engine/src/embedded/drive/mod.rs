@@ -19,6 +19,7 @@ pub mod trace;
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -195,10 +196,18 @@ impl Drive {
         self.folder.join(INDEX_DIR)
     }
 
-    /// Facts of the mount this drive is on. Blocks.
+    /// Facts of the mount this drive is on; an error if something else is mounted at its path by now, or nothing. Blocks.
     pub fn mount_facts(&self) -> io::Result<MountFacts> {
-        self.seam
-            .get(Operation::Open, &self.path, || mounts::facts_of(&self.path))
+        let held = self.lock.lock().clone();
+        self.seam.get(Operation::Open, &self.path, || {
+            let facts = mounts::facts_of(&self.path)?;
+            let held = held.ok_or_else(|| io::Error::other("the drive was shut"))?;
+            let (held, there) = (held.metadata()?, std::fs::metadata(self.folder.join(LOCK_FILE))?);
+            match (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+                true => Ok(facts),
+                false => Err(io::Error::other("another directory is at the drive's path")),
+            }
+        })
     }
 
     /// Space of the file system this drive is on. Blocks.

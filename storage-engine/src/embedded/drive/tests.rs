@@ -32,6 +32,24 @@ fn a_drive_is_opened_once_at_a_time() {
     Drive::open(dir.path(), false).unwrap();
 }
 
+/// A drive that goes just as it is looked at: what is told of its path then is of the directory below the mount point, by
+/// which an empty one would be taken for its replacement.
+#[test]
+fn how_a_drive_is_mounted_is_not_told_by_what_stands_at_its_path_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d1");
+    let drive = Drive::open(&path, true).unwrap();
+    assert!(drive.mount_facts().is_ok());
+    fs::rename(&path, dir.path().join("away")).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(drive.mount_facts().is_err());
+    let other = Drive::open(&path, true).unwrap();
+    assert!(drive.mount_facts().is_err(), "another drive");
+    assert!(other.mount_facts().is_ok());
+    other.shut();
+    assert!(other.mount_facts().is_err(), "shut");
+}
+
 #[test]
 fn opening_without_formatting_makes_nothing() {
     let dir = tempfile::tempdir().unwrap();
