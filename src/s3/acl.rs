@@ -139,34 +139,21 @@ pub(crate) async fn of_write(
     Ok(Some(canned))
 }
 
-/// As [`of_write`], of a copy.
+/// The same of a copy. Onto itself it changes the object that stands there, whosever that is: opening it needs the right to.
 pub(crate) async fn of_copy(
     front: &Front,
     extensions: &Extensions,
-    header: Option<&str>,
-    place: (&BucketName, &ObjectKey),
-) -> Result<Option<Canned>, Failure> {
-    built_of_copy(of_write(front, extensions, header, place).await?)
-}
-
-/// The same of a copy onto itself, which changes the object that stands there: opening that needs the right to.
-pub(crate) async fn of_change(
-    front: &Front,
-    extensions: &Extensions,
-    header: Option<&str>,
+    (header, onto_itself): (Option<&str>, bool),
     (bucket, key): (&BucketName, &ObjectKey),
 ) -> Result<Option<Canned>, Failure> {
-    let canned = header.map(canned).transpose()?;
-    if canned.is_some_and(|canned| opens(canned.visibility)) {
-        front
-            .open_object(extensions, Action::PutObjectAcl, bucket, key)
-            .await
-            .map(drop)?;
+    let canned = match onto_itself {
+        true => header.map(canned).transpose()?,
+        false => of_write(front, extensions, header, (bucket, key)).await?,
+    };
+    if onto_itself && canned.is_some_and(|canned| opens(canned.visibility)) {
+        let opened = front.open_object(extensions, Action::PutObjectAcl, bucket, key);
+        drop(opened.await?);
     }
-    built_of_copy(canned)
-}
-
-fn built_of_copy(canned: Option<Canned>) -> Result<Option<Canned>, Failure> {
     match canned {
         Some(canned) if canned.writing_named => Err(Failure::not_built(
             "the canned access control list 'public-read-write' of a copy",

@@ -81,11 +81,8 @@ async fn copy_once(
     let store = basis.bind(opened.store, &source.bucket, &source.key);
     let store = tagged.bind(store, &source.bucket, &source.key);
     let acl = input.acl.as_ref().map(|acl| acl.as_str());
-    let acl = match (&source.bucket, &source.key) == (&bucket, &key) {
-        // Onto itself it leaves whose the object is, so it opens nothing of the caller's own.
-        true => acl::of_change(front, &extensions, acl, (&bucket, &key)).await?,
-        false => acl::of_copy(front, &extensions, acl, (&bucket, &key)).await?,
-    };
+    let onto_itself = (&source.bucket, &source.key) == (&bucket, &key);
+    let acl = acl::of_copy(front, &extensions, (acl, onto_itself), (&bucket, &key)).await?;
     let (settings, offered) = (opened.settings.as_deref(), acl.is_some_and(|acl| acl.offered));
     acl.map_or(Ok(()), |acl| acl.check(settings))?;
     let class = storage_class(input.storage_class.clone())?;
