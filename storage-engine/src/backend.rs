@@ -116,6 +116,14 @@ pub enum Require {
 }
 
 impl Require {
+    /// That the row still is as it was seen: at this revision, or not there.
+    pub fn as_seen(key: Key, seen: Option<Rev>) -> Self {
+        match seen {
+            Some(rev) => Self::RevIs(key, rev),
+            None => Self::Absent(key),
+        }
+    }
+
     pub fn key(&self) -> &Key {
         match self {
             Self::Absent(key) | Self::Present(key) | Self::RevIs(key, _) => key,
@@ -231,11 +239,21 @@ pub enum Entry {
     Group(Key),
 }
 
-/// A page of a scan: ascending, at most `limit` items; `more` tells whether anything follows.
+/// A page of a scan: in the scan's order, at most `limit` items; `more` tells whether anything follows.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     pub items: Vec<T>,
     pub more: bool,
+}
+
+impl<T> Page<T> {
+    /// Nothing, and nothing follows.
+    pub(crate) fn empty() -> Self {
+        Self {
+            items: Vec::new(),
+            more: false,
+        }
+    }
 }
 
 /// A grouped scan: rows under `prefix`, those with `delimiter` behind the prefix rolled up into groups.
@@ -299,6 +317,9 @@ pub trait Backend: Send + Sync {
 
     /// Rows in `range`, ascending, at most `limit`, as one snapshot.
     async fn scan(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError>;
+
+    /// The same from the other end: rows in `range`, descending, at most `limit`, as one snapshot.
+    async fn scan_back(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError>;
 
     /// Rows and groups, ascending; the cost follows what is returned, not what a group holds.
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError>;

@@ -29,6 +29,10 @@ pub const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 pub const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 /// Most parts of one upload, and the highest part number.
 pub const PARTS_MAX: u16 = 10_000;
+/// Most uploads that one resumable upload is made of.
+pub const PARTIALS_MAX: usize = 128;
+/// Most bytes kept of what a client said of a resumable upload.
+pub const SAID_BYTES_MAX: usize = 8 * 1024;
 /// Most items one page of an S3 listing returns.
 pub const LIST_ITEMS_MAX: usize = 1_000;
 /// A table of parts up to this many bytes stands in the object's row; a larger one follows the object's bytes in its body.
@@ -54,6 +58,19 @@ pub const SHARE_TARGET_BYTES_MAX: usize = 256;
 /// Longest name of a share, in bytes.
 pub const SHARE_NAME_BYTES_MAX: usize = 64;
 
+/// Bytes of what a file is called.
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// Bytes of a media type, parameters included.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
+/// Bytes of a tag, a category, a reference, and of what else a file is found by.
+pub const FILE_TEXT_BYTES_MAX: usize = 256;
+pub const FILE_TAGS_MAX: usize = 50;
+pub const FILE_REFS_MAX: usize = 100;
+/// Bytes of what an application says of a file in its own words.
+pub const FILE_METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of everything that is kept of a file.
+pub const FILE_BYTES_MAX: usize = 60 * 1024;
+
 /// Most bytes that one share takes.
 const SHARE_BYTES_MAX: usize = SHARE_TARGET_BYTES_MAX + SHARE_NAME_BYTES_MAX + 64;
 /// Most bytes that owner, tags and shares of an object take.
@@ -62,7 +79,7 @@ const LABELS_BYTES_MAX: usize = OWNER_BYTES_MAX
     + SHARES_MAX * SHARE_BYTES_MAX
     + 64;
 
-const _: () = assert!(SETTINGS_BYTES_MAX < VALUE_BYTES_MAX);
+const _: () = assert!(SETTINGS_BYTES_MAX < VALUE_BYTES_MAX && FILE_BYTES_MAX < VALUE_BYTES_MAX);
 const _: () = assert!(
     USER_METADATA_BYTES_MAX + SYSTEM_METADATA_BYTES_MAX + PART_TABLE_INLINE_BYTES_MAX + LABELS_BYTES_MAX + 1_024
         < VALUE_BYTES_MAX

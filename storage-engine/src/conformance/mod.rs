@@ -33,6 +33,7 @@ pub async fn all(backend: &Arc<dyn Backend>) {
     commits::a_required_row_cannot_vanish_under_a_batch(backend).await;
     scans::rows_come_in_unsigned_byte_order(backend.as_ref()).await;
     scans::a_range_holds_its_start_and_not_its_end(backend.as_ref()).await;
+    scans::a_scan_back_is_the_same_from_the_other_end(backend.as_ref()).await;
     scans::pages_neither_skip_nor_double(backend.as_ref()).await;
     scans::groups_are_those_of_a_full_scan(backend.as_ref()).await;
     scans::groups_of_the_highest_byte_end(backend.as_ref()).await;

@@ -68,6 +68,34 @@ pub async fn a_range_holds_its_start_and_not_its_end(backend: &dyn Backend) {
     assert_eq!(page(backend, &d, &a, 10).await, (vec![], false));
 }
 
+pub async fn a_scan_back_is_the_same_from_the_other_end(backend: &dyn Backend) {
+    let keys = ["a", "b", "c", "d"].map(|name| key("back", name));
+    fill(backend, &keys).await;
+    let [a, b, c, d] = &keys;
+    let back = async |start: &Key, end: &Key, limit| {
+        let page = backend.scan_back(start.clone()..end.clone(), limit).await;
+        let page = page.expect("rows can be scanned");
+        let keys = page.items.into_iter().map(|(key, row)| {
+            assert_eq!(key.as_bytes(), row.value.as_ref(), "a row comes with its own value");
+            key
+        });
+        (keys.collect::<Vec<Key>>(), page.more)
+    };
+    let of = |keys: &[&Key]| keys.iter().map(|key| (*key).clone()).collect::<Vec<Key>>();
+    assert_eq!(
+        back(a, d, 10).await,
+        (of(&[c, b, a]), false),
+        "its start, and not its end"
+    );
+    assert_eq!(back(a, d, 3).await, (of(&[c, b, a]), false));
+    assert_eq!(back(a, d, 2).await, (of(&[c, b]), true));
+    assert_eq!(back(&b.successor(), &d.successor(), 10).await, (of(&[d, c]), false));
+    assert_eq!(back(a, a, 10).await, (vec![], false));
+    assert_eq!(back(d, a, 10).await, (vec![], false));
+    let prefix = key("back", "");
+    assert_eq!(back(&prefix, &end_of(&prefix), 10).await, (of(&[d, c, b, a]), false));
+}
+
 pub async fn pages_neither_skip_nor_double(backend: &dyn Backend) {
     let mut keys: Vec<Key> = (0..1_200)
         .map(|i| key("pages", format!("{:x}", i * 7919 % 1_200)))

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::blob::body_ref;
-use super::index::{Grouped, IndexError};
+use super::index::{Grouped, Index, IndexError};
 use super::record::RowRecord;
 use super::root::MemberState;
 use super::supervise::Embedded;
@@ -66,6 +66,23 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    /// A page of rows that are all decided.
+    fn page(
+        &self,
+        range: Range<Key>,
+        scan: impl FnOnce(&Index, &Range<Key>) -> Result<Page<(Key, RowRecord)>, IndexError>,
+    ) -> Result<Page<(Key, Row)>, ReadError> {
+        let running = self.serving()?;
+        if running.shared.service.any_unknown_in(range.clone()) {
+            return Err(undecided());
+        }
+        let page = scan(&running.shared.index, &range).map_err(|e| index_failed(&e))?;
+        let items = page.items.into_iter().map(|(key, record)| (key, row(record))).collect();
+        Ok(Page { items, more: page.more })
+    }
+}
+
 impl super::supervise::Running {
     /// What the start found out about a path that it does not use.
     fn why_absent(&self, path: &str) -> Option<String> {
@@ -87,13 +104,11 @@ impl Backend for Embedded {
     }
 
     async fn scan(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
-        let running = self.serving()?;
-        if running.shared.service.any_unknown_in(range.clone()) {
-            return Err(undecided());
-        }
-        let page = running.shared.index.scan(&range, limit).map_err(|e| index_failed(&e))?;
-        let items = page.items.into_iter().map(|(key, record)| (key, row(record))).collect();
-        Ok(Page { items, more: page.more })
+        self.page(range, |index, range| index.scan(range, limit))
+    }
+
+    async fn scan_back(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
+        self.page(range, |index, range| index.scan_back(range, limit))
     }
 
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError> {

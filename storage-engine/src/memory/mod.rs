@@ -101,6 +101,28 @@ impl State {
         self.bodies.get(&id).map(|owned| (id, owned))
     }
 
+    /// The rows of a range, in their order.
+    fn within(&self, range: &Range<Key>) -> impl DoubleEndedIterator<Item = (&Bytes, &StoredRow)> {
+        let (start, end) = (range.start.as_bytes(), range.end.as_bytes());
+        let bounds = (Bound::Included(start), Bound::Excluded(end));
+        // A range that ends before it begins the map would take for a bug.
+        (start < end)
+            .then(|| self.rows.range::<[u8], _>(bounds))
+            .into_iter()
+            .flatten()
+    }
+
+    /// The first of them, at most `limit`.
+    fn page<'s>(&self, mut rows: impl Iterator<Item = (&'s Bytes, &'s StoredRow)>, limit: usize) -> Page<(Key, Row)> {
+        let items = rows
+            .by_ref()
+            .take(limit.min(SCAN_ROWS_MAX))
+            .map(|(key, stored)| (Key::new(key.clone()), self.row(stored)))
+            .collect();
+        let more = rows.next().is_some();
+        Page { items, more }
+    }
+
     /// The first row whose key is not less than `start`.
     fn first_from(&self, start: &Key) -> Option<(Key, &StoredRow)> {
         let from = (Bound::Included(start.as_bytes()), Bound::Unbounded);
@@ -130,25 +152,13 @@ impl Backend for MemoryBackend {
     }
 
     async fn scan(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
-        if range.start >= range.end {
-            return Ok(Page {
-                items: Vec::new(),
-                more: false,
-            });
-        }
         let state = self.state.lock();
-        let bounds = (
-            Bound::Included(range.start.as_bytes()),
-            Bound::Excluded(range.end.as_bytes()),
-        );
-        let mut rows = state.rows.range::<[u8], _>(bounds);
-        let items = rows
-            .by_ref()
-            .take(limit.min(SCAN_ROWS_MAX))
-            .map(|(key, stored)| (Key::new(key.clone()), state.row(stored)))
-            .collect();
-        let more = rows.next().is_some();
-        Ok(Page { items, more })
+        Ok(state.page(state.within(&range), limit))
+    }
+
+    async fn scan_back(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
+        let state = self.state.lock();
+        Ok(state.page(state.within(&range).rev(), limit))
     }
 
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError> {

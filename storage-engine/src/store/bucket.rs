@@ -273,6 +273,11 @@ impl Store {
             return Err(DeleteBucketError::NotEmpty);
         }
         let guard = Require::RevIs(key::bucket(bucket), rev);
+        match self.remove_resumables_of(bucket, &guard).await {
+            Ok(()) => {}
+            Err(CommitRefused::Condition { .. }) => return Err(DeleteBucketError::Busy),
+            Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
+        }
         loop {
             // The gate is closed: no upload can be added. The last of them go in one batch with the bucket itself.
             let uploads = self
@@ -303,7 +308,7 @@ impl Store {
     }
 
     async fn bucket_is_empty(&self, bucket: &BucketName) -> Result<bool, Fault> {
-        for beginning in [key::currents(bucket, ""), key::versions(bucket)] {
+        for beginning in [key::currents(bucket, ""), key::versions(bucket), key::catalogue(bucket)] {
             let Some(end) = beginning.after_prefix() else { continue };
             if !self.inner.backend.scan(beginning..end, 1).await?.items.is_empty() {
                 return Ok(false);

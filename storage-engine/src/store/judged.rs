@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::files::{File, FileId, Seen, Witness};
 use super::name::{BucketName, ObjectKey};
 use super::{Store, key};
 use crate::backend::{Key, Require, Rev};
@@ -42,6 +43,35 @@ pub(super) struct Judged {
     bucket: Option<(BucketName, Rev)>,
     /// Rows of objects.
     objects: Vec<(Key, Found)>,
+    /// Who looks at the bytes that come in.
+    witness: Option<Arc<dyn Witness>>,
+    file: Option<JudgedFile>,
+}
+
+/// A file as it was when rights to put its bytes were judged.
+#[derive(Clone)]
+struct JudgedFile {
+    /// Its object's row.
+    object: Key,
+    row: Key,
+    epoch: u32,
+    rev: Rev,
+}
+
+impl Judged {
+    /// What refuses a change of the object in `row` that would be made of another file than was judged on, or after its
+    /// links were revoked; `None`: nothing has to. `found`: the row and epoch of the file that is there now.
+    pub(super) fn only_in_epoch(&self, row: &Key, found: Option<(&Key, u32)>) -> Option<Require> {
+        let judged = self.file.as_ref().filter(|judged| judged.object == *row)?;
+        let is_same = found == Some((&judged.row, judged.epoch));
+        // Whatever changed it since, its record has another revision than when it was judged.
+        (!is_same).then(|| Require::RevIs(judged.row.clone(), judged.rev))
+    }
+
+    /// What was seen of the bytes that came in; `None`: nobody looked at them.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        self.witness.as_ref().map(|witness| witness.seen())
+    }
 }
 
 impl Store {
@@ -63,6 +93,35 @@ impl Store {
         let mut judged = self.judged.clone();
         judged.objects.push((key::current(bucket, object), found));
         self.with(judged)
+    }
+
+    /// The same store, whose next PUT has its bytes looked at: in a bucket with a catalogue what was seen of them is kept
+    /// with the file, which is active at once.
+    #[must_use]
+    pub fn witnessed(&self, witness: Arc<dyn Witness>) -> Self {
+        self.with(Judged {
+            witness: Some(witness),
+            ..self.judged.clone()
+        })
+    }
+
+    /// The same store for whoever was judged on a file as it was found: through it the bytes of the file's object are put
+    /// only while the file is there and its links were not revoked.
+    #[must_use]
+    pub fn only_in_epoch(
+        &self,
+        (bucket, key): (&BucketName, &ObjectKey),
+        (id, file, rev): &(FileId, File, Rev),
+    ) -> Self {
+        self.with(Judged {
+            file: Some(JudgedFile {
+                object: key::current(bucket, key),
+                row: key::file(bucket, id.as_bytes()),
+                epoch: file.epoch,
+                rev: *rev,
+            }),
+            ..self.judged.clone()
+        })
     }
 
     fn with(&self, judged: Judged) -> Self {

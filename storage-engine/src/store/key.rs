@@ -5,9 +5,12 @@
 //! g/<bucket>                                    gate: stands while the bucket takes new objects and uploads
 //! s/<bucket>                                    settings of the bucket: policy, tags, CORS and their like; absent: none
 //! c/<bucket> 00 <key>                           current visible version of a key: object record, owns the body
-//! v/<bucket> 00 <key> 00 <newest first>         noncurrent versions and delete markers (reserved, not written yet)
+//! v/<bucket> 00 <key> 00 <newest first>         noncurrent versions: of files, what is in the trash or was replaced
 //! u/<bucket> 00 <key> 00 <upload, 16 bytes>     multipart upload
 //!   … <part, 2 bytes big-endian>                its parts, children of the upload's row; 0xFFFF: the joined part table
+//! t/<bucket> 00 <upload, 16 bytes> 00           resumable upload
+//! t/<bucket> 00 <upload, 16 bytes> 01           its pile; stands until the upload is finished
+//!   … <part, 4 bytes big-endian>                its parts, children of the pile's row
 //! i/                                            directory head: put by every change of a row of i/, its revision is theirs
 //! i/g/<group>                                   group
 //! i/k/<access key>                              further access key of an account
@@ -16,8 +19,16 @@
 //! i/r/<account>                                 until when temporary credentials of an account are revoked
 //! i/s                                           sealed key of the secrets
 //! i/u/<user>                                    user, with the groups and policies that are theirs
+//! f/<bucket> 00 r <file, 16 bytes>              file of the catalogue of a bucket; ids sort by the time they were made
+//! f/<bucket> 00 k <key>                         the id of the file that has this key
+//! f/<bucket> 00 x <facet> <value> 00 <sort> …   a file found by what it is: see [`file_index`]; nothing but the key counts
 //! o/                                            the server's settings that an operator stored
 //! o/h/<number, 8 bytes big-endian>              what was stored until a change of them
+//! p/                                            projects' head: put by every change of a row of p/, its revision is theirs
+//! p/e/<project>/<environment>                   environment of a project
+//! p/i/<project>/<alias>                         issuer of the tokens of a project's users
+//! p/k/<id>                                      key of a project
+//! p/p/<project>                                 project
 //! ```
 //! Bucket names and object keys hold no NUL, so rows sort as S3 sorts keys, whatever follows the key.
 
@@ -30,9 +41,14 @@ const SETTINGS: &[u8] = b"s/";
 const CURRENT: &[u8] = b"c/";
 const VERSION: &[u8] = b"v/";
 const UPLOAD: &[u8] = b"u/";
+const RESUMABLE: &[u8] = b"t/";
+const RESUMABLE_RECORD: &[u8] = b"\0";
+const RESUMABLE_PILE: &[u8] = b"\x01";
+const CATALOGUE: &[u8] = b"f/";
 const IDENTITY: &[u8] = b"i/";
 const SERVER_SETTINGS: &[u8] = b"o/";
 const SETTINGS_HISTORY: &[u8] = b"o/h/";
+const PROJECTS: &[u8] = b"p/";
 const END: &[u8] = b"\0";
 const UPLOAD_ID_BYTES: usize = 16;
 const PART_TABLE: u16 = u16::MAX;
@@ -119,6 +135,104 @@ pub fn all_uploads() -> Key {
     Key::new(UPLOAD)
 }
 
+/// The row of a resumable upload.
+pub fn resumable(bucket: &BucketName, upload: &UploadId) -> Key {
+    join(&[resumables(bucket).as_bytes(), upload.as_bytes(), RESUMABLE_RECORD])
+}
+
+/// The row that the parts of a resumable upload depend on.
+pub fn pile(bucket: &BucketName, upload: &UploadId) -> Key {
+    join(&[resumables(bucket).as_bytes(), upload.as_bytes(), RESUMABLE_PILE])
+}
+
+/// A part's row; its parent is the pile's.
+pub fn pile_part(pile: &Key, number: u32) -> Key {
+    join(&[pile.as_bytes(), &number.to_be_bytes()])
+}
+
+/// Beginning of all rows of a bucket's resumable uploads.
+pub fn resumables(bucket: &BucketName) -> Key {
+    join(&[RESUMABLE, bucket.as_str().as_bytes(), END])
+}
+
+/// Everything of the store's resumable uploads, in whatever bucket.
+pub fn all_resumables() -> Key {
+    Key::new(RESUMABLE)
+}
+
+/// A row of `t/`, read back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ResumableRow<'k> {
+    pub bucket: &'k str,
+    pub upload: UploadId,
+    pub kind: ResumableKind,
+    /// The smallest key behind all rows of this upload.
+    pub end: Key,
+}
+
+/// Which row of a resumable upload it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResumableKind {
+    Record,
+    Pile,
+    Part(u32),
+}
+
+/// Reads a row key of a resumable upload; `None` for what [`resumable`], [`pile`] and [`pile_part`] never make.
+pub fn parse_resumable(row: &Key) -> Option<ResumableRow<'_>> {
+    let rest = row.as_bytes().strip_prefix(RESUMABLE)?;
+    let bucket_len = rest.iter().position(|b| *b == 0)?;
+    let (bucket, rest) = rest.split_at_checked(bucket_len)?;
+    let (upload, kind) = rest.strip_prefix(END)?.split_at_checked(UPLOAD_ID_BYTES)?;
+    let kind = match kind {
+        [0] => ResumableKind::Record,
+        [1] => ResumableKind::Pile,
+        [1, number @ ..] => ResumableKind::Part(u32::from_be_bytes(number.try_into().ok()?)),
+        _ => return None,
+    };
+    Some(ResumableRow {
+        bucket: std::str::from_utf8(bucket).ok()?,
+        upload: UploadId::from_bytes(upload.try_into().ok()?),
+        kind,
+        end: join(&[RESUMABLE, bucket, END, upload, &[2]]),
+    })
+}
+
+/// Everything the catalogue of a bucket holds.
+pub fn catalogue(bucket: &BucketName) -> Key {
+    join(&[CATALOGUE, bucket.as_str().as_bytes(), END])
+}
+
+fn in_catalogue(bucket: &BucketName, pieces: &[&[u8]]) -> Key {
+    join(&[catalogue(bucket).as_bytes(), &pieces.concat()])
+}
+
+/// A file's record.
+pub fn file(bucket: &BucketName, id: &[u8; 16]) -> Key {
+    in_catalogue(bucket, &[b"r", id])
+}
+
+/// Which file has this key.
+pub fn file_of_key(bucket: &BucketName, key: &str) -> Key {
+    in_catalogue(bucket, &[b"k", key.as_bytes()])
+}
+
+/// Beginning of the rows of the files that `facet` has this value for, in the order `sort`: behind it come the value that is
+/// sorted by, in bytes that sort so, and the file's id.
+pub fn file_index(bucket: &BucketName, facet: u8, value: &str, sort: u8) -> Key {
+    in_catalogue(bucket, &[b"x", &[facet], value.as_bytes(), END, &[sort]])
+}
+
+/// What is kept of an object that is no longer current; `version` sorts the newest first.
+pub fn version(bucket: &BucketName, key: &ObjectKey, version: &[u8; 16]) -> Key {
+    join(&[versions_of(bucket, key).as_bytes(), version])
+}
+
+/// Beginning of the rows of all noncurrent versions of a key.
+pub fn versions_of(bucket: &BucketName, key: &ObjectKey) -> Key {
+    join(&[versions(bucket).as_bytes(), key.as_str().as_bytes(), END])
+}
+
 /// A row of the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityRow<'k> {
@@ -201,6 +315,49 @@ pub fn parse_server_settings(row: &Key) -> Option<ServerSettingsRow> {
     }
 }
 
+/// A row of the projects. No part of a name holds a slash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProjectRow<'k> {
+    Head,
+    Environment { project: &'k str, name: &'k str },
+    Issuer { project: &'k str, alias: &'k str },
+    ProjectKey(&'k str),
+    Project(&'k str),
+}
+
+impl ProjectRow<'_> {
+    pub fn key(self) -> Key {
+        let of_project =
+            |kind: &[u8], project: &str, name: &str| join(&[PROJECTS, kind, project.as_bytes(), b"/", name.as_bytes()]);
+        match self {
+            Self::Head => join(&[PROJECTS]),
+            Self::Environment { project, name } => of_project(b"e/", project, name),
+            Self::Issuer { project, alias } => of_project(b"i/", project, alias),
+            Self::ProjectKey(id) => join(&[PROJECTS, b"k/", id.as_bytes()]),
+            Self::Project(name) => join(&[PROJECTS, b"p/", name.as_bytes()]),
+        }
+    }
+}
+
+/// Reads a row key of the projects; `None` for what [`ProjectRow::key`] never makes.
+pub fn parse_project(row: &Key) -> Option<ProjectRow<'_>> {
+    let rest = std::str::from_utf8(row.as_bytes().strip_prefix(PROJECTS)?).ok()?;
+    match (rest, rest.split_once('/')) {
+        ("", _) => Some(ProjectRow::Head),
+        (_, Some(("e", both))) => {
+            let (project, name) = both.split_once('/')?;
+            Some(ProjectRow::Environment { project, name })
+        }
+        (_, Some(("i", both))) => {
+            let (project, alias) = both.split_once('/')?;
+            Some(ProjectRow::Issuer { project, alias })
+        }
+        (_, Some(("k", id))) => Some(ProjectRow::ProjectKey(id)),
+        (_, Some(("p", name))) => Some(ProjectRow::Project(name)),
+        (_, Some(_) | None) => None,
+    }
+}
+
 /// The text behind a beginning that this file made; `None` if the row does not start with it or is no UTF-8.
 pub fn text_after<'k>(row: &'k Key, beginning: &Key) -> Option<&'k str> {
     std::str::from_utf8(row.as_bytes().strip_prefix(beginning.as_bytes())?).ok()
@@ -276,6 +433,39 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_resumable_uploads_read_back_and_stay_with_their_upload() {
+        let (bucket, zeros) = (name("abc"), UploadId::from_bytes([0; 16]));
+        let pile_row = pile(&bucket, &zeros);
+        let rows = [
+            (resumable(&bucket, &zeros), ResumableKind::Record),
+            (pile_row.clone(), ResumableKind::Pile),
+            (pile_part(&pile_row, 0), ResumableKind::Part(0)),
+            (pile_part(&pile_row, 256), ResumableKind::Part(256)),
+        ];
+        assert!(rows.is_sorted_by(|(a, _), (b, _)| a < b));
+        for (row, kind) in &rows {
+            let parsed = parse_resumable(row).unwrap();
+            assert_eq!((parsed.bucket, parsed.upload, parsed.kind), ("abc", zeros, *kind));
+            assert!(parsed.end > *row && row.as_bytes().starts_with(resumables(&bucket).as_bytes()));
+        }
+        let end = parse_resumable(&pile_row).unwrap().end;
+        assert!(end < resumable(&bucket, &UploadId::from_bytes([1; 16])));
+        for foreign in [
+            &b"t/abc"[..],
+            b"t/abc\0short\0",
+            b"t/abc\x000123456789abcdef\x02",
+            b"u/abc\x000123456789abcdef\0",
+        ] {
+            assert_eq!(
+                parse_resumable(&Key::new(foreign.to_vec())),
+                None,
+                "{}",
+                foreign.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
     fn rows_of_the_directory_read_back() {
         for name in ["", "alice", "a/b", "g/x", "Åsa"] {
             for row in [
@@ -320,6 +510,25 @@ mod tests {
         for foreign in ["o", "o/x", "o/h/", "o/h/short", "o/h/nine bytes", "i/"] {
             let key = Key::new(foreign.as_bytes().to_vec());
             assert_eq!(parse_server_settings(&key), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn rows_of_the_projects_read_back() {
+        let (project, name) = ("shop", "prod");
+        for row in [
+            ProjectRow::Head,
+            ProjectRow::Environment { project, name },
+            ProjectRow::Issuer { project, alias: "own" },
+            ProjectRow::ProjectKey("0123456789abcdef"),
+            ProjectRow::Project(project),
+        ] {
+            let key = row.key();
+            assert!(key.as_bytes().starts_with(ProjectRow::Head.key().as_bytes()));
+            assert_eq!(parse_project(&key), Some(row), "{key:?}");
+        }
+        for foreign in ["p", "p/x", "p/e/shop", "p/i/shop", "p/x/name", "i/p/name"] {
+            assert_eq!(parse_project(&Key::new(foreign.as_bytes().to_vec())), None, "{foreign}");
         }
     }
 

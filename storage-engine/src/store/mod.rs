@@ -11,6 +11,7 @@ use crate::store::clock::{Clock, Timestamp};
 use crate::store::error::CommitRefused;
 use crate::store::judged::Judged;
 use crate::store::multipart::complete::Running;
+use crate::store::resumable::writers::Writers;
 
 pub mod body;
 pub mod bucket;
@@ -19,6 +20,7 @@ pub mod clock;
 pub mod condition;
 pub mod error;
 pub mod etag;
+pub mod files;
 mod hashing;
 pub mod identity;
 pub mod judged;
@@ -27,12 +29,15 @@ pub mod list;
 pub mod multipart;
 pub mod name;
 pub mod object;
+pub mod projects;
 pub mod quota;
 pub mod record;
+pub mod resumable;
 pub mod server_settings;
 pub mod settings;
 pub mod share;
 pub mod tags;
+pub mod whole;
 
 #[cfg(test)]
 mod tests;
@@ -54,9 +59,16 @@ struct Inner {
     epoch: Epoch,
     /// Uploads that a Complete of this process is working on.
     running: Running,
+    /// Who appends to which upload.
+    writers: Writers,
     settings: settings::Kept,
     /// What buckets with a quota hold.
     ledgers: quota::Ledgers,
+    /// Of those who change what a catalogue follows.
+    turns: files::Turns,
+    /// How many files lists have.
+    totals: files::Totals,
+    last_id: files::LastId,
 }
 
 impl Store {
@@ -67,8 +79,12 @@ impl Store {
                 clock,
                 epoch,
                 running: Running::default(),
+                writers: Writers::default(),
                 settings: settings::Kept::default(),
                 ledgers: quota::Ledgers::default(),
+                turns: files::Turns::default(),
+                totals: files::Totals::default(),
+                last_id: files::LastId::default(),
             }),
             judged: Judged::default(),
         }

@@ -266,7 +266,7 @@ impl Ledger {
 }
 
 /// Where something belongs among so many.
-fn place_of(what: &impl Hash, places: usize) -> usize {
+pub(super) fn place_of(what: &impl Hash, places: usize) -> usize {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(what);
     usize::try_from(hash % places as u64).unwrap_or_default()
 }
@@ -390,6 +390,19 @@ impl Store {
         size: u64,
         batch: Batch,
     ) -> Result<Rev, SizedRefused> {
+        let mut batch = batch;
+        let _following = self.follow_in_turn(bucket, row_key, &mut batch).await?;
+        self.commit_counted(bucket, row_key, size, batch).await
+    }
+
+    /// The same, for a batch that has with it what the catalogue needs.
+    pub(super) async fn commit_counted(
+        &self,
+        bucket: &BucketName,
+        row_key: &Key,
+        size: u64,
+        mut batch: Batch,
+    ) -> Result<Rev, SizedRefused> {
         let ledgers = &self.inner.ledgers;
         let quota = {
             let _unkept = match ledgers.unkept(bucket) {
@@ -405,7 +418,6 @@ impl Store {
                 }
             }
         };
-        let mut batch = batch;
         // What makes nothing larger waits for no count: a bucket can be emptied whatever is wrong with its rows.
         let mut is_counted = false;
         let ledger = self.inner.ledgers.of(bucket);

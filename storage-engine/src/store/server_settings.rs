@@ -3,13 +3,14 @@
 //! Owns how they are kept: all of them in one row, changed in one batch with the entry of the history that it makes. What
 //! a setting means, and whether it may be stored, is decided above; secrets come and go as sealed bytes.
 
-use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
+use crate::backend::{Batch, Op, Rev};
 use crate::limits::SETTINGS_BYTES_MAX;
 use crate::store::Store;
 use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::key::{self, ServerSettingsRow};
 use crate::store::record::Record;
 use crate::store::record::server_settings::{ServerSettingsRecord, SettingsHistoryRecord, StoredSetting};
+use crate::store::whole::put;
 
 /// Entries of the history that are kept; the oldest go.
 pub const HISTORY_MAX: usize = 30;
@@ -45,15 +46,6 @@ pub enum ChangeServerSettingsError {
 }
 
 faults_from_below!(ChangeServerSettingsError);
-
-fn put(key: Key, value: bytes::Bytes) -> Op {
-    Op::Put(Put {
-        key,
-        value,
-        body: NewBody::None,
-        parent_len: None,
-    })
-}
 
 impl Store {
     /// What is stored. A row that does not read is told, and no error: a server starts without its settings.
@@ -104,23 +96,12 @@ impl Store {
             let old = numbers.into_iter().take(too_many);
             ops.extend(old.map(|number| Op::Delete(ServerSettingsRow::History(number).key())));
         }
-        let require = match seen.rev {
-            Some(rev) => Require::RevIs(current, rev),
-            None => Require::Absent(current),
-        };
-        let batch = Batch {
-            require: vec![require],
-            ops,
-        };
-        match self.commit(batch).await {
-            Ok(rev) => Ok(ServerSettings {
-                rev: Some(rev),
-                values: record.values,
-                unreadable: None,
-            }),
-            Err(CommitRefused::Condition { .. }) => Err(ChangeServerSettingsError::Stale),
-            Err(CommitRefused::Fault(fault)) => Err(fault.into()),
-        }
+        let rev = self.commit_as_seen(current, seen.rev, ops).await?;
+        Ok(ServerSettings {
+            rev: Some(rev.ok_or(ChangeServerSettingsError::Stale)?),
+            values: record.values,
+            unreadable: None,
+        })
     }
 
     /// What was stored before, the oldest first. Entries that do not read are left out.

@@ -150,15 +150,23 @@ impl Store {
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a>(&'a sled::Tree);
 
+type StoredPair = Result<(Stored, Stored), StoreError>;
+
+fn stored(row: sled::Result<(sled::IVec, sled::IVec)>) -> StoredPair {
+    let (key, value) = row?;
+    Ok((Stored(key), Stored(value)))
+}
+
 impl super::page::Ordered for Rows<'_> {
     type Bytes = Stored;
     type Error = StoreError;
 
-    fn from(&self, start: &[u8]) -> impl Iterator<Item = Result<(Stored, Stored), StoreError>> {
-        self.0.range(start..).map(|row| {
-            let (key, value) = row?;
-            Ok((Stored(key), Stored(value)))
-        })
+    fn from(&self, start: &[u8]) -> impl Iterator<Item = StoredPair> {
+        self.0.range(start..).map(stored)
+    }
+
+    fn back_from(&self, end: &[u8]) -> impl Iterator<Item = StoredPair> {
+        self.0.range(..end).rev().map(stored)
     }
 }
 

@@ -143,6 +143,15 @@ impl Index {
         self.read(|tree| tree.store.read(|rows| page::scan(&rows, start, end, limit, read_row)))
     }
 
+    /// Rows in `range`, descending, at most `limit`: one snapshot with respect to [`Self::apply`].
+    pub fn scan_back<R: StoredRow>(&self, range: &Range<Key>, limit: usize) -> Result<Page<(Key, R)>, IndexError> {
+        let (start, end) = (range.start.as_bytes(), range.end.as_bytes());
+        self.read(|tree| {
+            tree.store
+                .read(|rows| page::scan_back(&rows, start, end, limit, read_row))
+        })
+    }
+
     /// Rows and groups, ascending: one snapshot with respect to [`Self::apply`]. The cost follows what is returned.
     pub fn scan_grouped<R: StoredRow>(&self, scan: &GroupedScan) -> Result<Page<Grouped<R>>, IndexError> {
         self.read(|tree| tree.store.read(|rows| page::scan_grouped(&rows, scan, read_row)))

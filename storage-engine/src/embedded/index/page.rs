@@ -14,6 +14,9 @@ pub(super) trait Ordered {
 
     /// Rows whose key is `start` or greater.
     fn from(&self, start: &[u8]) -> impl Iterator<Item = Result<(Self::Bytes, Self::Bytes), Self::Error>>;
+
+    /// Rows whose key is less than `end`, the greatest first.
+    fn back_from(&self, end: &[u8]) -> impl Iterator<Item = Result<(Self::Bytes, Self::Bytes), Self::Error>>;
 }
 
 /// One item of a grouped page.
@@ -32,13 +35,37 @@ pub(super) fn scan<O: Ordered, R>(
     limit: usize,
     read: impl Fn(&[u8]) -> Result<R, O::Error>,
 ) -> Result<Page<(Key, R)>, O::Error> {
-    let mut items = Vec::new();
-    if start >= end {
-        return Ok(Page { items, more: false });
+    match start < end {
+        true => page(rows.from(start), |key| key < end, limit, read),
+        false => Ok(Page::empty()),
     }
-    for row in rows.from(start) {
+}
+
+/// The rows below `end` down to `start`, and with it.
+pub(super) fn scan_back<O: Ordered, R>(
+    rows: &O,
+    start: &[u8],
+    end: &[u8],
+    limit: usize,
+    read: impl Fn(&[u8]) -> Result<R, O::Error>,
+) -> Result<Page<(Key, R)>, O::Error> {
+    match start < end {
+        true => page(rows.back_from(end), |key| key >= start, limit, read),
+        false => Ok(Page::empty()),
+    }
+}
+
+/// The first of `rows` that are `within`, at most `limit`.
+fn page<B: AsRef<[u8]>, R, E>(
+    rows: impl Iterator<Item = Result<(B, B), E>>,
+    within: impl Fn(&[u8]) -> bool,
+    limit: usize,
+    read: impl Fn(&[u8]) -> Result<R, E>,
+) -> Result<Page<(Key, R)>, E> {
+    let mut items = Vec::new();
+    for row in rows {
         let (key, value) = row?;
-        if key.as_ref() >= end {
+        if !within(key.as_ref()) {
             break;
         }
         if items.len() == limit {
@@ -160,6 +187,11 @@ mod tests {
                 self.steps.set(self.steps.get() + 1);
                 Ok((key.clone(), value.clone()))
             })
+        }
+
+        fn back_from(&self, end: &[u8]) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), Infallible>> {
+            let rows = self.rows.range(..end.to_vec()).rev();
+            rows.map(|(key, value)| Ok((key.clone(), value.clone())))
         }
     }
 

@@ -1,22 +1,21 @@
 //! The directory's rows: users, groups, roles, policies, access keys, what is attached to people of other directories,
 //! revocations, and the sealed key of their secrets.
 //!
-//! Owns how they are kept: read whole, changed in one batch. Every change requires the revision of the directory that it
-//! was made from and puts it anew, so two changes made from the same state never both succeed. What a change means, and
-//! whether it may be made, is decided above; secrets come and go as sealed bytes.
+//! Owns what the rows are; how they are kept is [`super::whole`]'s. What a change means, and whether it may be made, is
+//! decided above; secrets come and go as sealed bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
-use crate::limits::{BATCH_OPS_MAX, LIST_ITEMS_MAX, VALUE_BYTES_MAX};
-use crate::store::error::{CommitRefused, Fault, faults_from_below};
+use crate::backend::{Key, Op, Rev};
+use crate::store::Store;
+use crate::store::error::Fault;
 use crate::store::key::{self, IdentityRow};
 use crate::store::record::Record;
 use crate::store::record::identity::{
     AccessKeyRecord, AttachmentRecord, DirectoryHead, GroupRecord, PolicyRecord, RevocationRecord, RoleRecord,
     SealRecord, UserRecord,
 };
-use crate::store::{RACES_MAX, Store};
+use crate::store::whole::{ChangeWholeError, put};
 
 /// Everything in the directory at one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,21 +79,6 @@ pub enum DirectoryChange {
     Seal(SealRecord),
 }
 
-/// A change of the directory that was not made. Only [`Fault::Unknown`] leaves open whether it was.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeDirectoryError {
-    /// The directory is no longer as it was when the change was thought out. Nothing changed.
-    #[error("the directory was changed meanwhile")]
-    Stale,
-    /// More rows, or a larger row, than one batch takes. Nothing changed.
-    #[error("the change is too large: {0}")]
-    TooLarge(&'static str),
-    #[error(transparent)]
-    Fault(#[from] Fault),
-}
-
-faults_from_below!(ChangeDirectoryError);
-
 impl DirectoryChange {
     /// The row it puts or takes away; `None`: that of the seal.
     fn row(&self) -> Option<(RowKind, String)> {
@@ -136,15 +120,6 @@ impl DirectoryChange {
             None => Op::Delete(key),
         }
     }
-}
-
-fn put(key: Key, value: bytes::Bytes) -> Op {
-    Op::Put(Put {
-        key,
-        value,
-        body: NewBody::None,
-        parent_len: None,
-    })
 }
 
 impl DirectoryRows {
@@ -225,46 +200,13 @@ impl DirectoryRows {
 impl Store {
     /// The whole directory at one revision.
     pub async fn load_directory(&self) -> Result<DirectoryRows, Fault> {
-        for _ in 0..RACES_MAX {
-            let before = self.directory_rev().await?;
-            let mut rows = self.directory_pages().await?;
-            // Pages share no snapshot; an unchanged head tells that they are of one state.
-            if self.directory_rev().await? == before {
-                rows.rev = before;
-                return Ok(rows);
-            }
-        }
-        Err(Fault::Unavailable(
-            "the directory changed again and again while it was read".into(),
-        ))
+        let (rev, rows) = self.load_whole(&IdentityRow::Head.key(), DirectoryRows::take).await?;
+        Ok(DirectoryRows { rev, ..rows })
     }
 
     /// The revision of the directory; `None` when nothing was ever put.
     pub async fn directory_rev(&self) -> Result<Option<Rev>, Fault> {
-        let head = self.inner.backend.get(&IdentityRow::Head.key()).await?;
-        Ok(head.map(|row| row.rev))
-    }
-
-    async fn directory_pages(&self) -> Result<DirectoryRows, Fault> {
-        let beginning = key::identities();
-        let end = beginning
-            .after_prefix()
-            .ok_or_else(|| Fault::Internal("no end of the directory".into()))?;
-        let (mut start, mut rows) = (beginning, DirectoryRows::default());
-        loop {
-            let page = self
-                .inner
-                .backend
-                .scan(start.clone()..end.clone(), LIST_ITEMS_MAX)
-                .await?;
-            for (row_key, row) in &page.items {
-                rows.take(row_key, &row.value)?;
-            }
-            match page.items.last() {
-                Some((last, _)) if page.more => start = last.successor(),
-                Some(_) | None => return Ok(rows),
-            }
-        }
+        self.rev_of_whole(&IdentityRow::Head.key()).await
     }
 
     /// Makes all of `changes` or none, if the directory is still at `seen`; answers its new revision. Each row may be
@@ -273,30 +215,10 @@ impl Store {
         &self,
         seen: Option<Rev>,
         changes: &[DirectoryChange],
-    ) -> Result<Rev, ChangeDirectoryError> {
-        if changes.len() >= BATCH_OPS_MAX {
-            return Err(ChangeDirectoryError::TooLarge("too many rows change at once"));
-        }
-        let head = IdentityRow::Head.key();
-        let mut ops: Vec<Op> = changes.iter().map(DirectoryChange::op).collect();
-        let large = |op: &Op| matches!(op, Op::Put(put) if put.value.len() > VALUE_BYTES_MAX);
-        if ops.iter().any(large) {
-            return Err(ChangeDirectoryError::TooLarge("a row is larger than 64 KiB"));
-        }
-        let changed = DirectoryHead { changed: self.now() };
-        ops.push(put(head.clone(), changed.to_value()));
-        let require = match seen {
-            Some(rev) => Require::RevIs(head, rev),
-            None => Require::Absent(head),
-        };
-        let batch = Batch {
-            require: vec![require],
-            ops,
-        };
-        match self.commit(batch).await {
-            Ok(rev) => Ok(rev),
-            Err(CommitRefused::Condition { .. }) => Err(ChangeDirectoryError::Stale),
-            Err(CommitRefused::Fault(fault)) => Err(fault.into()),
-        }
+    ) -> Result<Rev, ChangeWholeError> {
+        let head = DirectoryHead { changed: self.now() };
+        let ops = changes.iter().map(DirectoryChange::op).collect();
+        let head = (IdentityRow::Head.key(), head.to_value());
+        self.change_whole(head, seen, ops).await
     }
 }

@@ -141,6 +141,7 @@ impl Store {
                 shares: Vec::new(),
                 writing_named: false,
                 offered: copy.offered,
+                held: false,
             },
             body: NewBody {
                 source: as_source(read.body),
@@ -223,11 +224,9 @@ impl Store {
                 parent_len: None,
             };
             let require = vec![self.is_open(&copy.bucket), Require::RevIs(row_key.clone(), current.rev)];
+            let ops = vec![Op::Put(put)];
             match self
-                .commit(Batch {
-                    require,
-                    ops: vec![Op::Put(put)],
-                })
+                .commit_followed(&copy.bucket, &row_key, Batch { require, ops })
                 .await
             {
                 Ok(_) => return Ok(Stored::of(&object)),
@@ -293,6 +292,7 @@ fn relabelled(copy: &CopyObject, standing: &Labels) -> Labels {
         shares: standing.shares.clone(),
         writing_named: copy.visibility.is_none() && standing.writing_named,
         offered: copy.offered || (copy.visibility.is_none() && standing.offered),
+        held: standing.held,
     }
 }
 

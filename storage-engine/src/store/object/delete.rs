@@ -53,16 +53,19 @@ impl Store {
             }
             let mut require = vec![Require::RevIs(row_key.clone(), current.rev)];
             require.extend(self.is_meant(&delete.bucket));
+            let is_meant = require.len() > 1;
             let ops = vec![Op::Delete(row_key.clone())];
             let removed = self
                 .commit_sized(&delete.bucket, &row_key, 0, Batch { require, ops })
                 .await;
             match removed.map_err(SizedRefused::of_removal) {
                 Ok(_) => return Ok(()),
-                Err(CommitRefused::Condition { index: 1, .. }) => match self.why_gate_closed(&delete.bucket).await? {
-                    GateClosed::NoSuchBucket => return Err(DeleteObjectError::NoSuchBucket),
-                    GateClosed::Busy => return Err(WriteRefused::Conflict.into()),
-                },
+                Err(CommitRefused::Condition { index: 1, .. }) if is_meant => {
+                    match self.why_gate_closed(&delete.bucket).await? {
+                        GateClosed::NoSuchBucket => return Err(DeleteObjectError::NoSuchBucket),
+                        GateClosed::Busy => return Err(WriteRefused::Conflict.into()),
+                    }
+                }
                 Err(CommitRefused::Condition { .. }) => {}
                 Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
             }

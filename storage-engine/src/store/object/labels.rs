@@ -90,9 +90,13 @@ impl Store {
             let mut require = vec![Require::RevIs(row_key.clone(), current.rev)];
             require.extend(self.is_meant(&place.bucket));
             let ops = vec![Op::Put(put)];
-            match self.commit(Batch { require, ops }).await {
+            let is_meant = require.len() > 1;
+            match self
+                .commit_followed(&place.bucket, &row_key, Batch { require, ops })
+                .await
+            {
                 Ok(_) => return Ok(object),
-                Err(CommitRefused::Condition { index: 1, .. }) => return Err(LabelsError::Changed),
+                Err(CommitRefused::Condition { index: 1, .. }) if is_meant => return Err(LabelsError::Changed),
                 Err(CommitRefused::Condition { .. }) => {}
                 Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
             }

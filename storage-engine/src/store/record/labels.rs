@@ -60,6 +60,10 @@ pub struct Labels {
     /// It was offered to the bucket's owner by a canned ACL. ACLs show it; no right hangs on it.
     #[cbor(n(5), skip_if = "is_unset")]
     pub offered: bool,
+    /// It was not looked at yet, though its bucket has what comes in looked at: whatever its visibility is, nobody reads it
+    /// but its owner and those who may everything.
+    #[cbor(n(6), skip_if = "is_unset")]
+    pub held: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -71,6 +75,14 @@ impl Labels {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The visibility that counts in a bucket with this default. What is held is its owner's alone.
+    pub fn in_effect(&self, default: Option<Visibility>) -> Option<Visibility> {
+        match self.held {
+            true => Some(Visibility::Private),
+            false => self.visibility.or(default),
+        }
     }
 
     /// What these are for an object that takes the place of one with `standing`. A shared object stays whose it is and

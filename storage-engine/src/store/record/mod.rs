@@ -6,11 +6,14 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 pub mod bucket;
+pub mod file;
 pub mod identity;
 pub mod labels;
 pub mod object;
 pub mod part;
 pub mod part_table;
+pub mod projects;
+pub mod resumable;
 pub mod server_settings;
 pub mod settings;
 pub mod upload;

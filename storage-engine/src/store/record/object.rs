@@ -221,6 +221,7 @@ mod tests {
                     shares: (0..tags as u8).map(share).collect(),
                     writing_named: tags == 1,
                     offered: tags == 2,
+                    held: tags == 3,
                 },
             });
         }
@@ -329,6 +330,7 @@ mod tests {
                     .collect(),
                 writing_named: true,
                 offered: true,
+                held: true,
             },
         }
     }

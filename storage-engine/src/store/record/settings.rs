@@ -30,6 +30,14 @@ pub struct BucketSettings {
     /// The canned ACL of the bucket itself; `None`: private. It opens no object.
     #[cbor(n(7), decode_with = "crate::cbor::known")]
     pub acl: Option<BucketAcl>,
+    /// The bucket keeps a catalogue: every object in it is a file of an application.
+    #[cbor(n(8), skip_if = "is_unset")]
+    pub files: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
+fn is_unset(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What a canned ACL of a bucket lets others do.
@@ -141,6 +149,7 @@ mod tests {
             }],
             quota: Some(Quota { bytes: 1 << 40 }),
             acl: Some(BucketAcl::PublicReadWrite),
+            files: true,
         }
     }
 
@@ -192,6 +201,7 @@ mod tests {
             ownership: None,
             cors: Vec::new(),
             acl: None,
+            files: false,
             ..full()
         };
         assert_eq!(read, expected);

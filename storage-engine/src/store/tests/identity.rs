@@ -9,12 +9,13 @@ use crate::embedded::{Embedded, OpenOptions};
 use crate::memory::MemoryBackend;
 use crate::store::Store;
 use crate::store::clock::Timestamp;
-use crate::store::identity::{ChangeDirectoryError, DirectoryChange, DirectoryRows, RowKind};
+use crate::store::identity::{DirectoryChange, DirectoryRows, RowKind};
 use crate::store::key::IdentityRow;
 use crate::store::record::identity::{
     AccessKeyRecord, AttachmentRecord, GroupRecord, KeyParent, PolicyRecord, RevocationRecord, RoleRecord, SealRecord,
     SealedBy, UserRecord,
 };
+use crate::store::whole::ChangeWholeError;
 
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -138,7 +139,7 @@ async fn of_two_changes_made_from_one_state_only_one_happens() {
     let second = change(&store, Some(first), &one).await;
     for stale in [None, Some(first)] {
         let refused = store.change_directory(stale, &other).await.unwrap_err();
-        assert!(matches!(refused, ChangeDirectoryError::Stale), "{refused}");
+        assert!(matches!(refused, ChangeWholeError::Stale), "{refused}");
     }
     let rows = store.load_directory().await.unwrap();
     assert_eq!((rows.rev, rows.users.contains_key("bob")), (Some(second), false));
@@ -158,7 +159,7 @@ async fn many_writers_lose_no_change() {
                 let changes = [DirectoryChange::User("alice".into(), Some(record))];
                 match store.change_directory(rows.rev, &changes).await {
                     Ok(_) => return,
-                    Err(ChangeDirectoryError::Stale) => tokio::task::yield_now().await,
+                    Err(ChangeWholeError::Stale) => tokio::task::yield_now().await,
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -188,7 +189,7 @@ async fn a_directory_of_several_pages_is_read_whole() {
         .map(|n| DirectoryChange::User(format!("more-{n}"), Some(user(&[]))))
         .collect();
     let refused = store.change_directory(seen, &too_many).await.unwrap_err();
-    assert!(matches!(refused, ChangeDirectoryError::TooLarge(_)), "{refused}");
+    assert!(matches!(refused, ChangeWholeError::TooLarge(_)), "{refused}");
 }
 
 #[tokio::test]
@@ -267,7 +268,7 @@ async fn the_directory_survives_a_restart_on_drives() {
     let next = [DirectoryChange::User("bob".into(), Some(user(&[])))];
     assert!(matches!(
         store.change_directory(None, &next).await,
-        Err(ChangeDirectoryError::Stale)
+        Err(ChangeWholeError::Stale)
     ));
     change(&store, Some(first), &next).await;
     again.close().await;

@@ -28,6 +28,7 @@ use crate::store::{Epoch, Store};
 mod bucket;
 mod copy;
 mod drives;
+mod files;
 mod identity;
 mod labels;
 mod list;
@@ -36,8 +37,10 @@ mod model;
 mod multipart;
 mod object;
 mod power;
+mod projects;
 mod quota;
 mod race;
+mod resumable;
 mod server_settings;
 mod settings;
 
@@ -70,6 +73,14 @@ fn key(name: &str) -> ObjectKey {
 
 fn store_over(backend: Arc<dyn Backend>, epoch: u8) -> Store {
     Store::new(backend, Arc::new(Ticking::default()), Epoch([epoch; 16]))
+}
+
+/// A store whose bucket keeps a catalogue.
+async fn with_catalogue() -> Fixture {
+    let all = fixture().await;
+    let changed = all.store.change_settings(&all.bucket, |settings| settings.files = true);
+    changed.await.unwrap();
+    all
 }
 
 async fn fixture() -> Fixture {
@@ -200,6 +211,10 @@ impl Backend for Scripted {
 
     async fn scan(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
         self.memory.scan(range, limit).await
+    }
+
+    async fn scan_back(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
+        self.memory.scan_back(range, limit).await
     }
 
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError> {

@@ -9,6 +9,7 @@ mod ground;
 mod histories;
 mod play;
 mod reference;
+mod resumable;
 mod steps;
 mod sweep;
 mod widening;

@@ -1,0 +1,128 @@
+//! Announcing a file, and changing what is said of one.
+
+use super::{File, FileError, FileId, FileState, check, follow, index, object_key, object_row};
+use crate::backend::{Batch, NewBody, Op, Put, Require, Rev};
+use crate::store::error::{CommitRefused, Fault};
+use crate::store::name::BucketName;
+use crate::store::record::Record;
+use crate::store::record::labels::Labels;
+use crate::store::{RACES_MAX, Store, key};
+
+impl Store {
+    /// Announces a file whose bytes are to come. Neither a file nor an object may have its key.
+    pub async fn create_file(&self, bucket: &BucketName, id: FileId, file: &File) -> Result<(), FileError> {
+        if file.state != FileState::Pending {
+            return Err(FileError::State(file.state));
+        }
+        check(file)?;
+        let require = vec![
+            self.is_open(bucket),
+            Require::Absent(key::file(bucket, id.as_bytes())),
+            Require::Absent(key::file_of_key(bucket, &file.key)),
+            Require::Absent(object_row(bucket, file)?),
+        ];
+        let ops = index::ops(bucket, id, None, Some(file));
+        let _changing = self.changing(bucket);
+        match self.commit(Batch { require, ops }).await {
+            Ok(_) => Ok(()),
+            Err(CommitRefused::Condition { index: 0, .. }) => Err(self.why_gate_closed(bucket).await?.into()),
+            Err(CommitRefused::Condition { .. }) => Err(FileError::KeyTaken),
+            Err(CommitRefused::Fault(fault)) => Err(fault.into()),
+        }
+    }
+
+    /// Changes what is said of a file, and gives the file as it is then; its object changes with it. With `judged` only if
+    /// the file still has that revision; without, `change` is called again when another change came in between. Key, ids
+    /// and state are not changed by it, but a file that was received can be made active.
+    pub async fn change_file(
+        &self,
+        bucket: &BucketName,
+        id: FileId,
+        judged: Option<Rev>,
+        change: impl Fn(&mut File) + Send + Sync,
+    ) -> Result<File, FileError> {
+        for _ in 0..RACES_MAX {
+            let Some((before, rev)) = self.file(bucket, &id).await? else {
+                return Err(FileError::NoSuchFile);
+            };
+            if judged.is_some_and(|judged| judged != rev) {
+                return Err(FileError::Changed);
+            }
+            let mut after = before.clone();
+            change(&mut after);
+            settle(&before, &mut after)?;
+            if after == before {
+                return Ok(after);
+            }
+            after.updated = self.now();
+            check(&after)?;
+            let mut batch = Batch {
+                require: vec![
+                    self.is_open(bucket),
+                    Require::RevIs(key::file(bucket, id.as_bytes()), rev),
+                ],
+                ops: index::ops(bucket, id, Some(&before), Some(&after)),
+            };
+            if after.labels != before.labels || after.state != before.state {
+                self.relabel_object(bucket, &after, &mut batch).await?;
+            }
+            let _changing = self.changing(bucket);
+            match self.commit(batch).await {
+                Ok(_) => return Ok(after),
+                Err(CommitRefused::Condition { index: 0, .. }) => {
+                    return Err(self.why_gate_closed(bucket).await?.into());
+                }
+                Err(CommitRefused::Condition { .. }) => {}
+                Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        Err(Fault::Unavailable("the file changed again and again".into()).into())
+    }
+
+    /// Adds what makes the object say of itself what its file says. The object of a file in the trash is the version kept
+    /// there; what stands at its key by then is another's.
+    async fn relabel_object(&self, bucket: &BucketName, file: &File, batch: &mut Batch) -> Result<(), FileError> {
+        let row_key = match (file.state, file.trash) {
+            (FileState::Received | FileState::Active, _) => object_row(bucket, file)?,
+            (FileState::Trashed, Some(version)) => key::version(bucket, &object_key(file)?, &version),
+            (FileState::Pending | FileState::Trashed | FileState::Rejected, _) => return Ok(()),
+        };
+        let Some(current) = self.current(&row_key).await? else {
+            let gone = "the object of a file went away while the file was changed";
+            return Err(Fault::Unavailable(gone.into()).into());
+        };
+        let mut object = current.object;
+        object.labels = Labels {
+            tags: object.labels.tags.clone(),
+            held: match file.state {
+                FileState::Trashed => object.labels.held,
+                _ => file.state == FileState::Received,
+            },
+            ..file.labels.clone()
+        };
+        let body = match current.body {
+            Some(_) => NewBody::Moved(row_key.clone()),
+            None => NewBody::None,
+        };
+        batch.require.push(Require::RevIs(row_key.clone(), current.rev));
+        batch.ops.push(Op::Put(Put {
+            key: row_key,
+            value: object.to_value(),
+            body,
+            parent_len: None,
+        }));
+        Ok(())
+    }
+}
+
+/// Keeps what no change changes.
+fn settle(before: &File, after: &mut File) -> Result<(), FileError> {
+    let activates = (before.state, after.state) == (FileState::Received, FileState::Active);
+    if after.state != before.state && !activates {
+        return Err(FileError::State(before.state));
+    }
+    after.key.clone_from(&before.key);
+    (after.public_id, after.created, after.trash) = (before.public_id, before.created, before.trash);
+    after.labels = follow::of_object(&after.labels);
+    Ok(())
+}

@@ -1,0 +1,454 @@
+//! Lists of files: by whom, which, in which order, a page at a time.
+//!
+//! What a file is found by are rows of the index; what is not in them, and whether the rows still tell the truth, the
+//! record says, which is asked before a file is given out.
+
+use super::index::{self, Facet, ROOT, SortBy, hex, share_value};
+use super::stream::{All, Any, Stream, Way};
+use super::totals::Known;
+use super::{File, FileId, FileState, OwnerType};
+use crate::limits::LIST_ITEMS_MAX;
+use crate::store::clock::Timestamp;
+use crate::store::error::Fault;
+use crate::store::name::BucketName;
+use crate::store::record::labels::Visibility;
+use crate::store::share::ShareTarget;
+use crate::store::{Store, key};
+
+/// Most files that are sorted in memory, where no row sorts what is asked for.
+const GATHERED_MAX: usize = 10_000;
+
+/// Whose view of the files it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Whoever sees every file.
+    All,
+    /// Whoever sees what is their own, shared with them, and what its visibility shows them.
+    Somebody {
+        /// What their account owns files under; `None`: nobody.
+        owner: Option<String>,
+        /// Who they are to shares: with whose shares they see files.
+        shares: Vec<ShareTarget>,
+        public: bool,
+        protected: bool,
+    },
+}
+
+/// Which files; what is left out is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileFilter {
+    /// `None`: active ones.
+    pub state: Option<FileState>,
+    pub visibility: Option<Visibility>,
+    /// An owner id, or `root`.
+    pub owner: Option<String>,
+    pub owner_type: Option<OwnerType>,
+    pub bucket: Option<String>,
+    pub category: Option<String>,
+    /// A media type, or `image/*` for all of a kind.
+    pub media_type: Option<String>,
+    /// Each of them.
+    pub tags: Vec<String>,
+    pub entity: Option<String>,
+    pub sha256: Option<[u8; 32]>,
+    /// What the name holds, in upper or lower case.
+    pub search: Option<String>,
+    pub size_min: Option<u64>,
+    pub size_max: Option<u64>,
+    /// Not made before.
+    pub created_from: Option<Timestamp>,
+    /// Not made after.
+    pub created_to: Option<Timestamp>,
+    /// Shared with the viewer.
+    pub shared_with_viewer: bool,
+}
+
+/// In which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileSort {
+    pub by: SortBy,
+    pub descending: bool,
+}
+
+impl Default for FileSort {
+    fn default() -> Self {
+        Self {
+            by: SortBy::Created,
+            descending: true,
+        }
+    }
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileQuery {
+    pub viewer: Viewer,
+    pub filter: FileFilter,
+    pub sort: FileSort,
+    /// At most 1,000.
+    pub limit: usize,
+    /// How many files before the page are left out.
+    pub offset: usize,
+    /// Behind the last file of another page: its [`FilePage::next`].
+    pub after: Option<Vec<u8>>,
+    /// Whether all files are counted that the list has.
+    pub total: bool,
+}
+
+/// What a list answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FilePage {
+    pub files: Vec<(FileId, File)>,
+    /// Where the next page begins; `None`: there is none.
+    pub next: Option<Vec<u8>>,
+    /// How many files the list has, if it was asked for.
+    pub total: Option<u64>,
+}
+
+impl Viewer {
+    fn sees(&self, file: &File) -> bool {
+        let Self::Somebody {
+            owner,
+            shares,
+            public,
+            protected,
+        } = self
+        else {
+            return true;
+        };
+        let is_owner = owner.as_deref() == Some(file.labels.owner.as_deref().unwrap_or(ROOT));
+        let shown = match file.labels.visibility {
+            Some(Visibility::Public) => *public,
+            Some(Visibility::Protected) => *protected,
+            Some(Visibility::Shared) => is_shared(file, shares),
+            Some(Visibility::Private) | None => false,
+        };
+        is_owner || (shown && file.state == FileState::Active)
+    }
+
+    fn shares(&self) -> &[ShareTarget] {
+        match self {
+            Self::All => &[],
+            Self::Somebody { shares, .. } => shares,
+        }
+    }
+}
+
+fn is_shared(file: &File, with: &[ShareTarget]) -> bool {
+    let wanted = |target: &ShareTarget| {
+        with.iter()
+            .any(|one| share_value(one).is_some() && share_value(one) == share_value(target))
+    };
+    file.labels.visibility == Some(Visibility::Shared) && file.labels.shares.iter().any(|share| wanted(&share.target))
+}
+
+impl FileFilter {
+    /// Whether index rows alone say which files it takes, in the order of their making.
+    fn is_indexed(&self) -> bool {
+        let Self {
+            owner_type,
+            search,
+            size_min,
+            size_max,
+            created_from,
+            created_to,
+            ..
+        } = self;
+        owner_type.is_none()
+            && search.is_none()
+            && (size_min, size_max) == (&None, &None)
+            && (created_from, created_to) == (&None, &None)
+    }
+
+    fn takes(&self, file: &File, viewer: &Viewer) -> bool {
+        let same = |wanted: &Option<String>, found: Option<&str>| wanted.is_none() || wanted.as_deref() == found;
+        let kind = file.media_type();
+        let of_kind = match self
+            .media_type
+            .as_deref()
+            .map(|wanted| (wanted, wanted.strip_suffix("/*")))
+        {
+            None => true,
+            Some((_, Some(wanted))) => kind
+                .and_then(|kind| kind.split_once('/'))
+                .is_some_and(|(kind, _)| kind == wanted),
+            Some((wanted, None)) => kind == Some(wanted),
+        };
+        file.state == self.state.unwrap_or(FileState::Active)
+            && of_kind
+            && same(&self.owner, Some(file.labels.owner.as_deref().unwrap_or(ROOT)))
+            && same(&self.bucket, file.bucket.as_deref())
+            && same(&self.category, file.category.as_deref())
+            && same(&self.entity, file.entity.as_deref())
+            && self
+                .visibility
+                .is_none_or(|wanted| file.labels.visibility == Some(wanted))
+            && self.owner_type.is_none_or(|wanted| file.owner_type == wanted)
+            && self.tags.iter().all(|tag| file.tags.contains(tag))
+            && self.sha256.is_none_or(|hash| file.sha256 == Some(hash))
+            && self
+                .search
+                .as_ref()
+                .is_none_or(|text| file.name.to_lowercase().contains(&text.to_lowercase()))
+            && self.size_min.is_none_or(|min| file.size >= min)
+            && self.size_max.is_none_or(|max| file.size <= max)
+            && self.created_from.is_none_or(|from| file.created >= from)
+            && self.created_to.is_none_or(|to| file.created <= to)
+            && (!self.shared_with_viewer || is_shared(file, viewer.shares()))
+    }
+
+    /// What files stand under in every order.
+    fn scopes(&self) -> Vec<(Facet, String)> {
+        let visibility = self
+            .visibility
+            .map(|wanted| (Facet::Visibility, wanted.name().to_owned()));
+        let owner = self.owner.clone().map(|owner| (Facet::Owner, owner));
+        visibility.into_iter().chain(owner).collect()
+    }
+
+    /// What files stand under in the order of their making only; what few files have comes first.
+    fn facets(&self) -> Vec<(Facet, String)> {
+        let mut facets = Vec::new();
+        facets.extend(self.sha256.map(|hash| (Facet::Sha256, hex(&hash))));
+        facets.extend(self.entity.clone().map(|entity| (Facet::Entity, entity)));
+        facets.extend(self.tags.iter().map(|tag| (Facet::Tag, tag.clone())));
+        if let Some(kind) = &self.media_type {
+            facets.push(match kind.strip_suffix("/*") {
+                Some(kind) => (Facet::MediaKind, kind.to_owned()),
+                None => (Facet::MediaType, kind.clone()),
+            });
+        }
+        let texts = [(Facet::Category, &self.category), (Facet::Bucket, &self.bucket)];
+        facets.extend(
+            texts
+                .into_iter()
+                .filter_map(|(facet, text)| Some((facet, text.clone()?))),
+        );
+        facets
+    }
+}
+
+/// A list that goes through the index in one order.
+struct Walk<'s> {
+    store: &'s Store,
+    bucket: &'s BucketName,
+    query: &'s FileQuery,
+    by: SortBy,
+    places: All<'s>,
+    /// The rows alone say which files are in the list.
+    exact: bool,
+}
+
+impl<'s> Walk<'s> {
+    fn new(store: &'s Store, bucket: &'s BucketName, query: &'s FileQuery, by: SortBy) -> Self {
+        let way = if query.sort.descending { Way::Down } else { Way::Up };
+        let backend = store.inner.backend.as_ref();
+        let stream = |(facet, value): (Facet, String), by: SortBy| {
+            Stream::new(
+                backend,
+                key::file_index(bucket, facet.letter(), &value, by.letter()),
+                way,
+            )
+        };
+        let filter = &query.filter;
+        let mut unions: Vec<Any<'s>> = Vec::new();
+        let inactive = filter.state.filter(|state| *state != FileState::Active);
+        // Those stand in no other order.
+        let by = if inactive.is_some() { SortBy::Created } else { by };
+        if let Some(state) = inactive {
+            unions.push(Any(vec![stream(
+                (Facet::State, state.name().to_owned()),
+                SortBy::Created,
+            )]));
+        } else {
+            // The first is where candidates come from.
+            if by == SortBy::Created {
+                unions.extend(filter.facets().into_iter().map(|facet| Any(vec![stream(facet, by)])));
+            }
+            unions.extend(filter.scopes().into_iter().map(|scope| Any(vec![stream(scope, by)])));
+            match seen_by(&query.viewer, filter.shared_with_viewer) {
+                Some(scopes) => unions.push(Any(scopes.into_iter().map(|scope| stream(scope, by)).collect())),
+                None if unions.is_empty() => unions.push(Any(vec![stream((Facet::All, String::new()), by)])),
+                None => {}
+            }
+        }
+        let by_rows = by == SortBy::Created || filter.facets().is_empty();
+        Self {
+            store,
+            bucket,
+            query,
+            by,
+            places: All::new(unions, way),
+            exact: by_rows && inactive.is_none() && filter.is_indexed(),
+        }
+    }
+
+    /// The next place in the list, and the file if it had to be looked at.
+    async fn next(&mut self) -> Result<Option<(Vec<u8>, Option<(FileId, File)>)>, Fault> {
+        while let Some(place) = self.places.next().await? {
+            if self.exact {
+                return Ok(Some((place, None)));
+            }
+            if let Some(found) = self.look(&place).await? {
+                return Ok(Some((place, Some(found))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The file at a place, unless it is no longer in the list.
+    async fn look(&self, place: &[u8]) -> Result<Option<(FileId, File)>, Fault> {
+        let id = id_at(place)?;
+        let Some((file, _)) = self.store.file(self.bucket, &id).await? else {
+            return Ok(None);
+        };
+        let query = self.query;
+        let listed = query.filter.takes(&file, &query.viewer) && query.viewer.sees(&file);
+        // It stands elsewhere in this order now.
+        let moved = self.by != SortBy::Created && self.by.place(id, &file) != place;
+        Ok((listed && !moved).then_some((id, file)))
+    }
+
+    async fn page(mut self) -> Result<FilePage, Fault> {
+        if let Some(after) = &self.query.after {
+            self.places.seek(after);
+        }
+        let (mut page, mut passed, mut last) = (FilePage::default(), 0_u64, None);
+        let offset = self.query.offset as u64;
+        while let Some((place, looked)) = self.next().await? {
+            if self.query.after.as_ref() == Some(&place) {
+                continue;
+            }
+            passed += 1;
+            if page.files.len() == self.query.limit {
+                page.next = last.take().or(page.next);
+                if self.query.total {
+                    continue;
+                }
+                break;
+            }
+            if passed <= offset {
+                continue;
+            }
+            let found = match looked {
+                Some(found) => Some(found),
+                None => self.look(&place).await?,
+            };
+            if let Some(found) = found {
+                page.files.push(found);
+                last = Some(place);
+            }
+        }
+        // Behind a cursor only the rest is counted.
+        page.total = self.query.total.then_some(passed);
+        Ok(page)
+    }
+}
+
+/// The id at the end of a place.
+fn id_at(place: &[u8]) -> Result<FileId, Fault> {
+    let id = place.last_chunk::<16>().map(|id| FileId::from_bytes(*id));
+    id.ok_or_else(|| Fault::Corrupt("a row of a catalogue's index without an id".into()))
+}
+
+/// Under what stands whatever the viewer sees; `None`: they see everything.
+fn seen_by(viewer: &Viewer, shared_only: bool) -> Option<Vec<(Facet, String)>> {
+    let shares = viewer.shares().iter().filter_map(share_value);
+    let mut scopes: Vec<(Facet, String)> = shares.map(|value| (Facet::SharedWith, value)).collect();
+    match viewer {
+        Viewer::All if shared_only => Some(Vec::new()),
+        Viewer::All => None,
+        Viewer::Somebody { .. } if shared_only => Some(scopes),
+        Viewer::Somebody {
+            owner,
+            public,
+            protected,
+            ..
+        } => {
+            scopes.extend(owner.clone().map(|owner| (Facet::Owner, owner)));
+            let shown = [(*public, Visibility::Public), (*protected, Visibility::Protected)];
+            let shown = shown.into_iter().filter(|(shown, _)| *shown);
+            scopes.extend(shown.map(|(_, level)| (Facet::Visibility, level.name().to_owned())));
+            Some(scopes)
+        }
+    }
+}
+
+impl Store {
+    /// A page of the files of a bucket's catalogue. Pages share no snapshot; a file that stays as it is is neither skipped
+    /// nor listed twice by cursors.
+    pub async fn list_files(&self, bucket: &BucketName, query: &FileQuery) -> Result<FilePage, Fault> {
+        let known = match query.total && query.after.is_none() {
+            true => self.inner.totals.find(bucket, query),
+            false => Known::default(),
+        };
+        let asked = FileQuery {
+            limit: query.limit.min(LIST_ITEMS_MAX),
+            total: query.total && known.total.is_none(),
+            ..query.clone()
+        };
+        let mut page = self.listed(bucket, &asked).await?;
+        match (known.total, page.total) {
+            (Some(total), _) => page.total = Some(total),
+            (None, Some(total)) if query.after.is_none() => self.inner.totals.keep(bucket, query, known, total),
+            (None, Some(_) | None) => {}
+        }
+        Ok(page)
+    }
+
+    async fn listed(&self, bucket: &BucketName, query: &FileQuery) -> Result<FilePage, Fault> {
+        let sorted_by_rows = query.sort.by == SortBy::Created
+            || (query.filter.facets().is_empty() && query.filter.state.is_none_or(|state| state == FileState::Active));
+        if !sorted_by_rows && let Some(page) = self.gathered(bucket, query).await? {
+            return Ok(page);
+        }
+        Walk::new(self, bucket, query, query.sort.by).page().await
+    }
+
+    /// Files that have ended by `now`, the first to end first, at most `limit`.
+    pub async fn due_files(&self, bucket: &BucketName, now: Timestamp, limit: usize) -> Result<Vec<FileId>, Fault> {
+        let page = self.inner.backend.scan(index::due_by(bucket, now), limit).await?;
+        let ids = page.items.iter().map(|(row, _)| id_at(row.as_bytes()));
+        ids.collect()
+    }
+
+    /// The page of a list that is short enough to be sorted in memory; `None`: it is not.
+    async fn gathered(&self, bucket: &BucketName, query: &FileQuery) -> Result<Option<FilePage>, Fault> {
+        let mut walk = Walk::new(self, bucket, query, SortBy::Created);
+        let mut found = Vec::new();
+        while let Some((place, looked)) = walk.next().await? {
+            let looked = match looked {
+                Some(looked) => Some(looked),
+                None => walk.look(&place).await?,
+            };
+            let Some((id, file)) = looked else { continue };
+            if found.len() == GATHERED_MAX {
+                return Ok(None);
+            }
+            found.push((query.sort.by.place(id, &file), (id, file)));
+        }
+        let way = if query.sort.descending { Way::Down } else { Way::Up };
+        found.sort_by(|(one, _), (other, _)| way.compare(one, other));
+        if let Some(after) = &query.after {
+            found.retain(|(place, _)| way.compare(place, after).is_gt());
+        }
+        let total = query.total.then_some(found.len() as u64);
+        let mut rest = found.into_iter().skip(query.offset);
+        let taken: Vec<_> = rest.by_ref().take(query.limit).collect();
+        let next = match rest.next() {
+            Some(_) => taken.last().map(|(place, _)| place.clone()),
+            None => None,
+        };
+        Ok(Some(FilePage {
+            files: taken.into_iter().map(|(_, found)| found).collect(),
+            next,
+            total,
+        }))
+    }
+}
+
+/// Whether a list has a file, decided on the file alone.
+#[cfg(test)]
+pub(in crate::store) fn is_listed(file: &File, query: &FileQuery) -> bool {
+    query.filter.takes(file, &query.viewer) && query.viewer.sees(file)
+}

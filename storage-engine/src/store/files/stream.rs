@@ -1,0 +1,194 @@
+//! Rows of the catalogue's index as streams of places in one order, and what all of several streams have. The cost follows
+//! the shortest of them: each is sought forward to where the others are (the zig-zag join of sorted lists).
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use crate::backend::{Backend, Key};
+use crate::limits::LIST_ITEMS_MAX;
+use crate::store::error::Fault;
+
+/// Rows of a stream's first page, and of the first one behind a place that was sought: of rare things one row is looked at
+/// between two seeks. Each further page has four times as many, up to [`LIST_ITEMS_MAX`].
+const FIRST_PAGE: usize = 2;
+
+/// The direction of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Up,
+    Down,
+}
+
+impl Way {
+    /// How two places follow each other when one goes this way.
+    pub(super) fn compare(self, one: &[u8], other: &[u8]) -> Ordering {
+        match self {
+            Self::Up => one.cmp(other),
+            Self::Down => other.cmp(one),
+        }
+    }
+}
+
+/// The places behind one beginning of rows, one after the other.
+pub(super) struct Stream<'b> {
+    backend: &'b dyn Backend,
+    beginning: Key,
+    way: Way,
+    read: VecDeque<Vec<u8>>,
+    /// Where to read on, as far as a place tells it.
+    from: From,
+    page: usize,
+}
+
+enum From {
+    Beginning,
+    At(Vec<u8>),
+    Behind(Vec<u8>),
+    /// There is nothing more.
+    End,
+}
+
+impl<'b> Stream<'b> {
+    pub(super) fn new(backend: &'b dyn Backend, beginning: Key, way: Way) -> Self {
+        Self {
+            backend,
+            beginning,
+            way,
+            read: VecDeque::new(),
+            from: From::Beginning,
+            page: FIRST_PAGE,
+        }
+    }
+
+    /// The next place; it stays the next one.
+    async fn peek(&mut self) -> Result<Option<&[u8]>, Fault> {
+        if self.read.is_empty() {
+            self.read_on().await?;
+        }
+        Ok(self.read.front().map(Vec::as_slice))
+    }
+
+    /// From now on it begins at `place`, if it has not gone past it.
+    fn seek(&mut self, place: &[u8]) {
+        while let Some(first) = self.read.front() {
+            if self.way.compare(first, place) != Ordering::Less {
+                return;
+            }
+            self.read.pop_front();
+        }
+        match &self.from {
+            From::End => {}
+            From::At(from) | From::Behind(from) if self.way.compare(from, place) != Ordering::Less => {}
+            From::Beginning | From::At(_) | From::Behind(_) => {
+                self.from = From::At(place.to_vec());
+                self.page = FIRST_PAGE;
+            }
+        }
+    }
+
+    fn skip(&mut self, place: &[u8]) {
+        if self.read.front().is_some_and(|first| first == place) {
+            self.read.pop_front();
+        }
+    }
+
+    async fn read_on(&mut self) -> Result<(), Fault> {
+        let Some(end) = self.beginning.after_prefix() else {
+            return Ok(());
+        };
+        let at = |place: &[u8]| Key::new([self.beginning.as_bytes(), place].concat());
+        let begin = self.beginning.clone();
+        let range = match (&self.from, self.way) {
+            (From::End, _) => return Ok(()),
+            (From::Beginning, _) => begin..end,
+            (From::At(place), Way::Up) => at(place)..end,
+            (From::Behind(place), Way::Up) => at(place).successor()..end,
+            (From::At(place), Way::Down) => begin..at(place).successor(),
+            (From::Behind(place), Way::Down) => begin..at(place),
+        };
+        let page = match self.way {
+            Way::Up => self.backend.scan(range, self.page).await?,
+            Way::Down => self.backend.scan_back(range, self.page).await?,
+        };
+        let beginning = self.beginning.as_bytes();
+        let places = page
+            .items
+            .iter()
+            .filter_map(|(key, _)| key.as_bytes().strip_prefix(beginning));
+        self.read.extend(places.map(<[u8]>::to_vec));
+        self.from = match self.read.back() {
+            Some(last) if page.more => From::Behind(last.clone()),
+            Some(_) | None => From::End,
+        };
+        self.page = (self.page * 4).min(LIST_ITEMS_MAX);
+        Ok(())
+    }
+}
+
+/// The places that any of some streams has, each once.
+pub(super) struct Any<'b>(pub(super) Vec<Stream<'b>>);
+
+impl Any<'_> {
+    async fn peek(&mut self, way: Way) -> Result<Option<Vec<u8>>, Fault> {
+        let mut first: Option<Vec<u8>> = None;
+        for stream in &mut self.0 {
+            let Some(place) = stream.peek().await? else { continue };
+            if first
+                .as_ref()
+                .is_none_or(|first| way.compare(place, first) == Ordering::Less)
+            {
+                first = Some(place.to_vec());
+            }
+        }
+        Ok(first)
+    }
+
+    fn seek(&mut self, place: &[u8]) {
+        self.0.iter_mut().for_each(|stream| stream.seek(place));
+    }
+
+    fn skip(&mut self, place: &[u8]) {
+        self.0.iter_mut().for_each(|stream| stream.skip(place));
+    }
+}
+
+/// The places that each of some unions has.
+pub(super) struct All<'b> {
+    unions: Vec<Any<'b>>,
+    way: Way,
+}
+
+impl<'b> All<'b> {
+    /// With no union there is no place.
+    pub(super) fn new(unions: Vec<Any<'b>>, way: Way) -> Self {
+        Self { unions, way }
+    }
+
+    pub(super) fn seek(&mut self, place: &[u8]) {
+        self.unions.iter_mut().for_each(|union| union.seek(place));
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, Fault> {
+        let Some((first, others)) = self.unions.split_first_mut() else {
+            return Ok(None);
+        };
+        'candidates: loop {
+            let Some(place) = first.peek(self.way).await? else {
+                return Ok(None);
+            };
+            for other in others.iter_mut() {
+                other.seek(&place);
+                match other.peek(self.way).await? {
+                    None => return Ok(None),
+                    Some(found) if found != place => {
+                        first.seek(&found);
+                        continue 'candidates;
+                    }
+                    Some(_) => {}
+                }
+            }
+            first.skip(&place);
+            return Ok(Some(place));
+        }
+    }
+}

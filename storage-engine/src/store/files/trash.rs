@@ -1,0 +1,268 @@
+//! Taking a file away: into the trash, out of it again, for good; or refusing what arrived.
+//!
+//! In the trash its bytes are a noncurrent version of its key, which is free for another. They count for no quota.
+
+use super::{File, FileError, FileId, FileState, index, object_key, object_row, random};
+use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
+use crate::store::error::Fault;
+use crate::store::name::BucketName;
+use crate::store::object::Current;
+use crate::store::quota::SizedRefused;
+use crate::store::record::Record;
+use crate::store::record::object::Object;
+use crate::store::{RACES_MAX, Store, key};
+
+/// What became of a file that was taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is in the trash now, or was already.
+    Trashed(Box<File>),
+    /// Nothing of it is left: no bytes had arrived.
+    Gone,
+}
+
+impl From<SizedRefused> for FileError {
+    fn from(refused: SizedRefused) -> Self {
+        match refused {
+            SizedRefused::OverQuota(over) => Self::OverQuota(over),
+            SizedRefused::Condition { .. } => Self::Changed,
+            SizedRefused::PartChanged => Self::Fault(Fault::Internal("a file's batch joined parts".into())),
+            SizedRefused::Fault(fault) => Self::Fault(fault),
+        }
+    }
+}
+
+/// One step of a file's life: what its record becomes, and what happens to its object.
+struct Step {
+    before: File,
+    rev: Rev,
+    after: Option<File>,
+    require: Vec<Require>,
+    ops: Vec<Op>,
+    /// What its object's row counts for then.
+    size: u64,
+}
+
+impl Store {
+    /// Takes a file into the trash, from where it can be restored. With `judged` only at that revision.
+    pub async fn trash_file(&self, bucket: &BucketName, id: FileId, judged: Option<Rev>) -> Result<Removed, FileError> {
+        for _ in 0..RACES_MAX {
+            let (before, rev) = self.file_as_judged(bucket, id, judged).await?;
+            match before.state {
+                FileState::Trashed => return Ok(Removed::Trashed(Box::new(before))),
+                FileState::Pending | FileState::Rejected => {
+                    self.purge_file(bucket, id, Some(rev)).await?;
+                    return Ok(Removed::Gone);
+                }
+                FileState::Received | FileState::Active => {}
+            }
+            let row_key = object_row(bucket, &before)?;
+            let Some(current) = self.current(&row_key).await? else {
+                continue;
+            };
+            let now = self.now();
+            let version = version_at(now.millis())?;
+            let kept = key::version(bucket, &object_key(&before)?, &version);
+            let after = File {
+                state: FileState::Trashed,
+                deleted: Some(now),
+                updated: now,
+                trash: Some(version),
+                // What opened it before opens nothing when it comes back.
+                epoch: before.epoch.wrapping_add(1),
+                ..before.clone()
+            };
+            let step = Step {
+                before,
+                rev,
+                after: Some(after.clone()),
+                require: vec![
+                    Require::RevIs(row_key.clone(), current.rev),
+                    Require::Absent(kept.clone()),
+                ],
+                ops: vec![moved(kept, row_key.clone(), &current), Op::Delete(row_key)],
+                size: 0,
+            };
+            if self.take_step(bucket, id, step, judged).await? {
+                return Ok(Removed::Trashed(Box::new(after)));
+            }
+        }
+        Err(Fault::Unavailable("the file changed again and again".into()).into())
+    }
+
+    /// Brings a file back out of the trash. Its key must still be free.
+    pub async fn restore_file(&self, bucket: &BucketName, id: FileId, judged: Option<Rev>) -> Result<File, FileError> {
+        for _ in 0..RACES_MAX {
+            let (before, rev) = self.file_as_judged(bucket, id, judged).await?;
+            let (FileState::Trashed, Some(version)) = (before.state, before.trash) else {
+                return Err(FileError::State(before.state));
+            };
+            let kept = key::version(bucket, &object_key(&before)?, &version);
+            let Some(current) = self.current(&kept).await? else {
+                return Err(FileError::NoSuchFile);
+            };
+            let row_key = object_row(bucket, &before)?;
+            let holder = key::file_of_key(bucket, &before.key);
+            let taken =
+                self.inner.backend.get(&row_key).await?.is_some() || self.inner.backend.get(&holder).await?.is_some();
+            if taken {
+                return Err(FileError::KeyTaken);
+            }
+            let after = File {
+                state: if current.object.labels.held {
+                    FileState::Received
+                } else {
+                    FileState::Active
+                },
+                deleted: None,
+                updated: self.now(),
+                trash: None,
+                ..before.clone()
+            };
+            let step = Step {
+                before,
+                rev,
+                after: Some(after.clone()),
+                require: vec![
+                    Require::RevIs(kept.clone(), current.rev),
+                    Require::Absent(row_key.clone()),
+                    Require::Absent(holder),
+                ],
+                ops: vec![moved(row_key, kept.clone(), &current), Op::Delete(kept)],
+                size: current.object.size,
+            };
+            if self.take_step(bucket, id, step, judged).await? {
+                return Ok(after);
+            }
+        }
+        Err(Fault::Unavailable("the file changed again and again".into()).into())
+    }
+
+    /// Takes a file away for good, with every byte that is kept of it.
+    pub async fn purge_file(&self, bucket: &BucketName, id: FileId, judged: Option<Rev>) -> Result<(), FileError> {
+        self.end_file(bucket, id, judged, None).await
+    }
+
+    /// Refuses a file whose bytes arrived: they go, and why is kept.
+    pub async fn reject_file(
+        &self,
+        bucket: &BucketName,
+        id: FileId,
+        judged: Option<Rev>,
+        why: &str,
+    ) -> Result<(), FileError> {
+        self.end_file(bucket, id, judged, Some(why)).await
+    }
+
+    async fn end_file(
+        &self,
+        bucket: &BucketName,
+        id: FileId,
+        judged: Option<Rev>,
+        rejected: Option<&str>,
+    ) -> Result<(), FileError> {
+        for _ in 0..RACES_MAX {
+            let (before, rev) = self.file_as_judged(bucket, id, judged).await?;
+            let (mut require, mut ops) = (Vec::new(), Vec::new());
+            // A file that waits for its bytes has none, whatever else may stand at its key.
+            if matches!(before.state, FileState::Received | FileState::Active) {
+                let row_key = object_row(bucket, &before)?;
+                // What cannot be read can be taken away.
+                if let Some(row) = self.inner.backend.get(&row_key).await? {
+                    require.push(Require::RevIs(row_key.clone(), row.rev));
+                    ops.push(Op::Delete(row_key));
+                }
+            }
+            if let Some(version) = before.trash {
+                ops.push(Op::Delete(key::version(bucket, &object_key(&before)?, &version)));
+            }
+            let after = rejected.map(|why| File {
+                state: FileState::Rejected,
+                updated: self.now(),
+                rejected: Some(why.to_owned()),
+                epoch: before.epoch.wrapping_add(1),
+                trash: None,
+                ..before.clone()
+            });
+            let step = Step {
+                before,
+                rev,
+                after,
+                require,
+                ops,
+                size: 0,
+            };
+            if self.take_step(bucket, id, step, judged).await? {
+                return Ok(());
+            }
+        }
+        Err(Fault::Unavailable("the file changed again and again".into()).into())
+    }
+
+    async fn file_as_judged(
+        &self,
+        bucket: &BucketName,
+        id: FileId,
+        judged: Option<Rev>,
+    ) -> Result<(File, Rev), FileError> {
+        let (file, rev) = self.file(bucket, &id).await?.ok_or(FileError::NoSuchFile)?;
+        match judged {
+            Some(judged) if judged != rev => Err(FileError::Changed),
+            Some(_) | None => Ok((file, rev)),
+        }
+    }
+
+    /// Commits a step; `false`: something else came first, look again.
+    async fn take_step(
+        &self,
+        bucket: &BucketName,
+        id: FileId,
+        step: Step,
+        judged: Option<Rev>,
+    ) -> Result<bool, FileError> {
+        let row_key = object_row(bucket, &step.before)?;
+        let mut require = vec![Require::RevIs(key::file(bucket, id.as_bytes()), step.rev)];
+        // A file comes back only into a bucket that takes objects; it goes from any.
+        if step.size > 0 {
+            require.push(self.is_open(bucket));
+        }
+        require.extend(step.require);
+        let mut ops = index::ops(bucket, id, Some(&step.before), step.after.as_ref());
+        ops.extend(step.ops);
+        let _changing = self.changing(bucket);
+        match self
+            .commit_counted(bucket, &row_key, step.size, Batch { require, ops })
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(SizedRefused::Condition { .. }) if judged.is_none() => Ok(false),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+}
+
+/// The object's row under another key, with its body.
+fn moved(to: Key, from: Key, current: &Current) -> Op {
+    let body = match current.body {
+        Some(_) => NewBody::Moved(from),
+        None => NewBody::None,
+    };
+    let object: &Object = &current.object;
+    Op::Put(Put {
+        key: to,
+        value: object.to_value(),
+        body,
+        parent_len: None,
+    })
+}
+
+/// A version that sorts before every earlier one of its key.
+fn version_at(millis: u64) -> Result<[u8; 16], Fault> {
+    let random: [u8; 8] = random()?;
+    let mut version = [0; 16];
+    let newest_first = (u64::MAX - millis).to_be_bytes();
+    for (to, from) in version.iter_mut().zip(newest_first.iter().chain(&random)) {
+        *to = *from;
+    }
+    Ok(version)
+}

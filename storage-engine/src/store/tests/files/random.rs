@@ -1,0 +1,349 @@
+//! Whatever happens to a bucket with a catalogue, in whatever order: files, objects and index rows say the same, and lists are
+//! those that looking at every file gives.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::{announced, id, png, share};
+use crate::backend::Key;
+use crate::store::condition::WriteCondition;
+use crate::store::files::{File, FileError, FileFilter, FileId, FileQuery, FileSort, FileState, SortBy, Viewer};
+use crate::store::key as rows;
+use crate::store::object::copy::{CopyObject, CopySource};
+use crate::store::object::labels::ObjectPlace;
+use crate::store::object::put::PutObject;
+use crate::store::record::Record;
+use crate::store::record::labels::{Labels, Visibility};
+use crate::store::record::object::Metadata;
+use crate::store::share::ShareTarget;
+use crate::store::tests::{Fixture, key, with_catalogue};
+
+/// What happens to a bucket in the tests below.
+#[derive(Clone, Debug)]
+enum Deed {
+    Create(u64),
+    Put {
+        name: u64,
+        len: usize,
+        looked: bool,
+        visibility: Option<usize>,
+    },
+    Delete(u64),
+    Relabel {
+        name: u64,
+        visibility: usize,
+    },
+    CopyOntoItself(u64),
+    Copy(u64, u64),
+    Change {
+        file: Index,
+        step: usize,
+    },
+    Trash(Index),
+    Restore(Index),
+    Purge(Index),
+    Reject(Index),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let name = || 0..4_u64;
+    let made = any::<Index>;
+    let deed = prop_oneof![
+        name().prop_map(Deed::Create),
+        (name(), 0..9_usize, any::<bool>(), prop::option::of(0..4_usize)).prop_map(
+            |(name, len, looked, visibility)| Deed::Put {
+                name,
+                len,
+                looked,
+                visibility
+            }
+        ),
+        name().prop_map(Deed::Delete),
+        (name(), 0..4_usize).prop_map(|(name, visibility)| Deed::Relabel { name, visibility }),
+        name().prop_map(Deed::CopyOntoItself),
+        (name(), name()).prop_map(|(from, to)| Deed::Copy(from, to)),
+        (made(), 0..8_usize).prop_map(|(file, step)| Deed::Change { file, step }),
+        made().prop_map(Deed::Trash),
+        made().prop_map(Deed::Restore),
+        made().prop_map(Deed::Purge),
+        made().prop_map(Deed::Reject),
+    ];
+    prop::collection::vec(deed, 1..40)
+}
+
+const LEVELS: [Visibility; 4] = Visibility::ALL;
+
+fn expected_refusal(result: Result<(), FileError>) {
+    match result {
+        Ok(()) | Err(FileError::NoSuchFile | FileError::KeyTaken | FileError::State(_)) => {}
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+impl Fixture {
+    fn numbered_copy(&self, from: u64, to: u64) -> CopyObject {
+        CopyObject {
+            source: CopySource {
+                bucket: self.bucket.clone(),
+                key: key(&format!("k/{from}")),
+                version: None,
+                conditions: Default::default(),
+            },
+            bucket: self.bucket.clone(),
+            key: key(&format!("k/{to}")),
+            metadata: Some(Metadata {
+                content_type: Some("text/plain".into()),
+                ..Metadata::default()
+            }),
+            storage_class: None,
+            tags: None,
+            owner: Some("bob".into()),
+            visibility: None,
+            offered: false,
+            checksum: None,
+            condition: WriteCondition::default(),
+        }
+    }
+
+    async fn changed(&self, id: FileId, step: usize) -> Result<(), FileError> {
+        let change = move |file: &mut File| match step {
+            0 => file.name = format!("name {}", file.name.len()),
+            1 => file.tags.push("cat".into()),
+            2 => file.bucket = Some("avatars".into()),
+            3 => file.labels.visibility = Some(Visibility::Shared),
+            4 => file.labels.shares = vec![share(ShareTarget::Group("team".into()))],
+            5 => file.entity = Some("post".into()),
+            6 if file.state == FileState::Received => file.state = FileState::Active,
+            6 => {}
+            _ => file.labels.visibility = Some(Visibility::Protected),
+        };
+        self.store.change_file(&self.bucket, id, None, change).await.map(drop)
+    }
+
+    /// Does it, with any of the files there ever were; those announced are made under their own number.
+    async fn does(&self, deed: &Deed, announcements: &mut u64, made: &mut Vec<FileId>) {
+        let at = |nth: &Index| match made.as_slice() {
+            [] => id(9_999),
+            made => *nth.get(made),
+        };
+        match deed {
+            Deed::Create(n) => {
+                *announcements += 1;
+                let new = id(*announcements);
+                let created = self
+                    .store
+                    .create_file(&self.bucket, new, &announced(&n.to_string()))
+                    .await;
+                if created.is_ok() {
+                    made.push(new);
+                }
+                expected_refusal(created);
+            }
+            Deed::Put {
+                name,
+                len,
+                looked,
+                visibility,
+            } => {
+                let put = PutObject {
+                    labels: Labels {
+                        visibility: visibility.and_then(|level| LEVELS.get(level).copied()),
+                        ..Labels::default()
+                    },
+                    ..self.put_of(&format!("k/{name}"), vec![b'x'; *len])
+                };
+                let store = if *looked {
+                    self.store.witnessed(png())
+                } else {
+                    self.store.clone()
+                };
+                store.put_object(put).await.unwrap();
+                made.extend(self.file_at(&format!("k/{name}")).await.map(|(id, _)| id));
+            }
+            Deed::Delete(name) => self.delete(&format!("k/{name}")).await,
+            Deed::Relabel { name, visibility } => {
+                let place = ObjectPlace {
+                    bucket: self.bucket.clone(),
+                    key: key(&format!("k/{name}")),
+                    version: None,
+                };
+                let level = LEVELS.get(*visibility).copied();
+                drop(
+                    self.store
+                        .change_labels(&place, None, move |labels| labels.visibility = level)
+                        .await,
+                );
+            }
+            Deed::CopyOntoItself(name) => drop(self.store.copy_object(self.numbered_copy(*name, *name)).await),
+            Deed::Copy(from, to) => {
+                drop(self.store.copy_object(self.numbered_copy(*from, *to)).await);
+                made.extend(self.file_at(&format!("k/{to}")).await.map(|(id, _)| id));
+            }
+            Deed::Change { file, step } => expected_refusal(self.changed(at(file), *step).await),
+            Deed::Trash(file) => expected_refusal(self.store.trash_file(&self.bucket, at(file), None).await.map(drop)),
+            Deed::Restore(file) => {
+                expected_refusal(self.store.restore_file(&self.bucket, at(file), None).await.map(drop))
+            }
+            Deed::Purge(file) => expected_refusal(self.store.purge_file(&self.bucket, at(file), None).await),
+            Deed::Reject(file) => expected_refusal(self.store.reject_file(&self.bucket, at(file), None, "no").await),
+        }
+    }
+}
+
+fn viewer() -> impl Strategy<Value = Viewer> {
+    let shares = prop::sample::subsequence(
+        vec![
+            ShareTarget::Group("team".into()),
+            ShareTarget::User("bob".into()),
+            ShareTarget::Email("A@b".into()),
+        ],
+        0..=3,
+    );
+    let somebody = (
+        prop::option::of(prop::sample::select(vec!["ann", "bob", "root"])),
+        shares,
+        any::<[bool; 2]>(),
+    );
+    prop_oneof![
+        Just(Viewer::All),
+        somebody.prop_map(|(owner, shares, [public, protected])| Viewer::Somebody {
+            owner: owner.map(str::to_owned),
+            shares,
+            public,
+            protected,
+        }),
+    ]
+}
+
+fn filter() -> impl Strategy<Value = FileFilter> {
+    let some = |values: &'static [&'static str]| {
+        prop::option::weighted(0.2, prop::sample::select(values).prop_map(str::to_owned))
+    };
+    (
+        prop::option::weighted(0.2, prop::sample::select(FileState::ALL.to_vec())),
+        prop::option::weighted(0.2, prop::sample::select(LEVELS.to_vec())),
+        some(&["ann", "root", "bob"]),
+        some(&["avatars", "media"]),
+        some(&["image/png", "image/*", "text/plain"]),
+        prop::option::weighted(0.2, Just("cat".to_owned())),
+        some(&["post"]),
+        some(&["NAME", "1"]),
+        (
+            prop::option::weighted(0.1, 0..9_u64),
+            prop::option::weighted(0.1, 0..9_u64),
+        ),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(
+            |(state, visibility, owner, bucket, media_type, tag, entity, search, (size_min, size_max), shared)| {
+                FileFilter {
+                    state,
+                    visibility,
+                    owner,
+                    bucket,
+                    media_type,
+                    tags: tag.into_iter().collect(),
+                    entity,
+                    search,
+                    size_min,
+                    size_max,
+                    shared_with_viewer: shared,
+                    ..FileFilter::default()
+                }
+            },
+        )
+}
+
+fn query() -> impl Strategy<Value = FileQuery> {
+    let by = prop::sample::select(vec![SortBy::Created, SortBy::Updated, SortBy::Name, SortBy::Size]);
+    (viewer(), filter(), by, any::<bool>(), 1..5_usize).prop_map(|(viewer, filter, by, descending, limit)| FileQuery {
+        viewer,
+        filter,
+        sort: FileSort { by, descending },
+        limit,
+        offset: 0,
+        after: None,
+        total: true,
+    })
+}
+
+/// Every file of a list, page by page behind cursors, and with offsets.
+async fn all_pages(all: &Fixture, query: &FileQuery) -> Vec<FileId> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = FileQuery {
+            after: after.clone(),
+            ..query.clone()
+        };
+        let page = all.store.list_files(&all.bucket, &page).await.unwrap();
+        found.extend(page.files.iter().map(|(id, _)| *id));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    let mut by_offset = Vec::new();
+    loop {
+        let page = FileQuery {
+            offset: by_offset.len(),
+            ..query.clone()
+        };
+        let page = all.store.list_files(&all.bucket, &page).await.unwrap();
+        assert_eq!(page.total, Some(found.len() as u64));
+        by_offset.extend(page.files.iter().map(|(id, _)| *id));
+        if page.next.is_none() {
+            assert_eq!(by_offset, found);
+            return found;
+        }
+    }
+}
+
+/// The same without any index.
+async fn naive(all: &Fixture, query: &FileQuery) -> Vec<FileId> {
+    let mut found = Vec::new();
+    let beginning = rows::file(&all.bucket, &[0; 16]).as_bytes().to_vec();
+    let beginning = Key::new(beginning[..beginning.len() - 16].to_vec());
+    for (key, value) in all.rows_below(beginning.clone()).await {
+        let id = FileId::from_bytes(key.as_bytes()[beginning.as_bytes().len()..].try_into().unwrap());
+        let file = File::from_value(&value).unwrap();
+        let sort_key = match query.sort.by {
+            SortBy::Created => (0, String::new()),
+            SortBy::Updated => (file.updated.millis(), String::new()),
+            SortBy::Size => (file.size, String::new()),
+            SortBy::Name => (0, file.name.to_lowercase()),
+        };
+        if crate::store::files::is_listed(&file, query) {
+            found.push((sort_key, id));
+        }
+    }
+    found.sort();
+    if query.sort.descending {
+        found.reverse();
+    }
+    found.into_iter().map(|(_, id)| id).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn catalogue_objects_and_lists_agree_after_whatever_happened(deeds in deeds(), queries in prop::collection::vec(query(), 8)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let all = with_catalogue().await;
+            let (mut announcements, mut made) = (0, Vec::new());
+            for deed in &deeds {
+                all.does(deed, &mut announcements, &mut made).await;
+                all.agrees().await;
+                // What was counted before does not count any more.
+                for query in queries.iter().take(2) {
+                    let page = all.store.list_files(&all.bucket, query).await.unwrap();
+                    assert_eq!(page.total, Some(naive(&all, query).await.len() as u64), "{deed:?} {query:?}");
+                }
+            }
+            for query in &queries {
+                assert_eq!(all_pages(&all, query).await, naive(&all, query).await, "{query:?}");
+            }
+        });
+    }
+}
