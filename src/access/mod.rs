@@ -6,11 +6,12 @@
 //!
 //! A Deny of any policy wins. Then root may. A caller may what its own policies, the bucket's policy or ACL, or the
 //! object's visibility or a share allow, or may give up and list what it uploads itself, and, if its credential carries a
-//! policy itself, no more than that allows. Everything else is refused.
+//! policy itself, no more than that allows; by a link nobody may more than it is for. Everything else is refused.
 
 mod action;
 mod facts;
 mod keys;
+mod link;
 mod own;
 mod request;
 mod role;
@@ -27,7 +28,7 @@ pub use keys::owner_id_of;
 pub use own::decide_own;
 pub use request::{RequestFacts, RequestTags, link_hash};
 pub use role::{RoleAsked, decide_role, decide_role_of_token};
-pub use visibility::{is_visible_by, reads_object};
+pub use visibility::{is_visible_by, reads_object, shared_with};
 
 use crate::auth::{Account, Caller, Identity};
 use crate::policy::{Effect, Policy, Principal, Question, WHOLE_STORE};
@@ -132,15 +133,19 @@ pub fn decide(
         Identity::Caller(caller) => may(caller, &question, by_resource),
     };
     let granted = |only_replaces: bool| Grant { action, only_replaces };
+    let denied = Denied {
+        anonymous: matches!(identity, Identity::Anonymous),
+    };
+    if !link::is_within(action, resource, context) {
+        return Err(denied);
+    }
     if allowed(by_resource) {
         return Ok(granted(false));
     }
     if visibility::of_shares(identity, action, context) && allowed(true) {
         return Ok(granted(visibility::writes(action)));
     }
-    Err(Denied {
-        anonymous: matches!(identity, Identity::Anonymous),
-    })
+    Err(denied)
 }
 
 /// Whether a policy, of the bucket or of the caller, denies it, whatever else would allow it: for what has another name in

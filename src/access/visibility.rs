@@ -124,6 +124,25 @@ fn is_with(with: &SharedWith, identity: &Identity, context: &Context<'_>) -> boo
     }
 }
 
+/// With whose shares these see objects, but for links, whose tokens requests bring: for looking for what is shared with
+/// them. Whether a share counts [`super::decide`] says.
+pub fn shared_with(identity: &Identity) -> Vec<SharedWith> {
+    let user = keys::owner_id_of(identity).map(|owner| SharedWith::User(owner.to_owned()));
+    let Some(caller) = caller(identity) else {
+        return user.into_iter().collect();
+    };
+    let groups = caller.groups.iter().cloned().map(SharedWith::Group);
+    let addresses = caller
+        .claims
+        .iter()
+        .filter(|(name, _)| name.eq_ignore_ascii_case("jwt:email"));
+    let addresses = addresses
+        .flat_map(|(_, values)| values)
+        .filter(|address| has_address(caller, address));
+    let emails = addresses.cloned().map(SharedWith::Email);
+    user.into_iter().chain(groups).chain(emails).collect()
+}
+
 fn caller(identity: &Identity) -> Option<&Caller> {
     match identity {
         Identity::Caller(caller) => Some(caller),

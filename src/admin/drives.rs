@@ -126,6 +126,7 @@ impl Order {
             | Verb::SiteReplication
             | Verb::Identities(_)
             | Verb::Visibility(_)
+            | Verb::Projects(_)
             | Verb::HealSequence
             | Verb::StorageInfo
             | Verb::Status

@@ -24,7 +24,7 @@ pub struct View<'a> {
 
 impl View<'_> {
     fn scheme(&self) -> &'static str {
-        if self.config.tls { "https" } else { "http" }
+        if self.config.origins.tls { "https" } else { "http" }
     }
 
     /// Bytes of all drives, and how many of them are free.
@@ -196,6 +196,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::http::origin::Origins;
 
     fn health() -> Health {
         let drive = |number: u64, state| DriveHealth {
@@ -225,8 +226,7 @@ mod tests {
         AdminConfig {
             region: None,
             domains: Vec::new(),
-            tls: false,
-            server_url: None,
+            origins: Origins::default(),
             started: Instant::now(),
             host_id: "host".into(),
         }

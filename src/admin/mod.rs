@@ -14,6 +14,7 @@ pub mod index;
 mod info;
 mod pools;
 pub mod power;
+pub mod projects;
 mod query;
 mod quota;
 mod routes;
@@ -55,10 +56,12 @@ pub use self::streams::Streams;
 use crate::access::{Action, Behind, Context, Grant, RequestFacts, Resource, decide, decide_own};
 use crate::auth::{Account, AuthError, Identity, SignedWith, Standing};
 use crate::http::body::{Body, BoxError};
+use crate::http::origin::Origins;
 use crate::http::peer::Peer;
 use crate::http::request_id::RequestId;
 use crate::identity::{Directory, KeyParent, account_of};
 use crate::ldap::Ldap;
+use crate::projects::Projects;
 use crate::usage::{Figures, Usage};
 
 /// What the front must be told of the server it belongs to.
@@ -68,10 +71,8 @@ pub struct AdminConfig {
     pub region: Option<String>,
     /// Host suffixes under which a bucket is the first label.
     pub domains: Vec<String>,
-    /// Whether the server itself speaks TLS.
-    pub tls: bool,
-    /// Where clients reach the server, if an operator said so: scheme, host and port.
-    pub server_url: Option<String>,
+    /// Where clients reach the server.
+    pub origins: Origins,
     /// When this server began to serve.
     pub started: Instant,
     /// Names this run of the server in error documents.
@@ -96,6 +97,7 @@ pub struct Reach {
     pub store: Store,
     pub usage: Usage,
     pub directory: Directory,
+    pub projects: Projects,
     pub ldap: Ldap,
     /// The server itself.
     pub power: Arc<dyn Power>,
@@ -276,7 +278,7 @@ impl Inner {
             Found::OtherMethod => return Err(AdminError::MethodNotAllowed),
             Found::NotBuilt(feature) => return Err(AdminError::NotBuilt(feature)),
         };
-        let origin = self.origin(parts.extensions.get::<Peer>(), &about.host);
+        let origin = self.config.origins.of(parts.extensions.get::<Peer>(), &about.host);
         let ask = Ask {
             verb,
             identity,
@@ -293,15 +295,6 @@ impl Inner {
         };
         let answer = self.serve(&ask).await?;
         answer.response(&self.sealer, caller).await
-    }
-
-    /// What links begin with: as the operator said, or as the caller reached the server, TLS of a trusted proxy included.
-    fn origin(&self, peer: Option<&Peer>, host: &str) -> String {
-        if let Some(url) = &self.config.server_url {
-            return url.clone();
-        }
-        let secure = peer.map_or(self.config.tls, |peer| peer.secure);
-        format!("{}://{host}", if secure { "https" } else { "http" })
     }
 
     async fn serve(&self, ask: &Ask<'_>) -> Result<Answer, AdminError> {
@@ -335,6 +328,7 @@ impl Inner {
             }
             Verb::QuotaGet => quota::get(&ask.reach.store, &ask.query).await.map(Answer::Document),
             Verb::Visibility(verb) => self.visibility(verb, ask).await,
+            Verb::Projects(verb) => self.projects(verb, ask).await,
             Verb::ConfigRead
             | Verb::ConfigSet
             | Verb::ConfigImport
@@ -354,7 +348,9 @@ impl Inner {
 
     fn status(&self, reach: &Reach, health: &Health) -> Result<Answer, AdminError> {
         let uptime = self.config.started.elapsed();
-        Answer::of(Status::of(health, uptime, reach.directory.troubles()))
+        let mut troubles = reach.directory.troubles();
+        troubles.extend(reach.projects.troubles());
+        Answer::of(Status::of(health, uptime, troubles))
     }
 
     /// What is said at once, from what is known.
@@ -407,6 +403,7 @@ impl Inner {
             | Verb::Service
             | Verb::Identities(_)
             | Verb::Visibility(_)
+            | Verb::Projects(_)
             | Verb::HealSequence
             | Verb::ConfigRead
             | Verb::ConfigSet

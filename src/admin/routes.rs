@@ -6,6 +6,7 @@ use http::Method;
 
 use super::identities::{self, Permission};
 use super::power;
+use super::projects;
 use super::query::Query;
 use super::streams;
 use super::visibility;
@@ -80,6 +81,8 @@ pub enum Verb {
     Identities(identities::Verb),
     /// Visibility and shares.
     Visibility(visibility::Verb),
+    /// Projects with their environments, keys and issuers.
+    Projects(projects::Verb),
 }
 
 impl Verb {
@@ -88,6 +91,7 @@ impl Verb {
         match self {
             Self::Identities(verb) => verb.permission(query),
             Self::Visibility(verb) => verb.permission(),
+            Self::Projects(verb) => verb.permission(),
             // Everybody may know who they are; of the buckets they are told those in their reach.
             Self::Account => Permission::Own(Action::ListAllMyBuckets),
             Self::Service => Permission::AnyOf(power::actions(query)),
@@ -247,6 +251,73 @@ const BUILT: &[(Method, &str, Verb)] = &[
         Method::DELETE,
         "/v1/admin/visibility/shares",
         Verb::Visibility(visibility::Verb::ShareRemove),
+    ),
+    (Method::GET, "/v1/admin/projects", Verb::Projects(projects::Verb::List)),
+    (Method::POST, "/v1/admin/projects", Verb::Projects(projects::Verb::Add)),
+    (
+        Method::DELETE,
+        "/v1/admin/projects",
+        Verb::Projects(projects::Verb::Remove),
+    ),
+    (
+        Method::POST,
+        "/v1/admin/projects/environments",
+        Verb::Projects(projects::Verb::EnvironmentAdd),
+    ),
+    (
+        Method::DELETE,
+        "/v1/admin/projects/environments",
+        Verb::Projects(projects::Verb::EnvironmentRemove),
+    ),
+    (
+        Method::PUT,
+        "/v1/admin/projects/buckets",
+        Verb::Projects(projects::Verb::LogicalSet),
+    ),
+    (
+        Method::DELETE,
+        "/v1/admin/projects/buckets",
+        Verb::Projects(projects::Verb::LogicalReset),
+    ),
+    (
+        Method::GET,
+        "/v1/admin/projects/images",
+        Verb::Projects(projects::Verb::ImagesGet),
+    ),
+    (
+        Method::PUT,
+        "/v1/admin/projects/images",
+        Verb::Projects(projects::Verb::ImagesSet),
+    ),
+    (
+        Method::GET,
+        "/v1/admin/projects/keys",
+        Verb::Projects(projects::Verb::KeyList),
+    ),
+    (
+        Method::POST,
+        "/v1/admin/projects/keys",
+        Verb::Projects(projects::Verb::KeyMake),
+    ),
+    (
+        Method::DELETE,
+        "/v1/admin/projects/keys",
+        Verb::Projects(projects::Verb::KeyRemove),
+    ),
+    (
+        Method::GET,
+        "/v1/admin/projects/issuers",
+        Verb::Projects(projects::Verb::IssuerList),
+    ),
+    (
+        Method::POST,
+        "/v1/admin/projects/issuers",
+        Verb::Projects(projects::Verb::IssuerAdd),
+    ),
+    (
+        Method::DELETE,
+        "/v1/admin/projects/issuers",
+        Verb::Projects(projects::Verb::IssuerRemove),
     ),
     (
         Method::PUT,

@@ -395,7 +395,7 @@ fn object_facts(labels: &Labels, settings: &BucketSettings) -> ObjectFacts {
     ObjectFacts {
         tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
         owner: labels.owner.clone().unwrap_or_else(|| Account::Root.name().to_owned()),
-        visibility: labels.visibility.or(settings.visibility).map(|stored| match stored {
+        visibility: labels.in_effect(settings.visibility).map(|stored| match stored {
             Visibility::Private => access::Visibility::Private,
             Visibility::Public => access::Visibility::Public,
             Visibility::Protected => access::Visibility::Protected,

@@ -19,6 +19,7 @@ use super::credentials::{Credential, CredentialSource, SecretKey};
 use super::date::shown;
 use super::error::AuthError;
 use super::identity::Identity;
+use super::link::{LinkTerms, is_link_key};
 use super::payload::PayloadMode;
 use super::signed_with::SignedWith;
 use super::signing::{SignedIn, Signing};
@@ -49,7 +50,8 @@ pub enum Realm {
 
 /// A request whose caller is known.
 pub struct Authenticated {
-    /// Who is calling; also in the request's extensions, with a [`Standing`] where it came signed to S3 or the admin API.
+    /// Who is calling; also in the request's extensions, with a [`Standing`] where it came signed to S3 or the admin API, and
+    /// with the [`LinkTerms`] of the link that it came with.
     pub identity: Identity,
     /// The plain, unsigned request. Its extensions hold [`Identity`], [`super::Payload`], of a signed request [`Signing`],
     /// and of one to the admin API [`SignedWith`], too.
@@ -74,6 +76,7 @@ pub(super) struct Verdict {
     signing: Option<Signing>,
     signed_with: Option<SignedWith>,
     standing: Option<Standing>,
+    link: Option<Arc<LinkTerms>>,
 }
 
 impl Authenticator {
@@ -148,6 +151,9 @@ impl Authenticator {
         if let Some(signing) = verdict.signing {
             parts.extensions.insert(signing);
         }
+        if let Some(link) = verdict.link {
+            parts.extensions.insert(link);
+        }
         if let (Realm::Admin, Some(signed_with)) = (realm, verdict.signed_with) {
             parts.extensions.insert(signed_with);
         }
@@ -199,7 +205,7 @@ impl Authenticator {
         check_headers_signed(&parts.headers, claim)?;
 
         let mut canonical = Canonical {
-            method: parts.method.as_str(),
+            method: signed_method(&parts.method, claim),
             path,
             query,
             headers: &parts.headers,
@@ -236,6 +242,7 @@ impl Authenticator {
             PayloadMode::SignedBody(_) | PayloadMode::Unsigned | PayloadMode::StreamingUnsignedTrailer => None,
         };
         Ok(Verdict {
+            link: credential.link,
             identity: credential.identity,
             mode,
             chain,
@@ -249,12 +256,13 @@ impl Authenticator {
         })
     }
 
-    /// The credential a claim names: a token names a temporary one.
+    /// The credential a claim names: a token names a temporary one. That of a link signs presigned URLs and nothing else.
     fn look_up(&self, claim: &Claim<'_>) -> Option<Credential> {
         let token = claim.session_token.as_ref();
         token
             .and_then(|token| self.credentials.find_temporary(&claim.access_key, token))
             .or_else(|| self.credentials.find(&claim.access_key))
+            .filter(|found| found.link.is_none() || matches!(claim.form, Form::Presigned { .. }))
     }
 
     /// Whose secret signed `text`: the one of the key that is claimed, or nobody's. `missing`: what of the text did not
@@ -294,7 +302,8 @@ impl Authenticator {
                 }
             });
         };
-        if known.is_none() {
+        // Each link has a key of its own, and those of links would drive out the keys in daily use.
+        if known.is_none() && credential.link.is_none() {
             self.keys
                 .keep(&claim.access_key, &credential.secret, scope, key.clone());
         }
@@ -363,6 +372,14 @@ fn check_body_signed(realm: Realm, mode: &PayloadMode) -> Result<(), AuthError> 
     }
 }
 
+/// The method that the signature is for. Who has a link to read a file may ask for its head with the same.
+fn signed_method<'m>(method: &'m Method, claim: &Claim<'_>) -> &'m str {
+    match *method == Method::HEAD && claim.session_token.is_some() && is_link_key(&claim.access_key) {
+        true => Method::GET.as_str(),
+        false => method.as_str(),
+    }
+}
+
 fn signing(claim: &Claim<'_>) -> Signing {
     Signing {
         form: match claim.form {
@@ -394,6 +411,7 @@ pub(super) fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
         signing: None,
         signed_with: None,
         standing: None,
+        link: None,
     })
 }
 

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::identity::Identity;
+use super::link::LinkTerms;
 
 /// A secret key or token. Cloning shares the bytes; they are wiped with the last clone.
 #[derive(Clone)]
@@ -49,6 +50,8 @@ pub struct Credential {
     pub session_token: Option<SecretKey>,
     /// When a temporary credential ends.
     pub expires: Option<OffsetDateTime>,
+    /// What its request must keep to, if it is that of a link; it signs presigned URLs only.
+    pub link: Option<Arc<LinkTerms>>,
 }
 
 impl Credential {
@@ -59,6 +62,7 @@ impl Credential {
             secret,
             session_token: None,
             expires: None,
+            link: None,
         }
     }
 }

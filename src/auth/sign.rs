@@ -1,6 +1,6 @@
 //! The other side: signs requests the way S3's clients do, with the same canonical request the verifier builds.
 //!
-//! For clients of this project and for tests; the server never signs.
+//! For clients of this project, for tests, and for the links that the server gives out.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::args::{AdminCommand, AdminVerb, HealVerb, IndexVerb, ScrubVerb, VisibilityCommand};
+use super::args::{AdminCommand, AdminVerb, AppsCommand, HealVerb, IndexVerb, ScrubVerb, VisibilityCommand};
 use super::call::{Call, Trust, is_loopback};
 use super::drives::Asking;
-use super::{print, visibility};
+use super::{print, projects, visibility};
 use crate::admin::heal::HealReport;
 use crate::admin::index::{IndexReport, Rebuilding};
 use crate::admin::status::{Drive, Service, Standing, Status};
@@ -51,6 +51,20 @@ pub fn run_visibility(command: VisibilityCommand) -> ExitCode {
     with_server((server, trust), json, |target, trust| {
         let ask = |request: Request| ask_once(target, trust, request);
         visibility::answer(&verb, json, OffsetDateTime::now_utc(), &ask)
+    })
+}
+
+/// Runs a command of `drystone project`, `key` or `issuer`, with the codes of [`run`].
+pub fn run_apps(command: AppsCommand) -> ExitCode {
+    let AppsCommand {
+        server,
+        trust,
+        verb,
+        json,
+    } = command;
+    with_server((server, trust), json, |target, trust| {
+        let ask = |request: Request| ask_once(target, trust, request);
+        projects::answer(&verb, json, OffsetDateTime::now_utc(), &ask)
     })
 }
 

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::call::Trust;
+use super::projects::{AppVerb, IssuerVerb, KeyVerb, ProjectVerb};
 use super::visibility::VisibilityVerb;
 use crate::config::client::AdminArgs;
 use crate::config::{EllipsesError, Secret, ServerArgs, expand};
+use crate::images::worker::WorkerLimits;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -18,8 +20,11 @@ pub enum Command {
     Mc(Vec<OsString>),
     Admin(AdminCommand),
     Visibility(VisibilityCommand),
+    Apps(AppsCommand),
     Inspect(InspectCommand),
     Salvage(SalvageCommand),
+    /// A process that the server starts for itself.
+    ImageWorker(WorkerLimits),
 }
 
 /// What can still be had from raw drives, copied elsewhere.
@@ -78,6 +83,15 @@ pub struct VisibilityCommand {
     pub json: bool,
 }
 
+/// A question to a running server about the apps that use it.
+#[derive(Debug)]
+pub struct AppsCommand {
+    pub server: AdminArgs,
+    pub trust: Option<Trust>,
+    pub verb: AppVerb,
+    pub json: bool,
+}
+
 /// Drystone: a self-hosted, S3-compatible object store in one binary.
 #[derive(Debug, Parser)]
 #[command(
@@ -121,6 +135,12 @@ enum Verb {
     Admin(Admin),
     /// Who may read an object, or put it, without a policy
     Visibility(Visibility),
+    /// Apps that use the store, each with its environments
+    Project(Asked<ProjectVerb>),
+    /// Keys that the clients and servers of an app bring
+    Key(Asked<KeyVerb>),
+    /// Who vouches for the users of an app
+    Issuer(Asked<IssuerVerb>),
     /// Look at the raw drives of a store, running or not; reads only
     #[command(subcommand)]
     Inspect(InspectVerb),
@@ -134,6 +154,30 @@ enum Verb {
         #[arg(value_name = "PATH", required = true)]
         paths: Vec<String>,
     },
+    /// Makes images for the server that started it
+    #[command(hide = true)]
+    ImageWorker(ImageWorker),
+}
+
+/// What an image worker may use.
+#[derive(Debug, Args)]
+struct ImageWorker {
+    #[arg(long)]
+    address_space_bytes: u64,
+    #[arg(long)]
+    cpu_seconds: u64,
+    #[arg(long)]
+    pixels: u64,
+}
+
+impl ImageWorker {
+    fn limits(&self) -> WorkerLimits {
+        WorkerLimits {
+            address_space_bytes: self.address_space_bytes,
+            cpu_seconds: self.cpu_seconds,
+            pixels: self.pixels,
+        }
+    }
 }
 
 /// What to look at on raw drives.
@@ -187,6 +231,14 @@ struct Visibility {
     reach: Reach,
     #[command(subcommand)]
     verb: VisibilityVerb,
+}
+
+#[derive(Debug, Args)]
+struct Asked<V: Subcommand> {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    verb: V,
 }
 
 /// Which server to ask, and as whom.
@@ -437,6 +489,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
             paths,
             json: root.shared.json,
         }),
+        Verb::ImageWorker(worker) => Command::ImageWorker(worker.limits()),
         Verb::Admin(Admin { reach, verb }) => {
             let (server, trust) = reach.split();
             Command::Admin(AdminCommand {
@@ -446,6 +499,9 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
                 json: root.shared.json,
             })
         }
+        Verb::Project(Asked { reach, verb }) => apps(reach, AppVerb::Project(verb), root.shared.json),
+        Verb::Key(Asked { reach, verb }) => apps(reach, AppVerb::Key(verb), root.shared.json),
+        Verb::Issuer(Asked { reach, verb }) => apps(reach, AppVerb::Issuer(verb), root.shared.json),
         Verb::Visibility(Visibility { reach, verb }) => {
             let (server, trust) = reach.split();
             Command::Visibility(VisibilityCommand {
@@ -455,6 +511,16 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
                 json: root.shared.json,
             })
         }
+    })
+}
+
+fn apps(reach: Reach, verb: AppVerb, json: bool) -> Command {
+    let (server, trust) = reach.split();
+    Command::Apps(AppsCommand {
+        server,
+        trust,
+        verb,
+        json,
     })
 }
 

@@ -10,6 +10,7 @@ mod healing;
 pub mod inspect;
 pub mod mc;
 mod print;
+mod projects;
 pub mod salvage;
 pub mod serve;
 mod visibility;
@@ -26,8 +27,10 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(Command::Mc(arguments)) => mc::run(arguments),
         Ok(Command::Admin(command)) => admin::run(command),
         Ok(Command::Visibility(command)) => admin::run_visibility(command),
+        Ok(Command::Apps(command)) => admin::run_apps(command),
         Ok(Command::Inspect(command)) => inspect::run(&command),
         Ok(Command::Salvage(command)) => salvage::run(&command),
+        Ok(Command::ImageWorker(limits)) => crate::images::worker::run(limits),
         Err(error) => {
             // Help and version are errors to clap, and success to whoever asked.
             let failed = error.use_stderr();

@@ -175,7 +175,7 @@ fn object(target: &str) -> Result<(&str, &str), String> {
     }
 }
 
-fn written(text: &str) -> String {
+pub(super) fn written(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
@@ -191,7 +191,7 @@ fn of_object(what: &str, bucket: &str, key: &str) -> String {
     )
 }
 
-fn question<T: Serialize>(method: Method, path: &str, document: &T) -> Result<Request, String> {
+pub(super) fn question<T: Serialize>(method: Method, path: &str, document: &T) -> Result<Request, String> {
     let body = match method {
         Method::PUT | Method::POST => serde_json::to_vec(document).map_err(|error| error.to_string())?,
         _ => Vec::new(),
@@ -226,7 +226,7 @@ fn new_share(add: &ShareAdd, now: OffsetDateTime) -> Result<NewShare, String> {
 }
 
 /// A time, given as such or as how long from now, as RFC 3339 writes it.
-fn ends(text: &str, now: OffsetDateTime) -> Result<String, String> {
+pub(super) fn ends(text: &str, now: OffsetDateTime) -> Result<String, String> {
     let unclear = || format!("'{text}' is no time; write 30m, 12h, 7d, or 2030-01-31T12:00:00Z");
     if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
         return time.format(&Rfc3339).map_err(|_| unclear());
@@ -246,7 +246,11 @@ fn ends(text: &str, now: OffsetDateTime) -> Result<String, String> {
     time.format(&Rfc3339).map_err(|_| unclear())
 }
 
-fn shown<T: DeserializeOwned + Serialize>(body: Vec<u8>, json: bool, text: fn(&T) -> String) -> Result<String, String> {
+pub(super) fn shown<T: DeserializeOwned + Serialize>(
+    body: Vec<u8>,
+    json: bool,
+    text: fn(&T) -> String,
+) -> Result<String, String> {
     let report: T = serde_json::from_slice(&body).map_err(|error| format!("the answer is no Drystone's: {error}"))?;
     if json {
         let line = serde_json::to_string(&report).map_err(|error| error.to_string())?;

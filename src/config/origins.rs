@@ -34,6 +34,16 @@ impl Origins {
         Err(error())
     }
 
+    /// Origins named one by one; `None`: one of them is none. No name at all is any origin, and so is `*`.
+    pub fn named<T: AsRef<str>>(names: &[T]) -> Option<Self> {
+        let names: Vec<String> = names.iter().map(|name| name.as_ref().to_ascii_lowercase()).collect();
+        if names.is_empty() || names.iter().any(|name| name == "*") {
+            return Some(Self::Any);
+        }
+        let all = names.iter().all(|name| is_origin(name));
+        all.then_some(Self::Matching(names))
+    }
+
     /// Whether a page of this origin, as its browser writes it, is one of them.
     pub fn allow(&self, origin: &str) -> bool {
         match self {
@@ -107,6 +117,18 @@ mod tests {
                 allowed,
                 "{setting} {origin}"
             );
+        }
+    }
+
+    #[test]
+    fn origins_that_are_named_one_by_one_are_read_as_a_list_is() {
+        let none: [&str; 0] = [];
+        assert_eq!(Origins::named(&none), Some(Origins::Any));
+        assert_eq!(Origins::named(&["https://a.test", "*"]), Some(Origins::Any));
+        let named = Origins::named(&["https://A.test", "http://localhost:*"]).unwrap();
+        assert!(named.allow("https://a.test") && named.allow("http://localhost:3000") && !named.allow("null"));
+        for wrong in ["a.test", "none", "https://a.test/", ""] {
+            assert_eq!(Origins::named(&["https://a.test", wrong]), None, "{wrong}");
         }
     }
 

@@ -21,7 +21,7 @@ use tracing::Instrument;
 
 use super::body::{self, Body, RequestBody};
 use super::connection::Activity;
-use super::cors::{Cors, Page};
+use super::cors::{Cors, Page, apps};
 use super::error::{Form, Refusal};
 use super::health::Probe;
 use super::host::{Hosts, Style};
@@ -54,12 +54,17 @@ pub type BucketRules = Pin<Box<dyn Future<Output = Option<Vec<CorsRule>>> + Send
 /// Looks those rules up, by what the request names.
 pub type BucketCors = dyn Fn(&Uri, &HeaderMap) -> BucketRules + Send + Sync;
 
+/// Where images are.
+pub const IMAGES_PATH: &str = "/v1/img/";
+
 /// What is there once the engine has started.
 pub struct Service {
     pub backend: Arc<dyn Backend>,
     pub s3: Arc<Front>,
     /// Answers what lies below [`ADMIN_PATHS`].
     pub admin: Arc<Front>,
+    /// Answers everything else below [`FILES_PATHS`].
+    pub files: Arc<Front>,
     /// The CORS rules of the bucket that a request is about.
     pub cors: Arc<BucketCors>,
     /// How far what the store does by itself is; `None` for a backend that does nothing.
@@ -71,6 +76,9 @@ pub struct Service {
 
 /// Where the admin API is: MinIO's, and our own.
 const ADMIN_PATHS: [&str; 2] = ["/minio/admin/", "/v1/admin/"];
+
+/// Where the Files API is.
+const FILES_PATHS: &str = "/v1/";
 
 /// Marks the answer of a path of the server's own: pages of other origins have no business there.
 #[derive(Clone, Copy)]
@@ -217,7 +225,8 @@ impl Edge {
     }
 
     fn refuse(&self, refusal: Refusal, form: Form, path: &str, id: RequestId) -> Response<Body> {
-        refusal.response(form, path, id, self.ids.host_id())
+        let response = refusal.response(form, path, id, self.ids.host_id());
+        if form == Form::Files { owned(response) } else { response }
     }
 
     fn finish(&self, response: &mut Response<Body>, id: RequestId) {
@@ -264,6 +273,10 @@ impl Edge {
         {
             return alone(owned(own));
         }
+        let files = form == Form::Files;
+        if files && let Some(allowed) = apps::preflight(&head.method, &head.headers) {
+            return alone(owned(allowed));
+        }
         if !admin && let Some(allowed) = Cors::preflight(page, &head.method, &head.headers) {
             return alone(allowed);
         }
@@ -284,6 +297,11 @@ impl Edge {
             Ok(turn) => {
                 if let Some(turn) = turn.clone() {
                     head.extensions.insert(turn);
+                }
+                if files {
+                    let mut response = self.serve(service.files.as_ref(), form, head, incoming).await;
+                    apps::open(response.headers_mut());
+                    return (owned(response), turn);
                 }
                 let response = self.serve(service.s3.as_ref(), form, head, incoming).await;
                 let ends = response.extensions().get::<Endless>().is_none();
@@ -340,9 +358,6 @@ impl Edge {
     fn own_path(&self, head: &Parts, id: RequestId) -> Option<Response<Body>> {
         let path = head.uri.path();
         let refuse = |refusal| Some(self.refuse(refusal, Form::S3, path, id));
-        if path.strip_prefix("/v1/").is_some() {
-            return refuse(Refusal::NotBuilt("The Files API under /v1/ is not built yet."));
-        }
         let rest = path.strip_prefix("/minio/").filter(|rest| !rest.is_empty())?;
         let reading = matches!(head.method, Method::GET | Method::HEAD);
         if let Some(name) = rest.strip_prefix("health/") {
@@ -408,6 +423,8 @@ impl Edge {
 fn form_of(path: &str) -> Form {
     if ADMIN_PATHS.iter().any(|start| path.starts_with(start)) {
         Form::Admin
+    } else if path.starts_with(FILES_PATHS) {
+        Form::Files
     } else {
         Form::S3
     }

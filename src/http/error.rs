@@ -1,8 +1,10 @@
-//! The error documents that clients read, for what the edge itself refuses: S3's XML, and the admin API's JSON.
+//! The error documents that clients read, for what the edge itself refuses: S3's XML, and the JSON of the admin API and of
+//! the Files API.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::body::{self, Body};
+use super::cors::apps;
 use super::request_id::RequestId;
 
 /// In which form a client expects to be refused.
@@ -12,6 +14,8 @@ pub enum Form {
     S3,
     /// JSON, as the admin API.
     Admin,
+    /// JSON, as the Files API; a page of any origin may read it.
+    Files,
 }
 
 /// What the edge refuses before any front is asked.
@@ -81,12 +85,40 @@ impl Refusal {
         }
     }
 
+    /// The answer as apps read errors; see the Files API's own.
+    fn of_files(self, status: StatusCode, message: &str) -> Response<Body> {
+        let code = match self {
+            Self::BadHost => "common/invalid-request",
+            Self::HeadersTooLarge => "common/headers-too-large",
+            Self::BodyTooSlow => "common/request-timeout",
+            Self::Busy | Self::Starting => "common/unavailable",
+            Self::NotBuilt(_) => "common/not-implemented",
+            Self::NotFound => "common/not-found",
+            Self::MethodNotAllowed => "common/method-not-allowed",
+            Self::Forbidden(_) => "PERMISSION_DENIED",
+            Self::Internal => "common/internal-error",
+        };
+        let document = serde_json::json!({
+            "success": false,
+            "error": { "code": code, "message": message },
+            "statusCode": status.as_u16(),
+            "message": message,
+        });
+        let mut response = Response::new(body::full(document.to_string()));
+        *response.status_mut() = status;
+        let kind = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        apps::open(response.headers_mut());
+        response
+    }
+
     /// The answer to a request for `path`.
     pub fn response(self, form: Form, path: &str, id: RequestId, host_id: &str) -> Response<Body> {
         let (status, code, message) = self.parts();
         let mut response = match form {
             Form::S3 => document(status, code, message, path, id, host_id),
             Form::Admin => json_document(status, code, message, path, Some(id), host_id),
+            Form::Files => self.of_files(status, message),
         };
         let headers = response.headers_mut();
         if matches!(self, Self::Busy | Self::Starting) {

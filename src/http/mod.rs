@@ -4,6 +4,7 @@
 //! malformed input. It never authenticates, never authorises, and knows no bucket but the name in a virtual host.
 
 pub mod body;
+pub(crate) mod conditions;
 pub mod connection;
 pub mod console;
 mod cors;
@@ -12,6 +13,7 @@ pub mod error;
 pub mod health;
 pub mod host;
 pub mod listener;
+pub mod origin;
 pub mod pace;
 pub mod peer;
 pub mod request_id;

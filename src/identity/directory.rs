@@ -7,11 +7,14 @@ use arc_swap::ArcSwap;
 use storage_engine::store::Store;
 use storage_engine::store::clock::{Clock, Timestamp};
 use storage_engine::store::error::Fault;
-use storage_engine::store::identity::{ChangeDirectoryError, DirectoryChange, DirectoryRows};
+use storage_engine::store::identity::{DirectoryChange, DirectoryRows};
+use storage_engine::store::whole::ChangeWholeError;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::error::IdentityError;
 use super::federated::Federation;
+use super::link::SealedLink;
 use super::seal::{SealError, SealKeys, Sealer};
 use super::snapshot::Snapshot;
 use crate::auth::{Accounts, Credential, CredentialSource, Identity, SecretKey};
@@ -171,9 +174,27 @@ impl Directory {
         sealed.map_err(|error| super::internal(&error.to_string()))
     }
 
+    /// The secret that was sealed for this setting; `None`: it does not open.
+    pub async fn open_setting(&self, name: &str, sealed: &[u8]) -> Result<Option<SecretKey>, IdentityError> {
+        let opened = self.sealer().await?.open_setting(name, sealed);
+        Ok(opened.ok().map(|secret| SecretKey::new(secret.to_vec())))
+    }
+
     /// Whether a secret that was sealed for this setting still opens.
     pub async fn opens_setting(&self, name: &str, sealed: &[u8]) -> Result<bool, IdentityError> {
-        Ok(self.sealer().await?.open_setting(name, sealed).is_ok())
+        Ok(self.open_setting(name, sealed).await?.is_some())
+    }
+
+    /// Seals the terms of a link: see [`LinkSealer::seal`](super::LinkSealer::seal).
+    pub async fn seal_link(&self, terms: &[u8]) -> Result<SealedLink, IdentityError> {
+        let sealed = self.sealer().await?.links().seal(terms);
+        sealed.map_err(|error| super::internal(&error.to_string()))
+    }
+
+    /// The terms of a link, and its secret: see [`LinkSealer::open`](super::LinkSealer::open).
+    pub fn open_link(&self, access_key: &str, token: &str) -> Option<(Zeroizing<Vec<u8>>, SecretKey)> {
+        let snapshot = self.snapshot().ok()?;
+        snapshot.sealer.as_deref()?.links().open(access_key, token)
     }
 
     /// What seals secrets; made when the first one needs it.
@@ -322,13 +343,13 @@ impl Inner {
                 self.show(self.built(rows, sealer, Some(before)));
                 Ok(true)
             }
-            Err(ChangeDirectoryError::Stale) => match self.read().await {
+            Err(ChangeWholeError::Stale) => match self.read().await {
                 Ok(_) => Ok(false),
                 Err(NotLoaded::Later(fault)) => Err(fault.into()),
                 Err(NotLoaded::Shut(why)) => Err(IdentityError::Shut(why)),
             },
-            Err(ChangeDirectoryError::TooLarge(why)) => Err(IdentityError::TooMany(why)),
-            Err(ChangeDirectoryError::Fault(fault)) => {
+            Err(ChangeWholeError::TooLarge(why)) => Err(IdentityError::TooMany(why)),
+            Err(ChangeWholeError::Fault(fault)) => {
                 if matches!(fault, Fault::Unknown(_)) {
                     tokio::spawn(read_until_known(Arc::downgrade(self), before.rows.rev));
                 }

@@ -10,6 +10,7 @@ use storage_engine::store::clock::Timestamp;
 use storage_engine::store::record::identity::{SealRecord, SealedBy};
 use zeroize::Zeroizing;
 
+use super::link::LinkSealer;
 use crate::auth::SecretKey;
 use crate::config::OperatorKey;
 
@@ -77,6 +78,7 @@ pub(super) struct Sealer {
     secrets: LessSafeKey,
     tokens: LessSafeKey,
     settings: LessSafeKey,
+    links: LinkSealer,
 }
 
 impl Sealer {
@@ -85,6 +87,7 @@ impl Sealer {
             secrets: aes(&key)?,
             tokens: derive(key.as_slice(), TOKEN_PURPOSE)?,
             settings: derive(key.as_slice(), SETTING_PURPOSE)?,
+            links: LinkSealer::new(key.as_slice())?,
             key,
         })
     }
@@ -190,6 +193,11 @@ impl Sealer {
     /// The secret that was sealed for this setting.
     pub(super) fn open_setting(&self, name: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, NotOpened> {
         open(&self.settings, &[SETTING_PURPOSE, name.as_bytes()].concat(), sealed)
+    }
+
+    /// What seals the terms of links.
+    pub(super) fn links(&self) -> &LinkSealer {
+        &self.links
     }
 
     /// The secret that was sealed for this access key.

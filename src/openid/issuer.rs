@@ -46,8 +46,16 @@ pub(super) struct Known {
     at: Instant,
 }
 
+/// Where an issuer says which keys are its own.
+pub(super) enum Place {
+    /// A discovery document names it and them.
+    Discovery(Uri),
+    /// The set of keys itself, of an issuer whose name is known.
+    KeySet { url: Uri, issuer: String },
+}
+
 pub(super) struct Issuer {
-    config_url: Uri,
+    place: Place,
     fetch: Fetch,
     pace: Pace,
     known: ArcSwapOption<Known>,
@@ -62,9 +70,9 @@ struct Discovery {
 }
 
 impl Issuer {
-    pub(super) fn new(config_url: Uri, fetch: Fetch, pace: Pace) -> Self {
+    pub(super) fn new(place: Place, fetch: Fetch, pace: Pace) -> Self {
         Self {
-            config_url,
+            place,
             fetch,
             pace,
             known: ArcSwapOption::empty(),
@@ -122,8 +130,22 @@ impl Issuer {
 
     async fn ask(&self) -> Result<Known, String> {
         let at = Instant::now();
-        let document = self.fetch.get(&self.config_url, self.pace.patience).await?;
-        let named = |what: &str| format!("{}: {what}", self.config_url);
+        let (issuer, url) = match &self.place {
+            Place::Discovery(config_url) => self.discovered(config_url).await?,
+            Place::KeySet { url, issuer } => (issuer.clone(), url.clone()),
+        };
+        let keys = self.fetch.get(&url, self.pace.patience).await?;
+        let keys = KeySet::parse(&keys).ok_or_else(|| format!("{url}: no set of keys"))?;
+        if keys.len() == 0 {
+            return Err(format!("{url}: no key that signs tokens"));
+        }
+        Ok(Known { issuer, keys, at })
+    }
+
+    /// What the discovery document calls the issuer, and where it says that its keys are.
+    async fn discovered(&self, config_url: &Uri) -> Result<(String, Uri), String> {
+        let document = self.fetch.get(config_url, self.pace.patience).await?;
+        let named = |what: &str| format!("{config_url}: {what}");
         let discovery: Discovery =
             serde_json::from_slice(&document).map_err(|_| named("no discovery document with issuer and jwks_uri"))?;
         let uri: Uri = discovery
@@ -131,7 +153,7 @@ impl Issuer {
             .parse()
             .map_err(|_| named("its jwks_uri is no URL"))?;
         // A document that came encrypted sends nobody to keys that do not.
-        let schemes: &[&str] = match self.config_url.scheme_str() {
+        let schemes: &[&str] = match config_url.scheme_str() {
             Some("https") => &["https"],
             Some(_) | None => &["http", "https"],
         };
@@ -144,15 +166,6 @@ impl Issuer {
         {
             return Err(named("its issuer is no URL"));
         }
-        let keys = self.fetch.get(&uri, self.pace.patience).await?;
-        let keys = KeySet::parse(&keys).ok_or_else(|| format!("{uri}: no set of keys"))?;
-        if keys.len() == 0 {
-            return Err(format!("{uri}: no key that signs tokens"));
-        }
-        Ok(Known {
-            issuer: discovery.issuer,
-            keys,
-            at,
-        })
+        Ok((discovery.issuer, uri))
     }
 }

@@ -38,6 +38,13 @@ pub(super) enum Algorithm {
     EdDsa,
 }
 
+impl Algorithm {
+    /// By its name in a token's head or a key; `None`: there is no such algorithm here.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        serde_json::from_value(Value::String(name.to_owned())).ok()
+    }
+}
+
 /// The keys of one issuer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySet(Vec<IssuerKey>);
@@ -135,7 +142,7 @@ impl IssuerKey {
         }
         let algorithm = match &written.alg {
             None => None,
-            Some(name) => Some(serde_json::from_value(Value::String(name.clone())).ok()?),
+            Some(name) => Some(Algorithm::named(name)?),
         };
         let key = match (written.kty.as_str(), written.crv.as_deref()) {
             ("RSA", _) => {

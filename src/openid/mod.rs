@@ -8,6 +8,7 @@ mod error;
 mod fetch;
 mod issuer;
 mod keys;
+mod pinned;
 mod token;
 
 #[cfg(test)]
@@ -23,11 +24,12 @@ use time::OffsetDateTime;
 
 pub use error::OpenIdError;
 pub use issuer::Pace;
+pub use pinned::{IssuerKeys, Issuers, PinError, Pinned, Proved, issuer_said};
 
 use crate::config::{Grants, OpenIdProvider};
 use fetch::Fetch;
-use issuer::Issuer;
-use token::Token;
+use issuer::{Issuer, Place};
+use token::{Expected, LEEWAY, Token};
 
 /// Where an issuer has its document (OpenID Connect Discovery 1.0, 4).
 const DISCOVERY: &str = "/.well-known/openid-configuration";
@@ -72,7 +74,7 @@ impl Providers {
         let fetch = Fetch::new()?;
         let made = settings.into_iter().map(|settings| Provider {
             role_arn: role_arn(&settings, region.unwrap_or_default()),
-            issuer: Issuer::new(settings.config_url.clone(), fetch.clone(), pace),
+            issuer: Issuer::new(Place::Discovery(settings.config_url.clone()), fetch.clone(), pace),
             settings,
         });
         Ok(Self(Arc::new(made.collect())))
@@ -198,7 +200,12 @@ impl Provider {
             return Err(OpenIdError::Refused("no key of the issuer made its signature"));
         }
         let claims = token.claims()?;
-        let ends = token::check(&claims, &known.issuer, &self.settings.client_id, now)?;
+        let expected = Expected {
+            issuer: Some(&known.issuer),
+            client: Some(&self.settings.client_id),
+            leeway: LEEWAY,
+        };
+        let ends = token::check(&claims, &expected, now)?;
         let subject = match claims.get("sub").and_then(Value::as_str) {
             Some(subject) if !subject.is_empty() && subject.len() <= SUBJECT_BYTES_MAX => subject.to_owned(),
             Some(_) | None => return Err(OpenIdError::Refused("it names no subject")),
@@ -235,7 +242,7 @@ fn policies(claims: &Map<String, Value>, name: &str) -> Result<Vec<String>, Open
 }
 
 /// A value as texts; `None`: nothing that a policy could compare.
-fn texts(value: &Value) -> Option<Vec<String>> {
+pub(crate) fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(text) => Some(vec![text.clone()]),
         Value::Number(number) => Some(vec![number.to_string()]),
@@ -252,7 +259,7 @@ fn texts(value: &Value) -> Option<Vec<String>> {
 }
 
 /// The claims as condition keys. Condition keys know no case: two claims that differ in nothing else are no claim.
-fn condition_keys(claims: &Map<String, Value>) -> Result<BTreeMap<String, Vec<String>>, OpenIdError> {
+pub(crate) fn condition_keys(claims: &Map<String, Value>) -> Result<BTreeMap<String, Vec<String>>, OpenIdError> {
     let mut keys = BTreeMap::new();
     let mut bytes = 0_usize;
     for (name, value) in claims {

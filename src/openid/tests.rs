@@ -181,7 +181,7 @@ impl TestIssuer {
         *self.mood.lock() = mood;
     }
 
-    fn asked(&self) -> usize {
+    pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 

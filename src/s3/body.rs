@@ -18,6 +18,7 @@ use super::guard::Parameter;
 use super::target::Target;
 use crate::auth::{BodyError, Payload};
 use crate::http::body::BoxError;
+use crate::intake::Refused;
 
 /// Largest XML document of a request, in bytes: DeleteObjects with 1,000 long keys stays below it.
 pub(crate) const XML_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -124,6 +125,9 @@ fn check_elements(document: &[u8], elements: &[&str]) -> Result<(), Failure> {
 pub(crate) fn failed(error: &(dyn Error + 'static)) -> Failure {
     if error.is::<LengthLimitError>() {
         return Code::MAX_MESSAGE_LENGTH.into();
+    }
+    if let Some(refused) = Refused::find(error) {
+        return refused.clone().into();
     }
     match BodyError::find(error) {
         Some(found) => {

@@ -98,6 +98,7 @@ async fn copy_once(
         .map(|name| convert::algorithm(name.as_str()))
         .transpose()?;
     let read_from = (source.bucket.clone(), source.key.clone());
+    let place = (bucket.clone(), key.clone());
     let owner = front.owner_of_new(&extensions, (&bucket, settings), offered).await?;
     let event = front.event((&extensions, headers), &bucket, Some(&key));
     let copy = CopyObject {
@@ -126,14 +127,12 @@ async fn copy_once(
         }
         Err(error) => return Err(Failure::from(error).into()),
     };
-    Ok(S3Response::new(CopyObjectOutput {
-        copy_object_result: Some(copied(&stored)),
-        ..CopyObjectOutput::default()
-    }))
+    front.settle(opened.settings.as_deref(), (&place.0, &place.1)).await?;
+    Ok(copied(&stored))
 }
 
-/// The copy, as it was stored.
-fn copied(stored: &Stored) -> CopyObjectResult {
+/// The answer that tells of the copy, as it was stored.
+fn copied(stored: &Stored) -> S3Response<CopyObjectOutput> {
     let mut result = CopyObjectResult {
         e_tag: Some(WireETag::Strong(stored.etag.to_string())),
         last_modified: Some(wire_time(stored.modified)),
@@ -143,7 +142,10 @@ fn copied(stored: &Stored) -> CopyObjectResult {
         set_checksum!(result, checksum.value, checksum_text(&checksum.value, None));
         result.checksum_type = Some(type_name(checksum.kind).to_owned().into());
     }
-    result
+    S3Response::new(CopyObjectOutput {
+        copy_object_result: Some(result),
+        ..CopyObjectOutput::default()
+    })
 }
 
 pub(crate) async fn part(

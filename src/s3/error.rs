@@ -13,6 +13,7 @@ use storage_engine::store::condition::WriteRefused;
 use storage_engine::store::error::Fault;
 
 use super::target::Target;
+use crate::facts::LookError;
 
 /// An S3 error code with its status and the message used when nothing more exact is known.
 #[derive(Clone, Copy, Debug)]
@@ -186,6 +187,15 @@ impl Failure {
 impl From<Code> for Failure {
     fn from(code: Code) -> Self {
         Self::new(code)
+    }
+}
+
+impl From<LookError> for Failure {
+    fn from(error: LookError) -> Self {
+        match error {
+            LookError::Changing => Code::OPERATION_ABORTED.into(),
+            LookError::Fault(fault) => fault.into(),
+        }
     }
 }
 

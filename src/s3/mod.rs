@@ -7,6 +7,7 @@
 mod acl;
 mod body;
 mod bucket;
+mod catalogue;
 mod conditions;
 mod config_reads;
 mod convert;
@@ -18,6 +19,7 @@ mod events;
 mod form;
 mod front;
 mod guard;
+mod link;
 mod list;
 mod list_parts;
 mod listen;

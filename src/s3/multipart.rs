@@ -19,6 +19,7 @@ use storage_engine::store::name::UploadId;
 use storage_engine::store::record::upload::UploadChecksum;
 
 use super::acl;
+use super::catalogue;
 use super::conditions;
 use super::convert::{
     self, algorithm_name, bucket_name, caller_id, checksum_text, object_key, set_checksum, texts, type_name,
@@ -106,11 +107,12 @@ pub(crate) async fn part(
 ) -> Result<S3Response<UploadPartOutput>, Failure> {
     let input = req.input;
     let place = place(input.bucket, input.key, &input.upload_id, input.part_number)?;
-    let store = front
-        .open_object(&req.extensions, Action::PutObject, &place.bucket, &place.key)
+    let opened = front
+        .open_to_begin(&req.extensions, (&place.bucket, &place.key))
         .await?;
     let body = new_body(input.body, input.content_length, &req.headers, &req.extensions)?;
-    let part = store.upload_part(&place, body).await?;
+    let body = catalogue::part(&opened, &req.extensions, &place, body).await?;
+    let part = opened.store.upload_part(&place, body).await?;
     let mut output = UploadPartOutput {
         e_tag: Some(WireETag::Strong(part.etag.to_string())),
         ..UploadPartOutput::default()
@@ -146,6 +148,7 @@ pub(crate) async fn complete(
         .unwrap_or_default();
     let parts: Vec<NamedPart> = parts.into_iter().map(named_part).collect::<Result<_, _>>()?;
     let count = parts.len();
+    catalogue::joining(&opened, (&bucket, &key), &upload, &parts).await?;
     let complete = CompleteUpload {
         bucket: bucket.clone(),
         key: key.clone(),
@@ -163,13 +166,14 @@ pub(crate) async fn complete(
             .map(|size| u64::try_from(size).unwrap_or(u64::MAX)),
     };
     let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
-    let store = opened.store;
+    let (store, settings) = (opened.store, opened.settings);
     let complete = async move { store.complete_upload(complete).await };
     let name = "s3:ObjectCreated:CompleteMultipartUpload";
     // Of one that was sent again after success the first has told.
     let is_news = |completed: &Completed| !completed.before;
     let object = |completed: &Completed| Some((completed.stored.size, completed.stored.etag.to_string()));
     let completed = event.by_itself().after_if(name, complete, (is_news, object)).await?;
+    front.settle(settings.as_deref(), (&bucket, &key)).await?;
     let stored = completed.stored;
     let mut output = CompleteMultipartUploadOutput {
         bucket: Some(bucket.as_str().to_owned()),

@@ -24,6 +24,7 @@ use super::events::Happened;
 use super::form;
 use super::front::{Front, request};
 use super::guard;
+use super::link;
 use super::listen;
 use super::normalise;
 use super::object::BareETag;
@@ -109,6 +110,7 @@ impl S3Service {
         let request_id = parts.extensions.get::<RequestId>().copied();
         let target = self.inner.domains.target(&parts.uri, &parts.headers);
         let door = parts.extensions.get::<FormDoor>().cloned();
+        let terms = link::terms(&parts.extensions).cloned();
         let mut response = match (door, &target) {
             (Some(door), Some(Target::Bucket { bucket })) => self.form(parts, body, &door, bucket.as_str()).await,
             (Some(_) | None, _) => self.plain(parts, body, target.as_ref()).await,
@@ -141,6 +143,10 @@ impl S3Service {
         let decoded = uri.query().map(|query| percent_decode_str(query).decode_utf8_lossy());
         if decoded.is_some_and(|query| query.contains(request::LINK)) {
             keep_link(response.headers_mut());
+        }
+        if let Some(terms) = terms {
+            let status = response.status();
+            link::keep(response.headers_mut(), status, &terms, OffsetDateTime::now_utc());
         }
         response
             .headers_mut()
@@ -204,6 +210,9 @@ impl S3Service {
         let query = guard::parameters(parts.uri.query());
         normalise::unfold_query(&query, &mut parts.headers)?;
         guard::check(&parts.method, target, &query, &parts.headers)?;
+        if let Some(terms) = link::terms(&parts.extensions) {
+            link::admit(terms, (&parts.method, target), &query, &parts.headers)?;
+        }
         let facts = request::facts(&parts, &query, OffsetDateTime::now_utc())?;
         parts.extensions.insert(facts);
         self.check_expected_owners(&parts.headers, target).await?;

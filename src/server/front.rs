@@ -1,6 +1,7 @@
 //! The fronts behind authentication, as the edge calls them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -14,21 +15,40 @@ use crate::access::{Action, Context, RequestFacts, Resource, decide};
 use crate::admin::AdminService;
 use crate::auth::{Authenticator, is_form};
 use crate::config::{Config, Grants};
+use crate::files::FilesService;
 use crate::http::body::{self, Body, RequestBody};
-use crate::http::edge::{Answering, BucketCors, BucketRules, Front, Scraper};
+use crate::http::edge::{Answering, BucketCors, BucketRules, Front, IMAGES_PATH, Scraper};
 use crate::http::host::Style;
 use crate::http::request_id::RequestId;
 use crate::identity::{Directory, Federation, FederationRights, LDAP_PROVIDER};
+use crate::images::service::Images;
 use crate::ldap::{self, Ldap};
-use crate::openid::{self, Providers};
+use crate::links::Credentials;
+use crate::openid::{self, Issuers, Providers};
 use crate::s3::{self, CorsRules, Happened, S3Config, S3Service};
 use crate::sts::{StsService, is_sts};
 use crate::telemetry::feed::Feed;
 use crate::telemetry::trace::Operation;
 
 /// The one authenticator of all fronts.
-pub(super) fn authenticator(config: &Config, directory: Directory) -> Result<Arc<Authenticator>, getrandom::Error> {
-    Authenticator::new(Arc::new(directory), config.region.clone()).map(Arc::new)
+pub(super) fn authenticator(
+    config: &Config,
+    credentials: Credentials<Directory>,
+) -> Result<Arc<Authenticator>, getrandom::Error> {
+    Authenticator::new(Arc::new(credentials), config.region.clone()).map(Arc::new)
+}
+
+/// The Files API: who calls is told by their project's key and token. Beside it the images.
+pub(super) fn files(service: FilesService, images: Images) -> Arc<Front> {
+    Arc::new(move |request: Request<RequestBody>| -> Answering {
+        if request.uri().path().starts_with(IMAGES_PATH) {
+            Operation::name(request.extensions(), "images.Get");
+            let images = images.clone();
+            return Box::pin(async move { images.handle(request).await });
+        }
+        let service = service.clone();
+        Box::pin(async move { service.handle(request).await })
+    })
 }
 
 /// The identity providers of the configuration. None is asked for anything yet, so none holds up the start.
@@ -43,6 +63,18 @@ pub(super) fn providers(config: &Config) -> Result<Providers, ServerError> {
         );
     }
     Ok(providers)
+}
+
+/// Least time between two looks at the keys of an issuer of apps' tokens.
+const ISSUER_PAUSE: Duration = Duration::from_secs(30);
+
+/// What fetches the keys of issuers of apps' tokens.
+pub(super) fn issuers() -> Issuers {
+    let pace = openid::Pace {
+        pause: ISSUER_PAUSE,
+        ..openid::Pace::default()
+    };
+    Issuers::new(pace)
 }
 
 /// The LDAP server of the configuration. It is not asked for anything yet, so it does not hold up the start.
@@ -98,22 +130,24 @@ pub(super) fn scraper(authenticator: Arc<Authenticator>) -> Arc<Scraper> {
     })
 }
 
-/// Authentication first, then S3, over one store; beside it the token service, whose requests name no bucket.
-pub(super) fn s3(
+/// S3 over one store, for requests that were authenticated.
+pub(super) fn service(
     config: &Config,
-    authenticator: Arc<Authenticator>,
     directory: Directory,
-    sts: StsService,
     store: Store,
     (host_id, events): (&str, Feed<Happened>),
-) -> Arc<Front> {
+) -> S3Service {
     let told = S3Config {
         domains: config.domains.clone(),
         region: config.region.clone(),
         host_id: host_id.to_owned(),
         events,
     };
-    let service = s3::service(store, Arc::new(directory), told);
+    s3::service(store, Arc::new(directory), told)
+}
+
+/// Authentication first, then S3; beside it the token service, whose requests name no bucket.
+pub(super) fn s3(authenticator: Arc<Authenticator>, sts: StsService, service: S3Service) -> Arc<Front> {
     Arc::new(move |request: Request<RequestBody>| -> Answering {
         let on_bucket_host = request.extensions().get::<Style>() == Some(&Style::VirtualHost);
         if !on_bucket_host && is_sts(&request) {

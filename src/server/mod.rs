@@ -8,6 +8,7 @@ mod engine;
 pub mod exit;
 mod feeds;
 mod front;
+mod images;
 mod machine;
 mod settings;
 
@@ -37,16 +38,22 @@ use crate::admin::power::{Ending, Power};
 use crate::admin::settings::ServerSettings;
 use crate::admin::{AdminConfig, AdminService, Reach};
 use crate::auth::SecretKey;
+use crate::collect::{Collector, Terms};
 use crate::config::credentials::{Root, keep};
 use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
+use crate::files::FilesService;
 use crate::http::connection::{Activity, Patience};
 use crate::http::console;
 use crate::http::edge::{Edge, Service};
 use crate::http::health::is_in_service;
 use crate::http::listener::{Connections, bind};
+use crate::http::origin::Origins;
 use crate::http::pace::Pace;
 use crate::http::tls::{Certificates, RELOAD_INTERVAL};
 use crate::identity::{self, Directory, Federation, SealKeys};
+use crate::images::pool::THIS_PROGRAM;
+use crate::links::{Credentials, Links};
+use crate::projects::Projects;
 use crate::sts::StsService;
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::{ByItself, Metrics};
@@ -68,6 +75,8 @@ pub struct Conditions {
     pub pace: Pace,
     pub certificate_interval: Duration,
     pub drain_time: Duration,
+    /// The program whose processes make images: this one.
+    pub image_worker: PathBuf,
     /// Where the log is kept for who asks; empty unless the process logs to it.
     pub journal: Journal,
 }
@@ -80,6 +89,7 @@ impl Default for Conditions {
             pace: Pace::default(),
             certificate_interval: RELOAD_INTERVAL,
             drain_time: DRAIN_TIME,
+            image_worker: PathBuf::from(THIS_PROGRAM),
             journal: Journal::default(),
         }
     }
@@ -161,6 +171,7 @@ pub struct Server {
     graceful: Arc<GracefulShutdown>,
     close: Option<CloseEngine>,
     drain_time: Duration,
+    image_worker: PathBuf,
     orders: Arc<Orders>,
     feeds: Feeds,
 }
@@ -248,6 +259,7 @@ impl Server {
             graceful,
             close: None,
             drain_time: conditions.drain_time,
+            image_worker: conditions.image_worker.clone(),
             orders: Arc::new(Orders(watch::Sender::new(None))),
             feeds,
         })
@@ -266,19 +278,15 @@ impl Server {
         let config = &settings::holding(config, stored.as_ref());
         self.edge.change(config.at_once());
         let region = config.region.clone().unwrap_or_else(|| REGION.to_owned());
-        let buckets = default_buckets::make(&store, config.default_buckets.clone(), &region).await;
-        if !buckets.is_empty() {
-            self.background.push(tokio::spawn(default_buckets::make_later(
-                store.clone(),
-                buckets,
-                region,
-            )));
-        }
+        self.default_buckets(config, &store, &region).await;
         let (providers, ldap) = (front::providers(config)?, front::ldap(config)?);
         let directory = self
             .directory(config, &root, &store, front::federation(&providers, &ldap))
             .await;
-        let authenticator = front::authenticator(config, directory.clone()).map_err(ServerError::Random)?;
+        let projects = self.projects(&store, &directory, &region).await;
+        let links = Links::new(directory.clone(), Arc::new(projects.clone()), region.as_str());
+        let credentials = Credentials::new(directory.clone(), links.clone());
+        let authenticator = front::authenticator(config, credentials).map_err(ServerError::Random)?;
         let told = self.told(config);
         let by_itself = by_itself(engine.healing.clone(), engine.fleet.clone());
         let usage = Usage::new(store.clone());
@@ -288,12 +296,14 @@ impl Server {
             self.background
                 .push(tokio::spawn(settings::load_later(settings.clone())));
         }
+        let files = FilesService::new(store.clone(), projects.clone(), links, told.origins.clone());
         let reach = Reach {
             settings,
             backend: Arc::clone(&backend),
             store: store.clone(),
             usage: usage.clone(),
             directory: directory.clone(),
+            projects: projects.clone(),
             ldap: ldap.clone(),
             power: Arc::clone(&self.orders) as Arc<dyn Power>,
             healing: engine.healing,
@@ -305,12 +315,16 @@ impl Server {
         let scraper = front::scraper(Arc::clone(&authenticator));
         let cors = front::cors(config, store.clone());
         let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers, ldap);
+        let collector = Collector::new(store.clone(), Arc::new(SystemClock), Terms::default());
+        self.background.push(tokio::spawn(collector.keep_collecting()));
         let about = (self.edge.host_id(), self.feeds.events.clone());
-        let s3 = front::s3(config, authenticator, directory, sts, store, about);
+        let service = front::service(config, directory, store, about);
+        let images = images::images(&self.image_worker, (&authenticator, &projects, &service));
         self.edge.open(Service {
             backend,
-            s3,
+            s3: front::s3(authenticator, sts, service),
             admin,
+            files: front::files(files, images),
             cors,
             by_itself,
             scraper,
@@ -320,12 +334,25 @@ impl Server {
         Ok(())
     }
 
+    async fn default_buckets(&mut self, config: &Config, store: &Store, region: &str) {
+        let buckets = default_buckets::make(store, config.default_buckets.clone(), region).await;
+        if !buckets.is_empty() {
+            self.background.push(tokio::spawn(default_buckets::make_later(
+                store.clone(),
+                buckets,
+                region.to_owned(),
+            )));
+        }
+    }
+
     fn told(&self, config: &Config) -> AdminConfig {
         AdminConfig {
             region: config.region.clone(),
             domains: config.domains.clone(),
-            tls: self.tls,
-            server_url: config.server_url.clone(),
+            origins: Origins {
+                server_url: config.server_url.clone(),
+                tls: self.tls,
+            },
             started: Instant::now(),
             host_id: self.edge.host_id().to_owned(),
         }
@@ -350,6 +377,16 @@ impl Server {
             self.background.push(tokio::spawn(directory.clone().keep_loading()));
         }
         directory
+    }
+
+    /// The apps that use the store. None is let in before they were read.
+    async fn projects(&mut self, store: &Store, directory: &Directory, region: &str) -> Projects {
+        let (clock, issuers) = (Arc::new(SystemClock), front::issuers());
+        let projects = Projects::open(store.clone(), clock, directory.clone(), issuers, region.to_owned()).await;
+        if projects.is_loading() {
+            self.background.push(tokio::spawn(projects.clone().keep_loading()));
+        }
+        projects
     }
 
     fn announce(&self, config: &Config) {

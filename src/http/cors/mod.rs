@@ -4,6 +4,7 @@
 //! configuration. Neither lets anybody do anything: every request is still judged by who sent it. It never touches the
 //! server's own paths.
 
+pub(super) mod apps;
 mod bucket;
 
 use http::header::{

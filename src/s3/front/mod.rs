@@ -1,9 +1,7 @@
 //! The handlers' common ground and the one door to the store: [`Front::open`] asks `access` first.
 //!
-//! It holds no request state; which operation goes where is in [`operations`], what a decision must know of bucket and
-//! object in [`facts`], what the request says in [`request`].
+//! It holds no request state; which operation goes where is in [`operations`], what the request says in [`request`].
 
-mod facts;
 mod operations;
 pub(crate) mod request;
 
@@ -20,6 +18,7 @@ use storage_engine::store::name::{BucketName, ObjectKey, UploadId};
 use storage_engine::store::record::object::Object;
 use storage_engine::store::record::settings::BucketSettings;
 
+use super::catalogue;
 use super::convert;
 use super::error::{Code, Failure};
 use super::events::{Happened, Pending};
@@ -28,8 +27,12 @@ use crate::access::{
     is_visible_by, owner_id_of, reads_object,
 };
 use crate::auth::{Accounts, Identity};
+use crate::facts::{Facts, Looked, Standing, owner_or_root};
+use crate::intake::{Inspector, Settled};
 use crate::telemetry::feed::Feed;
-use facts::{Facts, Looked, Standing, owner_or_root};
+
+/// Largest file, in bytes, that is read whole to know its SHA-256 when it was stored unseen.
+const HASHED_BYTES_MAX: u64 = 16 << 20;
 
 /// The canned ACL by which a writer offers an object to the bucket's owner.
 pub(crate) const GIVEN_TO_BUCKET_OWNER: &str = "bucket-owner-full-control";
@@ -42,6 +45,7 @@ pub(crate) struct Front {
     accounts: Arc<dyn Accounts>,
     region: Option<String>,
     events: Feed<Happened>,
+    inspector: Inspector,
 }
 
 /// What a decision was made on.
@@ -154,6 +158,7 @@ impl Front {
     ) -> Self {
         Self {
             facts: Facts::new(store.clone()),
+            inspector: Inspector::new(store.clone(), HASHED_BYTES_MAX),
             store: Behind::new(store),
             accounts,
             region,
@@ -244,7 +249,7 @@ impl Front {
         self.opened(action, resource, judged)
     }
 
-    /// As [`Self::open_object`], to begin an upload of it, and what is set on the bucket.
+    /// As [`Self::open_object`], to begin an upload of it or to send a part, and what is set on the bucket.
     pub(crate) async fn open_to_begin(
         &self,
         extensions: &Extensions,
@@ -458,6 +463,26 @@ impl Front {
         self.open(&more, action, resource).await
     }
 
+    /// Has the bytes of a file looked at that were stored unseen in a bucket with these `settings`: by the server itself,
+    /// so that no caller needs a right for it. What it cannot look at now waits for whoever asks next.
+    pub(crate) async fn settle(
+        &self,
+        settings: Option<&BucketSettings>,
+        place: (&BucketName, &ObjectKey),
+    ) -> Result<(), Failure> {
+        if !catalogue::keeps_one(settings) {
+            return Ok(());
+        }
+        match self.inspector.settle(place).await {
+            Ok(Settled::Nothing | Settled::Active) => Ok(()),
+            Ok(Settled::Rejected(refused)) => Err(refused.into()),
+            Err(error) => {
+                tracing::warn!(bucket = %place.0, %error, "a file that was stored could not be looked at");
+                Ok(())
+            }
+        }
+    }
+
     /// Whether the caller may.
     pub(crate) async fn may(
         &self,
@@ -546,7 +571,7 @@ impl Front {
         match resource {
             Resource::Service => Ok(Looked::nothing()),
             Resource::Bucket(bucket) | Resource::Object { bucket, .. } => {
-                self.facts.of_bucket(asking.identity, bucket).await
+                Ok(self.facts.of_bucket(asking.identity, bucket).await?)
             }
         }
     }

@@ -17,10 +17,12 @@ use storage_engine::store::object::get::{GetObject, GetObjectError, ObjectHead, 
 use storage_engine::store::record::object::Object;
 
 use crate::access::{Action, Resource};
+use crate::media;
 use crate::s3::conditions::{self, RangeHeader};
 use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, object_key, set_checksum, type_name};
 use crate::s3::error::{Code, Failure};
 use crate::s3::front::{Basis, Front};
+use crate::s3::link;
 use crate::s3::normalise::Lifted;
 use crate::s3::tagging;
 
@@ -53,6 +55,9 @@ impl<'r> Reading<'r> {
             key: get.key.as_str(),
         };
         let (store, basis) = front.open_judged(extensions, action, resource).await?;
+        if let Some(terms) = link::terms(extensions) {
+            link::file(&store, terms, (&get.bucket, &get.key)).await?;
+        }
         if let Err(failure) = honour_if_range(&store, &mut get, &lifted).await {
             return Err(front.told(extensions, (&get.bucket, &get.key), failure).await);
         }
@@ -117,12 +122,13 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     output.tag_count = reading.tag_count(&read.head).await;
     let stranger = stranger::calls(&req.extensions);
     if stranger {
+        let asked = link::disposition(link::terms(&req.extensions), output.content_disposition.take());
         let kind = output.content_type.as_deref();
-        output.content_disposition = stranger::disposition(kind, output.content_disposition.take());
+        output.content_disposition = media::safe_disposition(kind, asked);
     }
     let mut response = S3Response::new(output);
     if stranger {
-        stranger::sandbox(&mut response.headers);
+        media::sandbox(&mut response.headers);
     }
     if input.response_expires.is_none() {
         set_expires(&mut response.headers, &read.head);
@@ -159,12 +165,13 @@ pub(crate) async fn head(
     output.expires = input.response_expires;
     let stranger = stranger::calls(&req.extensions);
     if stranger {
+        let asked = link::disposition(link::terms(&req.extensions), output.content_disposition.take());
         let kind = output.content_type.as_deref();
-        output.content_disposition = stranger::disposition(kind, output.content_disposition.take());
+        output.content_disposition = media::safe_disposition(kind, asked);
     }
     let mut response = S3Response::new(output);
     if stranger {
-        stranger::sandbox(&mut response.headers);
+        media::sandbox(&mut response.headers);
     }
     if let Some(count) = tags {
         response.headers.insert("x-amz-tagging-count", HeaderValue::from(count));

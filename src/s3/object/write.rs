@@ -16,6 +16,7 @@ use storage_engine::store::tags::Tags;
 use crate::auth::{self, Payload};
 use crate::s3::acl::{self, Canned};
 use crate::s3::body;
+use crate::s3::catalogue;
 use crate::s3::conditions;
 use crate::s3::convert::{
     self, algorithm_name, announced_checksum, bucket_name, checksum_text, declared_checksum, object_key, set_checksum,
@@ -24,6 +25,7 @@ use crate::s3::convert::{
 use crate::s3::error::{Code, Failure};
 use crate::s3::form::OfForm;
 use crate::s3::front::{Front, PutBy};
+use crate::s3::link;
 use crate::s3::normalise::Lifted;
 use crate::s3::tagging;
 
@@ -51,6 +53,8 @@ pub(crate) async fn put(
     let texts = texts!(input);
     let metadata = convert::metadata(texts, &lifted)?;
     let body = new_body(input.body, input.content_length, &req.headers, &req.extensions)?;
+    let said = (&req.extensions, &req.headers);
+    let (store, body) = catalogue::put(opened, said, (&bucket, &key), body).await?;
     let event = front.event((&req.extensions, &req.headers), &bucket, Some(&key));
     let event = event.said(&metadata.user);
     let by_form = req.extensions.get::<OfForm>().is_some();
@@ -60,14 +64,13 @@ pub(crate) async fn put(
         metadata,
         labels,
         body,
-        condition: conditions::of_write(&lifted),
+        condition: link::condition(link::terms(&req.extensions), conditions::of_write(&lifted)),
     };
     let name = if by_form {
         "s3:ObjectCreated:Post"
     } else {
         "s3:ObjectCreated:Put"
     };
-    let store = opened.store;
     let put = async move { store.put_object(put).await };
     let stored = event
         .after(name, put, |stored| Some((stored.size, stored.etag.to_string())))
@@ -121,6 +124,7 @@ impl Asked {
             shares: Vec::new(),
             writing_named: self.acl.is_some_and(|acl| acl.writing_named),
             offered,
+            held: false,
         })
     }
 }

@@ -1,7 +1,7 @@
-//! What a decision needs to know of bucket and object, loaded, and kept ready while it does not change.
+//! What a decision needs to know of bucket and object, loaded for every front, and kept ready while it does not change.
 //!
 //! Owns the compiled policies of buckets, each under the revision of the settings it was compiled from, so that a change
-//! counts for every request that begins after it was answered. It never decides.
+//! counts for every request that begins after it was answered. It never decides, and never sees a request.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::bucket::{BucketPage, ListBuckets};
 use storage_engine::store::clock::Timestamp;
+use storage_engine::store::error::Fault;
 use storage_engine::store::multipart::list::{ListParts, ListPartsError};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::labels::ObjectPlace;
-use storage_engine::store::record::labels;
+use storage_engine::store::record::labels::{self, Labels};
 use storage_engine::store::record::object::Object;
 use storage_engine::store::record::settings::{self, BucketSettings, ObjectOwnership};
 use storage_engine::store::share::{self, ShareAccess, ShareTarget};
@@ -24,7 +25,6 @@ use crate::access::{
 };
 use crate::auth::{Account, Identity};
 use crate::policy::{Kind, Policy};
-use crate::s3::error::{Code, Failure};
 
 /// Buckets whose policies are kept compiled; all are forgotten when there are more.
 const KEPT_MAX: usize = 4_096;
@@ -33,6 +33,16 @@ const KEPT_MAX: usize = 4_096;
 const KEPT_BYTES_MAX: usize = 8 << 20;
 /// How often a bucket that changes while it is looked at is looked at.
 const LOOKS_MAX: usize = 16;
+
+/// Why nothing can be said.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LookError {
+    /// The bucket was changed each time that it was looked at.
+    #[error("the bucket changed again and again")]
+    Changing,
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
 
 /// The policies that are kept compiled.
 #[derive(Default)]
@@ -65,7 +75,7 @@ impl Kept {
 
 /// Which bucket was judged on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// No policy looks at whose it is, so the rights are the same whichever bucket has the name.
     Unasked,
     Absent,
@@ -74,11 +84,11 @@ pub(super) enum Standing {
 }
 
 /// A bucket as it was looked at for a decision.
-pub(super) struct Looked {
-    pub(super) facts: BucketFacts,
-    pub(super) standing: Standing,
+pub(crate) struct Looked {
+    pub(crate) facts: BucketFacts,
+    pub(crate) standing: Standing,
     /// What the facts were read from; `None`: nothing is set, or there is no such bucket.
-    pub(super) settings: Option<Arc<BucketSettings>>,
+    pub(crate) settings: Option<Arc<BucketSettings>>,
 }
 
 impl Looked {
@@ -91,20 +101,20 @@ impl Looked {
     }
 
     /// What is known where no bucket is meant.
-    pub(super) fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Self::unasked(BucketFacts::default())
     }
 }
 
 /// A clone shares the policies that were compiled.
 #[derive(Clone)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     store: Store,
     compiled: Arc<Mutex<Kept>>,
 }
 
 impl Facts {
-    pub(super) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         Self {
             store,
             compiled: Arc::default(),
@@ -112,7 +122,7 @@ impl Facts {
     }
 
     /// What is set on `bucket`, and which bucket that is; nothing if there is no such bucket.
-    pub(super) async fn of_bucket(&self, identity: &Identity, bucket: &str) -> Result<Looked, Failure> {
+    pub(crate) async fn of_bucket(&self, identity: &Identity, bucket: &str) -> Result<Looked, LookError> {
         let Ok(bucket) = BucketName::parse(bucket) else {
             return Ok(Looked::nothing());
         };
@@ -150,7 +160,7 @@ impl Facts {
                 settings: settings.map(|(settings, _)| settings),
             });
         }
-        Err(Code::OPERATION_ABORTED.into())
+        Err(LookError::Changing)
     }
 
     fn of_settings(&self, bucket: &BucketName, settings: &BucketSettings, rev: Rev) -> BucketFacts {
@@ -173,7 +183,7 @@ impl Facts {
     }
 
     /// Whether there is a bucket of this name.
-    pub(super) async fn is_there(&self, bucket: &str) -> Result<bool, Failure> {
+    pub(crate) async fn is_there(&self, bucket: &str) -> Result<bool, LookError> {
         match BucketName::parse(bucket) {
             Ok(bucket) => Ok(self.store.look_at_bucket(&bucket).await?.is_some()),
             // What can be no name is no bucket's, and is told to be wrong by whoever reads it.
@@ -182,19 +192,19 @@ impl Facts {
     }
 
     /// The canonical id of a bucket's owner, the inner `None` being root; `None`: there is no such bucket.
-    pub(super) async fn owner_of(&self, bucket: &BucketName) -> Result<Option<Option<String>>, Failure> {
+    pub(crate) async fn owner_of(&self, bucket: &BucketName) -> Result<Option<Option<String>>, LookError> {
         let found = self.store.look_at_bucket(bucket).await?;
         Ok(found.map(|(found, _)| found.owner))
     }
 
     /// Whose everything in `bucket` is, if the object ownership in its `settings` says so; `given`: the writer offers it.
     /// The inner `None` is root.
-    pub(super) async fn owner_of_all(
+    pub(crate) async fn owner_of_all(
         &self,
         bucket: &BucketName,
         settings: Option<&BucketSettings>,
         given: bool,
-    ) -> Result<Option<Option<String>>, Failure> {
+    ) -> Result<Option<Option<String>>, LookError> {
         match settings.and_then(|settings| settings.ownership) {
             Some(ObjectOwnership::BucketOwnerEnforced) => self.owner_of(bucket).await,
             Some(ObjectOwnership::BucketOwnerPreferred) if given => self.owner_of(bucket).await,
@@ -204,7 +214,7 @@ impl Facts {
 
     /// What the account that began an upload owns things under, the inner `None` being root or nobody known; `None`: there
     /// is no such upload.
-    pub(super) async fn initiator_of(&self, upload: ListParts) -> Result<Option<Option<String>>, Failure> {
+    pub(crate) async fn initiator_of(&self, upload: ListParts) -> Result<Option<Option<String>>, LookError> {
         match self.store.list_parts(&upload).await {
             Ok(page) => Ok(Some(page.upload.initiator)),
             Err(ListPartsError::NoSuchBucket | ListPartsError::NoSuchUpload) => Ok(None),
@@ -213,7 +223,7 @@ impl Facts {
     }
 
     /// A page of all buckets there are, for whoever filters it.
-    pub(super) async fn buckets(&self, list: ListBuckets) -> Result<BucketPage, Failure> {
+    pub(crate) async fn buckets(&self, list: ListBuckets) -> Result<BucketPage, LookError> {
         Ok(self.store.list_buckets(list).await?)
     }
 
@@ -244,11 +254,11 @@ impl Facts {
     }
 
     /// What is stored about an object, and its revision; `None` if there is none. `settings`: of its bucket.
-    pub(super) async fn of_object(
+    pub(crate) async fn of_object(
         &self,
         (bucket, key): (&str, &str),
         settings: Option<&BucketSettings>,
-    ) -> Result<Option<(ObjectFacts, Rev)>, Failure> {
+    ) -> Result<Option<(ObjectFacts, Rev)>, LookError> {
         let (Ok(bucket), Ok(key)) = (BucketName::parse(bucket), ObjectKey::parse(key)) else {
             return Ok(None);
         };
@@ -264,24 +274,34 @@ impl Facts {
     }
 
     /// What a record of an object in `bucket`, with these settings, says to a decision.
-    pub(super) async fn of_record(
+    pub(crate) async fn of_record(
         &self,
         bucket: &BucketName,
         settings: Option<&BucketSettings>,
         object: &Object,
-    ) -> Result<ObjectFacts, Failure> {
+    ) -> Result<ObjectFacts, LookError> {
+        self.of_labels(bucket, settings, &object.labels).await
+    }
+
+    /// What the labels of an object in `bucket`, with these settings, say to a decision; also of one that is to come.
+    pub(crate) async fn of_labels(
+        &self,
+        bucket: &BucketName,
+        settings: Option<&BucketSettings>,
+        labels: &Labels,
+    ) -> Result<ObjectFacts, LookError> {
         let by_default = settings.and_then(|settings| settings.visibility);
-        let visibility = object.labels.visibility.or(by_default);
+        let visibility = labels.in_effect(by_default);
         // What others wrote before it was so is the bucket owner's as well.
         let owner = self.owner_of_all(bucket, settings, false).await?;
-        let owner = owner.unwrap_or_else(|| object.labels.owner.clone());
-        let tags = object.labels.tags.iter();
+        let owner = owner.unwrap_or_else(|| labels.owner.clone());
+        let tags = labels.tags.iter();
         Ok(ObjectFacts {
             tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             owner: owner_or_root(owner),
             visibility: visibility.map(level),
             shares: match visibility {
-                Some(labels::Visibility::Shared) => object.labels.shares.iter().map(share).collect(),
+                Some(labels::Visibility::Shared) => labels.shares.iter().map(share).collect(),
                 Some(_) | None => Vec::new(),
             },
         })
@@ -313,6 +333,6 @@ fn level(stored: labels::Visibility) -> Visibility {
     }
 }
 
-pub(super) fn owner_or_root(owner: Option<String>) -> String {
+pub(crate) fn owner_or_root(owner: Option<String>) -> String {
     owner.unwrap_or_else(|| Account::Root.name().to_owned())
 }

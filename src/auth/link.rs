@@ -1,0 +1,79 @@
+//! What a link lets: a presigned URL for one file, with terms of its own that the server sealed into it. Plain values.
+//!
+//! Owns which access keys are those of links. It never makes or reads a link (that is `links`), and never decides whether a
+//! request keeps to the terms (that is `access`, and the front that takes the bytes).
+
+use std::ops::RangeInclusive;
+
+use time::OffsetDateTime;
+
+/// What the access key of every link begins with; no other access key does.
+pub const LINK_KEY_START: &str = "DSLK";
+/// Length of the access key of a link, in characters.
+pub const LINK_KEY_CHARS: usize = 20;
+
+/// The terms of a link that was found to be genuine; in the extensions of the request that came with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkTerms {
+    /// The id of the file it was made for.
+    pub file: [u8; 16],
+    pub bucket: String,
+    pub key: String,
+    /// The file's epoch when it was made: every revocation of a file's links begins another.
+    pub epoch: u32,
+    /// When it ends.
+    pub expires: OffsetDateTime,
+    pub lets: LinkUse,
+}
+
+/// The one thing that a link lets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkUse {
+    /// To read the file.
+    Get {
+        /// `Content-Disposition` of the answer; `None`: as it is stored.
+        disposition: Option<String>,
+    },
+    /// To send its bytes at once.
+    Put {
+        /// Most bytes; `None`: as many as the store takes.
+        max_size: Option<u64>,
+        /// Fewest bytes.
+        min_size: u64,
+        /// Media types it may have, also as `image/*`; empty: any.
+        types: Vec<String>,
+        /// Where something stands already, nothing is put.
+        once: bool,
+    },
+    /// To send one part of them.
+    Part {
+        upload: String,
+        numbers: RangeInclusive<u16>,
+        /// Most bytes of all parts together; `None`: as many as the store takes.
+        max_size: Option<u64>,
+    },
+}
+
+/// Whether an access key is that of a link.
+pub fn is_link_key(access_key: &str) -> bool {
+    access_key.len() == LINK_KEY_CHARS && access_key.starts_with(LINK_KEY_START)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_link_key;
+
+    #[test]
+    fn keys_of_links_have_one_form() {
+        assert!(is_link_key("DSLKABCDEFGHIJKLMNOP"));
+        for other in [
+            "",
+            "DSLK",
+            "DSLKABCDEFGHIJKLMNO",
+            "DSLKABCDEFGHIJKLMNOPQ",
+            "ASIAABCDEFGHIJKLMNOP",
+        ] {
+            assert!(!is_link_key(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Collection: takes away what no application will come back for. Files that were announced and whose bytes never came,
+//! uploads nobody goes on with, files that end by themselves, what was refused, and what lies in the trash long enough.
+//!
+//! Owns when each of them is over, and that nothing live goes: every removal names the revision of the file it was decided
+//! on, so whoever comes back in the last moment wins. It only looks into buckets that keep a catalogue, goes on where one file
+//! cannot be removed, and asked for a dry run it changes nothing.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage_engine::backend::Rev;
+use storage_engine::store::Store;
+use storage_engine::store::bucket::ListBuckets;
+use storage_engine::store::clock::{Clock, Timestamp};
+use storage_engine::store::error::Fault;
+use storage_engine::store::files::{
+    File, FileError, FileFilter, FileId, FileQuery, FileSort, FileState, SortBy, Viewer,
+};
+use storage_engine::store::list::{ListError, ListPage, Listed};
+use storage_engine::store::multipart::list::{ListParts, ListPartsError, ListUploads, ListedUpload};
+use storage_engine::store::name::{BucketName, ObjectKey};
+
+/// Files or uploads that are looked at together.
+const PAGE: usize = 500;
+/// How long after the start, and after each pass, the next one begins.
+const PAUSE: Duration = Duration::from_secs(3_600);
+
+/// From when on something is nobody's any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// After a file was announced or changed, as long as no bytes come.
+    pub announced: Duration,
+    /// After an upload was begun or its last part came.
+    pub upload: Duration,
+    /// After a file went into the trash.
+    pub trash: Duration,
+    /// After a file was refused; until then its owner can ask why.
+    pub rejected: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        let day = Duration::from_secs(24 * 3_600);
+        Self {
+            announced: day,
+            upload: day,
+            trash: 7 * day,
+            rejected: 7 * day,
+        }
+    }
+}
+
+/// What one pass took away, or would have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Announced, and no bytes came.
+    pub announced: u64,
+    /// Uploads that nobody went on with.
+    pub uploads: u64,
+    /// Ended by themselves; now in the trash.
+    pub ended: u64,
+    /// Purged out of the trash.
+    pub trash: u64,
+    /// Refused, and forgotten now.
+    pub rejected: u64,
+    /// What could not be removed; the next pass tries again.
+    pub failed: u64,
+}
+
+/// Takes away what is over.
+#[derive(Clone)]
+pub struct Collector {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    terms: Terms,
+    /// One pass at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What may go wrong with one file; the pass goes on.
+enum Kept {
+    /// Somebody came back for it.
+    Wanted,
+    Failed(FileError),
+}
+
+impl From<FileError> for Kept {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Changed | FileError::NoSuchFile | FileError::State(_) => Self::Wanted,
+            FileError::NoSuchBucket
+            | FileError::BucketBusy
+            | FileError::KeyTaken
+            | FileError::Invalid(_)
+            | FileError::OverQuota(_)
+            | FileError::Fault(_) => Self::Failed(error),
+        }
+    }
+}
+
+/// One pass over one bucket.
+struct Pass<'a> {
+    collector: &'a Collector,
+    bucket: &'a BucketName,
+    now: Timestamp,
+    dry: bool,
+    collected: &'a mut Collected,
+}
+
+impl Collector {
+    pub fn new(store: Store, clock: Arc<dyn Clock>, terms: Terms) -> Self {
+        Self {
+            store,
+            clock,
+            terms,
+            turn: Arc::default(),
+        }
+    }
+
+    /// Passes again and again, an hour apart.
+    pub async fn keep_collecting(self) {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            match self.pass(false).await {
+                Ok(collected) if collected == Collected::default() => {}
+                Ok(collected) => tracing::info!(?collected, "took away what applications left behind"),
+                Err(fault) => tracing::warn!(%fault, "what applications left behind could not be looked for"),
+            }
+        }
+    }
+
+    /// One pass over all buckets that keep a catalogue. A dry one counts what would go and changes nothing.
+    pub async fn pass(&self, dry: bool) -> Result<Collected, Fault> {
+        let _turn = self.turn.lock().await;
+        let mut collected = Collected::default();
+        if !dry {
+            collected.uploads += self.store.sweep_expired_resumables().await? as u64;
+        }
+        let mut after = None;
+        loop {
+            let list = ListBuckets {
+                prefix: String::new(),
+                after: after.take(),
+                limit: PAGE,
+            };
+            let page = self.store.list_buckets(list).await?;
+            for bucket in &page.buckets {
+                let settings = self.store.bucket_settings(&bucket.name).await?;
+                if settings.is_some_and(|(settings, _)| settings.files) {
+                    let pass = Pass {
+                        collector: self,
+                        bucket: &bucket.name,
+                        now: self.clock.now(),
+                        dry,
+                        collected: &mut collected,
+                    };
+                    pass.run().await?;
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(collected),
+            }
+        }
+    }
+}
+
+impl Pass<'_> {
+    async fn run(mut self) -> Result<(), Fault> {
+        self.uploads().await?;
+        self.announced().await?;
+        self.ended().await?;
+        let terms = self.collector.terms;
+        let trash = self.purge(FileState::Trashed, terms.trash).await?;
+        self.collected.trash += trash;
+        let rejected = self.purge(FileState::Rejected, terms.rejected).await?;
+        self.collected.rejected += rejected;
+        Ok(())
+    }
+
+    fn store(&self) -> &Store {
+        &self.collector.store
+    }
+
+    /// What was last touched so long ago is over.
+    fn is_over(&self, touched: Timestamp, term: Duration) -> bool {
+        let term = u64::try_from(term.as_millis()).unwrap_or(u64::MAX);
+        touched.millis().saturating_add(term) <= self.now.millis()
+    }
+
+    /// Multipart uploads nobody goes on with.
+    async fn uploads(&mut self) -> Result<(), Fault> {
+        let (mut key_marker, mut upload_marker) = (None, None);
+        loop {
+            let list = ListUploads {
+                bucket: self.bucket.clone(),
+                prefix: String::new(),
+                delimiter: String::new(),
+                key_marker: key_marker.take(),
+                upload_marker: upload_marker.take(),
+                limit: PAGE,
+            };
+            let uploads = listed(self.store().list_uploads(&list).await)?;
+            for upload in &uploads {
+                if self.is_over(upload.upload.begun, self.collector.terms.upload) {
+                    self.end_upload(upload).await?;
+                }
+            }
+            match uploads.last() {
+                Some(last) if uploads.len() == PAGE => {
+                    key_marker = Some(last.key.as_str().to_owned());
+                    upload_marker = Some(last.id);
+                }
+                Some(_) | None => return Ok(()),
+            }
+        }
+    }
+
+    /// Gives an upload up, unless a part of it came not so long ago.
+    async fn end_upload(&mut self, upload: &ListedUpload) -> Result<(), Fault> {
+        let mut after = 0;
+        loop {
+            let list = ListParts {
+                bucket: self.bucket.clone(),
+                key: upload.key.clone(),
+                upload: upload.id,
+                after,
+                limit: PAGE,
+            };
+            let page = match self.store().list_parts(&list).await {
+                Ok(page) => page,
+                Err(ListPartsError::NoSuchBucket | ListPartsError::NoSuchUpload) => return Ok(()),
+                Err(ListPartsError::Fault(fault)) => return Err(fault),
+            };
+            let is_fresh = |modified| !self.is_over(modified, self.collector.terms.upload);
+            if page.parts.iter().any(|(_, part)| is_fresh(part.modified)) {
+                return Ok(());
+            }
+            match page.next {
+                Some(next) => after = next.get(),
+                None => break,
+            }
+        }
+        if !self.dry
+            && let Err(error) = self.store().abort_upload(self.bucket, &upload.key, &upload.id).await
+        {
+            tracing::debug!(%error, "an upload that nobody goes on with stays until the next pass");
+            self.collected.failed += 1;
+            return Ok(());
+        }
+        self.collected.uploads += 1;
+        Ok(())
+    }
+
+    /// Files whose bytes never came. An upload that is under way keeps its file.
+    async fn announced(&mut self) -> Result<(), Fault> {
+        let resumed = self.store().files_being_uploaded(self.bucket).await?;
+        let term = self.collector.terms.announced;
+        let mut after = None;
+        loop {
+            let (files, next) = self.page(FileState::Pending, after.take()).await?;
+            for (id, file) in &files {
+                if self.is_over(file.updated, term) && !self.is_coming(*id, file, &resumed).await? {
+                    let is_still = |found: &File, pass: &Self| {
+                        found.state == FileState::Pending && pass.is_over(found.updated, term)
+                    };
+                    let removed = self.remove(*id, is_still).await;
+                    self.collected.announced += removed;
+                }
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn is_coming(&self, id: FileId, file: &File, resumed: &HashSet<FileId>) -> Result<bool, Fault> {
+        if resumed.contains(&id) {
+            return Ok(true);
+        }
+        let Ok(key) = ObjectKey::parse(file.key.clone()) else {
+            return Ok(false);
+        };
+        let list = ListUploads {
+            bucket: self.bucket.clone(),
+            prefix: key.as_str().to_owned(),
+            delimiter: String::new(),
+            key_marker: None,
+            upload_marker: None,
+            limit: 1,
+        };
+        let uploads = listed(self.store().list_uploads(&list).await)?;
+        Ok(uploads.iter().any(|upload| upload.key == key))
+    }
+
+    /// Files that end by themselves go into the trash, those without bytes for good.
+    async fn ended(&mut self) -> Result<(), Fault> {
+        // Those that stay: they stand before all others in the next look.
+        let mut stay = HashSet::new();
+        loop {
+            let limit = PAGE + stay.len();
+            let due = self.store().due_files(self.bucket, self.now, limit).await?;
+            let new: Vec<FileId> = due.iter().filter(|id| !stay.contains(*id)).copied().collect();
+            for id in &new {
+                let found = self.store().file(self.bucket, id).await?;
+                let is_due = |file: &File| file.expires.is_some_and(|ends| ends <= self.now);
+                let Some((_, rev)) = found.filter(|(file, _)| is_due(file)) else {
+                    stay.insert(*id);
+                    continue;
+                };
+                let trashed = match self.dry {
+                    true => Ok(()),
+                    false => self.store().trash_file(self.bucket, *id, Some(rev)).await.map(drop),
+                };
+                if self.dry || trashed.is_err() {
+                    stay.insert(*id);
+                }
+                let removed = self.counted(*id, trashed);
+                self.collected.ended += removed;
+            }
+            if new.is_empty() || due.len() < limit {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Files that were in this state for so long go for good.
+    async fn purge(&mut self, state: FileState, term: Duration) -> Result<u64, Fault> {
+        let (mut after, mut purged) = (None, 0);
+        loop {
+            let (files, next) = self.page(state, after.take()).await?;
+            for (id, file) in &files {
+                if self.is_over(file.updated, term) {
+                    let is_still =
+                        |found: &File, pass: &Self| found.state == state && pass.is_over(found.updated, term);
+                    purged += self.remove(*id, is_still).await;
+                }
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(purged),
+            }
+        }
+    }
+
+    /// Takes a file away for good if it is still over; how many that were.
+    async fn remove(&mut self, id: FileId, is_over: impl Fn(&File, &Self) -> bool) -> u64 {
+        let found: Result<Option<(File, Rev)>, Fault> = self.store().file(self.bucket, &id).await;
+        let removed = match found {
+            Ok(Some((file, _))) if !is_over(&file, self) => return 0,
+            Ok(None) => return 0,
+            Ok(Some(_)) if self.dry => Ok(()),
+            Ok(Some((_, rev))) => self.store().purge_file(self.bucket, id, Some(rev)).await,
+            Err(fault) => Err(fault.into()),
+        };
+        self.counted(id, removed)
+    }
+
+    /// One, or nothing.
+    fn counted(&mut self, id: FileId, removed: Result<(), FileError>) -> u64 {
+        match removed.map_err(Kept::from) {
+            Ok(()) => 1,
+            Err(Kept::Wanted) => 0,
+            Err(Kept::Failed(error)) => {
+                tracing::warn!(%id, bucket = %self.bucket, %error, "a file that is over stays until the next pass");
+                self.collected.failed += 1;
+                0
+            }
+        }
+    }
+
+    async fn page(
+        &self,
+        state: FileState,
+        after: Option<Vec<u8>>,
+    ) -> Result<(Vec<(FileId, File)>, Option<Vec<u8>>), Fault> {
+        let query = FileQuery {
+            viewer: Viewer::All,
+            filter: FileFilter {
+                state: Some(state),
+                ..FileFilter::default()
+            },
+            sort: FileSort {
+                by: SortBy::Created,
+                descending: false,
+            },
+            limit: PAGE,
+            offset: 0,
+            after,
+            total: false,
+        };
+        let page = self.store().list_files(self.bucket, &query).await?;
+        Ok((page.files, page.next))
+    }
+}
+
+/// What a list of uploads gives; of a bucket that has just gone, nothing.
+fn listed(page: Result<ListPage<ListedUpload>, ListError>) -> Result<Vec<ListedUpload>, Fault> {
+    let upload = |listed| match listed {
+        Listed::Item(upload) => Some(upload),
+        Listed::CommonPrefix(_) => None,
+    };
+    match page {
+        Ok(page) => Ok(page.items.into_iter().filter_map(upload).collect()),
+        Err(ListError::NoSuchBucket) => Ok(Vec::new()),
+        Err(ListError::Fault(fault)) => Err(fault),
+    }
+}

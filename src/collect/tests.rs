@@ -1,0 +1,297 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use storage_engine::memory::MemoryBackend;
+use storage_engine::store::Epoch;
+use storage_engine::store::body::NewBody;
+use storage_engine::store::condition::WriteCondition;
+use storage_engine::store::files::{Seen, Witness};
+use storage_engine::store::multipart::begin::BeginUpload;
+use storage_engine::store::multipart::part::PartPlace;
+use storage_engine::store::name::{PartNumber, UploadId};
+use storage_engine::store::object::put::PutObject;
+use storage_engine::store::record::labels::Labels;
+use storage_engine::store::record::object::Metadata;
+
+use super::*;
+
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+
+/// A clock that stands where a test puts it.
+#[derive(Default)]
+struct Set(AtomicU64);
+
+impl Clock for Set {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_700_000_000_000 + self.0.load(Ordering::Relaxed))
+    }
+}
+
+struct Looked;
+
+impl Witness for Looked {
+    fn seen(&self) -> Seen {
+        Seen::default()
+    }
+}
+
+struct Scene {
+    store: Store,
+    memory: MemoryBackend,
+    clock: Arc<Set>,
+    collector: Collector,
+    bucket: BucketName,
+    made: AtomicU64,
+}
+
+async fn scene() -> Scene {
+    let (memory, clock) = (MemoryBackend::new(), Arc::new(Set::default()));
+    let store = Store::new(
+        Arc::new(memory.clone()),
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        Epoch([1; 16]),
+    );
+    let bucket = BucketName::parse("shop-prod").unwrap();
+    store.create_bucket(&bucket, "").await.unwrap();
+    store
+        .change_settings(&bucket, |settings| settings.files = true)
+        .await
+        .unwrap();
+    let collector = Collector::new(store.clone(), Arc::clone(&clock) as Arc<dyn Clock>, Terms::default());
+    Scene {
+        store,
+        memory,
+        clock,
+        collector,
+        bucket,
+        made: AtomicU64::new(0),
+    }
+}
+
+impl Scene {
+    fn go_on(&self, millis: u64) {
+        self.clock.0.fetch_add(millis, Ordering::Relaxed);
+    }
+
+    fn key(&self, name: &str) -> ObjectKey {
+        ObjectKey::parse(name).unwrap()
+    }
+
+    async fn announce(&self, name: &str, change: impl Fn(&mut File)) -> FileId {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&number.to_be_bytes());
+        let id = FileId::new(self.clock.now(), random);
+        let mut file = File::pending(name.to_owned(), [1; 16], "name".into(), self.clock.now());
+        change(&mut file);
+        self.store.create_file(&self.bucket, id, &file).await.unwrap();
+        id
+    }
+
+    async fn put(&self, name: &str) {
+        let put = PutObject {
+            bucket: self.bucket.clone(),
+            key: self.key(name),
+            metadata: Metadata::default(),
+            labels: Labels::default(),
+            body: NewBody::from_bytes("bytes"),
+            condition: WriteCondition::default(),
+        };
+        self.store.witnessed(Arc::new(Looked)).put_object(put).await.unwrap();
+    }
+
+    async fn begin(&self, name: &str) -> UploadId {
+        let begin = BeginUpload {
+            bucket: self.bucket.clone(),
+            key: self.key(name),
+            metadata: Metadata::default(),
+            labels: Labels::default(),
+            checksum: None,
+            initiator: None,
+        };
+        self.store.begin_upload(begin).await.unwrap()
+    }
+
+    async fn part(&self, name: &str, upload: UploadId) {
+        let place = PartPlace {
+            bucket: self.bucket.clone(),
+            key: self.key(name),
+            upload,
+            number: PartNumber::new(1).unwrap(),
+        };
+        self.store
+            .upload_part(&place, NewBody::from_bytes("part"))
+            .await
+            .unwrap();
+    }
+
+    async fn state(&self, id: FileId) -> Option<FileState> {
+        self.store
+            .file(&self.bucket, &id)
+            .await
+            .unwrap()
+            .map(|(file, _)| file.state)
+    }
+
+    /// A dry pass counts what the pass after it does, and changes nothing.
+    async fn pass(&self) -> Collected {
+        let rows = self.memory.rows();
+        let would = self.collector.pass(true).await.unwrap();
+        assert_eq!(self.memory.rows(), rows, "a dry pass changes nothing");
+        let did = self.collector.pass(false).await.unwrap();
+        assert_eq!(did, would);
+        did
+    }
+}
+
+#[tokio::test]
+async fn a_file_whose_bytes_never_came_goes_a_day_after_it_was_announced() {
+    let scene = scene().await;
+    let id = scene.announce("k/a", |_| {}).await;
+    scene.go_on(DAY - 1);
+    assert_eq!(scene.pass().await, Collected::default());
+    scene.go_on(1);
+    let gone = Collected {
+        announced: 1,
+        ..Collected::default()
+    };
+    assert_eq!(scene.pass().await, gone);
+    assert_eq!(scene.state(id).await, None);
+}
+
+#[tokio::test]
+async fn what_arrived_stays_however_old_it_is() {
+    let scene = scene().await;
+    let id = scene.announce("k/a", |_| {}).await;
+    scene.put("k/a").await;
+    scene.put("nobody/announced.it").await;
+    scene.go_on(400 * DAY);
+    assert_eq!(scene.pass().await, Collected::default());
+    assert_eq!(scene.state(id).await, Some(FileState::Active));
+}
+
+#[tokio::test]
+async fn a_file_is_kept_for_an_upload_that_goes_on_and_goes_with_one_that_does_not() {
+    let scene = scene().await;
+    let id = scene.announce("k/a", |_| {}).await;
+    let upload = scene.begin("k/a").await;
+    scene.go_on(20 * HOUR);
+    scene.part("k/a", upload).await;
+    scene.go_on(20 * HOUR);
+    assert_eq!(scene.pass().await, Collected::default(), "a part came twenty hours ago");
+    scene.go_on(4 * HOUR);
+    let rows = scene.collector.pass(false).await.unwrap();
+    assert_eq!((rows.uploads, rows.announced), (1, 1));
+    assert_eq!(scene.state(id).await, None);
+}
+
+#[tokio::test]
+async fn a_file_that_ends_by_itself_goes_into_the_trash_and_out_of_it_a_week_later() {
+    let scene = scene().await;
+    let ends = Timestamp::from_millis(scene.clock.now().millis() + HOUR);
+    let id = scene.announce("k/a", |file| file.expires = Some(ends)).await;
+    scene.put("k/a").await;
+    assert_eq!(scene.pass().await, Collected::default());
+    scene.go_on(HOUR);
+    assert_eq!(scene.pass().await.ended, 1);
+    assert_eq!(scene.state(id).await, Some(FileState::Trashed));
+    scene.go_on(7 * DAY - 1);
+    assert_eq!(scene.pass().await, Collected::default());
+    scene.go_on(1);
+    assert_eq!(scene.pass().await.trash, 1);
+    assert_eq!((scene.state(id).await, scene.memory.bodies()), (None, 0));
+}
+
+#[tokio::test]
+async fn what_was_refused_is_remembered_for_a_week() {
+    let scene = scene().await;
+    let id = scene.announce("k/a", |_| {}).await;
+    scene.put("k/a").await;
+    scene
+        .store
+        .reject_file(&scene.bucket, id, None, "no image")
+        .await
+        .unwrap();
+    scene.go_on(7 * DAY - 1);
+    assert_eq!(scene.pass().await, Collected::default());
+    scene.go_on(1);
+    assert_eq!(scene.pass().await.rejected, 1);
+}
+
+#[tokio::test]
+async fn a_bucket_without_a_catalogue_is_left_alone() {
+    let scene = scene().await;
+    scene
+        .store
+        .change_settings(&scene.bucket, |settings| settings.files = false)
+        .await
+        .unwrap();
+    let upload = scene.begin("k/a").await;
+    scene.part("k/a", upload).await;
+    scene.go_on(400 * DAY);
+    assert_eq!(scene.pass().await, Collected::default());
+}
+
+#[tokio::test]
+async fn after_thousands_of_abandoned_files_of_every_kind_only_what_lives_is_left() {
+    let scene = scene().await;
+    scene.put("live/one").await;
+    let live = scene.announce("live/two", |_| {}).await;
+    scene.put("live/two").await;
+    let (rows, bodies) = (scene.memory.rows(), scene.memory.bodies());
+    for n in 0..1_200_u64 {
+        let name = format!("k/{n}");
+        let id = match n % 5 {
+            0 => scene.announce(&name, |_| {}).await,
+            1 => {
+                let id = scene.announce(&name, |_| {}).await;
+                let upload = scene.begin(&name).await;
+                scene.part(&name, upload).await;
+                id
+            }
+            2 => {
+                let ends = scene.clock.now();
+                let id = scene.announce(&name, |file| file.expires = Some(ends)).await;
+                scene.put(&name).await;
+                id
+            }
+            3 => {
+                let id = scene.announce(&name, |_| {}).await;
+                scene.put(&name).await;
+                scene.store.trash_file(&scene.bucket, id, None).await.unwrap();
+                id
+            }
+            _ => {
+                let id = scene.announce(&name, |_| {}).await;
+                scene.put(&name).await;
+                scene.store.reject_file(&scene.bucket, id, None, "no").await.unwrap();
+                id
+            }
+        };
+        assert!(scene.state(id).await.is_some());
+    }
+    scene.go_on(8 * DAY);
+    let first = scene.collector.pass(false).await.unwrap();
+    let expected = Collected {
+        announced: 480,
+        uploads: 240,
+        ended: 240,
+        trash: 240,
+        rejected: 240,
+        failed: 0,
+    };
+    assert_eq!(first, expected);
+    scene.go_on(8 * DAY);
+    assert_eq!(
+        scene.pass().await.trash,
+        240,
+        "what ended by itself was in the trash until now"
+    );
+    assert_eq!(scene.pass().await, Collected::default());
+    assert_eq!(scene.state(live).await, Some(FileState::Active));
+    for _ in 0..100 {
+        // Parts of uploads that were given up go behind the answer.
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((scene.memory.rows(), scene.memory.bodies()), (rows, bodies));
+}

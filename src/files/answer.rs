@@ -1,0 +1,69 @@
+//! What is answered where it went well: the fields themselves, and once more under `data` beside `success`, so that clients
+//! of either habit find them.
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::{Map, Value};
+
+use crate::http::body::{self, Body};
+
+/// An answer of JSON fields.
+#[derive(Debug)]
+pub(super) struct Answer {
+    status: StatusCode,
+    fields: Map<String, Value>,
+}
+
+impl Answer {
+    /// 200 with these fields; what is no object becomes an answer without fields.
+    pub(super) fn ok(document: Value) -> Self {
+        Self::with(StatusCode::OK, document)
+    }
+
+    pub(super) fn created(document: Value) -> Self {
+        Self::with(StatusCode::CREATED, document)
+    }
+
+    fn with(status: StatusCode, document: Value) -> Self {
+        let fields = match document {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        Self { status, fields }
+    }
+
+    pub(super) fn response(self) -> Response<Body> {
+        let mut whole = self.fields.clone();
+        whole.insert("success".to_owned(), Value::Bool(true));
+        whole.insert("data".to_owned(), Value::Object(self.fields));
+        let mut response = Response::new(body::full(Value::Object(whole).to_string()));
+        *response.status_mut() = self.status;
+        private(response.headers_mut());
+        let kind = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+/// Says that nobody but the caller may keep the answer, and nobody at all without asking again.
+pub(super) fn private(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.append(header::VARY, HeaderValue::from_static("authorization, x-api-key"));
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use serde_json::{Value, json};
+
+    use super::Answer;
+
+    #[tokio::test]
+    async fn clients_find_the_fields_bare_and_under_data() {
+        let response = Answer::created(json!({ "id": "1", "size": 2 })).response();
+        assert_eq!(response.status(), 201);
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let document: Value = serde_json::from_slice(&bytes).unwrap();
+        let expected = json!({ "id": "1", "size": 2, "success": true, "data": { "id": "1", "size": 2 } });
+        assert_eq!(document, expected);
+    }
+}

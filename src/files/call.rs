@@ -1,0 +1,332 @@
+//! One request of the Files API: who asks, for what, and the doors that a decision opens.
+//!
+//! Every handler gets its store from here, and none without `access` having allowed the very action.
+
+use http::header::HOST;
+use http::request::Parts;
+use storage_engine::backend::Rev;
+use storage_engine::store::Store;
+use storage_engine::store::clock::Timestamp;
+use storage_engine::store::files::{File, FileId, FileState};
+use storage_engine::store::judged::Found;
+use storage_engine::store::name::ObjectKey;
+use storage_engine::store::object::labels::ObjectPlace;
+use storage_engine::store::record::labels::{Labels, Visibility};
+use time::OffsetDateTime;
+
+use super::Inner;
+use super::error::{Code, FilesError};
+use super::view::{Eyes, Place};
+use crate::access::{Action, Context, Grant, ObjectFacts, RequestFacts, Resource, any_policy, decide, link_hash};
+use crate::facts::{Looked, Standing};
+use crate::http::peer::Peer;
+use crate::links::{Asker, LinkAsk};
+use crate::policy::Policy;
+use crate::projects::AppCaller;
+
+/// The query parameter that brings the token of a link, as on the S3 side.
+const LINK: &str = "drystone-share";
+
+/// One request.
+pub(super) struct Call<'i> {
+    pub(super) inner: &'i Inner,
+    pub(super) caller: AppCaller,
+    pub(super) now: OffsetDateTime,
+    /// Scheme and authority that addresses begin with.
+    pub(super) origin: String,
+    /// Names and values, decoded.
+    pub(super) query: Vec<(String, String)>,
+    request: RequestFacts,
+    /// What stands for the variable segments of the path.
+    taken: Vec<String>,
+}
+
+/// A file as it was looked at.
+pub(super) struct Known {
+    pub(super) id: FileId,
+    pub(super) file: File,
+    pub(super) rev: Rev,
+}
+
+impl<'i> Call<'i> {
+    pub(super) fn new(
+        inner: &'i Inner,
+        caller: AppCaller,
+        parts: &Parts,
+        taken: Vec<String>,
+        now: OffsetDateTime,
+    ) -> Self {
+        let query = query(parts.uri.query().unwrap_or_default());
+        let mut request = RequestFacts::read(&parts.extensions, &parts.headers, now);
+        request.link = query
+            .iter()
+            .find(|(name, _)| name == LINK)
+            .and_then(|(_, token)| link_hash(token));
+        let host = parts
+            .headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
+        let origin = inner.origins.of(parts.extensions.get::<Peer>(), host);
+        Self {
+            inner,
+            caller,
+            now,
+            origin,
+            query,
+            request,
+            taken,
+        }
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.query.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// What stands for a variable segment of the path.
+    pub(super) fn segment(&self, at: usize) -> Result<&str, FilesError> {
+        self.taken
+            .get(at)
+            .map(String::as_str)
+            .ok_or_else(|| Code::NO_SUCH_ROUTE.into())
+    }
+
+    pub(super) fn time(&self) -> Timestamp {
+        let millis = self.now.unix_timestamp_nanos() / 1_000_000;
+        Timestamp::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
+
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            origin: &self.origin,
+            bucket: self.caller.bucket.as_str(),
+        }
+    }
+
+    /// Whose a file is that they make; guests make none.
+    pub(super) fn owner(&self) -> Result<String, FilesError> {
+        let owner = self.caller.owner_id().map(str::to_owned);
+        owner.ok_or_else(|| Code::ACCESS_DENIED.into())
+    }
+
+    /// Whether the file is theirs.
+    pub(super) fn owns(&self, file: &File) -> bool {
+        let owner = self.caller.owner_id();
+        owner.is_some() && owner == file.labels.owner.as_deref()
+    }
+
+    pub(super) fn eyes(&self, file: &File) -> Eyes {
+        if self.owns(file) || self.caller.is_admin() {
+            Eyes::Owner
+        } else {
+            Eyes::Others
+        }
+    }
+
+    /// The file that the path names. One in the trash is told to be gone.
+    pub(super) async fn named(&self) -> Result<Known, FilesError> {
+        let known = self.named_or_trashed().await?;
+        match known.file.state {
+            FileState::Trashed => Err(Code::NOT_FOUND.into()),
+            FileState::Pending | FileState::Received | FileState::Active | FileState::Rejected => Ok(known),
+        }
+    }
+
+    /// The file that the path names, also out of the trash.
+    pub(super) async fn named_or_trashed(&self) -> Result<Known, FilesError> {
+        self.look(self.segment(0)?).await
+    }
+
+    /// The file with this id, as it stands.
+    pub(super) async fn look(&self, id: &str) -> Result<Known, FilesError> {
+        let id = FileId::parse(id).ok_or(Code::NOT_FOUND)?;
+        let found = self.inner.records.file(&self.caller.bucket, &id).await?;
+        let (file, rev) = found.ok_or(Code::NOT_FOUND)?;
+        Ok(Known { id, file, rev })
+    }
+
+    /// The file with this key, as it stands.
+    pub(super) async fn look_by_key(&self, key: &str) -> Result<Known, FilesError> {
+        let found = self.inner.records.file_of_key(&self.caller.bucket, key).await?;
+        let (id, file, rev) = found.ok_or(Code::NOT_FOUND)?;
+        Ok(Known { id, file, rev })
+    }
+
+    /// The store, for whoever may do this to the file. One in the trash is there for its owner and admins alone.
+    pub(super) async fn open(&self, action: Action, file: &File) -> Result<Store, FilesError> {
+        let looked = self.look_at_bucket().await?;
+        let object = self.facts_of(action, file, &looked).await?;
+        let grant = self.decide(action, &file.key, &looked, Some(&object))?;
+        if grant.only_replaces() {
+            return Err(Code::ACCESS_DENIED.into());
+        }
+        Ok(self.opened(&grant, &looked))
+    }
+
+    /// The store, for whoever may put other bytes in the place of the file's; also by a share, through which nothing else is
+    /// put.
+    pub(super) async fn open_to_replace(&self, file: &File) -> Result<Store, FilesError> {
+        let looked = self.look_at_bucket().await?;
+        let object = self.facts_of(Action::PutObject, file, &looked).await?;
+        let grant = self.decide(Action::PutObject, &file.key, &looked, Some(&object))?;
+        let store = self.opened(&grant, &looked);
+        if !grant.only_replaces() {
+            return Ok(store);
+        }
+        let place = ObjectPlace {
+            bucket: self.caller.bucket.clone(),
+            key: object_key(file)?,
+            version: None,
+        };
+        let (_, rev) = self.inner.records.look_at(&place).await?.ok_or(Code::NOT_FOUND)?;
+        Ok(store.only_on(&place.bucket, &place.key, Found::Replaceable(rev)))
+    }
+
+    /// The store, for whoever may make a file with this key.
+    pub(super) async fn open_to_make(&self, key: &str) -> Result<Store, FilesError> {
+        let looked = self.look_at_bucket().await?;
+        let grant = self.decide(Action::PutObject, key, &looked, None)?;
+        Ok(self.opened(&grant, &looked))
+    }
+
+    /// The store, for whoever may bring a file they began to its end: its maker, by the right to make one; others by the
+    /// right to change it.
+    pub(super) async fn open_to_finish(&self, known: &Known) -> Result<Store, FilesError> {
+        match self.owns(&known.file) {
+            true => self.open_to_make(&known.file.key).await,
+            false => self.open(Action::PutObject, &known.file).await,
+        }
+    }
+
+    /// Whether they see every file of the bucket in lists.
+    pub(super) async fn lists_all(&self) -> Result<bool, FilesError> {
+        let looked = self.look_at_bucket().await?;
+        let resource = Resource::Bucket(self.caller.bucket.as_str());
+        Ok(decide(
+            &self.caller.identity,
+            Action::ListBucket,
+            resource,
+            &self.context(&looked, None),
+        )
+        .is_ok())
+    }
+
+    /// Who asks for a link, and for which file.
+    pub(super) fn asker(&self) -> Result<Asker, FilesError> {
+        Ok(Asker::of(
+            &self.caller.identity,
+            &self.caller.key_id,
+            self.caller.is_admin(),
+        )?)
+    }
+
+    /// What a link for this file is asked with.
+    pub(super) fn link<'a>(&'a self, asker: &'a Asker, (id, file): (FileId, &'a File), seconds: u32) -> LinkAsk<'a> {
+        LinkAsk {
+            asker,
+            file: *id.as_bytes(),
+            bucket: self.caller.bucket.as_str(),
+            key: &file.key,
+            epoch: file.epoch,
+            origin: &self.origin,
+            now: self.now,
+            seconds,
+        }
+    }
+
+    async fn look_at_bucket(&self) -> Result<Looked, FilesError> {
+        let looked = self
+            .inner
+            .facts
+            .of_bucket(&self.caller.identity, self.caller.bucket.as_str())
+            .await?;
+        if looked.standing == Standing::Absent {
+            return Err(Code::BUCKET_NOT_CONFIGURED.into());
+        }
+        Ok(looked)
+    }
+
+    fn context<'c>(&'c self, looked: &'c Looked, object: Option<&'c ObjectFacts>) -> Context<'c> {
+        Context {
+            request: Some(&self.request),
+            bucket: Some(&looked.facts),
+            object,
+            ..Context::default()
+        }
+    }
+
+    fn decide(
+        &self,
+        action: Action,
+        key: &str,
+        looked: &Looked,
+        object: Option<&ObjectFacts>,
+    ) -> Result<Grant, FilesError> {
+        let resource = Resource::Object {
+            bucket: self.caller.bucket.as_str(),
+            key,
+        };
+        Ok(decide(
+            &self.caller.identity,
+            action,
+            resource,
+            &self.context(looked, object),
+        )?)
+    }
+
+    fn opened(&self, grant: &Grant, looked: &Looked) -> Store {
+        let store = self.inner.store.with(grant);
+        match looked.standing {
+            Standing::At(rev) => store.only_while(&self.caller.bucket, rev),
+            Standing::Unasked | Standing::Absent => store.clone(),
+        }
+    }
+
+    /// What is stored about the file, for a decision. One that is not active nobody sees but by right.
+    async fn facts_of(&self, action: Action, file: &File, looked: &Looked) -> Result<ObjectFacts, FilesError> {
+        let bucket = &self.caller.bucket;
+        let settings = looked.settings.as_deref();
+        if file.state != FileState::Active {
+            let hidden = Labels {
+                visibility: Some(Visibility::Private),
+                shares: Vec::new(),
+                ..file.labels.clone()
+            };
+            return Ok(self.inner.facts.of_labels(bucket, settings, &hidden).await?);
+        }
+        let asks = |policy: &Policy| policy.looks_at_existing_object(action.name());
+        if any_policy(&self.caller.identity, Some(&looked.facts), asks) {
+            // Tags are the object's.
+            let found = self
+                .inner
+                .facts
+                .of_object((bucket.as_str(), &file.key), settings)
+                .await?;
+            if let Some((object, _)) = found {
+                return Ok(object);
+            }
+        }
+        Ok(self.inner.facts.of_labels(bucket, settings, &file.labels).await?)
+    }
+}
+
+/// The object's key of a file.
+pub(super) fn object_key(file: &File) -> Result<ObjectKey, FilesError> {
+    ObjectKey::parse(file.key.clone()).map_err(|_| Code::INTERNAL.into())
+}
+
+/// Names and values of a query, decoded.
+pub(super) fn query(text: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_encoding::percent_decode_str(&text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (decode(name), decode(value)))
+        .collect()
+}

@@ -1,0 +1,210 @@
+//! The fields of a JSON body: read whole and small, and told apart by name and kind.
+//!
+//! Owns how a wrong field is told. A field that is null counts as left out, and fields that nobody asks for are passed over,
+//! as the clients of other back ends send some.
+
+use http_body_util::BodyExt;
+use serde_json::{Map, Value};
+use storage_engine::store::record::labels::Visibility;
+
+use super::error::{Code, FilesError};
+use crate::http::body::RequestBody;
+
+/// Bytes of a JSON body.
+const JSON_BYTES_MAX: usize = 1 << 20;
+
+/// An object of JSON.
+#[derive(Debug, Default)]
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Reads the body; none at all is an object without fields.
+    pub(super) async fn read(body: RequestBody) -> Result<Self, FilesError> {
+        Self::parse(&whole(body, JSON_BYTES_MAX, Code::REQUEST_TOO_LARGE).await?)
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, FilesError> {
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        match serde_json::from_slice(bytes) {
+            Ok(Value::Object(fields)) => Ok(Self(fields)),
+            Ok(_) => Err(FilesError::field("The body must be a JSON object.")),
+            Err(error) => Err(FilesError::field(format!("The body is not JSON: {error}."))),
+        }
+    }
+
+    /// An object inside of another one.
+    pub(super) fn of(value: &Value) -> Result<Self, FilesError> {
+        match value {
+            Value::Object(fields) => Ok(Self(fields.clone())),
+            _ => Err(FilesError::field("An object was expected in the list.")),
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, FilesError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(FilesError::field(format!("{name} must be a text."))),
+        }
+    }
+
+    pub(super) fn need(&self, name: &str) -> Result<&str, FilesError> {
+        let text = self.text(name)?;
+        text.ok_or_else(|| FilesError::field(format!("{name} is required: a text.")))
+    }
+
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, FilesError> {
+        let wrong = || FilesError::field(format!("{name} must be a whole number that is not negative."));
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => match (number.as_u64(), number.as_f64()) {
+                (Some(number), _) => Ok(Some(number)),
+                // Some languages have no other numbers.
+                (None, Some(float)) if float >= 0.0 && float.fract() == 0.0 && float < 9e15 => {
+                    format!("{float:.0}").parse().map(Some).map_err(|_| wrong())
+                }
+                (None, _) => Err(wrong()),
+            },
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// A number of bytes.
+    pub(super) fn size(&self, name: &str) -> Result<Option<u64>, FilesError> {
+        let is_negative = self.get(name).and_then(Value::as_f64).is_some_and(|size| size < 0.0);
+        if is_negative {
+            return Err(FilesError::because(
+                Code::SIZE_NEGATIVE,
+                format!("{name} must not be negative."),
+            ));
+        }
+        self.number(name)
+    }
+
+    /// A count of seconds within a range.
+    pub(super) fn seconds(&self, name: &str, (least, most): (u32, u32)) -> Result<Option<u32>, FilesError> {
+        let wrong = || {
+            FilesError::field(format!(
+                "{name} must be a whole number of seconds from {least} to {most}."
+            ))
+        };
+        let Some(number) = self.number(name).map_err(|_| wrong())? else {
+            return Ok(None);
+        };
+        let seconds = u32::try_from(number)
+            .ok()
+            .filter(|seconds| (least..=most).contains(seconds));
+        seconds.map(Some).ok_or_else(wrong)
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<bool, FilesError> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(FilesError::field(format!("{name} must be true or false."))),
+        }
+    }
+
+    pub(super) fn object(&self, name: &str) -> Result<Option<&Map<String, Value>>, FilesError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Object(fields)) => Ok(Some(fields)),
+            Some(_) => Err(FilesError::field(format!("{name} must be an object."))),
+        }
+    }
+
+    /// A list of at most `most` items.
+    pub(super) fn list(&self, name: &str, most: usize) -> Result<&[Value], FilesError> {
+        match self.get(name) {
+            None => Ok(&[]),
+            Some(Value::Array(items)) if items.len() <= most => Ok(items),
+            Some(_) => Err(FilesError::field(format!(
+                "{name} must be a list of at most {most} items."
+            ))),
+        }
+    }
+
+    pub(super) fn texts(&self, name: &str, most: usize) -> Result<Vec<String>, FilesError> {
+        let items = self.list(name, most)?.iter();
+        let texts = items.map(|item| item.as_str().map(str::to_owned));
+        texts
+            .collect::<Option<_>>()
+            .ok_or_else(|| FilesError::field(format!("{name} must be a list of texts.")))
+    }
+
+    pub(super) fn visibility(&self) -> Result<Option<Visibility>, FilesError> {
+        self.text("visibility")?.map(visibility).transpose()
+    }
+}
+
+/// A level by its name.
+pub(super) fn visibility(name: &str) -> Result<Visibility, FilesError> {
+    let found = Visibility::ALL.into_iter().find(|level| level.name() == name);
+    found.ok_or_else(|| FilesError::field("visibility must be private, public, protected or shared."))
+}
+
+/// The whole body, if it has at most `most` bytes. One that is said to have more is not begun.
+async fn whole(mut body: RequestBody, most: usize, too_large: Code) -> Result<Vec<u8>, FilesError> {
+    if http_body::Body::size_hint(&body).lower() > most as u64 {
+        return Err(too_large.into());
+    }
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Code::INCOMPLETE_BODY)?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if piece.len() > most.saturating_sub(bytes.len()) {
+            return Err(too_large.into());
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fields, FilesError};
+
+    fn code<T: std::fmt::Debug>(result: Result<T, FilesError>) -> &'static str {
+        result.unwrap_err().code()
+    }
+
+    #[test]
+    fn fields_are_told_apart_by_their_kind() {
+        let fields =
+            Fields::parse(br#"{"t":"x","n":7,"f":7.0,"neg":-1,"half":0.5,"o":{},"l":["a"],"b":true,"z":null}"#)
+                .unwrap();
+        assert_eq!(fields.text("t").unwrap(), Some("x"));
+        assert_eq!(fields.text("z").unwrap(), None);
+        assert_eq!(fields.number("n").unwrap(), Some(7));
+        assert_eq!(fields.number("f").unwrap(), Some(7));
+        assert_eq!(fields.texts("l", 1).unwrap(), ["a"]);
+        assert!(fields.flag("b").unwrap() && !fields.flag("none").unwrap());
+        assert!(fields.get("z").is_none());
+        assert_eq!(code(fields.size("neg")), "file/size-negative");
+        for wrong in [
+            code(fields.number("half")),
+            code(fields.number("t")),
+            code(fields.text("n")),
+            code(fields.need("none")),
+        ] {
+            assert_eq!(wrong, "common/invalid-request");
+        }
+        assert_eq!(code(fields.texts("l", 0)), "common/invalid-request");
+        assert_eq!(code(fields.object("l")), "common/invalid-request");
+        assert_eq!(code(fields.seconds("n", (8, 9))), "common/invalid-request");
+        for wrong in ["[]", "7", "{", "\u{0}"] {
+            assert_eq!(
+                code(Fields::parse(wrong.as_bytes())),
+                "common/invalid-request",
+                "{wrong}"
+            );
+        }
+        assert!(Fields::parse(b" ").unwrap().get("t").is_none());
+    }
+}

@@ -1,0 +1,110 @@
+//! One file: shown, changed, put into the trash and taken out of it.
+
+use serde_json::json;
+use storage_engine::store::files::{File, FileState};
+use storage_engine::store::record::labels::Visibility;
+
+use super::answer::Answer;
+use super::call::{Call, Known};
+use super::error::{Code, FilesError};
+use super::fields::Fields;
+use super::plan::Said;
+use super::view::{self, Eyes};
+use crate::access::Action;
+use crate::media::FileName;
+
+/// `GET /files/:id`.
+pub(super) async fn get(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let known = call.named().await?;
+    call.open(Action::GetObject, &known.file).await?;
+    Ok(shown(call, &known))
+}
+
+/// `PATCH /files/:id`.
+pub(super) async fn patch(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    let known = call.named().await?;
+    let name = fields.text("originalName")?.map(FileName::parse).transpose()?;
+    let said = Said::read(fields)?;
+    let visibility = fields.visibility()?;
+    let store = call.open(Action::PutObject, &known.file).await?;
+    if visibility.is_some() {
+        call.open(Action::PutObjectAcl, &known.file).await?;
+    }
+    let change = |file: &mut File| {
+        if let Some(name) = &name {
+            name.as_str().clone_into(&mut file.name);
+        }
+        said.set(file);
+        set_visibility(file, visibility);
+    };
+    let file = store
+        .change_file(&call.caller.bucket, known.id, Some(known.rev), change)
+        .await?;
+    Ok(shown(call, &Known { file, ..known }))
+}
+
+/// `PATCH /files/:id/visibility`.
+pub(super) async fn patch_visibility(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    let known = call.named().await?;
+    fields.need("visibility")?;
+    let visibility = fields.visibility()?;
+    let store = call.open(Action::PutObjectAcl, &known.file).await?;
+    let change = |file: &mut File| set_visibility(file, visibility);
+    let file = store
+        .change_file(&call.caller.bucket, known.id, Some(known.rev), change)
+        .await?;
+    Ok(shown(call, &Known { file, ..known }))
+}
+
+/// `DELETE /files/:id`: gone for everybody at once, kept in the trash for a while; with `?purge=true` for good.
+pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let known = call.named_or_trashed().await?;
+    let purge = match call.parameter("purge") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(FilesError::field("purge must be true or false.")),
+    };
+    let store = call.open(Action::DeleteObject, &known.file).await?;
+    if purge {
+        store.purge_file(&call.caller.bucket, known.id, Some(known.rev)).await?;
+    } else if known.file.state == FileState::Trashed {
+        return Err(Code::NOT_FOUND.into());
+    } else {
+        store.trash_file(&call.caller.bucket, known.id, Some(known.rev)).await?;
+    }
+    Ok(Answer::ok(json!({})))
+}
+
+/// `POST /files/:id/restore`.
+pub(super) async fn restore(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let known = call.named_or_trashed().await?;
+    let store = call.open(Action::PutObject, &known.file).await?;
+    let file = store
+        .restore_file(&call.caller.bucket, known.id, Some(known.rev))
+        .await?;
+    Ok(shown(call, &Known { file, ..known }))
+}
+
+/// `POST /files/:id/revoke-urls`: no link that was given out opens anything any more.
+pub(super) async fn revoke_urls(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let known = call.named().await?;
+    let store = call.open(Action::PutObjectAcl, &known.file).await?;
+    let change = |file: &mut File| file.epoch = file.epoch.wrapping_add(1);
+    let file = store
+        .change_file(&call.caller.bucket, known.id, Some(known.rev), change)
+        .await?;
+    Ok(Answer::ok(
+        json!({ "id": known.id.to_string(), "revokedAt": view::moment(file.updated) }),
+    ))
+}
+
+fn set_visibility(file: &mut File, visibility: Option<Visibility>) {
+    if let Some(visibility) = visibility {
+        file.labels.visibility = Some(visibility);
+    }
+}
+
+fn shown(call: &Call<'_>, known: &Known) -> Answer {
+    let eyes: Eyes = call.eyes(&known.file);
+    Answer::ok(view::file(known.id, &known.file, call.place(), eyes))
+}

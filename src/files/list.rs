@@ -1,0 +1,240 @@
+//! Lists of files: what the query asks for, and no file that the caller may not see.
+
+use serde_json::json;
+use storage_engine::store::clock::Timestamp;
+use storage_engine::store::files::{FileFilter, FileQuery, FileSort, FileState, OwnerType, SortBy, Viewer};
+use storage_engine::store::share::ShareTarget;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::answer::Answer;
+use super::call::Call;
+use super::error::FilesError;
+use super::{fields, view};
+use crate::access::{Action, SharedWith, shared_with};
+use crate::auth::Identity;
+
+/// Files of a page that names no number of them.
+const LIMIT: usize = 20;
+const LIMIT_MAX: usize = 100;
+/// Files that can be left out by counting pages; beyond them cursors go on.
+const OFFSET_MAX: usize = 1_000_000;
+
+/// `GET /files`.
+pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let viewer = viewer(call).await?;
+    let (page, limit) = (
+        whole(call, "page", 1)?.unwrap_or(1),
+        whole(call, "limit", 1)?.unwrap_or(LIMIT),
+    );
+    if limit > LIMIT_MAX {
+        return Err(FilesError::field(format!(
+            "limit must be a whole number from 1 to {LIMIT_MAX}."
+        )));
+    }
+    let offset = page.saturating_sub(1).saturating_mul(limit);
+    if offset > OFFSET_MAX {
+        return Err(FilesError::field(
+            "page is too far; use cursor to go on from the last page.",
+        ));
+    }
+    let after = call.parameter("cursor").map(cursor).transpose()?;
+    let total = flag(call, "total")?.unwrap_or(after.is_none());
+    let query = FileQuery {
+        filter: filter(call, &viewer)?,
+        viewer,
+        sort: sort(call)?,
+        limit,
+        offset: if after.is_some() { 0 } else { offset },
+        after,
+        total,
+    };
+    let found = call.inner.records.list_files(&call.caller.bucket, &query).await?;
+    let mut items = Vec::with_capacity(found.files.len());
+    for (id, file) in found.files {
+        let eyes = call.eyes(&file);
+        // That a share has ended only the decision knows.
+        if eyes == view::Eyes::Owner || call.open(Action::GetObject, &file).await.is_ok() {
+            items.push(view::file(id, &file, call.place(), eyes));
+        }
+    }
+    let pages = found.total.map(|total| total.div_ceil(limit as u64));
+    let has_next = found.next.is_some();
+    let has_previous = query.after.is_some() || page > 1;
+    Ok(Answer::ok(json!({
+        "items": items,
+        "pagination": {
+            "total": found.total,
+            "page": page,
+            "limit": limit,
+            "totalPages": pages,
+            "hasNextPage": has_next,
+            "hasPrevPage": has_previous,
+            "hasNext": has_next,
+            "hasPrev": has_previous,
+            "nextCursor": found.next.map(|next| base64_simd::URL_SAFE_NO_PAD.encode_to_string(next)),
+        },
+    })))
+}
+
+/// Whose view of the files it is.
+pub(super) async fn viewer(call: &Call<'_>) -> Result<Viewer, FilesError> {
+    if call.lists_all().await? {
+        return Ok(Viewer::All);
+    }
+    let signed_in = call.caller.identity != Identity::Anonymous;
+    let shares = shared_with(&call.caller.identity)
+        .into_iter()
+        .filter_map(|with| match with {
+            SharedWith::User(owner) => Some(ShareTarget::User(owner)),
+            SharedWith::Group(name) => Some(ShareTarget::Group(name)),
+            SharedWith::Email(address) => Some(ShareTarget::Email(address)),
+            SharedWith::Link(_) => None,
+        });
+    Ok(Viewer::Somebody {
+        owner: call.caller.owner_id().map(str::to_owned),
+        shares: shares.collect(),
+        public: true,
+        protected: signed_in,
+    })
+}
+
+fn filter(call: &Call<'_>, viewer: &Viewer) -> Result<FileFilter, FilesError> {
+    let text = |name: &str| call.parameter(name).map(str::to_owned);
+    let tags = call
+        .query
+        .iter()
+        .filter(|(name, value)| name == "tag" && !value.is_empty());
+    Ok(FileFilter {
+        state: state(call, viewer)?,
+        visibility: call.parameter("visibility").map(fields::visibility).transpose()?,
+        owner: call.parameter("ownerId").map(|owner| owner_id(call, owner)),
+        owner_type: owner_type(call)?,
+        bucket: text("bucket"),
+        category: text("category"),
+        media_type: text("mimeType").map(|kind| kind.to_ascii_lowercase()),
+        tags: tags.map(|(_, value)| value.clone()).collect(),
+        entity: text("relatedEntityId"),
+        sha256: sha256(call)?,
+        search: text("search"),
+        size_min: number(call, "sizeMin")?,
+        size_max: number(call, "sizeMax")?,
+        created_from: moment(call, "createdFrom")?,
+        created_to: moment(call, "createdTo")?,
+        shared_with_viewer: flag(call, "sharedWithMe")?.unwrap_or(false),
+    })
+}
+
+/// Files that are not active nobody is listed but their owner.
+fn state(call: &Call<'_>, viewer: &Viewer) -> Result<Option<FileState>, FilesError> {
+    let Some(name) = call.parameter("state") else {
+        return Ok(None);
+    };
+    let found = FileState::ALL.into_iter().find(|state| state.name() == name);
+    let state =
+        found.ok_or_else(|| FilesError::field("state must be pending, received, active, trashed or rejected."))?;
+    let is_guest = matches!(viewer, Viewer::Somebody { owner: None, .. });
+    if is_guest && state != FileState::Active {
+        return Err(super::error::Code::ACCESS_DENIED.into());
+    }
+    Ok(Some(state))
+}
+
+/// Applications name owners as their issuer does; in the catalogue they stand with the issuer they came by.
+pub(super) fn owner_id(call: &Call<'_>, owner: &str) -> String {
+    if owner.starts_with("app:") {
+        return owner.to_owned();
+    }
+    let own = call
+        .caller
+        .owner_id()
+        .filter(|own| own.split_once('|').is_some_and(|(_, subject)| subject == owner));
+    let issuer = call.caller.user.as_ref().map(|user| user.issuer.as_str());
+    match (own, call.parameter("issuer").or(issuer)) {
+        (Some(own), _) => own.to_owned(),
+        (None, Some(issuer)) => format!("app:{}/{issuer}|{owner}", call.caller.project.name),
+        (None, None) => owner.to_owned(),
+    }
+}
+
+fn owner_type(call: &Call<'_>) -> Result<Option<OwnerType>, FilesError> {
+    let Some(name) = call.parameter("ownerType") else {
+        return Ok(None);
+    };
+    let found = OwnerType::ALL.into_iter().find(|kind| kind.name() == name);
+    let wrong = || FilesError::field("ownerType must be user, session, service or public.");
+    found.map(Some).ok_or_else(wrong)
+}
+
+fn sort(call: &Call<'_>) -> Result<FileSort, FilesError> {
+    let by = match call.parameter("sortBy") {
+        None | Some("createdAt") => SortBy::Created,
+        Some("updatedAt") => SortBy::Updated,
+        Some("originalName" | "name") => SortBy::Name,
+        Some("size") => SortBy::Size,
+        Some(_) => {
+            return Err(FilesError::field(
+                "sortBy must be createdAt, updatedAt, originalName or size.",
+            ));
+        }
+    };
+    let descending = match call.parameter("sortDirection") {
+        None | Some("desc") => true,
+        Some("asc") => false,
+        Some(_) => return Err(FilesError::field("sortDirection must be asc or desc.")),
+    };
+    Ok(FileSort { by, descending })
+}
+
+fn number(call: &Call<'_>, name: &str) -> Result<Option<u64>, FilesError> {
+    let Some(text) = call.parameter(name) else {
+        return Ok(None);
+    };
+    let wrong = || FilesError::field(format!("{name} must be a whole number."));
+    text.parse().map(Some).map_err(|_| wrong())
+}
+
+fn whole(call: &Call<'_>, name: &str, least: u64) -> Result<Option<usize>, FilesError> {
+    let wrong = || FilesError::field(format!("{name} must be a whole number of at least {least}."));
+    match number(call, name)? {
+        None => Ok(None),
+        Some(number) if number < least => Err(wrong()),
+        Some(number) => usize::try_from(number).map(Some).map_err(|_| wrong()),
+    }
+}
+
+fn flag(call: &Call<'_>, name: &str) -> Result<Option<bool>, FilesError> {
+    match call.parameter(name) {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err(FilesError::field(format!("{name} must be true or false."))),
+    }
+}
+
+fn moment(call: &Call<'_>, name: &str) -> Result<Option<Timestamp>, FilesError> {
+    let Some(text) = call.parameter(name) else {
+        return Ok(None);
+    };
+    let wrong = || FilesError::field(format!("{name} must be a time such as 2026-01-31T12:00:00Z."));
+    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())?;
+    let millis = u64::try_from(time.unix_timestamp_nanos() / 1_000_000).map_err(|_| wrong())?;
+    Ok(Some(Timestamp::from_millis(millis)))
+}
+
+fn sha256(call: &Call<'_>) -> Result<Option<[u8; 32]>, FilesError> {
+    let Some(text) = call.parameter("sha256") else {
+        return Ok(None);
+    };
+    let bytes = hex_simd::decode_to_vec(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
+    bytes
+        .map(Some)
+        .ok_or_else(|| FilesError::field("sha256 must be 64 hexadecimal digits."))
+}
+
+fn cursor(text: &str) -> Result<Vec<u8>, FilesError> {
+    let wrong = |_| FilesError::field("cursor must be the nextCursor of another page.");
+    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).map_err(wrong)
+}

@@ -1,0 +1,202 @@
+//! The Files API: what apps ask of their files, as JSON below `/v1/`.
+//!
+//! Owns its routes, its words for errors and the form of its answers. Who calls is told by `projects`, what they may do is
+//! decided by `access`, and every file, object and upload is the store's: nothing is stored here. It never imports another
+//! front.
+
+mod answer;
+mod bucket;
+mod call;
+mod content;
+mod download;
+mod error;
+mod fields;
+mod file;
+mod list;
+mod multipart;
+mod plan;
+mod post_url;
+mod replace;
+mod resumable;
+pub mod routes;
+mod share;
+mod single;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod usage;
+mod view;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use storage_engine::store::Store;
+use time::OffsetDateTime;
+
+use self::answer::Answer;
+use self::call::Call;
+pub use self::error::Code;
+use self::error::FilesError;
+use self::fields::Fields;
+use self::routes::{BUILT, Callers, Found, Route, find};
+use crate::access::Behind;
+use crate::facts::Facts;
+use crate::http::body::{Body, RequestBody};
+use crate::http::origin::Origins;
+use crate::intake::Inspector;
+use crate::links::Links;
+use crate::projects::{AppCaller, AppRefused, Projects};
+use crate::telemetry::trace::Operation;
+
+/// Largest file, in bytes, that is read whole to know its SHA-256 when it was stored unseen.
+const INSPECTED_BYTES_MAX: u64 = 16 << 20;
+/// Where the Files API is.
+const BASE: &str = "/v1/";
+
+/// The front. Clones share all of it.
+#[derive(Clone)]
+pub struct FilesService {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Changes nothing and gives out no bytes but by a grant.
+    store: Behind<Store>,
+    /// For looking at what is judged.
+    records: Store,
+    facts: Facts,
+    projects: Projects,
+    links: Links,
+    origins: Origins,
+    inspector: Inspector,
+}
+
+impl FilesService {
+    pub fn new(store: Store, projects: Projects, links: Links, origins: Origins) -> Self {
+        let records = store.clone();
+        Self {
+            inner: Arc::new(Inner {
+                facts: Facts::new(store.clone()),
+                records: records.clone(),
+                store: Behind::new(store),
+                projects,
+                links,
+                origins,
+                inspector: Inspector::new(records, INSPECTED_BYTES_MAX),
+            }),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn handle(&self, request: Request<RequestBody>) -> Response<Body> {
+        if resumable::is_asked(request.uri().path()) {
+            return resumable::handle(Arc::clone(&self.inner), request).await;
+        }
+        match self.inner.answer(request).await {
+            Ok(response) => response,
+            Err(error) => error.response(),
+        }
+    }
+}
+
+impl Inner {
+    async fn answer(&self, request: Request<RequestBody>) -> Result<Response<Body>, FilesError> {
+        let path = request.uri().path().strip_prefix(BASE).unwrap_or_default();
+        let now = OffsetDateTime::now_utc();
+        if request.method() == Method::POST && path.starts_with(post_url::PATH) {
+            // Who sends it is said by the address.
+            Operation::name(request.extensions(), post_url::PATH);
+            let (parts, body) = request.into_parts();
+            let storing: Doing<'_, Answer> = Box::pin(post_url::receive(self, &parts, body, now));
+            return storing.await.map(Answer::response);
+        }
+        let (at, taken) = match find(request.method(), path) {
+            Found::Route(at, taken) => (at, taken),
+            Found::NotBuilt(what) => {
+                return Err(FilesError::because(Code::NOT_BUILT, format!("{what}: not built yet.")));
+            }
+            Found::OtherMethod(methods) => {
+                let error = FilesError::from(Code::METHOD_NOT_ALLOWED);
+                return Err(match HeaderValue::from_str(&methods.join(", ")) {
+                    Ok(allow) => error.with_header(header::ALLOW, allow),
+                    Err(_) => error,
+                });
+            }
+            Found::Nothing => return Err(Code::NO_SUCH_ROUTE.into()),
+        };
+        let row = BUILT.get(at).ok_or(Code::INTERNAL)?;
+        Operation::name(request.extensions(), row.pattern);
+        let caller = self.admit(request.headers(), now).await?;
+        caller.require(row.operation)?;
+        if row.callers == Callers::SignedIn {
+            caller.require_signed_in()?;
+        }
+        let (parts, body) = request.into_parts();
+        let call = Call::new(self, caller, &parts, taken, now);
+        match row.route {
+            Route::Content => {
+                let reading: Doing<'_, Response<Body>> = Box::pin(content::read(&call, &parts));
+                reading.await
+            }
+            Route::Upload => {
+                let storing: Doing<'_, Answer> = Box::pin(upload::relay(&call, &parts, body));
+                storing.await.map(Answer::response)
+            }
+            Route::Replace => {
+                let storing: Doing<'_, Answer> = Box::pin(replace::replace(&call, &parts, body));
+                storing.await.map(Answer::response)
+            }
+            route => {
+                let fields = Fields::read(body).await?;
+                answering(route, &call, &fields).await.map(Answer::response)
+            }
+        }
+    }
+
+    /// Who comes with these headers; boxed as [`Doing`] is.
+    fn admit<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        now: OffsetDateTime,
+    ) -> Pin<Box<dyn Future<Output = Result<AppCaller, AppRefused>> + Send + 'a>> {
+        Box::pin(self.projects.admit(headers, now))
+    }
+}
+
+/// What a handler does. Boxed, so that the compiler sees that it can go on in another thread.
+type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, FilesError>> + Send + 'a>>;
+
+/// Routes whose body is JSON, or none.
+fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<'a, Answer> {
+    match route {
+        Route::Presign => Box::pin(single::presign(call, fields)),
+        Route::Register => Box::pin(single::register(call, fields)),
+        Route::Complete => Box::pin(single::complete(call)),
+        Route::UploadUrl => Box::pin(post_url::ask(call, fields)),
+        Route::List => Box::pin(list::list(call)),
+        Route::Usage => Box::pin(usage::usage(call)),
+        Route::Buckets => Box::pin(bucket::list(call)),
+        Route::DownloadUrl => Box::pin(download::one(call, fields)),
+        Route::DownloadUrls => Box::pin(download::many(call, fields)),
+        Route::PartsInit => Box::pin(multipart::init(call, fields)),
+        Route::PartUrl => Box::pin(multipart::part_url(call, fields)),
+        Route::PartUrls => Box::pin(multipart::part_urls(call, fields)),
+        Route::PartsComplete => Box::pin(multipart::complete(call, fields)),
+        Route::PartsAbort => Box::pin(multipart::abort(call, fields)),
+        Route::PartsList => Box::pin(multipart::parts(call)),
+        Route::Get => Box::pin(file::get(call)),
+        Route::Patch => Box::pin(file::patch(call, fields)),
+        Route::PatchVisibility => Box::pin(file::patch_visibility(call, fields)),
+        Route::Delete => Box::pin(file::delete(call)),
+        Route::Restore => Box::pin(file::restore(call)),
+        Route::RevokeUrls => Box::pin(file::revoke_urls(call)),
+        Route::Shares => Box::pin(share::list(call)),
+        Route::ShareAdd => Box::pin(share::add(call, fields)),
+        Route::SharesReplace => Box::pin(share::replace(call, fields)),
+        Route::SharesClear => Box::pin(share::clear(call)),
+        Route::ShareRemove => Box::pin(share::remove(call)),
+        // These read their bodies themselves.
+        Route::Content | Route::Upload | Route::Replace => Box::pin(async { Err(Code::INTERNAL.into()) }),
+    }
+}

@@ -1,0 +1,270 @@
+//! What a file is to be, as its maker announces it: checked before a byte comes.
+//!
+//! Owns the words for buckets and categories, the limits of a logical bucket, and what goes where in a file's record.
+
+use serde_json::{Map, Value};
+use storage_engine::store::clock::Timestamp;
+use storage_engine::store::files::{File, FileId, OwnerType, UploadLimits};
+use storage_engine::store::record::labels::{Labels, Visibility};
+
+use super::call::Call;
+use super::error::{Code, FilesError};
+use super::fields::Fields;
+use super::view;
+use crate::media::{self, FileName, Mime};
+use crate::projects::LogicalBucket;
+
+/// Logical buckets that every environment has.
+pub(super) const BUCKETS: [&str; 6] = ["avatars", "documents", "media", "files", "images", "temp"];
+const CATEGORIES: [&str; 7] = [
+    "images",
+    "documents",
+    "media",
+    "attachments",
+    "exports",
+    "backups",
+    "temp",
+];
+/// The logical bucket whose files end by themselves.
+pub(super) const TEMP: &str = "temp";
+/// How long they last.
+pub(super) const TEMP_MILLIS: u64 = 24 * 60 * 60 * 1000;
+/// Tags in one list.
+const TAGS_MAX: usize = 50;
+
+/// A file that is announced.
+pub(super) struct Plan {
+    pub(super) name: FileName,
+    pub(super) mime: Mime,
+    pub(super) size: Option<u64>,
+    visibility: Visibility,
+    bucket: Option<String>,
+    category: Option<String>,
+    said: Said,
+    limits: UploadLimits,
+}
+
+/// What is said of a file beside its name and type.
+#[derive(Default)]
+pub(super) struct Said {
+    pub(super) metadata: Map<String, Value>,
+    pub(super) tags: Option<Vec<String>>,
+    pub(super) entity: Option<Option<String>>,
+}
+
+impl Plan {
+    /// Reads and checks what is announced.
+    pub(super) fn read(call: &Call<'_>, fields: &Fields) -> Result<Self, FilesError> {
+        let name = FileName::parse(
+            fields
+                .text("filename")?
+                .ok_or_else(|| FilesError::because(Code::INVALID_NAME, "filename is required: a text."))?,
+        )?;
+        let declared = fields.text("contentType")?.ok_or_else(|| {
+            FilesError::because(
+                Code::INVALID_FORMAT,
+                "contentType is required: a media type such as image/png.",
+            )
+        })?;
+        let mime = Mime::parse(declared)?;
+        if fields.get("sha256").is_some() {
+            return Err(FilesError::because(
+                Code::NOT_BUILT,
+                "sha256: holding an upload to a digest is not built yet.",
+            ));
+        }
+        Self::of(call, (name, mime, fields.size("fileSize")?), fields)
+    }
+
+    /// As [`Self::read`], where name, type and size are said elsewhere.
+    pub(super) fn of(
+        call: &Call<'_>,
+        (name, mime, size): (FileName, Mime, Option<u64>),
+        fields: &Fields,
+    ) -> Result<Self, FilesError> {
+        let category = fields.text("category")?.map(str::to_owned);
+        if category
+            .as_deref()
+            .is_some_and(|category| !CATEGORIES.contains(&category))
+        {
+            return Err(FilesError::field(format!(
+                "category must be one of {}.",
+                CATEGORIES.join(", ")
+            )));
+        }
+        let bucket = bucket(call, fields)?;
+        let rules = rules(call, bucket.as_deref().or(category.as_deref()));
+        let limits = UploadLimits {
+            max_size: rules.and_then(|rules| rules.max_size),
+            types: rules.map(|rules| rules.types.clone()).unwrap_or_default(),
+        };
+        check(&limits, size, &mime)?;
+        let visibility = fields.visibility()?.or(rules.and_then(|rules| rules.visibility));
+        Ok(Self {
+            name,
+            mime,
+            size,
+            visibility: visibility.unwrap_or(Visibility::Private),
+            bucket,
+            category,
+            said: Said::read(fields)?,
+            limits,
+        })
+    }
+
+    /// Most bytes that may come.
+    pub(super) fn max_size(&self) -> Option<u64> {
+        self.size.or(self.limits.max_size)
+    }
+
+    /// The record of the file, with a new id and a key of its own.
+    pub(super) fn file(&self, call: &Call<'_>) -> Result<(FileId, File), FilesError> {
+        let now = call.time();
+        let id = call.inner.records.next_file_id()?;
+        let mut public_id = [0; 16];
+        getrandom::fill(&mut public_id).map_err(|_| Code::INTERNAL)?;
+        let key = media::key_of(id.as_bytes(), &self.name);
+        let mut file = File::pending(key, public_id, self.name.as_str().to_owned(), now);
+        file.declared_type = Some(self.mime.as_str().to_owned());
+        file.size = self.size.unwrap_or_default();
+        file.labels = Labels {
+            owner: Some(call.owner()?),
+            visibility: Some(self.visibility),
+            ..Labels::default()
+        };
+        file.owner_type = if call.caller.user.is_some() {
+            OwnerType::User
+        } else {
+            OwnerType::Service
+        };
+        file.category.clone_from(&self.category);
+        file.limits = UploadLimits {
+            max_size: self.max_size(),
+            types: self.limits.types.clone(),
+        };
+        set_bucket(&mut file, self.bucket.clone(), now);
+        self.said.set(&mut file);
+        Ok((id, file))
+    }
+}
+
+impl Said {
+    /// Reads `metadata` and `tags`.
+    pub(super) fn read(fields: &Fields) -> Result<Self, FilesError> {
+        let mut metadata = fields.object("metadata")?.cloned().unwrap_or_default();
+        let tags = match metadata.remove("tags") {
+            Some(tags) => Some(tags_of(&tags)?),
+            None => None,
+        };
+        let tags = match fields.get("tags") {
+            Some(tags) => Some(tags_of(tags)?),
+            None => tags,
+        };
+        let entity = match metadata.remove("relatedEntityId") {
+            None => None,
+            Some(Value::Null) => Some(None),
+            Some(Value::String(entity)) => Some(Some(entity)),
+            Some(_) => return Err(FilesError::field("metadata.relatedEntityId must be a text.")),
+        };
+        for name in ["category", "description", "alt"] {
+            if metadata
+                .get(name)
+                .is_some_and(|value| !value.is_string() && !value.is_null())
+            {
+                return Err(FilesError::field(format!("metadata.{name} must be a text.")));
+            }
+        }
+        if metadata
+            .get("custom")
+            .is_some_and(|value| !value.is_object() && !value.is_null())
+        {
+            return Err(FilesError::field("metadata.custom must be an object."));
+        }
+        Ok(Self { metadata, tags, entity })
+    }
+
+    /// Adds it to what is said of the file. A field that is null is taken away.
+    pub(super) fn set(&self, file: &mut File) {
+        let mut metadata = view::stored_metadata(file);
+        for (name, value) in &self.metadata {
+            match value {
+                Value::Null => drop(metadata.remove(name)),
+                value => drop(metadata.insert(name.clone(), value.clone())),
+            }
+        }
+        file.metadata = match metadata.is_empty() {
+            true => String::new(),
+            false => Value::Object(metadata).to_string(),
+        };
+        if let Some(tags) = &self.tags {
+            file.tags.clone_from(tags);
+        }
+        if let Some(entity) = &self.entity {
+            file.entity.clone_from(entity);
+        }
+    }
+}
+
+fn tags_of(value: &Value) -> Result<Vec<String>, FilesError> {
+    let wrong = || FilesError::field(format!("tags must be a list of at most {TAGS_MAX} texts."));
+    let items = match value {
+        Value::Null => &[],
+        Value::Array(items) if items.len() <= TAGS_MAX => items.as_slice(),
+        _ => return Err(wrong()),
+    };
+    let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+    texts.collect::<Option<_>>().ok_or_else(wrong)
+}
+
+/// The logical bucket that is named, if one is.
+pub(super) fn bucket(call: &Call<'_>, fields: &Fields) -> Result<Option<String>, FilesError> {
+    let Some(name) = fields.text("bucket")? else {
+        return Ok(None);
+    };
+    if BUCKETS.contains(&name) || call.caller.logical(name).is_some() {
+        return Ok(Some(name.to_owned()));
+    }
+    let known = BUCKETS.join(", ");
+    Err(FilesError::field(format!(
+        "bucket must be one of {known}, or one that the project set up."
+    )))
+}
+
+/// What is set on a logical bucket.
+pub(super) fn rules<'c>(call: &'c Call<'_>, name: Option<&str>) -> Option<&'c LogicalBucket> {
+    call.caller.logical(name?)
+}
+
+/// Puts the file into a logical bucket; what is in the one for temporary files ends by itself.
+pub(super) fn set_bucket(file: &mut File, bucket: Option<String>, now: Timestamp) {
+    let is_temporary = |bucket: &Option<String>| bucket.as_deref() == Some(TEMP);
+    match (is_temporary(&file.bucket), is_temporary(&bucket)) {
+        (_, true) => file.expires = Some(Timestamp::from_millis(now.millis().saturating_add(TEMP_MILLIS))),
+        (true, false) => file.expires = None,
+        (false, false) => {}
+    }
+    file.bucket = bucket;
+}
+
+/// Whether so many bytes of this type may be.
+pub(super) fn check(limits: &UploadLimits, size: Option<u64>, mime: &Mime) -> Result<(), FilesError> {
+    if let (Some(size), Some(max)) = (size, limits.max_size)
+        && size > max
+    {
+        return Err(FilesError::because(
+            Code::TOO_LARGE,
+            format!("The file has {size} bytes; at most {max} are allowed here."),
+        ));
+    }
+    if !media::allows(&limits.types, mime.essence()) {
+        let allowed = limits.types.join(", ");
+        return Err(FilesError::because(
+            Code::INVALID_FORMAT,
+            format!(
+                "Files of the type {} are not allowed here, only {allowed}.",
+                mime.essence()
+            ),
+        ));
+    }
+    Ok(())
+}

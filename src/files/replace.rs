@@ -1,0 +1,55 @@
+//! Other bytes in the place of a file's: id, key, owner and who may see it stay.
+
+use http::request::Parts;
+use http_body_util::BodyDataStream;
+use storage_engine::store::condition::{ETagMatch, WriteCondition};
+use storage_engine::store::files::{File, FileState};
+
+use super::answer::Answer;
+use super::call::Call;
+use super::error::{Code, FilesError};
+use super::{plan, upload, view};
+use crate::http::body::RequestBody;
+
+/// `POST /files/:id/replace`: the body is the file.
+pub(super) async fn replace(call: &Call<'_>, parts: &Parts, body: RequestBody) -> Result<Answer, FilesError> {
+    let known = call.named().await?;
+    let store = call.open_to_replace(&known.file).await?;
+    if known.file.state != FileState::Active {
+        return Err(Code::STATE.into());
+    }
+    let sent = upload::sent(parts)?;
+    let mut file = known.file.clone();
+    if let Some(rules) = plan::rules(call, file.bucket.as_deref().or(file.category.as_deref())) {
+        file.limits.max_size = rules.max_size;
+        file.limits.types.clone_from(&rules.types);
+    } else {
+        file.limits.max_size = None;
+    }
+    if let Some(declared) = &sent.declared {
+        plan::check(&file.limits, sent.len, declared)?;
+        file.declared_type = Some(declared.as_str().to_owned());
+    }
+    // Who sees the bytes that stand there replaces them, and no others that came meanwhile.
+    let condition = WriteCondition {
+        if_match: file.etag.map(|etag| ETagMatch::parse(&format!("\"{etag}\""))),
+        ..WriteCondition::default()
+    };
+    let source = BodyDataStream::new(body);
+    upload::put(&call.caller.bucket, &store, (&file, sent, condition), source).await?;
+    // Whoever has an address of the old bytes has none of these.
+    let change = |file: &mut File| file.epoch = file.epoch.wrapping_add(1);
+    let known = match call.owns(&known.file) || call.caller.is_admin() {
+        true => {
+            let file = store.change_file(&call.caller.bucket, known.id, None, change).await?;
+            super::call::Known { file, ..known }
+        }
+        false => call.look(&known.id.to_string()).await?,
+    };
+    Ok(Answer::ok(view::file(
+        known.id,
+        &known.file,
+        call.place(),
+        call.eyes(&known.file),
+    )))
+}

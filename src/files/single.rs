@@ -1,0 +1,159 @@
+//! One file at once: an address to send its bytes to, and saying that they are there.
+
+use serde_json::json;
+use storage_engine::store::files::{File, FileId, FileState, UploadLimits as Limits};
+
+use super::answer::Answer;
+use super::call::{Call, Known, object_key};
+use super::error::{Code, FilesError};
+use super::fields::Fields;
+use super::plan::{self, Plan, Said};
+use super::view;
+use crate::intake::Settled;
+use crate::links::{Link, UploadLimits};
+use crate::media::{FileName, MIME_CHARS_MAX, Mime, MimeError, check_key};
+
+/// How long an address to send bytes to lasts, in seconds.
+pub(super) const UPLOAD_SECONDS: u32 = 900;
+const UPLOAD_SECONDS_RANGE: (u32, u32) = (60, 3_600);
+
+/// `POST /files/presigned-url`.
+pub(super) async fn presign(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    let plan = Plan::read(call, fields)?;
+    let seconds = fields
+        .seconds("expiresIn", UPLOAD_SECONDS_RANGE)?
+        .unwrap_or(UPLOAD_SECONDS);
+    let Announced { id, file, link } = announce(call, &plan, seconds).await?;
+    Ok(Answer::ok(json!({
+        "url": link.url,
+        "key": file.key,
+        "filename": file.name,
+        "contentType": file.declared_type,
+        "fileId": id.to_string(),
+        "method": "PUT",
+        "headers": { "Content-Type": file.declared_type },
+        "expiresAt": view::written(link.expires),
+        "maxSize": file.limits.max_size,
+    })))
+}
+
+/// A file that is announced, and the address that takes its bytes.
+pub(super) struct Announced {
+    pub(super) id: FileId,
+    pub(super) file: File,
+    pub(super) link: Link,
+}
+
+/// Announces a file, whose bytes are taken once.
+pub(super) async fn announce(call: &Call<'_>, plan: &Plan, seconds: u32) -> Result<Announced, FilesError> {
+    let (id, file) = plan.file(call)?;
+    let store = call.open_to_make(&file.key).await?;
+    store.create_file(&call.caller.bucket, id, &file).await?;
+    let asker = call.asker()?;
+    let limits = UploadLimits {
+        max_size: file.limits.max_size,
+        types: file.limits.types.clone(),
+        once: true,
+        ..UploadLimits::default()
+    };
+    let links = &call.inner.links;
+    let link = links
+        .upload_url(&call.link(&asker, (id, &file), seconds), limits)
+        .await?;
+    Ok(Announced { id, file, link })
+}
+
+/// `POST /files`: the application says that it knows of a file, and what of it.
+pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    let key = fields.need("s3Key")?;
+    check_key(key)?;
+    let name = FileName::parse(fields.need("originalName")?)?;
+    let declared = fields.need("mimeType")?;
+    if declared.chars().count() > MIME_CHARS_MAX {
+        return Err(MimeError::TooLong.into());
+    }
+    let mime = Mime::parse(declared)?;
+    if fields.size("size")?.is_none() {
+        return Err(FilesError::field("size is required: a number of bytes."));
+    }
+    for pixels in ["width", "height"] {
+        fields.number(pixels)?;
+    }
+    let visibility = fields.visibility()?;
+    let bucket = plan::bucket(call, fields)?;
+    let said = Said::read(fields)?;
+    let known = call.look_by_key(key).await?;
+    let store = call.open_to_finish(&known).await?;
+    if known.file.registered.is_some() {
+        return Err(Code::KEY_EXISTS.into());
+    }
+    let known = arrived(call, known).await?;
+    if let Some(rules) = plan::rules(call, bucket.as_deref()) {
+        let limits = Limits {
+            max_size: rules.max_size,
+            types: rules.types.clone(),
+        };
+        let seen = Mime::parse(&view::served_type(&known.file)).unwrap_or(mime);
+        plan::check(&limits, Some(known.file.size), &seen)?;
+    }
+    let now = call.time();
+    let change = |file: &mut File| {
+        name.as_str().clone_into(&mut file.name);
+        if let Some(visibility) = visibility {
+            file.labels.visibility = Some(visibility);
+        }
+        if bucket.is_some() {
+            plan::set_bucket(file, bucket.clone(), now);
+        }
+        said.set(file);
+        file.registered = Some(now);
+    };
+    let file = store
+        .change_file(&call.caller.bucket, known.id, Some(known.rev), change)
+        .await?;
+    Ok(Answer::created(view::file(
+        known.id,
+        &file,
+        call.place(),
+        view::Eyes::Owner,
+    )))
+}
+
+/// `POST /files/:id/complete`: as [`register`], of a file whose key is known; asked again, it answers the same.
+pub(super) async fn complete(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let known = call.named().await?;
+    let store = call.open_to_finish(&known).await?;
+    let known = arrived(call, known).await?;
+    let now = call.time();
+    let change = |file: &mut File| {
+        file.registered.get_or_insert(now);
+    };
+    let file = store.change_file(&call.caller.bucket, known.id, None, change).await?;
+    Ok(Answer::ok(view::file(known.id, &file, call.place(), view::Eyes::Owner)))
+}
+
+/// The file, once its bytes are there and were looked at.
+pub(super) async fn arrived(call: &Call<'_>, known: Known) -> Result<Known, FilesError> {
+    match known.file.state {
+        FileState::Active => Ok(known),
+        FileState::Received => {
+            let key = object_key(&known.file)?;
+            match call.inner.inspector.settle((&call.caller.bucket, &key)).await? {
+                Settled::Nothing | Settled::Active => call.look(&known.id.to_string()).await,
+                Settled::Rejected(refused) => Err(refused.into()),
+            }
+        }
+        FileState::Pending => Err(FilesError::because(
+            Code::NOT_FOUND,
+            "No bytes have been uploaded to this file yet.",
+        )),
+        FileState::Rejected => {
+            let why = known.file.rejected.unwrap_or_default();
+            Err(FilesError::because(
+                Code::INVALID_FORMAT,
+                format!("The upload was refused: {why}"),
+            ))
+        }
+        FileState::Trashed => Err(Code::NOT_FOUND.into()),
+    }
+}

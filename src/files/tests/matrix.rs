@@ -1,0 +1,264 @@
+//! Every route for every kind of caller, from the table of routes: a route without a line here does not compile.
+
+use serde_json::{Value, json};
+
+use super::{Shop, Who};
+use crate::files::routes::{BUILT, Callers, Route, Row};
+use crate::projects::KeyKind;
+
+/// Whom a route lets in, beside admins and servers, on a file that ann shares with sue for reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    /// It is about no file that stands.
+    Everybody,
+    SignedIn,
+    /// Whoever may read the file.
+    Readers,
+    Owner,
+}
+
+fn whom(route: Route) -> For {
+    match route {
+        Route::List | Route::DownloadUrls => For::Everybody,
+        Route::Presign | Route::UploadUrl | Route::Usage | Route::Buckets | Route::Upload | Route::PartsInit => {
+            For::SignedIn
+        }
+        Route::Get | Route::DownloadUrl | Route::Content => For::Readers,
+        Route::Register
+        | Route::PartUrl
+        | Route::PartUrls
+        | Route::PartsComplete
+        | Route::PartsAbort
+        | Route::PartsList
+        | Route::Patch
+        | Route::PatchVisibility
+        | Route::Delete
+        | Route::Complete
+        | Route::Shares
+        | Route::SharesReplace
+        | Route::ShareAdd
+        | Route::SharesClear
+        | Route::ShareRemove
+        | Route::RevokeUrls
+        | Route::Replace
+        | Route::Restore => For::Owner,
+    }
+}
+
+/// What a route is about: a file of ann's, an upload of hers, and a share.
+struct Scene {
+    file: String,
+    key: String,
+    upload: String,
+    share: String,
+}
+
+impl Scene {
+    async fn new(shop: &Shop, route: Route) -> Self {
+        let ann = shop.person("ann");
+        let file = shop.file(&ann, "private").await;
+        let share = shop
+            .post(
+                &ann,
+                &format!("files/{file}/shares"),
+                json!({ "type": "user", "id": "sue" }),
+            )
+            .await
+            .is(201);
+        let key = shop.get(&ann, &format!("files/{file}")).await.is(200).text("/key");
+        let begun = json!({ "filename": "a.bin", "contentType": "application/x-own" });
+        let begun = shop.post(&ann, "files/multipart/init", begun).await.is(200);
+        if route == Route::Restore {
+            shop.ask(&ann, "DELETE", &format!("files/{file}"), &[], Vec::new())
+                .await
+                .is(200);
+        }
+        Self {
+            file,
+            key,
+            upload: begun.text("/uploadId"),
+            share: share.text("/shareId"),
+        }
+    }
+
+    fn path(&self, row: &Row) -> String {
+        let path = row.pattern.replace(":id", &self.file).replace(":upload", &self.upload);
+        let path = path.replace(":share", &self.share);
+        if row.route == Route::Upload {
+            format!("{path}?filename=a.txt")
+        } else {
+            path
+        }
+    }
+
+    fn body(&self, route: Route) -> Value {
+        match route {
+            Route::Presign | Route::PartsInit => json!({ "filename": "a.png", "contentType": "image/png" }),
+            Route::Register => {
+                json!({ "s3Key": self.key, "originalName": "a.txt", "mimeType": "text/plain", "size": 10 })
+            }
+            Route::PartUrl => json!({ "uploadId": self.upload, "partNumber": 1 }),
+            Route::PartUrls => json!({ "uploadId": self.upload, "partNumbers": [1, 2] }),
+            Route::PartsComplete => json!({ "uploadId": self.upload, "parts": [{ "partNumber": 1, "etag": "\"x\"" }] }),
+            Route::PartsAbort => json!({ "uploadId": self.upload }),
+            Route::DownloadUrls => json!({ "ids": [self.file] }),
+            Route::Patch => json!({ "originalName": "b.txt" }),
+            Route::PatchVisibility => json!({ "visibility": "protected" }),
+            Route::ShareAdd => json!({ "type": "group", "id": "staff" }),
+            Route::SharesReplace => json!({ "shares": [] }),
+            _ => json!({}),
+        }
+    }
+}
+
+/// The kinds of callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    NoKey,
+    WrongKey,
+    Guest,
+    Owner,
+    Other,
+    Admin,
+    Server,
+    ServerWithoutScope,
+    ShareTarget,
+}
+
+const KINDS: [Kind; 9] = [
+    Kind::NoKey,
+    Kind::WrongKey,
+    Kind::Guest,
+    Kind::Owner,
+    Kind::Other,
+    Kind::Admin,
+    Kind::Server,
+    Kind::ServerWithoutScope,
+    Kind::ShareTarget,
+];
+
+/// What it must be answered: `None`, that it is let in; else status and code.
+fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
+    let needs = whom(row.route);
+    let denied = Some((403, "file/access-denied"));
+    match kind {
+        Kind::NoKey | Kind::WrongKey => Some((401, "UNAUTHORIZED")),
+        Kind::ServerWithoutScope => Some((403, "SCOPE_INSUFFICIENT")),
+        Kind::Guest if row.callers == Callers::SignedIn => Some((401, "common/authentication-required")),
+        Kind::Guest | Kind::Other => match needs {
+            For::Everybody | For::SignedIn => None,
+            For::Readers | For::Owner => denied,
+        },
+        Kind::ShareTarget => match needs {
+            For::Everybody | For::SignedIn | For::Readers => None,
+            For::Owner => denied,
+        },
+        Kind::Owner | Kind::Admin | Kind::Server => None,
+    }
+}
+
+async fn headers(shop: &Shop, kind: Kind, row: &Row) -> Who {
+    match kind {
+        Kind::NoKey => Vec::new(),
+        Kind::WrongKey => vec![("x-api-key", format!("pk_{}", "0".repeat(64)))],
+        Kind::Guest => shop.guest(),
+        Kind::Owner => shop.person("ann"),
+        Kind::Other => shop.person("bob"),
+        Kind::Admin => shop.person_as("eve", "admin"),
+        Kind::Server => shop.server(),
+        Kind::ServerWithoutScope => {
+            let scopes = [
+                "files:read",
+                "files:list",
+                "files:create",
+                "files:update",
+                "files:delete",
+            ];
+            let own = format!("files:{}", row.operation.name());
+            let others: Vec<&str> = scopes.into_iter().filter(|scope| *scope != own).collect();
+            vec![("x-api-key", shop.key(KeyKind::Secret, &others).await)]
+        }
+        Kind::ShareTarget => shop.person("sue"),
+    }
+}
+
+#[tokio::test]
+async fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
+    let shop = Shop::new().await;
+    for row in BUILT {
+        for kind in KINDS {
+            let scene = Scene::new(&shop, row.route).await;
+            let who = headers(&shop, kind, row).await;
+            let (method, path) = (row.method.as_str(), scene.path(row));
+            let body = match row.route {
+                Route::Upload | Route::Replace => b"other words".to_vec(),
+                _ if method == "GET" || method == "HEAD" => Vec::new(),
+                route => scene.body(route).to_string().into_bytes(),
+            };
+            let told = shop
+                .ask(&who, method, &path, &[("content-type", "text/plain")], body)
+                .await;
+            let case = format!(
+                "{kind:?} {method} {} {}",
+                row.pattern,
+                String::from_utf8_lossy(&told.bytes)
+            );
+            match refusal(kind, row) {
+                Some((status, _)) if method == "HEAD" => assert_eq!(told.status, status, "{case}"),
+                Some((status, code)) => assert_eq!((told.status, told.code().as_str()), (status, code), "{case}"),
+                None => assert!(!matches!(told.status, 401 | 403) && told.status < 500, "{case}"),
+            }
+        }
+    }
+}
+
+/// Who reads a file of ann's, by its visibility: the table of the documentation.
+#[tokio::test]
+async fn visibility_lets_read_whom_it_says() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let table: [(&str, [bool; 6]); 4] = [
+        // guest, other, share target, owner, admin, server
+        ("public", [true, true, true, true, true, true]),
+        ("private", [false, false, false, true, true, true]),
+        ("protected", [false, true, true, true, true, true]),
+        ("shared", [false, false, true, true, true, true]),
+    ];
+    for (visibility, expected) in table {
+        let file = shop.file(&ann, "private").await;
+        shop.post(
+            &ann,
+            &format!("files/{file}/shares"),
+            json!({ "type": "user", "id": "sue" }),
+        )
+        .await
+        .is(201);
+        let level = json!({ "visibility": visibility }).to_string().into_bytes();
+        shop.ask(&ann, "PATCH", &format!("files/{file}/visibility"), &[], level)
+            .await
+            .is(200);
+        let callers = [
+            shop.guest(),
+            shop.person("bob"),
+            shop.person("sue"),
+            ann.clone(),
+            shop.person_as("eve", "admin"),
+            shop.server(),
+        ];
+        for (who, expected) in callers.iter().zip(expected) {
+            for path in [
+                format!("files/{file}"),
+                format!("files/{file}/content"),
+                format!("files/{file}/download-url"),
+            ] {
+                let told = shop.get(who, &path).await;
+                let case = format!("{visibility} {path} {:?}", who.last());
+                assert_eq!(told.status, if expected { 200 } else { 403 }, "{case}");
+            }
+            let listed = shop.get(who, "files?limit=100").await.is(200);
+            let items = listed.field("/items");
+            let found = items.as_array().unwrap().iter().any(|item| item["id"] == json!(file));
+            assert_eq!(found, expected, "{visibility} in a list of {:?}", who.last());
+        }
+    }
+}

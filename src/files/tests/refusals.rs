@@ -1,0 +1,189 @@
+//! Every code of the documentation, reached.
+
+use serde_json::{Value, json};
+use storage_engine::store::projects::OfProject;
+
+use super::{Shop, Told};
+use crate::projects::{KeyKind, LogicalBucket};
+
+fn wanted(more: Value) -> Value {
+    let mut fields = json!({ "filename": "a.png", "contentType": "image/png" });
+    if let (Some(fields), Value::Object(more)) = (fields.as_object_mut(), more) {
+        fields.extend(more);
+    }
+    fields
+}
+
+async fn presign(shop: &Shop, more: Value) -> Told {
+    shop.post(&shop.person("ann"), "files/presigned-url", wanted(more))
+        .await
+}
+
+#[tokio::test]
+async fn what_is_announced_wrongly_is_refused_by_its_code() {
+    let shop = Shop::new().await;
+    let rules = LogicalBucket {
+        max_size: Some(10),
+        types: vec!["image/*".into()],
+        ..LogicalBucket::default()
+    };
+    let of = OfProject::new("shop", "dev");
+    shop.projects.set_logical(of, "images", Some(rules)).await.unwrap();
+    for (more, code) in [
+        (json!({ "filename": null }), "file/invalid-name"),
+        (json!({ "filename": " " }), "file/invalid-name"),
+        (json!({ "filename": "a\u{202e}b" }), "file/invalid-name"),
+        (json!({ "filename": "../a" }), "file/invalid-path"),
+        (json!({ "filename": "n".repeat(256) }), "file/original-name-too-long"),
+        (
+            json!({ "contentType": format!("a/{}", "b".repeat(255)) }),
+            "file/mime-type-too-long",
+        ),
+        (json!({ "contentType": "png" }), "file/invalid-format"),
+        (json!({ "contentType": null }), "file/invalid-format"),
+        (json!({ "fileSize": -1 }), "file/size-negative"),
+        (json!({ "fileSize": "1" }), "common/invalid-request"),
+        (json!({ "visibility": "open" }), "common/invalid-request"),
+        (json!({ "category": "cats" }), "common/invalid-request"),
+        (json!({ "bucket": "cats" }), "common/invalid-request"),
+        (json!({ "metadata": [] }), "common/invalid-request"),
+        (json!({ "tags": "cat" }), "common/invalid-request"),
+        (json!({ "expiresIn": 59 }), "common/invalid-request"),
+        (json!({ "bucket": "images", "fileSize": 11 }), "file/file-too-large"),
+        (json!({ "category": "images", "fileSize": 11 }), "file/file-too-large"),
+        (
+            json!({ "bucket": "images", "contentType": "text/html" }),
+            "file/invalid-format",
+        ),
+    ] {
+        presign(&shop, more).await.refused(400, code);
+    }
+    presign(&shop, json!({ "sha256": "00" }))
+        .await
+        .refused(501, "common/not-implemented");
+    let ann = shop.person("ann");
+    let upload = "files/upload?filename=a.png&bucket=images";
+    let send = |kind: &'static str, bytes: &'static [u8]| {
+        let (shop, ann) = (&shop, &ann);
+        async move {
+            shop.ask(ann, "POST", upload, &[("content-type", kind)], bytes.to_vec())
+                .await
+        }
+    };
+    send("image/png", b"<html></html>").await.refused(413, "file/too-large");
+    send("image/png", b"<html>").await.refused(400, "file/invalid-format");
+    send("image/png", b"x").await.refused(400, "file/invalid-format");
+}
+
+#[tokio::test]
+async fn what_is_registered_or_put_together_wrongly_is_refused_by_its_code() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let register = |more: Value| {
+        let mut fields = json!({ "s3Key": "a/b", "originalName": "a", "mimeType": "text/plain", "size": 1 });
+        fields
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let (shop, ann) = (&shop, &ann);
+        async move { shop.post(ann, "files", fields).await }
+    };
+    for (more, status, code) in [
+        (json!({ "s3Key": "k".repeat(1025) }), 400, "file/s3-key-too-long"),
+        (json!({ "s3Key": "../b" }), 400, "file/invalid-path"),
+        (json!({ "s3Key": null }), 400, "common/invalid-request"),
+        (
+            json!({ "originalName": "n".repeat(256) }),
+            400,
+            "file/original-name-too-long",
+        ),
+        (json!({ "mimeType": "m".repeat(256) }), 400, "file/mime-type-too-long"),
+        (json!({ "size": -1 }), 400, "file/size-negative"),
+        (json!({ "size": null }), 400, "common/invalid-request"),
+        (json!({ "width": 0.5 }), 400, "common/invalid-request"),
+        (json!({}), 404, "file/not-found"),
+    ] {
+        register(more).await.refused(status, code);
+    }
+    let begun = shop.post(&ann, "files/multipart/init", wanted(json!({}))).await.is(200);
+    let upload = begun.text("/uploadId");
+    let part = |number: Value| json!({ "uploadId": upload, "partNumber": number });
+    for number in [json!(0), json!(10_001), json!("1"), json!(1.5), Value::Null] {
+        let told = shop.post(&ann, "files/multipart/presigned-url", part(number)).await;
+        told.refused(400, "file/invalid-part-number-range");
+    }
+    let complete = |parts: Value| json!({ "uploadId": upload, "parts": parts });
+    for parts in [
+        json!([]),
+        json!({}),
+        json!([{ "partNumber": 1 }]),
+        json!([{ "partNumber": 1, "etag": "\"none\"" }]),
+    ] {
+        let told = shop.post(&ann, "files/multipart/complete", complete(parts)).await;
+        told.refused(400, "file/invalid-parts-array");
+    }
+    let other = json!({ "uploadId": "0".repeat(64), "partNumber": 1 });
+    shop.post(&ann, "files/multipart/presigned-url", other)
+        .await
+        .refused(404, "file/upload-not-found");
+}
+
+#[tokio::test]
+async fn paths_methods_bodies_and_keys_that_are_wrong_are_told_so() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    shop.get(&ann, "elsewhere").await.refused(404, "common/not-found");
+    let told = shop.ask(&ann, "PUT", "files/1", &[], Vec::new()).await;
+    assert_eq!(told.header("allow"), "DELETE, GET, PATCH");
+    told.refused(405, "common/method-not-allowed");
+    shop.post(&ann, "files/from-url", json!({}))
+        .await
+        .refused(501, "common/not-implemented");
+    shop.get(&ann, "files/no-id").await.refused(404, "file/not-found");
+    let long = vec![b' '; (1 << 20) + 1];
+    shop.ask(&ann, "POST", "files/presigned-url", &[], long)
+        .await
+        .refused(413, "common/request-too-large");
+    shop.ask(&ann, "POST", "files/presigned-url", &[], b"{".to_vec())
+        .await
+        .refused(400, "common/invalid-request");
+    // A publishable key does not become a secret one, and a secret one is none of a page's.
+    let forged = vec![("x-api-key", shop.publishable.replace("pk_", "sk_"))];
+    shop.get(&forged, "files").await.refused(401, "UNAUTHORIZED");
+    let mut page = shop.server();
+    page.push(("origin", "https://shop.test".to_owned()));
+    shop.get(&page, "files").await.refused(403, "PERMISSION_DENIED");
+    let mut unsigned = shop.guest();
+    unsigned.push((
+        "authorization",
+        "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.".to_owned(),
+    ));
+    shop.get(&unsigned, "files").await.refused(401, "INVALID_TOKEN");
+    let reads = vec![("x-api-key", shop.key(KeyKind::Secret, &["files:read"]).await)];
+    shop.get(&reads, "files").await.refused(403, "SCOPE_INSUFFICIENT");
+    for query in [
+        "limit=0",
+        "limit=101",
+        "page=0",
+        "sortBy=x",
+        "sortDirection=up",
+        "state=x",
+        "cursor=%20",
+        "sha256=0",
+        "createdFrom=today",
+        "ownerType=x",
+    ] {
+        shop.get(&ann, &format!("files?{query}"))
+            .await
+            .refused(400, "common/invalid-request");
+    }
+    shop.get(&shop.guest(), "files?state=trashed")
+        .await
+        .refused(403, "file/access-denied");
+    for unbuilt in ["transform", "oneTime", "maxDownloads"] {
+        let told = shop
+            .post(&ann, "files/download-urls", json!({ "ids": ["x"], unbuilt: 1 }))
+            .await;
+        told.refused(501, "common/not-implemented");
+    }
+}

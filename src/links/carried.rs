@@ -1,0 +1,273 @@
+//! What the token of a link carries, as bytes. Pure.
+//!
+//! Owns the form described under "Links" in docs/on-disk-format.md. A field that this version does not know is refused and
+//! never passed over: it could be a limit.
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::asker::{Asker, Person};
+use crate::auth::{LinkTerms, LinkUse};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Carried {
+    /// The id of the file, 32 hexadecimal digits.
+    #[serde(rename = "f")]
+    file: String,
+    #[serde(rename = "b")]
+    bucket: String,
+    #[serde(rename = "k")]
+    key: String,
+    #[serde(rename = "e")]
+    epoch: u32,
+    /// Seconds since 1970.
+    #[serde(rename = "x")]
+    expires: i64,
+    #[serde(rename = "l")]
+    lets: CarriedUse,
+    /// The id of the asker's project key.
+    #[serde(rename = "i")]
+    key_id: String,
+    #[serde(rename = "a", default, skip_serializing_if = "is_not")]
+    admin: bool,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    person: Option<Person>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+enum CarriedUse {
+    #[serde(rename = "g")]
+    Get {
+        #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+        disposition: Option<String>,
+    },
+    #[serde(rename = "p")]
+    Put {
+        #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+        max_size: Option<u64>,
+        #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
+        min_size: u64,
+        #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
+        types: Vec<String>,
+        #[serde(rename = "o", default, skip_serializing_if = "is_not")]
+        once: bool,
+    },
+    #[serde(rename = "n")]
+    Part {
+        #[serde(rename = "u")]
+        upload: String,
+        #[serde(rename = "s")]
+        first: u16,
+        #[serde(rename = "z")]
+        last: u16,
+        #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+        max_size: Option<u64>,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
+fn is_not(flag: &bool) -> bool {
+    !*flag
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What is sealed into a link with these terms for this asker.
+pub fn encode(terms: &LinkTerms, asker: &Asker) -> Result<Vec<u8>, serde_json::Error> {
+    let carried = Carried {
+        file: hex_simd::encode_to_string(terms.file, hex_simd::AsciiCase::Lower),
+        bucket: terms.bucket.clone(),
+        key: terms.key.clone(),
+        epoch: terms.epoch,
+        expires: terms.expires.unix_timestamp(),
+        lets: match terms.lets.clone() {
+            LinkUse::Get { disposition } => CarriedUse::Get { disposition },
+            LinkUse::Put {
+                max_size,
+                min_size,
+                types,
+                once,
+            } => CarriedUse::Put {
+                max_size,
+                min_size,
+                types,
+                once,
+            },
+            LinkUse::Part {
+                upload,
+                numbers,
+                max_size,
+            } => CarriedUse::Part {
+                upload,
+                first: *numbers.start(),
+                last: *numbers.end(),
+                max_size,
+            },
+        },
+        key_id: asker.key_id.clone(),
+        admin: asker.admin,
+        person: asker.person.clone(),
+    };
+    serde_json::to_vec(&carried)
+}
+
+/// The terms and the asker of a link that [`encode`] wrote; `None`: it is none that this version writes.
+pub fn decode(bytes: &[u8]) -> Option<(LinkTerms, Asker)> {
+    let carried: Carried = serde_json::from_slice(bytes).ok()?;
+    let well_formed = carried
+        .file
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let file = hex_simd::decode_to_vec(carried.file.as_bytes())
+        .ok()
+        .filter(|_| well_formed)?;
+    let terms = LinkTerms {
+        file: file.try_into().ok()?,
+        bucket: carried.bucket,
+        key: carried.key,
+        epoch: carried.epoch,
+        expires: OffsetDateTime::from_unix_timestamp(carried.expires).ok()?,
+        lets: match carried.lets {
+            CarriedUse::Get { disposition } => LinkUse::Get { disposition },
+            CarriedUse::Put {
+                max_size,
+                min_size,
+                types,
+                once,
+            } => LinkUse::Put {
+                max_size,
+                min_size,
+                types,
+                once,
+            },
+            CarriedUse::Part {
+                upload,
+                first,
+                last,
+                max_size,
+            } => LinkUse::Part {
+                upload,
+                numbers: first..=last,
+                max_size,
+            },
+        },
+    };
+    let asker = Asker {
+        key_id: carried.key_id,
+        admin: carried.admin,
+        person: carried.person,
+    };
+    Some((terms, asker))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use time::macros::datetime;
+
+    use super::{Asker, LinkTerms, LinkUse, Person, decode, encode};
+
+    fn terms(lets: LinkUse) -> LinkTerms {
+        LinkTerms {
+            file: [0xab; 16],
+            bucket: "shop-prod".into(),
+            key: "00/a b€.png".into(),
+            epoch: 3,
+            expires: datetime!(2026-01-02 03:04:05 UTC),
+            lets,
+        }
+    }
+
+    fn guest() -> Asker {
+        Asker {
+            key_id: "k1".into(),
+            admin: false,
+            person: None,
+        }
+    }
+
+    fn ann() -> Asker {
+        Asker {
+            admin: true,
+            person: Some(Person {
+                name: "shop/main|ann".into(),
+                owner: "app:shop/main|ann".into(),
+                groups: vec!["staff".into()],
+                claims: BTreeMap::from([("jwt:email".into(), vec!["a@b.c".into()])]),
+            }),
+            ..guest()
+        }
+    }
+
+    const HEAD: &str =
+        r#"{"f":"abababababababababababababababab","b":"shop-prod","k":"00/a b€.png","e":3,"x":1767323045,"l":"#;
+    const ANN: &str = r#","i":"k1","a":true,"p":{"n":"shop/main|ann","o":"app:shop/main|ann","g":["staff"],"c":{"jwt:email":["a@b.c"]}}}"#;
+
+    /// Links that were given out stay what they were: each of these texts reads, and is written back as it was.
+    #[test]
+    fn what_links_of_every_kind_carry_reads_on() {
+        let put = |max_size, min_size, types: &[&str], once| LinkUse::Put {
+            max_size,
+            min_size,
+            types: types.iter().map(ToString::to_string).collect(),
+            once,
+        };
+        for (lets, text) in [
+            (LinkUse::Get { disposition: None }, r#"{"g":{}}"#),
+            (
+                LinkUse::Get {
+                    disposition: Some("attachment".into()),
+                },
+                r#"{"g":{"d":"attachment"}}"#,
+            ),
+            (put(None, 0, &[], false), r#"{"p":{}}"#),
+            (
+                put(Some(9), 1, &["image/*"], true),
+                r#"{"p":{"m":9,"n":1,"t":["image/*"],"o":true}}"#,
+            ),
+            (
+                LinkUse::Part {
+                    upload: "u1".into(),
+                    numbers: 2..=10_000,
+                    max_size: Some(9),
+                },
+                r#"{"n":{"u":"u1","s":2,"z":10000,"m":9}}"#,
+            ),
+        ] {
+            for (asker, rest) in [(guest(), r#","i":"k1"}"#), (ann(), ANN)] {
+                let whole = format!("{HEAD}{text}{rest}");
+                let written = encode(&terms(lets.clone()), &asker).unwrap();
+                assert_eq!(String::from_utf8(written).unwrap(), whole);
+                assert_eq!(decode(whole.as_bytes()), Some((terms(lets.clone()), asker)), "{whole}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_this_version_does_not_know_is_refused_and_not_passed_over() {
+        let good = format!(r#"{HEAD}{{"p":{{}}}},"i":"k1"}}"#);
+        assert!(decode(good.as_bytes()).is_some());
+        for (from, to) in [
+            (r#""i":"k1""#, r#""i":"k1","q":1"#),
+            (r#"{"p":{}}"#, r#"{"p":{"q":1}}"#),
+            (r#"{"p":{}}"#, r#"{"q":{}}"#),
+            (r#"{"p":{}}"#, r#"{"p":{},"g":{}}"#),
+            (r#""i":"k1""#, r#""i":"k1","p":{"n":"","o":"","q":1}"#),
+            ("ab\"", "AB\""),
+            ("abab\"", "ab\""),
+            (r#""e":3,"#, ""),
+            (r#""e":3,"#, r#""e":-3,"#),
+            ("1767323045", "99999999999999999"),
+        ] {
+            let changed = good.replacen(from, to, 1);
+            assert_ne!(changed, good, "{from}");
+            assert_eq!(decode(changed.as_bytes()), None, "{changed}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The credentials of requests: those of the directory, and those of links.
+//!
+//! Owns what a link counts for when it is used: who asked for it, with the rights of that moment, narrowed to what it is
+//! for. Whether the file still is what it was is looked at where the file is (`s3`).
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::{Links, carried};
+use crate::auth::{Credential, CredentialSource, Identity, LinkTerms, SecretKey, is_link_key};
+
+impl Links {
+    /// Whom a link counts as at `now`, and what it lets, from its access key and its token alone: for a front that takes
+    /// what it is for without a signature. `None`: it is none of ours, has ended, or its asker may nothing any more.
+    pub fn redeem(&self, access_key: &str, token: &str, now: OffsetDateTime) -> Option<(Identity, Arc<LinkTerms>)> {
+        let found = self.find(access_key, token)?;
+        let terms = found.link.filter(|terms| now < terms.expires)?;
+        Some((found.identity, terms))
+    }
+
+    /// The credential of a link; `None`: it is none of ours, or its asker may nothing any more.
+    pub(super) fn find(&self, access_key: &str, token: &str) -> Option<Credential> {
+        let (text, secret) = self.directory.open_link(access_key, token)?;
+        let (terms, asker) = carried::decode(&text)?;
+        let rights = self.askers.rights(&asker, &terms)?;
+        let identity = asker.identity(access_key, &terms, rights)?;
+        Some(Credential {
+            identity,
+            secret,
+            session_token: Some(SecretKey::new(token)),
+            expires: Some(terms.expires),
+            link: Some(Arc::new(terms)),
+        })
+    }
+}
+
+/// All credentials there are.
+#[derive(Clone)]
+pub struct Credentials<S> {
+    others: S,
+    links: Links,
+}
+
+impl<S> Credentials<S> {
+    /// `others`: those that are not of links.
+    pub fn new(others: S, links: Links) -> Self {
+        Self { others, links }
+    }
+}
+
+impl<S: CredentialSource> CredentialSource for Credentials<S> {
+    fn find(&self, access_key: &str) -> Option<Credential> {
+        self.others.find(access_key)
+    }
+
+    fn find_temporary(&self, access_key: &str, token: &str) -> Option<Credential> {
+        match is_link_key(access_key) {
+            true => self.links.find(access_key, token),
+            false => self.others.find_temporary(access_key, token),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.others.is_open()
+    }
+}

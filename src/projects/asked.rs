@@ -1,0 +1,46 @@
+//! What those who asked for links may do when a link is used: what their key and their kind have by then, as long as
+//! whoever vouched for them still is an issuer of the project.
+
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::directory::Projects;
+use super::scopes::Operation;
+use crate::auth::{LinkTerms, LinkUse};
+use crate::links::{Asker, AskerRights, Askers};
+
+impl Askers for Projects {
+    fn rights(&self, asker: &Asker, terms: &LinkTerms) -> Option<AskerRights> {
+        let snapshot = self.snapshot().ok()?;
+        let key = snapshot.key_with_id(&asker.key_id)?;
+        let millis = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        let has_ended = key
+            .record
+            .expires
+            .is_some_and(|ends| i128::from(ends.millis()) <= millis);
+        if key.record.revoked.is_some() || has_ended || key.bucket.as_str() != terms.bucket {
+            return None;
+        }
+        let person = asker.person.as_ref();
+        if person.is_some_and(|person| !snapshot.answers_for(&key.project.name, &person.name)) {
+            return None;
+        }
+        let operations: &[Operation] = match terms.lets {
+            LinkUse::Get { .. } => &[Operation::Read],
+            LinkUse::Put { .. } | LinkUse::Part { .. } => &[Operation::Create, Operation::Update],
+        };
+        if !operations.iter().any(|operation| key.scopes.allow(*operation)) {
+            return None;
+        }
+        let policies = match (&asker.person, asker.admin) {
+            (None, _) => Vec::new(),
+            (Some(_), true) => vec![Arc::clone(&key.of_scopes)],
+            (Some(_), false) => vec![Arc::clone(&key.of_users)],
+        };
+        Some(AskerRights {
+            policies,
+            session: Some(Arc::clone(&key.of_scopes)),
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! Projects: apps that use the store, and who comes from them.
+//!
+//! Owns projects with their environments, project keys and issuers of tokens: what a request brings in `X-API-Key` and
+//! `Authorization: Bearer` becomes an [`AppCaller`], whose [`crate::auth::Identity`] is judged by `access` as every other.
+//! It never decides whether a request is allowed, beyond what the key's scopes leave out, and never shows a secret it
+//! keeps: of a secret key it knows the hash alone.
+
+mod admit;
+mod asked;
+mod caller;
+mod directory;
+mod environments;
+mod error;
+mod images;
+mod issuers;
+mod keys;
+mod names;
+mod policies;
+mod scopes;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+pub use admit::API_KEY;
+pub use caller::{AppCaller, AppRefused, AppUser, Environment, ImageSettings, LogicalBucket, Project};
+pub use directory::Projects;
+pub use error::ProjectsError;
+pub use images::NewImages;
+pub use issuers::{IssuerView, NewIssuer, NewIssuerKeys};
+pub use keys::{MadeKey, NewProjectKey, ProjectKeyView};
+pub use scopes::{Operation, Scopes, UnknownScope};
+
+/// What a project key is: publishable, or secret.
+pub use storage_engine::store::record::projects::KeyKind;
