@@ -8,8 +8,8 @@ export const ACCESS_KEY = process.env.COMPAT_ACCESS_KEY;
 export const SECRET_KEY = process.env.COMPAT_SECRET_KEY;
 export const MIB = 1024 * 1024;
 
-// Modules come from the cache folder, not from beside the scripts.
-export const load = createRequire(`${process.env.COMPAT_MODULES}/`);
+// Modules come from the cache folder, not from beside the scripts; some scripts need none.
+export const load = createRequire(`${process.env.COMPAT_MODULES ?? import.meta.dirname}/`);
 
 const cases = [];
 export const test = (name, run) => cases.push([name, run]);

@@ -35,6 +35,8 @@ pub enum Client {
     MinioPy,
     /// minio for JavaScript.
     MinioJs,
+    /// tus for JavaScript.
+    TusJs,
     /// AWS SDK for JavaScript v3.
     AwsSdkJs,
     /// s3cmd 2.3 from Debian.
@@ -64,6 +66,7 @@ impl Client {
             Self::Boto3Old => "boto3 1.34",
             Self::MinioPy => "minio-py",
             Self::MinioJs => "minio-js",
+            Self::TusJs => "tus-js-client",
             Self::AwsSdkJs => "AWS SDK for JavaScript v3",
             Self::S3cmdDebian => "s3cmd 2.3",
             Self::S3cmd => "s3cmd 2.4",
@@ -88,6 +91,7 @@ impl Client {
             Self::MinioPy => python_program("minio_py", "python"),
             Self::S3cmd => python_program("s3cmd", "s3cmd"),
             Self::MinioJs => node_modules("minio_js"),
+            Self::TusJs => node_modules("tus_js"),
             Self::AwsSdkJs => node_modules("aws_sdk_js"),
             Self::AwsCli2 => debian("awscli", "aws"),
             Self::S3cmdDebian => debian("s3cmd", "s3cmd"),

@@ -49,4 +49,10 @@ fuzzed!(
     policy,
     names,
     sealed_body,
+    link_token,
+    file_name,
+    media_type,
+    first_bytes,
+    image_header,
+    image_url,
 );

@@ -1,6 +1,7 @@
 //! Integration tests.
 
 mod auth;
+mod images;
 mod s3;
 mod server;
 mod tidy;

@@ -90,7 +90,8 @@ fn with_mc(stage: &mut Stage) -> Result<()> {
     server.stop()
 }
 
-fn drystone(stage: &Stage, arguments: &[&str]) -> Result<Command> {
+/// Our own command line, as the root user.
+pub(crate) fn drystone(stage: &Stage, arguments: &[&str]) -> Result<Command> {
     let mut command = stage.command(&binary()?);
     command
         .args(arguments)

@@ -9,6 +9,7 @@ mod browser;
 mod clock;
 mod compose;
 mod drives;
+mod files;
 mod inspect;
 mod ldap;
 mod mc;
@@ -97,6 +98,7 @@ fn all() -> Vec<Test> {
         strikes::tests(),
         soak::tests(),
         drives::tests(),
+        files::tests(),
         inspect::tests(),
         uploads::tests(),
         browser::tests(),

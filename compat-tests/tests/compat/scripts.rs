@@ -1,13 +1,15 @@
-//! Clients that are libraries: boto3 (today's and 1.34), minio-py, minio-js and the AWS SDK for JavaScript, each by its script.
+//! Clients that are libraries: boto3 (today's and 1.34), minio-py, minio-js, tus-js-client and the AWS SDK
+//! for JavaScript, each by its script.
 
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use compat_tests::clients::{Client, scripts};
 use compat_tests::server::{ACCESS_KEY, SECRET_KEY};
 
-use crate::stage::{Stage, Test, script};
+use crate::admin::drystone;
+use crate::stage::{Stage, Test, good, script};
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -29,6 +31,11 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::with(Client::AwsSdkJs, "aws_sdk_js_does_every_operation", |stage| {
             node(stage, "aws_sdk_js/whole.mjs", 17)
         }),
+        Test::with(
+            Client::TusJs,
+            "tus_js_uploads_breaks_off_and_resumes",
+            uploads_of_an_app,
+        ),
     ]
 }
 
@@ -46,6 +53,22 @@ pub(crate) fn python(stage: &mut Stage, name: &str, cases: usize) -> Result<()> 
     let mut command = stage.command(&stage.program);
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg(scripts(name)?);
     script(told(&mut command, stage), cases)?;
+    server.stop()
+}
+
+/// Runs the script of tus with the key of an app's server.
+fn uploads_of_an_app(stage: &mut Stage) -> Result<()> {
+    let server = stage.start()?;
+    good(&mut drystone(stage, &["project", "add", "shop"])?)?;
+    let said = good(&mut drystone(stage, &["key", "make", "shop/dev", "--secret"])?)?.text();
+    let key = said.split_whitespace().find(|word| word.starts_with("sk_"));
+    let key = key.with_context(|| format!("no key was printed: {said}"))?;
+    let mut command = stage.command(Path::new("node"));
+    command
+        .env("COMPAT_MODULES", &stage.program)
+        .env("COMPAT_API_KEY", key)
+        .arg(scripts("tus_js/whole.mjs")?);
+    script(told(&mut command, stage), 8)?;
     server.stop()
 }
 

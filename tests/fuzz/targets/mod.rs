@@ -3,6 +3,9 @@
 pub(crate) mod book;
 mod chunked;
 mod disk;
+mod image;
+mod link;
+mod media;
 mod policy;
 mod sealed;
 mod second;
@@ -216,8 +219,126 @@ const NAMES: &[&[u8]] = &[
 
 const SEALED: &[&[u8]] = &[b"\x00", b"\x01", b"\x02", b"\x03", b"\x80", &[0; 16], &[0; 41]];
 
+const LINKS: &[&[u8]] = &[
+    b"{}",
+    b",",
+    b"\"l\":{\"p\":{",
+    b"\"p\":{\"n\":\"\",\"o\":\"\"}",
+    b"\"x\":-9223372036854775808",
+    b"\"m\":18446744073709551616",
+    b"\"t\":[",
+    b"null",
+    b"\\ud800",
+    b"DSLKAAAAAAAAAAAAAAAA ",
+    b"-_",
+];
+
+const FILE_NAMES: &[&[u8]] = &[
+    b"..",
+    b"/",
+    b"\\",
+    b"\0",
+    b"\r\n",
+    b"\"",
+    b"%22",
+    b";",
+    b"\xe2\x80\xae",
+    b"\xef\xbb\xbf",
+    b"e\xcc\x81",
+    b"\xef\xac\x81",
+    b"CON",
+    b" ",
+    b"filename*=",
+    b"UTF-8''",
+];
+const MEDIA_TYPES: &[&[u8]] = &[
+    b"image/",
+    b"text/html",
+    b"/",
+    b"*",
+    b";",
+    b",",
+    b"charset=",
+    b"\"",
+    b" ",
+    b"\t",
+    b"+xml",
+    b"\r\n",
+];
+const FIRST_BYTES: &[&[u8]] = &[
+    b"<html",
+    b"<!DOCTYPE ",
+    b"<!--",
+    b"-->",
+    b"<?xml",
+    b"?>",
+    b"<svg",
+    b"[",
+    b"]",
+    b">",
+    b"\xff\xfe",
+    b"\xfe\xff",
+    b"\xef\xbb\xbf",
+    b"<s:svg",
+    b" ",
+    b"\0",
+    b"ftyp",
+    b"PK\x03\x04",
+    b"%PDF-",
+];
+const IMAGES: &[&[u8]] = &[
+    b"\x89PNG\r\n\x1a\n",
+    b"IHDR",
+    b"\xff\xd8\xff",
+    b"\xff\xc0",
+    b"\xff\xe1",
+    b"Exif\0\0",
+    b"II*\0",
+    b"MM\0*",
+    b"RIFF",
+    b"WEBP",
+    b"VP8 ",
+    b"VP8L",
+    b"VP8X",
+    b"GIF89a",
+    b"BM",
+    b"ftypavif",
+    b"ftypheic",
+    b"meta",
+    b"ispe",
+    b"ipma",
+    b"iprp",
+    b"ipco",
+    b"pitm",
+    b"irot",
+    b"\0\0\x01\0",
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b"\0\0\0\x14",
+];
+
+const IMAGE_URLS: &[&[u8]] = &[
+    b"/",
+    b"x",
+    b":",
+    b"(",
+    b")",
+    b"-",
+    b"orig",
+    b"fit-in/",
+    b"filters:",
+    b"fill(",
+    b"focal(0x0:4294967295x4294967295)",
+    b"4096x4096/",
+    b"0x0:1x1/",
+    b"%2F",
+    b"unsafe/",
+    b"99999999999999999999",
+];
+
 /// All of them.
-pub(crate) static TARGETS: [Target; 17] = [
+pub(crate) static TARGETS: [Target; 23] = [
     target("frame", disk::frame, seeds::frames, FRAMES),
     target("shard_header", disk::shard_header, seeds::shard_headers, CBOR),
     target("log_record", disk::log_record, seeds::log_records, CBOR),
@@ -235,6 +356,12 @@ pub(crate) static TARGETS: [Target; 17] = [
     target("policy", policy::policy, seeds::policies, POLICIES),
     target("names", wire::names, seeds::names, NAMES),
     target("sealed_body", sealed::sealed_body, seeds::sealed_bodies, SEALED),
+    target("link_token", link::link_token, seeds::link_tokens, LINKS),
+    target("file_name", media::file_name, seeds::file_names, FILE_NAMES),
+    target("media_type", media::media_type, seeds::media_types, MEDIA_TYPES),
+    target("first_bytes", media::first_bytes, seeds::first_bytes, FIRST_BYTES),
+    target("image_header", media::image_header, seeds::first_bytes, IMAGES),
+    target("image_url", image::image_url, image::image_urls, IMAGE_URLS),
 ];
 
 /// The target with this name.

@@ -12,7 +12,7 @@ use storage_engine::embedded::record::{Body, LogRecord, RowOp, RowRecord, Segmen
 use storage_engine::embedded::segment::{Piece, Segment, SegmentKind};
 use storage_engine::embedded::table::TableEntry;
 
-use super::{book, sealed, second, signature};
+use super::{book, link, sealed, second, signature};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -404,4 +404,71 @@ pub(super) fn sealed_bodies() -> Vec<Vec<u8>> {
     let read = texts.map(|text| [&[0], sealed::sealed(text).as_slice()].concat());
     let made = texts.map(|text| [&[1], text].concat());
     with_found("sealed_body", read.into_iter().chain(made))
+}
+
+pub(super) fn link_tokens() -> Vec<Vec<u8>> {
+    let texts = link::texts();
+    let read = texts.iter().map(|text| [&[0], text.as_slice()].concat());
+    let opened = texts.iter().map(|text| {
+        let (access_key, token) = link::token(text);
+        format!("\u{1}{access_key} {token}").into_bytes()
+    });
+    let made = texts.iter().map(|text| [&[2], text.as_slice()].concat());
+    with_found("link_token", read.chain(opened).chain(made))
+}
+
+pub(super) fn file_names() -> Vec<Vec<u8>> {
+    plain(
+        "file_name",
+        &[
+            "photo.png",
+            "my photo (1).png",
+            "cafe\u{301}.txt",
+            "Фото.jpg",
+            "../a",
+            "a\\b",
+            "a\u{202e}gpj.exe",
+            ".",
+            "a\"; x=\"b",
+        ],
+    )
+}
+
+pub(super) fn media_types() -> Vec<Vec<u8>> {
+    plain(
+        "media_type",
+        &[
+            "image/png",
+            "Text/HTML; charset=utf-8",
+            "image/svg+xml",
+            "image/*",
+            "a/b,c/d",
+            "video/mp4; codecs=\"avc1\"",
+        ],
+    )
+}
+
+pub(super) fn first_bytes() -> Vec<Vec<u8>> {
+    let binary: [&[u8]; 8] = [
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x02\x80\0\0\x01\xe0\x08\x06\0\0\0",
+        b"\xff\xd8\xff\xe1\0\x10Exif\0\0II*\0\x08\0\0\0\xff\xc0\0\x11\x08\0\x10\0\x20\x03\x01\x22\0\x02\x11\x01\x03\x11\x01",
+        b"GIF89a\x0a\0\x14\0\0\0\0",
+        b"RIFF\x24\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0\x0f\0\0\x0f\0\0",
+        b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf\0\0\0\x20meta\0\0\0\0\0\0\0\x14iprp\0\0\0\x0cipco",
+        b"II*\0\x08\0\0\0\x02\0\0\x01\x03\0\x01\0\0\0\x05\0\0\0\x01\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+        b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x02\0\0\0\x02\0\0\0",
+        b"\xff\xfe<\0s\0v\0g\0>\0",
+    ];
+    let mut seeds = plain(
+        "first_bytes",
+        &[
+            "<!DOCTYPE html><p>",
+            "<?xml version='1.0'?><!DOCTYPE svg [<!ENTITY a \"b\">]><svg>",
+            "<!-- a --><svg/>",
+            "words",
+            "%PDF-1.7",
+        ],
+    );
+    seeds.extend(binary.iter().map(|bytes| bytes.to_vec()));
+    seeds
 }

@@ -48,6 +48,10 @@ impl Backend for Faulty {
         self.readable()?;
         self.0.scan(range, limit).await
     }
+    async fn scan_back(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
+        self.readable()?;
+        self.0.scan_back(range, limit).await
+    }
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError> {
         self.readable()?;
         self.0.scan_grouped(scan).await

@@ -12,6 +12,7 @@ mod cors;
 mod faults;
 mod forms;
 mod keys;
+mod links;
 mod listen;
 mod listings;
 mod matrix;

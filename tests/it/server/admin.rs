@@ -205,6 +205,12 @@ pub(super) fn routes() -> Vec<(Method, String)> {
         "/v1/admin/parity",
         "/v1/admin/index/verify",
         "/v1/admin/index/rebuild",
+        "/v1/admin/projects",
+        "/v1/admin/projects/buckets",
+        "/v1/admin/projects/environments",
+        "/v1/admin/projects/images",
+        "/v1/admin/projects/issuers",
+        "/v1/admin/projects/keys",
         "/v1/admin/visibility/bucket",
         "/v1/admin/visibility/object",
         "/v1/admin/visibility/shares",
@@ -254,7 +260,7 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
             }
         }
     }
-    assert_eq!(served, 33);
+    assert_eq!(served, 34);
     server.stop().await.unwrap();
 }
 
@@ -332,7 +338,8 @@ async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_comes() {
 
 /// What is answered to who does not say what to do, or asks for what a store of one pool does not have.
 fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
-    if path.starts_with("/v1/admin/visibility/") {
+    let lists = path == "/v1/admin/projects" && *method == Method::GET;
+    if path.starts_with("/v1/admin/visibility/") || (path.starts_with("/v1/admin/projects") && !lists) {
         return Some((400, "XMinioAdminInvalidArgument"));
     }
     Some(match path.strip_prefix("/minio/admin/v3/")? {
@@ -377,7 +384,8 @@ fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
 /// Orders that say in their body what they are about.
 fn wants_a_body(method: &Method, path: &str) -> bool {
     let orders = path.starts_with("/v1/admin/drives/") || path == "/v1/admin/rebalance" || path == "/v1/admin/parity";
-    orders && *method == Method::POST
+    let of_projects = path.starts_with("/v1/admin/projects") && [Method::POST, Method::PUT].contains(method);
+    of_projects && is_built(method, path) || orders && *method == Method::POST
 }
 
 #[tokio::test]

@@ -114,6 +114,13 @@ impl Running {
         format!("{}{}", read(&self.log), read(&self.log.with_file_name("out")))
     }
 
+    /// The most memory that the process itself has had, in bytes.
+    pub(super) fn memory_peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// SIGTERM, and the exit code.
     pub(super) fn stop(mut self) -> Option<i32> {
         let pid = rustix::process::Pid::from_child(&self.child);

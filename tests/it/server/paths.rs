@@ -54,9 +54,6 @@ async fn health_follows_the_store() {
 async fn what_is_not_built_answers_501_and_reaches_no_front() {
     let rig = Rig::new().await;
     for path in [
-        "/v1/files/a",
-        "/v1/",
-        "/v1/administration",
         "/minio/v2/metrics/elsewhere",
         "/minio/metrics/v3",
         "/minio/prometheus/metrics",
@@ -69,6 +66,10 @@ async fn what_is_not_built_answers_501_and_reaches_no_front() {
     for path in ["/minio/admin/v3/info", "/minio/admin/", "/v1/admin/info", "/v1/admin/"] {
         let answer = rig.exchange(&get(path)).await;
         assert!(answer.ends_with("the admin front"), "{path}: {answer}");
+    }
+    for path in ["/v1/files/a", "/v1/", "/v1/administration"] {
+        let answer = rig.exchange(&get(path)).await;
+        assert!(answer.ends_with("the files front"), "{path}: {answer}");
     }
     assert_eq!(status(&rig.exchange(&get("/minio/health/else")).await), 404);
     let post = "POST /minio/health/live HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
@@ -87,6 +88,33 @@ async fn what_is_not_built_answers_501_and_reaches_no_front() {
         let answer = rig.exchange(&get(path)).await;
         assert!(answer.ends_with(&format!("{path} 0")), "{path}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn pages_of_any_origin_call_the_files_api_and_are_refused_in_its_words() {
+    let rig = Rig::new().await;
+    let ask = "OPTIONS /v1/files HTTP/1.1\r\nHost: a\r\nOrigin: https://app.test\r\nAccess-Control-Request-Method: \
+               PATCH\r\nAccess-Control-Request-Headers: x-api-key\r\nConnection: close\r\n\r\n";
+    let answer = rig.exchange(ask).await;
+    assert_eq!(status(&answer), 204, "{answer}");
+    for line in [
+        "access-control-allow-origin: *",
+        "access-control-allow-headers: x-api-key",
+        "access-control-max-age: 3600",
+    ] {
+        assert!(answer.contains(line), "{line}: {answer}");
+    }
+    let from_page = "GET /v1/files HTTP/1.1\r\nHost: a\r\nOrigin: https://app.test\r\n\r\n";
+    let answer = rig.exchange(from_page).await;
+    assert_eq!(answer.matches("access-control-allow-origin: *").count(), 1, "{answer}");
+    assert!(!answer.contains("access-control-allow-credentials"), "{answer}");
+    rig.edge.close();
+    let answer = rig.exchange(from_page).await;
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert!(
+        answer.contains("\"code\":\"common/unavailable\"") && answer.contains("access-control-allow-origin: *"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

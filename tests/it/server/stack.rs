@@ -106,6 +106,8 @@ pub(super) fn over(memory: MemoryBackend) -> Conditions {
     Conditions {
         open_engine,
         drain_time: Duration::from_secs(2),
+        // The process of the tests is no image worker.
+        image_worker: env!("CARGO_BIN_EXE_drystone").into(),
         ..Conditions::default()
     }
 }

@@ -69,6 +69,9 @@ impl Backend for HealthOnly {
     async fn scan(&self, _: Range<Key>, _: usize) -> Result<Page<(Key, Row)>, ReadError> {
         Err(ReadError::Unavailable(NOTHING.into()))
     }
+    async fn scan_back(&self, _: Range<Key>, _: usize) -> Result<Page<(Key, Row)>, ReadError> {
+        Err(ReadError::Unavailable(NOTHING.into()))
+    }
     async fn scan_grouped(&self, _: GroupedScan) -> Result<Page<Entry>, ReadError> {
         Err(ReadError::Unavailable(NOTHING.into()))
     }
@@ -157,6 +160,7 @@ impl Rig {
             backend: Arc::clone(&backend) as _,
             s3,
             admin,
+            files: Arc::new(|_| -> Answering { Box::pin(async { Response::new(full("the files front")) }) }),
             cors: Arc::new(move |uri: &Uri, _: &HeaderMap| -> BucketRules {
                 let own = uri.path().starts_with("/own/").then(|| settings.rules.clone());
                 Box::pin(async move { own })

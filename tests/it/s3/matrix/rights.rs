@@ -37,6 +37,9 @@ impl Backend for Racing {
     async fn scan(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
         self.memory.scan(range, limit).await
     }
+    async fn scan_back(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
+        self.memory.scan_back(range, limit).await
+    }
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError> {
         self.memory.scan_grouped(scan).await
     }

@@ -1,0 +1,70 @@
+//! Apps of the Files API: a project with its keys and an issuer, made by the command line, and what apps then ask.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use compat_tests::clients::scripts;
+use compat_tests::server::{ACCESS_KEY, SECRET_KEY, binary};
+
+use crate::scripts::told;
+use crate::stage::{Stage, Test, good, script};
+
+const APP_CASES: usize = 12;
+const ISSUER_SECRET: &str = "a secret that only the app's own server knows";
+
+pub(crate) fn tests() -> Vec<Test> {
+    vec![Test::alone("apps_use_the_files_api", apps)]
+}
+
+/// What of a project an app is told.
+struct Project {
+    publishable: String,
+    secret: String,
+    /// A secret key that reads and no more.
+    reading: String,
+}
+
+fn apps(stage: &mut Stage) -> Result<()> {
+    let server = stage.start()?;
+    let project = project(stage)?;
+    let mut command = stage.command(Path::new("node"));
+    command
+        .env("COMPAT_PK", &project.publishable)
+        .env("COMPAT_SK", &project.secret)
+        .env("COMPAT_READ_SK", &project.reading)
+        .env("COMPAT_ISSUER_SECRET", ISSUER_SECRET)
+        .env("COMPAT_BUCKET", "shop-dev")
+        .arg(scripts("files/apps.mjs")?);
+    script(told(&mut command, stage), APP_CASES)?;
+    server.stop()
+}
+
+fn project(stage: &Stage) -> Result<Project> {
+    let secret = stage.file("issuer-secret", ISSUER_SECRET.as_bytes())?;
+    let secret = secret.to_str().context("a path that is text")?;
+    run(stage, &["project", "add", "shop"])?;
+    run(stage, &["issuer", "add", "shop", "own", "--hs256-secret-file", secret])?;
+    let made = |words: &[&str]| -> Result<String> {
+        let told = run(stage, words)?;
+        let key = told
+            .split_whitespace()
+            .find(|word| word.starts_with("pk_") || word.starts_with("sk_"));
+        key.map(str::to_owned).with_context(|| format!("a key in {told:?}"))
+    };
+    Ok(Project {
+        publishable: made(&["key", "make", "shop/dev"])?,
+        secret: made(&["key", "make", "shop/dev", "--secret"])?,
+        reading: made(&["key", "make", "shop/dev", "--secret", "--scope", "files:read"])?,
+    })
+}
+
+fn run(stage: &Stage, words: &[&str]) -> Result<String> {
+    let mut command: Command = stage.command(&binary()?);
+    command
+        .env("DRYSTONE_ENDPOINT", stage.setup.endpoint())
+        .env("MINIO_ROOT_USER", ACCESS_KEY)
+        .env("MINIO_ROOT_PASSWORD", SECRET_KEY)
+        .args(words);
+    Ok(String::from_utf8_lossy(&good(&mut command)?.stdout).into_owned())
+}

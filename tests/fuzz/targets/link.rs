@@ -1,0 +1,98 @@
+//! Tokens of links. The first byte says what is done: the rest is read as what a token carries, or as a token itself, or it
+//! is sealed, opened, and opened again with one byte changed.
+
+use drystone::auth::{LinkTerms, LinkUse};
+use drystone::identity::LinkSealer;
+use drystone::links::{Asker, Person, carried};
+use time::OffsetDateTime;
+
+fn sealer() -> LinkSealer {
+    LinkSealer::new(&[7; 32]).unwrap()
+}
+
+/// What tokens of every kind of link carry.
+pub(super) fn texts() -> Vec<Vec<u8>> {
+    let uses = [
+        LinkUse::Get {
+            disposition: Some("attachment; filename=\"a\"".into()),
+        },
+        LinkUse::Put {
+            max_size: Some(u64::MAX),
+            min_size: 1,
+            types: vec!["image/*".into()],
+            once: true,
+        },
+        LinkUse::Part {
+            upload: "u".into(),
+            numbers: 1..=10_000,
+            max_size: None,
+        },
+    ];
+    let person = Person {
+        name: "shop/main|ann".into(),
+        owner: "app:shop/main|ann".into(),
+        groups: vec!["staff".into()],
+        claims: [("jwt:email".to_owned(), vec!["a@b.c".to_owned()])].into(),
+    };
+    let askers = [None, Some(person)].map(|person| Asker {
+        key_id: "k1".into(),
+        admin: person.is_some(),
+        person,
+    });
+    let made = uses.iter().flat_map(|lets| {
+        askers.iter().map(|asker| {
+            let terms = LinkTerms {
+                file: [1; 16],
+                bucket: "shop-prod".into(),
+                key: "01/a.png".into(),
+                epoch: 1,
+                expires: OffsetDateTime::UNIX_EPOCH,
+                lets: lets.clone(),
+            };
+            carried::encode(&terms, asker).unwrap()
+        })
+    });
+    made.collect()
+}
+
+/// A token that carries `text`, and its access key.
+pub(super) fn token(text: &[u8]) -> (String, String) {
+    let sealed = sealer().seal(text).unwrap();
+    let token = String::from_utf8(sealed.token.expose().to_vec()).unwrap();
+    (sealed.access_key, token)
+}
+
+pub(super) fn link_token(data: &[u8]) {
+    let Some((mode, rest)) = data.split_first() else { return };
+    match mode % 3 {
+        0 => {
+            let Some((terms, asker)) = carried::decode(rest) else {
+                return;
+            };
+            let again = carried::encode(&terms, &asker).unwrap();
+            assert_eq!(carried::decode(&again), Some((terms, asker)));
+        }
+        1 => {
+            let Some((access_key, text)) = std::str::from_utf8(rest).ok().and_then(|text| text.split_once(' ')) else {
+                return;
+            };
+            // What opens is what sealing it again makes.
+            if let Some((text, _)) = sealer().open(access_key, text) {
+                assert_eq!(token(&text).0, access_key);
+            }
+        }
+        _ => {
+            let rest = rest.get(..4_000).unwrap_or(rest);
+            let (access_key, text) = token(rest);
+            assert_eq!(sealer().open(&access_key, &text).unwrap().0.as_slice(), rest);
+            let mut changed = text.into_bytes();
+            let at = rest
+                .iter()
+                .fold(usize::from(*mode), |sum, byte| sum * 31 % 65_521 + usize::from(*byte))
+                % changed.len();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(changed).unwrap();
+            assert!(sealer().open(&access_key, &changed).is_none(), "a changed token opened");
+        }
+    }
+}

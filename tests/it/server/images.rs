@@ -1,0 +1,191 @@
+//! Images by URL through the whole server: of a project's files, for every kind of caller, and under attack.
+
+use std::net::SocketAddr;
+
+use drystone::auth::SecretKey;
+use drystone::images::sign::signature;
+use serde_json::{Value, json};
+
+use super::admin::exchange_bytes;
+use super::binary::Running;
+use super::projects::ask;
+use super::stack::{PASSWORD, USER, presigned, start};
+use crate::images::bombs::liars;
+use crate::images::pool::picture;
+
+const ROOT: (&str, &str) = (USER, PASSWORD);
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn kind(&self) -> &str {
+        let lines = self.head.lines();
+        let value = lines.filter_map(|line| line.strip_prefix("content-type: ")).next();
+        value.unwrap_or_default()
+    }
+
+    fn width(&self) -> u32 {
+        image::load_from_memory(&self.body).unwrap().width()
+    }
+
+    fn code(&self) -> String {
+        let document: Value = serde_json::from_slice(&self.body).unwrap();
+        document["error"]["code"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn send(address: SocketAddr, method: &str, target: &str, headers: &str, body: &[u8]) -> Answer {
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    let answer = exchange_bytes(address, &[head.as_bytes(), body].concat()).await;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    Answer {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head,
+        body: answer[end + 4..].to_vec(),
+    }
+}
+
+async fn put(address: SocketAddr, key: &str, body: &[u8]) {
+    let target = presigned(PASSWORD, "PUT", &address.to_string(), &format!("/shop-prod/{key}"));
+    assert_eq!(send(address, "PUT", &target, "", body).await.status, 200);
+}
+
+/// Makes the project, and all its files public.
+async fn open_shop(address: SocketAddr) {
+    let shop = json!({ "project": "shop", "environments": ["prod"] });
+    assert_eq!(ask(address, ROOT, "POST", "", &shop).await.0, 200);
+    let target = presigned(PASSWORD, "PUT", &address.to_string(), "/shop-prod?policy");
+    let policy = json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": "*",
+        "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shop-prod/open/*" }] });
+    let answer = send(address, "PUT", &target, "", policy.to_string().as_bytes()).await;
+    assert!((200..300).contains(&answer.status), "{}", answer.head);
+}
+
+async fn get(address: SocketAddr, path: &str, headers: &str) -> Answer {
+    send(address, "GET", &format!("/v1/img/shop/prod/{path}"), headers, b"").await
+}
+
+#[tokio::test]
+async fn an_image_is_shown_to_guests_to_links_and_to_keys_as_its_file_is() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    open_shop(address).await;
+    put(address, "open/a.jpg", &picture(400, 300)).await;
+    put(address, "own/a.jpg", &picture(400, 300)).await;
+    let seen = get(address, "100x0/open/a.jpg", "").await;
+    assert_eq!(
+        (seen.status, seen.kind(), seen.width()),
+        (200, "image/jpeg", 100),
+        "{}",
+        seen.head
+    );
+    let seen = get(address, "100x0/open/a.jpg", "Accept: image/webp,*/*\r\n").await;
+    assert_eq!((seen.status, seen.kind()), (200, "image/webp"));
+    let refused = get(address, "100x0/own/a.jpg", "").await;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "file/access-denied"));
+    let of_file = presigned(PASSWORD, "GET", &address.to_string(), "/shop-prod/own/a.jpg");
+    let query = of_file.split_once('?').unwrap().1;
+    assert_eq!(
+        get(address, &format!("100x0/own/a.jpg?{query}&v=1"), "").await.width(),
+        100
+    );
+    let refused = get(address, &format!("100x0/open/b.jpg?{query}"), "").await;
+    assert_eq!(refused.status, 403, "the signature is of another file");
+    let key = json!({ "project": "shop", "environment": "prod", "type": "secret", "scopes": ["files:read"] });
+    let made = ask(address, ROOT, "POST", "/keys", &key).await.1;
+    let header = format!("X-API-Key: {}\r\n", made["key"].as_str().unwrap());
+    assert_eq!(get(address, "100x0/own/a.jpg", &header).await.width(), 100);
+    let key = json!({ "project": "shop", "environment": "prod", "type": "secret", "scopes": ["files:list"] });
+    let made = ask(address, ROOT, "POST", "/keys", &key).await.1;
+    let header = format!("X-API-Key: {}\r\n", made["key"].as_str().unwrap());
+    let refused = get(address, "100x0/own/a.jpg", &header).await;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "SCOPE_INSUFFICIENT"));
+    let refused = get(address, "100x0/open/a.jpg", "X-API-Key: sk_0\r\n").await;
+    assert_eq!((refused.status, refused.code().as_str()), (401, "UNAUTHORIZED"));
+    let missing = send(address, "GET", "/v1/img/shop/dev/100x0/open/a.jpg", "", b"").await;
+    assert_eq!((missing.status, missing.code().as_str()), (404, "PROJECT_NOT_FOUND"));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_operator_sets_the_key_and_the_presets_of_an_environments_images() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    open_shop(address).await;
+    put(address, "open/a.jpg", &picture(400, 300)).await;
+    let root = async |method: &str, path: &str, body: Value| ask(address, ROOT, method, path, &body).await;
+    let of = "/images?project=shop&environment=prod";
+    let expected = json!({ "project": "shop", "environment": "prod", "has_signing_key": false, "signed_only": false,
+        "presets": {}, "unsigned_variants_per_hour": 32 });
+    assert_eq!(root("GET", of, Value::Null).await, (200, expected));
+    let asked = json!({ "project": "shop", "environment": "prod", "new_signing_key": true, "signed_only": true,
+        "presets": { "card": "fit-in/64x64/filters:format(png)" }, "unsigned_variants_per_hour": 5 });
+    let (code, told) = root("PUT", "/images", asked).await;
+    assert_eq!((code, &told["has_signing_key"]), (200, &json!(true)), "{told}");
+    let key = told["signing_key"].as_str().unwrap().to_owned();
+    let (_, shown) = root("GET", of, Value::Null).await;
+    assert!(
+        !shown.to_string().contains(&key) && shown["unsigned_variants_per_hour"] == json!(5),
+        "{shown}"
+    );
+    let signed = |wish: &str| format!("{}/{wish}", signature(&SecretKey::new(key.as_bytes()), wish));
+    assert_eq!(get(address, &signed("120x0/open/a.jpg"), "").await.width(), 120);
+    assert_eq!(
+        get(address, "120x0/open/a.jpg", "").await.code(),
+        "image/signature-required"
+    );
+    let card = get(address, "p/card/open/a.jpg", "").await;
+    assert_eq!((card.kind(), card.width()), ("image/png", 64));
+    // A new key takes the place of the old one; what is left out stays.
+    let asked = json!({ "project": "shop", "environment": "prod", "new_signing_key": true });
+    assert_eq!(root("PUT", "/images", asked).await.1["signed_only"], json!(true));
+    assert_eq!(
+        get(address, &signed("120x0/open/a.jpg"), "").await.code(),
+        "image/invalid-signature"
+    );
+    for wrong in [
+        json!({ "project": "shop", "environment": "prod", "presets": { "card": "5000x0" } }),
+        json!({ "project": "shop", "environment": "prod", "presets": { "a/b": "50x0" } }),
+        json!({ "project": "shop", "environment": "prod", "preset": {} }),
+    ] {
+        assert_eq!(root("PUT", "/images", wrong).await.0, 400);
+    }
+    let elsewhere = json!({ "project": "shop", "environment": "dev", "signed_only": true });
+    assert_eq!(root("PUT", "/images", elsewhere).await.0, 404);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn files_made_to_exhaust_a_decoder_neither_fill_the_server_nor_keep_it_from_serving() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [("MINIO_ROOT_USER", USER), ("MINIO_ROOT_PASSWORD", PASSWORD)];
+    let server = Running::start(folder.path(), &variables, &[]);
+    let address = server.address;
+    open_shop(address).await;
+    put(address, "open/good.jpg", &picture(800, 600)).await;
+    assert_eq!(get(address, "90x0/open/good.jpg", "").await.width(), 90);
+    let before = server.memory_peak();
+    for (number, (name, bomb)) in liars().into_iter().enumerate() {
+        let key = format!("open/bomb-{number}");
+        put(address, &key, &bomb).await;
+        let (paths, good) = (format!("100x0/{key}"), format!("{}x0/open/good.jpg", 100 + number));
+        let (refused, served) = tokio::join!(get(address, &paths, ""), get(address, &good, ""));
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (422, "image/too-large"),
+            "{name}"
+        );
+        assert_eq!(served.status, 200, "{name}");
+    }
+    let grown = server.memory_peak() - before;
+    assert!(grown < 256 << 20, "the server itself grew by {grown} bytes");
+    assert_eq!(server.stop(), Some(0));
+}

@@ -1,0 +1,204 @@
+//! Links of an app's files through the whole server, byte for byte as browsers use them.
+
+use std::net::SocketAddr;
+
+use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use base64_simd::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::admin::{ask_bytes, document, exchange_bytes};
+use super::stack::{PASSWORD, USER, exchange, start};
+use super::support::status;
+
+const SECRET: &str = "a-secret-of-the-issuer-of-32-bytes-or-more";
+const GIF: &str = "GIF89a\x0A\0\x14\0\0\0\0;";
+
+/// A token of the project's own issuer.
+fn token(subject: &str) -> String {
+    let encode = |value: Value| URL_SAFE_NO_PAD.encode_to_string(value.to_string());
+    let ends = OffsetDateTime::now_utc().unix_timestamp() + 3_600;
+    let head = encode(json!({ "alg": "HS256", "typ": "JWT" }));
+    let signed = format!("{head}.{}", encode(json!({ "sub": subject, "exp": ends })));
+    let key = Key::new(HMAC_SHA256, SECRET.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode_to_string(sign(&key, signed.as_bytes()).as_ref());
+    format!("{signed}.{signature}")
+}
+
+struct App {
+    address: SocketAddr,
+    key: String,
+    key_id: String,
+}
+
+impl App {
+    /// A project with one environment, one publishable key and one issuer.
+    async fn new(address: SocketAddr) -> Self {
+        let mut app = Self {
+            address,
+            key: String::new(),
+            key_id: String::new(),
+        };
+        app.admin("POST", "", json!({ "project": "shop", "environments": ["prod"] }))
+            .await;
+        app.add_issuer().await;
+        let key = json!({ "project": "shop", "environment": "prod", "type": "publishable" });
+        let made = app.admin("POST", "/keys", key).await;
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        (app.key, app.key_id) = (text("key"), text("id"));
+        app
+    }
+
+    async fn add_issuer(&self) {
+        let issuer = json!({ "project": "shop", "alias": "own", "secret": SECRET });
+        self.admin("POST", "/issuers", issuer).await;
+    }
+
+    /// An order of root's to the admin API of projects.
+    async fn admin(&self, method: &str, path: &str, body: Value) -> Value {
+        let path = format!("/v1/admin/projects{path}");
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let request = ask_bytes((USER, PASSWORD), method, &path, body.as_bytes());
+        let answer = exchange_bytes(self.address, &request).await;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(status(&answer), 200, "{answer}");
+        document(&answer)
+    }
+
+    /// A request to the Files API by somebody, or by a guest.
+    async fn ask(&self, who: Option<&str>, method: &str, path: &str, body: Value) -> (u16, Value) {
+        let bearer = who.map(|who| format!("Authorization: Bearer {}\r\n", token(who)));
+        let body = body.to_string();
+        let request = format!(
+            "{method} /v1/files{path} HTTP/1.1\r\nHost: {}\r\nX-API-Key: {}\r\n{}Content-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.address,
+            self.key,
+            bearer.unwrap_or_default(),
+            body.len()
+        );
+        let answer = exchange(self.address, &request).await;
+        (status(&answer), document(&answer))
+    }
+
+    /// A file that ann announces, and the URL for its bytes.
+    async fn announce(&self, more: Value) -> (String, String) {
+        let mut said = json!({ "filename": "a b.gif", "contentType": "image/gif" });
+        said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (code, told) = self.ask(Some("ann"), "POST", "/presigned-url", said).await;
+        assert_eq!(code, 200, "{told}");
+        let text = |name: &str| told[name].as_str().unwrap().to_owned();
+        (text("fileId"), text("url"))
+    }
+
+    async fn download_url(&self, who: Option<&str>, file: &str) -> String {
+        let (code, told) = self.ask(who, "POST", &format!("/{file}/download-url"), json!({})).await;
+        assert_eq!(code, 200, "{told}");
+        told["url"].as_str().unwrap().to_owned()
+    }
+
+    /// A request to a URL as a browser sends it: nothing is said of who it is.
+    async fn send(&self, method: &str, url: &str, headers: &str, body: &str) -> String {
+        let target = url
+            .strip_prefix(&format!("http://{}", self.address))
+            .expect("an own URL");
+        let length = match method {
+            "PUT" => format!("Content-Length: {}\r\n", body.len()),
+            _ => String::new(),
+        };
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\n{headers}{length}Connection: close\r\n\r\n{body}",
+            self.address
+        );
+        exchange(self.address, &request).await
+    }
+
+    async fn put(&self, url: &str, body: &str) -> String {
+        self.send("PUT", url, "Content-Type: image/gif\r\n", body).await
+    }
+
+    async fn get(&self, url: &str) -> String {
+        self.send("GET", url, "", "").await
+    }
+}
+
+fn fails(answer: &str, code: u16, name: &str) {
+    assert_eq!(status(answer), code, "{answer}");
+    assert!(answer.contains(&format!("<Code>{name}</Code>")), "{answer}");
+}
+
+#[tokio::test]
+async fn a_page_uploads_and_downloads_by_links_and_nothing_else_is_let_by_them() {
+    let server = start(&[]).await;
+    let app = App::new(server.addresses()[0]).await;
+    let (file, upload) = app.announce(json!({ "fileSize": GIF.len() })).await;
+    let open = "x-amz-acl: public-read\r\n";
+    fails(&app.send("PUT", &upload, open, GIF).await, 403, "AccessDenied");
+    let answer = app.put(&upload, GIF).await;
+    assert!(status(&answer) == 200 && answer.contains("etag: "), "{answer}");
+    fails(&app.put(&upload, GIF).await, 412, "PreconditionFailed");
+
+    let own = app.download_url(Some("ann"), &file).await;
+    let answer = app.get(&own).await;
+    assert!(status(&answer) == 200 && answer.ends_with(GIF), "{answer}");
+    assert!(answer.contains("cache-control: private, max-age="), "{answer}");
+    assert!(answer.contains("referrer-policy: no-referrer") && answer.contains("x-content-type-options: nosniff"));
+    assert_eq!(status(&app.send("HEAD", &own, "", "").await), 200);
+    let other = own.replacen("/shop-prod/", "/shop-prod/0", 1);
+    for (method, url, code) in [
+        ("PUT", own.clone(), "SignatureDoesNotMatch"),
+        (
+            "GET",
+            format!("{own}&response-content-type=text/html"),
+            "SignatureDoesNotMatch",
+        ),
+        ("GET", other, "SignatureDoesNotMatch"),
+        (
+            "GET",
+            own.replace("Security-Token=", "Security-Token=A"),
+            "InvalidAccessKeyId",
+        ),
+    ] {
+        fails(&app.send(method, &url, "", "").await, 403, code);
+    }
+    assert_eq!(
+        app.ask(Some("bob"), "POST", &format!("/{file}/download-url"), json!({}))
+            .await
+            .0,
+        403
+    );
+
+    let show = async |visibility: &str| {
+        let change = json!({ "visibility": visibility });
+        let (code, told) = app.ask(Some("ann"), "PATCH", &format!("/{file}"), change).await;
+        assert_eq!(code, 200, "{told}");
+    };
+    show("protected").await;
+    let bobs = app.download_url(Some("bob"), &file).await;
+    assert_eq!(status(&app.get(&bobs).await), 200);
+    show("private").await;
+    fails(&app.get(&bobs).await, 403, "AccessDenied");
+    assert_eq!(status(&app.get(&own).await), 200);
+    let (code, told) = app
+        .ask(Some("ann"), "POST", &format!("/{file}/revoke-urls"), json!({}))
+        .await;
+    assert_eq!(code, 200, "{told}");
+    fails(&app.get(&own).await, 403, "AccessDenied");
+
+    let fresh = app.download_url(Some("ann"), &file).await;
+    assert_eq!(status(&app.get(&fresh).await), 200);
+    // Nobody vouches for her any more.
+    app.admin("DELETE", "/issuers?project=shop&alias=own", Value::Null)
+        .await;
+    fails(&app.get(&fresh).await, 403, "InvalidAccessKeyId");
+    app.add_issuer().await;
+    assert_eq!(status(&app.get(&fresh).await), 200);
+    app.admin("DELETE", &format!("/keys?key={}", app.key_id), Value::Null)
+        .await;
+    fails(&app.get(&fresh).await, 403, "InvalidAccessKeyId");
+    server.stop().await.unwrap();
+}
