@@ -51,6 +51,10 @@ pub enum Client {
     Mc,
     /// A browser, from Debian.
     Chromium,
+    /// What drives the browser: puppeteer.
+    Pages,
+    /// The modules of `examples/web`.
+    WebExample,
     /// Runs a program under a wrong clock; from Debian.
     Faketime,
 }
@@ -74,6 +78,8 @@ impl Client {
             Self::Restic => "restic",
             Self::Mc => "mc",
             Self::Chromium => "Chromium",
+            Self::Pages => "puppeteer",
+            Self::WebExample => "what examples/web needs",
             Self::Faketime => "faketime",
         }
     }
@@ -90,9 +96,11 @@ impl Client {
             Self::Boto3Old => python_program("boto3_134", "python"),
             Self::MinioPy => python_program("minio_py", "python"),
             Self::S3cmd => python_program("s3cmd", "s3cmd"),
-            Self::MinioJs => node_modules("minio_js"),
-            Self::TusJs => node_modules("tus_js"),
-            Self::AwsSdkJs => node_modules("aws_sdk_js"),
+            Self::MinioJs => node_modules("minio_js", &scripts("minio_js")?),
+            Self::TusJs => node_modules("tus_js", &scripts("tus_js")?),
+            Self::AwsSdkJs => node_modules("aws_sdk_js", &scripts("aws_sdk_js")?),
+            Self::Pages => node_modules("pages", &scripts("pages")?),
+            Self::WebExample => node_modules("example_web", &example("web")?),
             Self::AwsCli2 => debian("awscli", "aws"),
             Self::S3cmdDebian => debian("s3cmd", "s3cmd"),
             Self::Rclone => debian("rclone", "rclone"),
@@ -111,6 +119,14 @@ impl Client {
 /// When this crate does not lie in its workspace.
 pub fn scripts(name: &str) -> Result<PathBuf> {
     Ok(workspace()?.join("compat-tests/clients").join(name))
+}
+
+/// The folder of an example that is a program of its own.
+///
+/// # Errors
+/// When this crate does not lie in its workspace.
+pub fn example(name: &str) -> Result<PathBuf> {
+    Ok(workspace()?.join("examples").join(name))
 }
 
 /// An environment with the packages of `clients/<name>/requirements.txt`; gives the program `program` in it.
@@ -133,9 +149,8 @@ fn python_program(name: &str, program: &str) -> Result<PathBuf> {
     Ok(environment.join("bin").join(program))
 }
 
-/// The modules of `clients/<name>/package-lock.json`; gives the folder that `require` starts from.
-fn node_modules(name: &str) -> Result<PathBuf> {
-    let source = scripts(name)?;
+/// The modules of the `package-lock.json` in `source`, kept as `name`; gives the folder that `require` starts from.
+fn node_modules(name: &str, source: &Path) -> Result<PathBuf> {
     let recipe = fs::read_to_string(source.join("package-lock.json"))?;
     place(name, &recipe, |modules| {
         for file in ["package.json", "package-lock.json"] {

@@ -18,7 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 /// What of a project an app is told.
-struct Project {
+pub(crate) struct Project {
     publishable: String,
     secret: String,
     /// A secret key that reads and no more.
@@ -29,18 +29,25 @@ fn apps(stage: &mut Stage) -> Result<()> {
     let server = stage.start()?;
     let project = project(stage)?;
     let mut command = stage.command(Path::new("node"));
-    command
-        .env("COMPAT_PK", &project.publishable)
-        .env("COMPAT_SK", &project.secret)
-        .env("COMPAT_READ_SK", &project.reading)
-        .env("COMPAT_ISSUER_SECRET", ISSUER_SECRET)
-        .env("COMPAT_BUCKET", "shop-dev")
-        .arg(scripts("files/apps.mjs")?);
+    project.told(&mut command).arg(scripts("files/apps.mjs")?);
     script(told(&mut command, stage), APP_CASES)?;
     server.stop()
 }
 
-fn project(stage: &Stage) -> Result<Project> {
+impl Project {
+    /// The environment of scripts that are apps of this project.
+    pub(crate) fn told<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("COMPAT_PK", &self.publishable)
+            .env("COMPAT_SK", &self.secret)
+            .env("COMPAT_READ_SK", &self.reading)
+            .env("COMPAT_ISSUER_SECRET", ISSUER_SECRET)
+            .env("COMPAT_BUCKET", "shop-dev")
+    }
+}
+
+/// The project `shop` with its environment `dev`, its keys and an issuer.
+pub(crate) fn project(stage: &Stage) -> Result<Project> {
     let secret = stage.file("issuer-secret", ISSUER_SECRET.as_bytes())?;
     let secret = secret.to_str().context("a path that is text")?;
     run(stage, &["project", "add", "shop"])?;

@@ -27,6 +27,7 @@ mod strikes;
 mod survive;
 mod tls;
 mod uploads;
+mod web;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -102,6 +103,7 @@ fn all() -> Vec<Test> {
         inspect::tests(),
         uploads::tests(),
         browser::tests(),
+        web::tests(),
         clock::tests(),
         compose::tests(),
         proxy::tests(),
