@@ -25,6 +25,7 @@ use crate::store::object::put::{PutObject, PutObjectError, Stored};
 use crate::store::record::object::Metadata;
 use crate::store::{Epoch, Store};
 
+mod agreement;
 mod bucket;
 mod copy;
 mod drives;
@@ -32,6 +33,7 @@ mod files;
 mod identity;
 mod labels;
 mod list;
+mod lives;
 mod machine;
 mod model;
 mod multipart;

@@ -2,9 +2,10 @@
 
 mod random;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::agreement::{agreed, rows_below};
 use super::{Fixture, Scripted, bucket, key, store_over, with_catalogue};
 use crate::backend::{Backend, CommitError, Key};
 use crate::store::Store;
@@ -19,7 +20,6 @@ use crate::store::key as rows;
 use crate::store::object::delete::DeleteObject;
 use crate::store::object::labels::ObjectPlace;
 use crate::store::object::put::PutObject;
-use crate::store::record::Record;
 use crate::store::record::labels::{Labels, Visibility};
 use crate::store::record::object::Object;
 use crate::store::record::settings::Quota;
@@ -33,7 +33,7 @@ impl Witness for Looked {
     }
 }
 
-fn png() -> Arc<dyn Witness> {
+pub(super) fn png() -> Arc<dyn Witness> {
     Arc::new(Looked(Seen {
         sha256: Some([7; 32]),
         sniffed_type: Some("image/png".into()),
@@ -136,75 +136,12 @@ impl Fixture {
     }
 
     async fn rows_below(&self, beginning: Key) -> BTreeMap<Key, bytes::Bytes> {
-        let end = beginning.after_prefix().unwrap();
-        let page = self.memory.scan(beginning..end, 10_000).await.unwrap();
-        page.items.into_iter().map(|(key, row)| (key, row.value)).collect()
+        rows_below(&self.memory, beginning).await.unwrap()
     }
 
     /// Files, objects and index rows say the same.
     async fn agrees(&self) {
-        let catalogue = self.rows_below(rows::catalogue(&self.bucket)).await;
-        let prefix = rows::catalogue(&self.bucket).as_bytes().to_vec();
-        let mut files = BTreeMap::new();
-        for (key, value) in &catalogue {
-            if let Some(id) = key
-                .as_bytes()
-                .strip_prefix(prefix.as_slice())
-                .and_then(|rest| rest.strip_prefix(b"r"))
-            {
-                files.insert(
-                    FileId::from_bytes(id.try_into().unwrap()),
-                    File::from_value(value).unwrap(),
-                );
-            }
-        }
-        let mut expected = BTreeSet::new();
-        let mut objects = self.rows_below(rows::currents(&self.bucket, "")).await;
-        let mut versions = self.rows_below(rows::versions(&self.bucket)).await;
-        for (id, file) in &files {
-            expected.insert(rows::file(&self.bucket, id.as_bytes()));
-            expected.extend(crate::store::files::index_rows(&self.bucket, *id, file));
-            let object_key = key(&file.key);
-            match file.state {
-                FileState::Received | FileState::Active => {
-                    let row = objects
-                        .remove(&rows::current(&self.bucket, &object_key))
-                        .expect("a file has its object");
-                    let object = Object::from_value(&row).unwrap();
-                    assert_eq!((object.size, Some(object.etag)), (file.size, file.etag));
-                    assert_eq!(object.labels.held, file.state == FileState::Received);
-                    let labels = Labels {
-                        tags: object.labels.tags.clone(),
-                        held: object.labels.held,
-                        ..file.labels.clone()
-                    };
-                    assert_eq!(object.labels, labels);
-                }
-                FileState::Trashed => {
-                    let version = rows::version(&self.bucket, &object_key, &file.trash.unwrap());
-                    let row = versions.remove(&version).expect("the trash has the bytes");
-                    let labels = Object::from_value(&row).unwrap().labels;
-                    let said = Labels {
-                        tags: labels.tags.clone(),
-                        held: labels.held,
-                        ..file.labels.clone()
-                    };
-                    assert_eq!(labels, said);
-                }
-                FileState::Pending | FileState::Rejected => assert_eq!(file.trash, None),
-            }
-            if matches!(file.state, FileState::Pending | FileState::Received | FileState::Active) {
-                let holder = rows::file_of_key(&self.bucket, &file.key);
-                assert_eq!(catalogue.get(&holder).unwrap().as_ref(), id.as_bytes());
-                assert!(expected.insert(holder), "one file has a key");
-            }
-        }
-        assert_eq!(catalogue.keys().cloned().collect::<BTreeSet<Key>>(), expected);
-        assert!(objects.is_empty(), "every object has its file: {objects:?}");
-        assert!(
-            versions.is_empty(),
-            "nothing lies in the trash without its file: {versions:?}"
-        );
+        agreed(&self.memory, &self.bucket).await.unwrap();
     }
 }
 

@@ -17,6 +17,7 @@ use crate::embedded::{ByHand, Embedded, OpenOptions};
 use crate::planted::{self, Bug};
 use crate::store::clock::{Clock, Timestamp};
 use crate::store::name::BucketName;
+use crate::store::tests::agreement::planted_over;
 use crate::store::{Epoch, Store};
 
 pub(super) const DRIVES: usize = 4;
@@ -171,7 +172,11 @@ impl Ground {
         if state != ServiceState::ReadWrite {
             return Err(format!("after a start with at most one drive away: {state:?}"));
         }
-        let store = Store::new(drives.clone(), self.clock.clone(), Epoch([self.starts; 16]));
+        let store = Store::new(
+            planted_over(drives.clone()),
+            self.clock.clone(),
+            Epoch([self.starts; 16]),
+        );
         store
             .sweep_ended_uploads()
             .await

@@ -1,5 +1,7 @@
 //! Plays one sequence on the engine and on the reference model, and compares every answer.
 
+mod lives;
+
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
@@ -91,6 +93,7 @@ struct Play {
     /// By the order in which they were begun.
     uploads: Vec<(UploadId, String)>,
     keys: BTreeSet<String>,
+    lives: lives::Known,
 }
 
 /// Plays a sequence; an error says at which step the engine and the model part.
@@ -100,6 +103,7 @@ pub(super) async fn play(sequence: &[Step]) -> Result<(), String> {
         model: Reference::default(),
         uploads: Vec::new(),
         keys: BTreeSet::new(),
+        lives: lives::Known::default(),
     };
     for (number, step) in sequence.iter().enumerate() {
         let done = play.step(step).await;
@@ -130,8 +134,16 @@ impl Play {
                 limit,
                 pages,
             } => self.list((prefix.as_str(), delimiter.as_str()), *limit, *pages).await,
-            Step::CleanRestart => self.ground.clean_restart().await,
-            Step::DirtyReboot { under_way } => self.dirty_reboot(under_way.as_ref()).await,
+            Step::Life(number) => self.life(*number).await,
+            Step::LifeCut(number) => self.life_cut(*number).await,
+            Step::CleanRestart => {
+                self.ground.clean_restart().await?;
+                self.look_at_lives().await
+            }
+            Step::DirtyReboot { under_way } => {
+                self.dirty_reboot(under_way.as_ref()).await?;
+                self.look_at_lives().await
+            }
             Step::FailDrive(drive) => {
                 self.ground.fail_drive(*drive);
                 Ok(())
@@ -656,6 +668,7 @@ impl Play {
         for upload in 0..self.uploads.len() {
             self.list_parts(upload, 1000).await?;
         }
-        self.list_uploads(1).await
+        self.list_uploads(1).await?;
+        self.look_at_lives().await
     }
 }

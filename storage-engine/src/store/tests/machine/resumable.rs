@@ -13,6 +13,7 @@ use crate::store::object::get::{GetObject, Selection};
 use crate::store::record::resumable::{Purpose, Resumable};
 use crate::store::resumable::append::{Append, DigestRequest};
 use crate::store::resumable::begin::BeginResumable;
+use crate::store::tests::agreement::agreed;
 use crate::store::tests::pattern;
 use crate::store::tests::resumable::target;
 
@@ -118,6 +119,12 @@ async fn send(ground: &mut Ground, upload: UploadId, bytes: &Bytes, seed: usize)
 async fn acknowledged_bytes_of_an_upload_survive_every_cut_of_the_power() {
     for seed in 0..4 {
         let mut ground = Ground::new().await.unwrap();
+        if seed % 2 == 1 {
+            let files = ground
+                .store()
+                .change_settings(&ground.bucket, |settings| settings.files = true);
+            files.await.unwrap();
+        }
         let bytes = pattern(900_000 + seed);
         let upload = begin(&ground, Purpose::Object(target("k")), bytes.len() as u64).await;
         send(&mut ground, upload, &bytes, seed).await;
@@ -125,6 +132,10 @@ async fn acknowledged_bytes_of_an_upload_survive_every_cut_of_the_power() {
         let done = at_rest(&ground, upload).await.done.expect("the last byte finished it");
         assert!(done.modified > Timestamp::from_millis(0));
         assert!(read(&ground, "k").await == bytes, "seed {seed}");
+        if seed % 2 == 1 {
+            let files = agreed(ground.store().backend().as_ref(), &ground.bucket).await.unwrap();
+            assert_eq!(files.len(), 1, "the catalogue follows what becomes of an upload");
+        }
         ground.checkpoint().await.unwrap();
         ground.compact().await.unwrap();
         ground.dirty_reboot().await.unwrap();

@@ -89,6 +89,10 @@ pub(super) enum Step {
         key: String,
         second: Body,
     },
+    /// Something happens to a file or an appendable upload; what, follows from the number and from what they are.
+    Life(u16),
+    /// The same, and the power is cut in the middle of it.
+    LifeCut(u16),
     CleanRestart,
     /// The process is killed and the power cut, perhaps in the middle of a PUT.
     DirtyReboot {
@@ -232,7 +236,17 @@ fn events() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn lives() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => any::<u16>().prop_map(Step::Life),
+        1 => any::<u16>().prop_map(Step::LifeCut),
+    ]
+}
+
 /// One sequence. Every step means something in every state, so that leaving steps out never breaks the rest.
 pub(super) fn sequence() -> impl Strategy<Value = Vec<Step>> {
-    prop::collection::vec(prop_oneof![8 => requests(), 3 => uploads(), 3 => events()], 40)
+    prop::collection::vec(
+        prop_oneof![8 => requests(), 3 => uploads(), 3 => events(), 3 => lives()],
+        40,
+    )
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use md5::{Digest, Md5};
 
+use crate::store::tests::lives::{self, Is};
+
 /// What stands under a key. Bytes, metadata and ETag follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -19,12 +21,29 @@ pub(super) enum State {
         first: usize,
         last: usize,
     },
+    /// What a file or an upload is that lives in the catalogue.
+    Life(Is),
 }
 
 impl State {
+    pub(super) fn of(is: Is) -> Self {
+        match is {
+            Is::Absent => Self::Absent,
+            is => Self::Life(is),
+        }
+    }
+
+    /// What it says of a file or an upload.
+    pub(super) fn is(self) -> Is {
+        match self {
+            Self::Life(is) => is,
+            Self::Absent | Self::Put { .. } | Self::Parts { .. } => Is::Absent,
+        }
+    }
+
     pub(super) fn bytes(self) -> Vec<u8> {
         match self {
-            Self::Absent => Vec::new(),
+            Self::Absent | Self::Life(_) => Vec::new(),
             Self::Put { seed, len } => bytes_of(seed, len),
             Self::Parts { seed, first, last } => bytes_of(seed, first + last),
         }
@@ -33,7 +52,7 @@ impl State {
     pub(super) fn etag(self) -> String {
         let bytes = self.bytes();
         match self {
-            Self::Absent => String::new(),
+            Self::Absent | Self::Life(_) => String::new(),
             Self::Put { .. } => hex(&Md5::digest(&bytes)),
             Self::Parts { first, .. } => {
                 let parts: Vec<&[u8]> = self.parts(&bytes, first);
@@ -51,7 +70,7 @@ impl State {
     /// Metadata that must never stand beside another state's bytes.
     pub(super) fn content_type(self) -> String {
         match self {
-            Self::Absent => String::new(),
+            Self::Absent | Self::Life(_) => String::new(),
             Self::Put { seed, .. } | Self::Parts { seed, .. } => format!("seed/{seed}"),
         }
     }
@@ -61,12 +80,16 @@ impl State {
             Self::Absent => "-".to_owned(),
             Self::Put { seed, len } => format!("{seed}:{len}"),
             Self::Parts { seed, first, last } => format!("{seed}:{first}:{last}"),
+            Self::Life(is) => is.text(),
         }
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
         if text == "-" {
             return Some(Self::Absent);
+        }
+        if let Some(is) = Is::parse(text) {
+            return Some(Self::Life(is));
         }
         let numbers: Vec<u64> = text.split(':').map(|n| n.parse().ok()).collect::<Option<_>>()?;
         let size = |n: u64| usize::try_from(n).ok();
@@ -93,16 +116,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn bytes_of(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let words = std::iter::repeat_with(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    let mut bytes: Vec<u8> = words.take(len.div_ceil(8)).flatten().collect();
-    bytes.truncate(len);
-    bytes
+    lives::bytes_of(seed, len).into()
 }
 
 /// A line of a store process.

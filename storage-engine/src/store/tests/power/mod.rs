@@ -5,6 +5,7 @@
 //! Needs root, loop devices, mkfs.xfs, mkfs.ext4, xfs_io and unshare; without them it is skipped with a message, with
 //! CI=true that fails. `DRYSTONE_POWER_CUTS` is how many (default 20), `DRYSTONE_POWER_SEED` varies them.
 
+mod catalogue;
 mod ledger;
 mod machine;
 mod planted;
@@ -261,7 +262,12 @@ fn one_store(kind: Kind, layout: Layout, cuts: usize, seed: u64) -> Result<Tally
     for round in 0..cuts {
         let calm = round % 2 == 1;
         let forged = late.is_empty() && round % 4 >= 2;
-        let mut running = rig.start(if calm { Load::Calm } else { Load::Busy }, forged)?;
+        let load = match round % 4 {
+            1 => Load::Calm,
+            3 => Load::CalmLives,
+            _ => Load::Busy,
+        };
+        let mut running = rig.start(load, forged)?;
         rig.machine.bring_all_back()?;
         running.word();
         rig.until(&running, "complete");

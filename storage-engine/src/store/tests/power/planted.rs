@@ -28,12 +28,14 @@ enum Story {
     HealingCut,
     /// A drive rots and is healed; right after, the power goes, and two others are late.
     HealedThenCut,
+    /// A file gets its bytes, and the power goes before the next batch is synced.
+    LifeThenCut,
 }
 
 const ALL: [usize; DRIVES] = [0, 1, 2, 3];
 
 /// Which story brings which bug to light.
-const STORIES: [(Bug, Story); 9] = [
+const STORIES: [(Bug, Story); 10] = [
     (Bug::SkippedSync, Story::RightAfterAnAnswer),
     (Bug::EarlyAnswer, Story::RightAfterAnAnswer),
     (Bug::NoDirectorySync, Story::HealedThenCut),
@@ -43,6 +45,7 @@ const STORIES: [(Bug, Story); 9] = [
     (Bug::TailNotRewritten, Story::TailThenCut),
     (Bug::RepairInPlace, Story::HealingCut),
     (Bug::SealIgnored, Story::VoidedThenCut),
+    (Bug::CatalogueApart, Story::LifeThenCut),
 ];
 
 impl Story {
@@ -76,6 +79,7 @@ impl Story {
                 rig.machine.power_on(&ALL, &[])?;
             }
             Self::VoidedThenCut => rig.play(Load::Voided, "voided", &ALL)?,
+            Self::LifeThenCut => rig.play(Load::HungLife, "hung", &ALL)?,
             Self::RowLostFromTheIndex => rig.play(Load::LostRow, "checkpointed", &ALL)?,
             Self::ShardsSwapped => {
                 rig.cut_after_answers(6)?;

@@ -10,6 +10,8 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use tokio::sync::mpsc;
 
+use super::Dice;
+use super::catalogue::LANES;
 use super::ledger::{Ledger, Line, State};
 use super::machine::files_below;
 use crate::backend::{Backend, DriveState, ServiceState};
@@ -29,6 +31,8 @@ use crate::store::object::delete::{DeleteObject, DeleteObjectError};
 use crate::store::object::get::{GetObject, GetObjectError, Selection};
 use crate::store::object::put::PutObject;
 use crate::store::record::object::Metadata;
+use crate::store::tests::agreement::planted_over;
+use crate::store::tests::lives::{Lives, Who};
 use crate::store::{Epoch, Store, key as row_key};
 
 pub(super) const TEST: &str = "store::tests::power::child_is_the_process_whose_power_goes";
@@ -52,6 +56,8 @@ pub(super) enum Load {
     Busy,
     /// One request after the other, each after a word.
     Calm,
+    /// The same with files and appendable uploads.
+    CalmLives,
     /// A clean stop.
     Close,
     /// Waits until a census that reads every frame is clean.
@@ -66,13 +72,16 @@ pub(super) enum Load {
     HungHeal,
     /// Healing, up to the moment when the first file is told to be healed.
     Healed,
+    /// A file gets its bytes, and the next batch is written on every drive and synced on none.
+    HungLife,
 }
 
 impl Load {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::None,
         Self::Busy,
         Self::Calm,
+        Self::CalmLives,
         Self::Close,
         Self::Census,
         Self::HungSync,
@@ -80,6 +89,7 @@ impl Load {
         Self::LostRow,
         Self::HungHeal,
         Self::Healed,
+        Self::HungLife,
     ];
 
     pub(super) fn name(self) -> String {
@@ -87,11 +97,11 @@ impl Load {
     }
 }
 
-fn say(line: &Line) {
+pub(super) fn say(line: &Line) {
     println!("{}", line.text());
 }
 
-fn stage(name: &str) {
+pub(super) fn stage(name: &str) {
     say(&Line::Stage(name.to_owned()));
 }
 
@@ -106,8 +116,8 @@ impl Clock for WallClock {
 
 pub(super) struct Process {
     drives: Vec<PathBuf>,
-    backend: Arc<Embedded>,
-    store: Store,
+    pub(super) backend: Arc<Embedded>,
+    pub(super) store: Store,
     bucket: BucketName,
     plan: Option<Arc<FaultPlan>>,
 }
@@ -135,10 +145,11 @@ pub(super) async fn live() {
     if owed.is_empty() {
         let made = process.store.create_bucket(&process.bucket, "").await;
         drop(made);
+        process.make_catalogue().await;
     }
-    process.tell(&owed).await;
+    let lives = process.tell(&owed).await;
     stage("checked");
-    process.work(load, seed, heard).await;
+    process.work(load, (seed, lives), heard).await;
 }
 
 impl Process {
@@ -155,7 +166,7 @@ impl Process {
         let backend = Embedded::open(options).await.map_err(|e| e.to_string())?;
         let mut epoch = [0; 16];
         epoch[..8].copy_from_slice(&seed.to_le_bytes());
-        let store = Store::new(backend.clone(), Arc::new(WallClock), Epoch(epoch));
+        let store = Store::new(planted_over(backend.clone()), Arc::new(WallClock), Epoch(epoch));
         if backend.health().state == ServiceState::ReadWrite {
             store.sweep_ended_uploads().await.map_err(|e| format!("{e:?}"))?;
         }
@@ -168,10 +179,23 @@ impl Process {
         })
     }
 
-    /// How it finds every key that anything was ever asked for, and whether listing and HEAD say the same.
-    async fn tell(&self, owed: &[(String, Vec<State>)]) {
-        let mut standing = BTreeMap::new();
+    /// How it finds every key, file and upload that anything was ever asked for, and whether listings and HEAD say the same.
+    async fn tell(&self, owed: &[(String, Vec<State>)]) -> Lives {
+        let (mut standing, mut lives) = (BTreeMap::new(), Lives::default());
         for (key, allowed) in owed {
+            if let Some(who) = Who::parse(key) {
+                match self.find(who, allowed).await {
+                    Ok(state) => {
+                        say(&Line::Is(key.clone(), state));
+                        lives.note(who, state.is());
+                    }
+                    Err(why) => {
+                        let allowed: Vec<String> = allowed.iter().map(State::to_string).collect();
+                        say(&Line::Bad(format!("{key} may be {}: {why}", allowed.join(" or "))));
+                    }
+                }
+                continue;
+            }
             match self.read(key).await {
                 Ok(found) => match allowed.iter().find(|state| found.is(**state)) {
                     Some(state) => {
@@ -206,6 +230,10 @@ impl Process {
             }
             Err(error) => say(&Line::Bad(format!("no listing: {error}"))),
         }
+        if let Err(why) = self.tell_of_catalogue(&lives.0).await {
+            say(&Line::Bad(format!("the catalogue: {why}")));
+        }
+        lives
     }
 
     async fn read(&self, key: &str) -> Result<Found, String> {
@@ -262,7 +290,7 @@ impl Process {
         }
     }
 
-    async fn work(&self, load: Load, seed: u64, mut heard: mpsc::UnboundedReceiver<()>) {
+    async fn work(&self, load: Load, (seed, mut lives): (u64, Lives), mut heard: mpsc::UnboundedReceiver<()>) {
         // Without a word nothing is begun: who reads may want to bring drives back first.
         if heard.recv().await.is_none() {
             return;
@@ -273,7 +301,10 @@ impl Process {
             Load::Busy => {
                 self.until_complete().await;
                 let writer = |writer| self.write(writer, seed);
-                futures::future::join_all((0..WRITERS).map(writer)).await;
+                let of_files = (0..LANES).map(|lane| self.write_files(lane, seed, lives.clone()));
+                let files = futures::future::join_all(of_files);
+                let uploads = self.write_uploads(seed, lives.clone());
+                futures::future::join3(futures::future::join_all((0..WRITERS).map(writer)), files, uploads).await;
             }
             Load::Calm => {
                 self.until_complete().await;
@@ -287,6 +318,17 @@ impl Process {
                     }
                 }
             }
+            Load::CalmLives => {
+                self.until_complete().await;
+                let mut dice = Dice(seed);
+                for step in 0.. {
+                    self.live_calmly(&mut lives, seed + step, step, &mut dice).await;
+                    if heard.recv().await.is_none() {
+                        return;
+                    }
+                }
+            }
+            Load::HungLife => self.hang_a_life(seed).await,
             Load::Census => self.until_whole().await,
             Load::HungSync => self.hang_a_sync(seed).await,
             Load::Voided => self.void_a_batch(seed).await,
@@ -360,6 +402,7 @@ impl Process {
                 self.store.put_object(put).await.map(drop).map_err(|e| e.to_string())
             }
             State::Parts { first, .. } => self.upload(key, object_key, state, first).await,
+            State::Life(_) => Err("a life is no key's".to_owned()),
         };
         if done.is_ok() {
             say(&Line::Ack(key.to_owned(), state));
@@ -431,7 +474,7 @@ impl Process {
         )));
     }
 
-    fn plan(&self) -> &FaultPlan {
+    pub(super) fn plan(&self) -> &FaultPlan {
         self.plan.as_ref().expect("this load has a fault plan")
     }
 
@@ -577,7 +620,10 @@ fn plan(load: Load) -> Option<Arc<FaultPlan>> {
     if let Some(operation) = pretended {
         plan.arm_always(operation, "", Fault::Pretend);
     }
-    let needed = matches!(load, Load::HungSync | Load::Voided | Load::HungHeal | Load::Healed);
+    let needed = matches!(
+        load,
+        Load::HungSync | Load::Voided | Load::HungHeal | Load::Healed | Load::HungLife
+    );
     (needed || pretended.is_some()).then_some(plan)
 }
 

@@ -17,6 +17,7 @@ use crate::store::list::{ListError, ListObjects, Listed};
 use crate::store::multipart::list::ListParts;
 use crate::store::name::ObjectKey;
 use crate::store::object::get::{GetObject, GetObjectError, Selection};
+use crate::store::tests::agreement::agreed;
 use crate::store::{Epoch, Store};
 
 /// A cut of the power, what it left, and who is late afterwards.
@@ -121,7 +122,13 @@ impl State<'_> {
             ServiceState::NotReady(why) => return Err(format!("not ready: {why}")),
         };
         let store = Store::new(drives.clone(), Arc::new(HandClock::new()), Epoch([start; 16]));
-        let look = self.look(&store).await;
+        let look = match self.look(&store).await {
+            Ok(look) if self.story.keeps_catalogue => {
+                let agreed = agreed(drives.as_ref(), &self.story.bucket).await;
+                agreed.map(|_| look).map_err(|why| format!("the catalogue: {why}"))
+            }
+            look => look,
+        };
         let weak = Arc::downgrade(&drives);
         drop((store, drives));
         released(&weak, &paths).await?;

@@ -5,7 +5,16 @@ use super::story::{Story, Teller};
 use crate::planted;
 
 /// Names of all runs.
-pub(super) const ALL: [&str; 7] = ["small", "large", "checkpoints", "reseat", "starts", "rot", "replaced"];
+pub(super) const ALL: [&str; 8] = [
+    "small",
+    "large",
+    "checkpoints",
+    "reseat",
+    "starts",
+    "rot",
+    "files",
+    "replaced",
+];
 
 const fn small(seed: u8) -> Body {
     Body { seed, len: 900 }
@@ -24,6 +33,7 @@ pub(super) async fn tell(name: &'static str) -> Result<Story, String> {
         "reseat" => reseat(&mut teller).await,
         "starts" => starts(&mut teller).await,
         "rot" => rot(&mut teller).await,
+        "files" => files(&mut teller).await,
         _ => replaced(&mut teller).await,
     };
     told.map_err(|why| format!("{name}: {why}"))?;
@@ -119,6 +129,25 @@ async fn rot(teller: &mut Teller) -> Result<(), String> {
     teller.put("e", small(4)).await?;
     teller.rot("c", "extent").await?;
     teller.delete("d").await
+}
+
+/// Files of a catalogue are announced, get their bytes, go into the trash and out of it, for good, and their keys to others.
+async fn files(teller: &mut Teller) -> Result<(), String> {
+    teller.keep_catalogue().await?;
+    teller.announce("a", 1).await?;
+    teller.put("a", small(1)).await?;
+    teller
+        .put_all(&[("b", small(2)), ("c", LARGE), ("a", small(3))])
+        .await?;
+    let first = teller.trash("a").await?;
+    teller.put("a", small(4)).await?;
+    let kept = teller.trash("b").await?;
+    teller.restore("b", kept, small(2)).await?;
+    teller.purge(first).await?;
+    teller.delete("a").await?;
+    let large = teller.trash("c").await?;
+    teller.ground.kill().await?;
+    teller.restore("c", large, LARGE).await
 }
 
 /// A drive is replaced by an empty one, which is adopted and healed onto.

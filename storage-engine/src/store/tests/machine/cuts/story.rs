@@ -14,7 +14,9 @@ use crate::embedded::drive::trace::Trace;
 use crate::embedded::drive::{Fault, FaultPlan, FaultRule, Operation};
 use crate::embedded::heal::HealOptions;
 use crate::store::body::NewBody;
+use crate::store::clock::Timestamp;
 use crate::store::condition::WriteCondition;
+use crate::store::files::{File, FileId};
 use crate::store::multipart::begin::BeginUpload;
 use crate::store::multipart::complete::{CompleteUpload, NamedPart};
 use crate::store::multipart::part::PartPlace;
@@ -62,6 +64,8 @@ pub(super) struct Story {
     pub(super) uploads: BTreeMap<String, UploadId>,
     /// The index as it was at clean stops, with the moment.
     indices: Vec<(usize, TempDir)>,
+    /// Whether the bucket keeps a catalogue.
+    pub(super) keeps_catalogue: bool,
 }
 
 impl Story {
@@ -133,6 +137,7 @@ pub(super) struct Teller {
     now: BTreeMap<String, Shown>,
     uploads: BTreeMap<String, UploadId>,
     indices: Vec<(usize, TempDir)>,
+    keeps_catalogue: bool,
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -158,6 +163,7 @@ impl Teller {
             now: BTreeMap::new(),
             uploads: BTreeMap::new(),
             indices: Vec::new(),
+            keeps_catalogue: false,
         })
     }
 
@@ -174,6 +180,7 @@ impl Teller {
             harms: self.harms,
             uploads: self.uploads,
             indices: self.indices,
+            keeps_catalogue: self.keeps_catalogue,
         })
     }
 
@@ -265,6 +272,49 @@ impl Teller {
         let after = self.show(key, |shown| shown.body = Some(Arc::new(body.bytes())));
         self.note(key, sent, Some(self.moment()), after);
         Ok(())
+    }
+
+    /// From now on the bucket keeps a catalogue.
+    pub(super) async fn keep_catalogue(&mut self) -> Result<(), String> {
+        self.keeps_catalogue = true;
+        let store = self.ground.store();
+        let files = store.change_settings(&self.ground.bucket, |settings| settings.files = true);
+        files.await.map_err(text)
+    }
+
+    /// Announces a file; its key shows nothing yet.
+    pub(super) async fn announce(&mut self, key: &str, number: u8) -> Result<(), String> {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let file = File::pending(key.to_owned(), [number; 16], "a name".to_owned(), now);
+        let id = FileId::new(now, [number; 10]);
+        let made = self.ground.store().create_file(&self.ground.bucket, id, &file).await;
+        made.map_err(text)
+    }
+
+    pub(super) async fn trash(&mut self, key: &str) -> Result<FileId, String> {
+        let sent = self.moment();
+        let (store, bucket) = (self.ground.store(), &self.ground.bucket);
+        let found = store.file_of_key(bucket, key).await.map_err(text)?;
+        let (id, _, _) = found.ok_or("no file has the key")?;
+        store.trash_file(bucket, id, None).await.map_err(text)?;
+        let (answered, after) = (self.moment(), self.show(key, |shown| shown.body = None));
+        self.note(key, sent, Some(answered), after);
+        Ok(id)
+    }
+
+    pub(super) async fn restore(&mut self, key: &str, id: FileId, body: Body) -> Result<(), String> {
+        let sent = self.moment();
+        let restored = self.ground.store().restore_file(&self.ground.bucket, id, None).await;
+        restored.map_err(text)?;
+        let after = self.show(key, |shown| shown.body = Some(Arc::new(body.bytes())));
+        self.note(key, sent, Some(self.moment()), after);
+        Ok(())
+    }
+
+    /// Takes a file away for good that is in the trash: no key shows it.
+    pub(super) async fn purge(&mut self, id: FileId) -> Result<(), String> {
+        let purged = self.ground.store().purge_file(&self.ground.bucket, id, None).await;
+        purged.map_err(text)
     }
 
     /// Begins an upload and sends one part; its ETag.
