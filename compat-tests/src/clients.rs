@@ -51,8 +51,12 @@ pub enum Client {
     Mc,
     /// A browser, from Debian.
     Chromium,
-    /// What drives the browser: puppeteer.
+    /// What drives the browser, puppeteer, and makes scripts for it, esbuild.
     Pages,
+    /// Uppy of today.
+    Uppy,
+    /// Uppy 5, whose uploader for S3 asks the page by callbacks.
+    Uppy5,
     /// The modules of `examples/web`.
     WebExample,
     /// Runs a program under a wrong clock; from Debian.
@@ -79,6 +83,8 @@ impl Client {
             Self::Mc => "mc",
             Self::Chromium => "Chromium",
             Self::Pages => "puppeteer",
+            Self::Uppy => "Uppy",
+            Self::Uppy5 => "Uppy 5",
             Self::WebExample => "what examples/web needs",
             Self::Faketime => "faketime",
         }
@@ -100,6 +106,8 @@ impl Client {
             Self::TusJs => node_modules("tus_js", &scripts("tus_js")?),
             Self::AwsSdkJs => node_modules("aws_sdk_js", &scripts("aws_sdk_js")?),
             Self::Pages => node_modules("pages", &scripts("pages")?),
+            Self::Uppy => node_modules("uppy", &scripts("uppy")?),
+            Self::Uppy5 => node_modules("uppy5", &scripts("uppy5")?),
             Self::WebExample => node_modules("example_web", &example("web")?),
             Self::AwsCli2 => debian("awscli", "aws"),
             Self::S3cmdDebian => debian("s3cmd", "s3cmd"),

@@ -1,60 +1,8 @@
 // Apps as they are written against hosted back ends: the three shapes in which clients read answers, files in one piece and in
 // parts, other sign-ins, servers with a secret key. Nothing but what Node has.
-import { createHmac, createHash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { ENDPOINT, MIB, data, equal, holds, main, test } from '../cases.mjs';
-
-const { COMPAT_PK: PK, COMPAT_SK: SK, COMPAT_READ_SK: READ_SK, COMPAT_ISSUER_SECRET: SECRET, COMPAT_BUCKET: BUCKET } = process.env;
-const V1 = `${ENDPOINT}/v1`;
-
-function token(sub, claims = {}, secret = SECRET, alg = 'HS256') {
-  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  const body = `${part({ alg, typ: 'JWT' })}.${part({ sub, exp: Math.floor(Date.now() / 1000) + 3600, ...claims })}`;
-  const hash = { HS256: 'sha256', HS384: 'sha384', none: null }[alg];
-  return `${body}.${hash ? createHmac(hash, secret).update(body).digest('base64url') : ''}`;
-}
-
-const ann = { 'X-API-Key': PK, Authorization: `Bearer ${token('ann')}` };
-const bob = { 'X-API-Key': PK, Authorization: `Bearer ${token('bob')}` };
-const guest = { 'X-API-Key': PK };
-const server = { 'X-API-Key': SK };
-const reader = { 'X-API-Key': READ_SK };
-
-async function call(who, method, path, body, more = {}) {
-  const headers = { ...who, ...more };
-  if (body !== undefined) headers['Content-Type'] = 'application/json';
-  const answer = await fetch(`${V1}${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  const text = await answer.text();
-  return { status: answer.status, json: text ? JSON.parse(text) : null, headers: answer.headers };
-}
-
-async function good(who, method, path, body, status = 200) {
-  const answer = await call(who, method, path, body);
-  equal(answer.status, status, `${method} ${path}: ${JSON.stringify(answer.json)}`);
-  return answer.json;
-}
-
-async function refused(who, method, path, body, status, code) {
-  const { status: found, json } = await call(who, method, path, body);
-  equal([found, json.success, json.error.code, json.statusCode], [status, false, code, status], `${method} ${path}`);
-  holds(json.message && json.message === json.error.message, 'the message stands in both places');
-}
-
-// A client that unwraps `data` where `success` says so, and one that never does.
-const unwrapped = (json) => (json.success && json.data !== undefined ? json.data : json);
-
-const put = (url, body, type = 'image/png') => fetch(url, { method: 'PUT', headers: { 'Content-Type': type }, body });
-const status = async (response) => { const { status } = response; await response.arrayBuffer(); return status; };
-const bytes = async (response) => Buffer.from(await response.arrayBuffer());
-
-// The smallest PNG there is, with what makes it another one behind its end.
-const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
-const png = (seed, length = 0) => Buffer.concat([PNG, data(seed, length)]);
-
-async function stored(who, name, content, more = {}) {
-  const signed = await good(who, 'POST', '/files/presigned-url', { filename: name, contentType: 'image/png', fileSize: content.length, ...more });
-  equal(await status(await put(signed.url, content)), 200, 'PUT');
-  return good(who, 'POST', '/files', { s3Key: signed.key, originalName: name, mimeType: 'image/png', size: content.length, ...more }, 201);
-}
+import { BUCKET, PNG, SECRET, SK, V1, ann, bob, bytes, call, good, guest, png, put, reader, refused, server, status, stored, token, unwrapped } from './app.mjs';
 
 test('a_file_in_three_steps', async () => {
   const content = png(1, 500);

@@ -1,9 +1,11 @@
 // A browser with one profile, and a gate between its pages and the store that counts and can be shut.
 import { connect, createServer } from 'node:net';
-import { load } from '../cases.mjs';
+import { MIB, load } from '../cases.mjs';
 
 const puppeteer = load('puppeteer-core').default ?? load('puppeteer-core');
 const PATIENCE_MS = 120_000;
+/** What kernels keep of a connection at most: passed on by the gate, and perhaps not read by the store when it is asked how far it is. */
+export const IN_SOCKETS = 12 * MIB;
 
 export async function launch(profile) {
   const browser = await puppeteer.launch({
@@ -47,6 +49,7 @@ export class Gate {
   #limit = Infinity;
   #shut = () => {};
   #server;
+  #pages = new Set();
 
   static async before(port) {
     const gate = new Gate();
@@ -69,6 +72,13 @@ export class Gate {
   open() {
     this.sent = 0;
     this.#limit = Infinity;
+    for (const page of this.#pages) page.resume();
+  }
+
+  /** Opens for new connections, and ends those that were held: what their pages had sent beyond never arrives. */
+  drop() {
+    for (const page of this.#pages) page.destroy();
+    this.open();
   }
 
   close() {
@@ -76,6 +86,7 @@ export class Gate {
   }
 
   #pass(page, store) {
+    this.#pages.add(page);
     store.pipe(page);
     page.on('data', (bytes) => {
       this.sent += bytes.length;
@@ -84,7 +95,10 @@ export class Gate {
     });
     store.on('drain', () => { if (this.sent < this.#limit) page.resume(); });
     // What was passed on arrives, also of a page that is gone.
-    page.on('close', () => store.end());
+    page.on('close', () => {
+      this.#pages.delete(page);
+      store.end();
+    });
     page.on('error', () => store.end());
     store.on('error', () => page.destroy());
   }

@@ -1,4 +1,4 @@
-//! Pages of applications in a real browser, driven by puppeteer: the example in `examples/web`.
+//! Pages of applications in a real browser, driven by puppeteer: the example in `examples/web`, and Uppy.
 
 use std::env;
 use std::fs;
@@ -16,13 +16,40 @@ use crate::stage::{Stage, Test, script};
 /// Megabytes of the upload that is killed half-way; `DRYSTONE_WEB_MB` says otherwise.
 const LARGE_MB: u32 = 200;
 const EXAMPLE_CASES: usize = 7;
+const UPPY_CASES: usize = 6;
 
 pub(crate) fn tests() -> Vec<Test> {
-    vec![Test::with_all(
-        &[Client::Chromium, Client::Pages, Client::WebExample],
-        "the_example_page_uploads_resumes_and_shows_pictures",
-        example_page,
-    )]
+    vec![
+        Test::with_all(
+            &[Client::Chromium, Client::Pages, Client::WebExample],
+            "the_example_page_uploads_resumes_and_shows_pictures",
+            example_page,
+        ),
+        Test::with_all(
+            &[Client::Chromium, Client::Pages, Client::Uppy, Client::AwsSdkJs],
+            "uppy_uploads_and_goes_on_in_a_page_loaded_anew",
+            |stage| uppy(stage, "uppy", Client::Uppy),
+        ),
+        Test::with_all(
+            &[Client::Chromium, Client::Pages, Client::Uppy5, Client::AwsSdkJs],
+            "uppy_5_uploads_and_goes_on_in_a_page_loaded_anew",
+            |stage| uppy(stage, "uppy5", Client::Uppy5),
+        ),
+    ]
+}
+
+/// The page stands in the folder `name` of the clients.
+fn uppy(stage: &mut Stage, name: &str, modules: Client) -> Result<()> {
+    let server = stage.start()?;
+    let project = project(stage)?;
+    let mut command = driver(stage, "pages/uppy.mjs")?;
+    project
+        .told(&mut command)
+        .env("COMPAT_UPPY", name)
+        .env("COMPAT_MODULES_UPPY", modules.fetch()?)
+        .env("COMPAT_MODULES_SDK", Client::AwsSdkJs.fetch()?);
+    script(told(&mut command, stage), UPPY_CASES)?;
+    server.stop()
 }
 
 fn example_page(stage: &mut Stage) -> Result<()> {

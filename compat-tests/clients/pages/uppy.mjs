@@ -1,0 +1,134 @@
+// Uppy in a real browser: its uploader for tus and the one for S3, whole files, and pages that are loaded anew half-way.
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { ACCESS_KEY, ENDPOINT, MIB, SECRET_KEY, data, equal, holds, load, main, test } from '../cases.mjs';
+import { V1, ann, bytes, good, server } from '../files/app.mjs';
+import { Gate, IN_SOCKETS, launch, open } from './browser.mjs';
+
+const { COMPAT_UPPY: UPPY, COMPAT_MODULES_UPPY: MODULES, COMPAT_FILES: FILES } = process.env;
+const PART = 5 * MIB;
+
+const gate = await Gate.before(Number(new URL(ENDPOINT).port));
+const through = `http://127.0.0.1:${gate.port}`;
+
+/** What a server of the app gives a page that signs S3 requests itself: a little, for an hour. */
+async function credentials() {
+  const { STSClient, AssumeRoleCommand } = createRequire(`${process.env.COMPAT_MODULES_SDK}/`)('@aws-sdk/client-sts');
+  const sts = new STSClient({ endpoint: ENDPOINT, region: 'us-east-1', credentials: { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY } });
+  const Action = ['s3:PutObject', 's3:ListMultipartUploadParts', 's3:AbortMultipartUpload'];
+  const Statement = [{ Effect: 'Allow', Action, Resource: 'arn:aws:s3:::shop-dev/uppy/*' }];
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
+  const { Credentials: given } = await sts.send(new AssumeRoleCommand({ RoleArn: 'arn:x:ignored:by:minio:', RoleSessionName: 'page', Policy }));
+  return { accessKeyId: given.AccessKeyId, secretAccessKey: given.SecretAccessKey, sessionToken: given.SessionToken };
+}
+
+async function site() {
+  const { outputFiles } = await load('esbuild').build({
+    entryPoints: [join(import.meta.dirname, '..', UPPY, 'page.mjs')],
+    bundle: true,
+    write: false,
+    nodePaths: [join(MODULES, 'node_modules')],
+  });
+  const told = { api: `${through}/v1`, s3: `${through}/shop-dev`, headers: ann, part: PART, credentials: await credentials() };
+  const html = `<!doctype html><meta charset="utf-8"><title>Uppy</title><input id="choose" type="file">
+<script id="told" type="application/json">${JSON.stringify(told).replaceAll('<', '\\u003c')}</script><script src="page.js"></script>`;
+  const server = createServer((request, response) => {
+    const script = request.url === '/page.js';
+    response.writeHead(200, { 'Content-Type': script ? 'text/javascript; charset=utf-8' : 'text/html; charset=utf-8' });
+    response.end(script ? outputFiles[0].text : html);
+  });
+  await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
+  return `http://127.0.0.1:${server.address().port}/`;
+}
+
+const page = await open(await launch(join(FILES, 'profile')), await site());
+
+function file(name, content) {
+  const path = join(FILES, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+const choose = async (path) => (await page.$('#choose')).uploadFile(path);
+
+async function send(kind) {
+  const told = await page.evaluate((how) => globalThis.send(how), kind);
+  equal([told.stored, told.failed], [1, []], kind);
+}
+
+/** The file is there as the app's server reads it. */
+async function stored(name, content) {
+  const { items } = await good(server, 'GET', `/files?${new URLSearchParams({ search: name, state: 'active' })}`);
+  equal(items.map((file) => [file.originalName, file.size]), [[name, content.length]]);
+  equal(await bytes(await fetch(`${V1}/files/${items[0].id}/content`, { headers: server })), content, name);
+}
+
+/** Begins to send, loads the page anew once so much has passed, and sends the same file again; gives how much passed then. */
+async function reloaded(kind, name, content, after) {
+  // One file, written once: its time says that it is the same.
+  const path = file(name, content);
+  await choose(path);
+  const shut = gate.shutAfter(after);
+  page.evaluate((how) => globalThis.send(how), kind).catch(() => {});
+  await shut;
+  await page.reload();
+  gate.drop();
+  await choose(path);
+  await send(kind);
+  return gate.sent;
+}
+
+test('whole_by_tus', async () => {
+  const content = data(1, 3 * MIB + 1);
+  await choose(file('tus.bin', content));
+  await send('tus');
+  await stored('tus.bin', content);
+});
+
+test('by_tus_with_the_page_loaded_anew', async () => {
+  const content = data(2, 48 * MIB);
+  const sent = await reloaded('tus', 'tus again.bin', content, 24 * MIB);
+  holds(sent > 23 * MIB && sent < 25 * MIB + IN_SOCKETS, `the other half is sent, and not ${sent} bytes`);
+  await stored('tus again.bin', content);
+});
+
+test('whole_by_an_address_to_put_to', async () => {
+  const content = data(3, 2 * MIB + 5);
+  await choose(file('put.bin', content));
+  await send('put');
+  await stored('put.bin', content);
+});
+
+test('in_parts', async () => {
+  const content = data(4, 3 * PART + 77);
+  await choose(file('parts.bin', content));
+  await send('parts');
+  await stored('parts.bin', content);
+});
+
+test('in_parts_with_the_page_loaded_anew', async () => {
+  const content = data(5, 5 * PART + 9);
+  const sent = await reloaded('parts', 'parts again.bin', content, 3 * PART + MIB);
+  // What had not arrived whole is sent, and no part that had.
+  holds(sent > 2 * PART && sent < 3 * PART + MIB, `two parts and a rest are sent, and not ${sent} bytes`);
+  await stored('parts again.bin', content);
+});
+
+test('given_up_in_parts', async () => {
+  await choose(file('given up.bin', data(6, 4 * PART)));
+  const shut = gate.shutAfter(PART + MIB);
+  page.evaluate(() => globalThis.send('parts')).catch(() => {});
+  await shut;
+  const gone = page.waitForResponse((answer) => answer.url().includes('/abort') || answer.request().method() === 'DELETE');
+  await page.evaluate(() => globalThis.uppy.cancelAll());
+  gate.open();
+  const answer = await gone;
+  holds(answer.status() === 200 || answer.status() === 204, `giving up answered ${answer.status()}`);
+  const { items } = await good(server, 'GET', '/files?search=given');
+  equal(items, []);
+});
+
+// Ending, this process takes the browser along.
+await main();
