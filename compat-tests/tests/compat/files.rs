@@ -11,10 +11,18 @@ use crate::scripts::told;
 use crate::stage::{Stage, Test, good, script};
 
 const APP_CASES: usize = 12;
+const SHAPE_CASES: usize = 8;
 const ISSUER_SECRET: &str = "a secret that only the app's own server knows";
 
 pub(crate) fn tests() -> Vec<Test> {
-    vec![Test::alone("apps_use_the_files_api", apps)]
+    vec![
+        Test::alone("apps_use_the_files_api", |stage| {
+            app(stage, "files/apps.mjs", APP_CASES)
+        }),
+        Test::alone("apps_in_the_shapes_of_other_back_ends_use_the_files_api", |stage| {
+            app(stage, "files/shapes.mjs", SHAPE_CASES)
+        }),
+    ]
 }
 
 /// What of a project an app is told.
@@ -25,12 +33,12 @@ pub(crate) struct Project {
     reading: String,
 }
 
-fn apps(stage: &mut Stage) -> Result<()> {
+fn app(stage: &mut Stage, name: &str, cases: usize) -> Result<()> {
     let server = stage.start()?;
     let project = project(stage)?;
     let mut command = stage.command(Path::new("node"));
-    project.told(&mut command).arg(scripts("files/apps.mjs")?);
-    script(told(&mut command, stage), APP_CASES)?;
+    project.told(&mut command).arg(scripts(name)?);
+    script(told(&mut command, stage), cases)?;
     server.stop()
 }
 
