@@ -22,6 +22,7 @@
 //! f/<bucket> 00 r <file, 16 bytes>              file of the catalogue of a bucket; ids sort by the time they were made
 //! f/<bucket> 00 k <key>                         the id of the file that has this key
 //! f/<bucket> 00 x <facet> <value> 00 <sort> …   a file found by what it is: see [`file_index`]; nothing but the key counts
+//! l/<end, 8 bytes big-endian><id, 16 bytes>     counter: how many uses are left of what was given out
 //! o/                                            the server's settings that an operator stored
 //! o/h/<number, 8 bytes big-endian>              what was stored until a change of them
 //! p/                                            projects' head: put by every change of a row of p/, its revision is theirs
@@ -49,6 +50,7 @@ const IDENTITY: &[u8] = b"i/";
 const SERVER_SETTINGS: &[u8] = b"o/";
 const SETTINGS_HISTORY: &[u8] = b"o/h/";
 const PROJECTS: &[u8] = b"p/";
+const COUNTER: &[u8] = b"l/";
 const END: &[u8] = b"\0";
 const UPLOAD_ID_BYTES: usize = 16;
 const PART_TABLE: u16 = u16::MAX;
@@ -196,6 +198,16 @@ pub fn parse_resumable(row: &Key) -> Option<ResumableRow<'_>> {
         kind,
         end: join(&[RESUMABLE, bucket, END, upload, &[2]]),
     })
+}
+
+/// A counter; it ends at this time, in milliseconds.
+pub fn counter(ends: u64, id: &[u8; 16]) -> Key {
+    join(&[COUNTER, &ends.to_be_bytes(), id])
+}
+
+/// Before the rows of all counters that end at this time or later, and behind all others'.
+pub fn counters_until(ends: u64) -> Key {
+    join(&[COUNTER, &ends.to_be_bytes()])
 }
 
 /// Everything the catalogue of a bucket holds.

@@ -18,6 +18,7 @@ pub mod bucket;
 pub mod checksum;
 pub mod clock;
 pub mod condition;
+pub mod counter;
 pub mod error;
 pub mod etag;
 pub mod files;

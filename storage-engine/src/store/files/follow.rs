@@ -122,6 +122,10 @@ fn receive(file: &mut File, object: &mut Object, seen: Option<Seen>, now: Timest
         held: seen.is_none(),
         ..file.labels.clone()
     };
+    // It was said of the bytes that were announced, and of no others.
+    if !announced || seen.is_some() {
+        file.limits.sha256 = None;
+    }
     file.state = if seen.is_some() {
         FileState::Active
     } else {

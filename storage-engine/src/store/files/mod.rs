@@ -287,9 +287,14 @@ impl Store {
         if !settings.is_some_and(|(settings, _)| settings.files) {
             return Ok(None);
         }
-        let turn = self.inner.turns.0.get(place_of(object_row, TURNS));
+        Ok(Some(self.turn_of(object_row).await?))
+    }
+
+    /// The turn of whoever changes what this row stands for.
+    pub(super) async fn turn_of(&self, row: &Key) -> Result<MutexGuard<'_, ()>, Fault> {
+        let turn = self.inner.turns.0.get(place_of(row, TURNS));
         let turn = turn.ok_or_else(|| Fault::Internal("no turn for a row".into()))?;
-        Ok(Some(turn.lock().await))
+        Ok(turn.lock().await)
     }
 
     /// Takes the catalogue's rows into a batch that changes an object, until whose commit the object's turn is kept; `None`:

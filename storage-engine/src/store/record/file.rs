@@ -91,6 +91,12 @@ pub struct UploadLimits {
     /// Media types, `image/*` for all of a kind; empty: any.
     #[cbor(n(1), skip_if = "Vec::is_empty")]
     pub types: Vec<String>,
+    /// What the SHA-256 of the first bytes must be; no longer kept once they were found to have it.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub sha256: Option<[u8; 32]>,
+    /// The id of the upload token that it was announced with.
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub token: Option<[u8; 16]>,
 }
 
 impl UploadLimits {
@@ -256,6 +262,8 @@ mod tests {
             limits: UploadLimits {
                 max_size: Some(100),
                 types: vec!["image/*".into()],
+                sha256: Some([7; 32]),
+                token: Some([8; 16]),
             },
             epoch: 3,
             refs: vec!["post-1".into()],

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 pub mod bucket;
+pub mod counter;
 pub mod file;
 pub mod identity;
 pub mod labels;

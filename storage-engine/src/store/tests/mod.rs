@@ -28,6 +28,7 @@ use crate::store::{Epoch, Store};
 mod agreement;
 mod bucket;
 mod copy;
+mod counter;
 mod drives;
 mod files;
 mod identity;
