@@ -33,6 +33,10 @@ pub enum LinkUse {
     Get {
         /// `Content-Disposition` of the answer; `None`: as it is stored.
         disposition: Option<String>,
+        /// Options of the image that is made of the file and shown in its place; `None`: the file itself, or any image of it.
+        shown_as: Option<String>,
+        /// The id of the counter of its uses, which ends when the link does; `None`: it may be used as often as one likes.
+        counter: Option<[u8; 16]>,
     },
     /// To send its bytes at once.
     Put {
@@ -53,6 +57,22 @@ pub enum LinkUse {
         max_size: Option<u64>,
     },
 }
+
+impl LinkUse {
+    /// To read the file as it is stored, as often as one likes.
+    pub const fn get() -> Self {
+        Self::Get {
+            disposition: None,
+            shown_as: None,
+            counter: None,
+        }
+    }
+}
+
+/// In the extensions of a request that is made for what will be made of the file: the options of that image. No client can
+/// say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownAs(pub String);
 
 /// Whether an access key is that of a link.
 pub fn is_link_key(access_key: &str) -> bool {

@@ -139,6 +139,8 @@ impl Collector {
         let mut collected = Collected::default();
         if !dry {
             collected.uploads += self.store.sweep_expired_resumables().await? as u64;
+            let counters = self.store.sweep_counters().await?;
+            tracing::debug!(counters, "counters of what has ended went");
         }
         let mut after = None;
         loop {

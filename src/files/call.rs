@@ -7,6 +7,7 @@ use http::request::Parts;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::clock::Timestamp;
+use storage_engine::store::counter::CountError;
 use storage_engine::store::files::{File, FileId, FileState};
 use storage_engine::store::judged::Found;
 use storage_engine::store::name::ObjectKey;
@@ -190,9 +191,25 @@ impl<'i> Call<'i> {
         Ok(self.opened(&grant, &looked))
     }
 
+    /// Announces a file whose bytes are to come. Of those that an upload token lets, it is one less.
+    pub(super) async fn announce(&self, store: &Store, (id, file): (FileId, &File)) -> Result<(), FilesError> {
+        if let Some(granted) = &self.caller.upload {
+            match store.count_use(&granted.counter()).await {
+                Ok(()) => {}
+                Err(CountError::NothingLeft) => return Err(Code::TOKEN_USED_UP.into()),
+                Err(CountError::Fault(fault)) => return Err(fault.into()),
+            }
+        }
+        Ok(store.create_file(&self.caller.bucket, id, file).await?)
+    }
+
     /// The store, for whoever may bring a file they began to its end: its maker, by the right to make one; others by the
-    /// right to change it.
+    /// right to change it. Who comes with an upload token, only what was begun with it.
     pub(super) async fn open_to_finish(&self, known: &Known) -> Result<Store, FilesError> {
+        let granted = self.caller.upload.as_ref();
+        if granted.is_some_and(|granted| known.file.limits.token != Some(granted.id)) {
+            return Err(Code::ACCESS_DENIED.into());
+        }
         match self.owns(&known.file) {
             true => self.open_to_make(&known.file.key).await,
             false => self.open(Action::PutObject, &known.file).await,

@@ -1,7 +1,11 @@
 //! Addresses to read files from, one or many: whoever has one reads the file with it, as long as its asker may.
 
 use serde_json::{Value, json};
+use storage_engine::store::Store;
+use storage_engine::store::clock::Timestamp;
+use storage_engine::store::counter::CounterName;
 use storage_engine::store::files::FileState;
+use storage_engine::store::projects::OfProject;
 
 use super::answer::Answer;
 use super::call::{Call, Known};
@@ -9,68 +13,92 @@ use super::error::{Code, FilesError};
 use super::fields::Fields;
 use super::view;
 use crate::access::Action;
+use crate::http::edge::IMAGES_PATH;
+use crate::images::options::{Options, OptionsError};
+use crate::images::sign::signature;
+use crate::links::{self, Download};
 use crate::media;
 
 /// How long an address to read from lasts, in seconds.
 const DOWNLOAD_SECONDS: u32 = 3_600;
 const DOWNLOAD_SECONDS_RANGE: (u32, u32) = (60, 604_800);
+/// Of which images are made.
+const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+/// How often an address may be used at most, if that is counted.
+const USES_MAX: u32 = 1_000_000;
 /// Addresses that are given out at once.
 const URLS_MAX: usize = 1_000;
 
-/// How the address is to be.
+/// How an address is to be.
 struct Wanted {
     seconds: u32,
     /// To be saved and not shown.
     attachment: bool,
     stable: bool,
+    /// How often it may be used; `None`: as often as one likes.
+    uses: Option<u32>,
+    /// The image that it shows in the place of the file.
+    shown_as: Option<Options>,
+}
+
+/// An address that was made.
+struct Address {
+    fields: Value,
+    /// What counts its uses, to be made before it is told.
+    counter: Option<(CounterName, u32)>,
+    /// Opened by whom it was made for.
+    store: Store,
 }
 
 /// `POST /files/:id/download-url`.
 pub(super) async fn one(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
-    let wanted = Wanted::read(fields)?;
+    let wanted = Wanted::read(call, fields)?;
     let known = call.named().await?;
-    Ok(Answer::ok(url_of(call, &known, &wanted).await?))
+    let address = address_of(call, &known, &wanted).await?;
+    if let Some(counter) = address.counter {
+        address.store.make_counters(&[counter]).await?;
+    }
+    Ok(Answer::ok(address.fields))
 }
 
 /// `POST /files/download-urls`: each file by itself, so that one that fails fails alone.
 pub(super) async fn many(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
-    let wanted = Wanted::read(fields)?;
+    let wanted = Wanted::read(call, fields)?;
     let ids = fields.texts("ids", URLS_MAX)?;
     if ids.is_empty() {
         return Err(FilesError::field(format!(
             "ids is required: a list of 1 to {URLS_MAX} ids of files."
         )));
     }
-    let mut items = Vec::with_capacity(ids.len());
+    let (mut items, mut counters, mut store) = (Vec::with_capacity(ids.len()), Vec::new(), None);
     for id in ids {
-        let url = match call.look(&id).await {
+        let made = match call.look(&id).await {
             Ok(known) if known.file.state == FileState::Trashed => Err(Code::NOT_FOUND.into()),
-            Ok(known) => url_of(call, &known, &wanted).await,
+            Ok(known) => address_of(call, &known, &wanted).await,
             Err(error) => Err(error),
         };
-        items.push(match url {
-            Ok(url) => {
+        items.push(match made {
+            Ok(address) => {
+                counters.extend(address.counter);
+                store = Some(address.store);
                 let mut item = json!({ "id": id });
-                if let (Some(item), Value::Object(url)) = (item.as_object_mut(), url) {
-                    item.extend(url);
+                if let (Some(item), Value::Object(fields)) = (item.as_object_mut(), address.fields) {
+                    item.extend(fields);
                 }
                 item
             }
             Err(error) => json!({ "id": id, "error": error.item() }),
         });
     }
+    if let Some(store) = store {
+        store.make_counters(&counters).await?;
+    }
     Ok(Answer::ok(json!({ "items": items })))
 }
 
 impl Wanted {
-    fn read(fields: &Fields) -> Result<Self, FilesError> {
-        for unbuilt in ["transform", "oneTime", "maxDownloads"] {
-            if fields.get(unbuilt).is_some_and(|value| value != &Value::Bool(false)) {
-                let message = format!("{unbuilt}: not built yet for addresses to read from.");
-                return Err(FilesError::because(Code::NOT_BUILT, message));
-            }
-        }
-        Ok(Self {
+    fn read(call: &Call<'_>, fields: &Fields) -> Result<Self, FilesError> {
+        let wanted = Self {
             seconds: fields
                 .seconds("expiresIn", DOWNLOAD_SECONDS_RANGE)?
                 .unwrap_or(DOWNLOAD_SECONDS),
@@ -80,12 +108,68 @@ impl Wanted {
                 Some(_) => return Err(FilesError::field("disposition must be inline or attachment.")),
             },
             stable: fields.flag("stable")?,
-        })
+            uses: uses(fields)?,
+            shown_as: match fields.text("transform")? {
+                Some(text) => Some(shown_as(call, text)?),
+                None => None,
+            },
+        };
+        if wanted.uses.is_some() {
+            if wanted.stable {
+                return Err(FilesError::field(
+                    "An address that is counted does not repeat: stable goes with neither oneTime nor maxDownloads.",
+                ));
+            }
+            // Each leaves a row behind, and guests are anybody.
+            call.caller.require_signed_in()?;
+        }
+        Ok(wanted)
     }
 }
 
-async fn url_of(call: &Call<'_>, known: &Known, wanted: &Wanted) -> Result<Value, FilesError> {
-    call.open(Action::GetObject, &known.file).await?;
+/// How often an address may be used, if that is limited.
+fn uses(fields: &Fields) -> Result<Option<u32>, FilesError> {
+    let wrong = || FilesError::field(format!("maxDownloads must be a whole number from 1 to {USES_MAX}."));
+    let most = fields.number("maxDownloads").map_err(|_| wrong())?;
+    let most = most.map(|most| u32::try_from(most).ok().filter(|most| (1..=USES_MAX).contains(most)));
+    let most = most.map(|most| most.ok_or_else(wrong)).transpose()?;
+    match (fields.flag("oneTime")?, most) {
+        (true, Some(most)) if most != 1 => Err(FilesError::field(
+            "oneTime is maxDownloads of 1; both of them do not fit together.",
+        )),
+        (true, _) => Ok(Some(1)),
+        (false, most) => Ok(most),
+    }
+}
+
+/// The options that are named, as in the URL of an image, or those of a preset (`p/card`).
+fn shown_as(call: &Call<'_>, text: &str) -> Result<Options, FilesError> {
+    let caller = &call.caller;
+    let environment = caller.project.environments.get(&caller.environment);
+    let images = &environment.ok_or(Code::BUCKET_NOT_CONFIGURED)?.images;
+    let options = match text.strip_prefix("p/") {
+        Some(name) => {
+            let preset = images.presets.get(name).map(String::as_str);
+            preset.ok_or_else(|| FilesError::field("transform names a preset that this environment does not have."))?
+        }
+        None => text,
+    };
+    if images.signed_only && !images.has_key {
+        return Err(FilesError::field(
+            "transform: images of this environment need a signature, and it has no key to sign them with.",
+        ));
+    }
+    Options::parse(options).map_err(|error| {
+        let code = match error {
+            OptionsError::Wrong(_) => Code::INVALID_REQUEST,
+            OptionsError::NotBuilt(_) => Code::NOT_BUILT,
+        };
+        FilesError::because(code, format!("transform: {error}."))
+    })
+}
+
+async fn address_of(call: &Call<'_>, known: &Known, wanted: &Wanted) -> Result<Address, FilesError> {
+    let store = call.open(Action::GetObject, &known.file).await?;
     let file = &known.file;
     if file.state == FileState::Pending {
         return Err(FilesError::because(
@@ -94,19 +178,72 @@ async fn url_of(call: &Call<'_>, known: &Known, wanted: &Wanted) -> Result<Value
         ));
     }
     let content_type = view::served_type(file);
-    let disposition = media::attachment(&file.name, &content_type, !wanted.attachment);
+    if wanted.shown_as.is_some() && !IMAGES.contains(&content_type.as_str()) {
+        return Err(FilesError::because(
+            Code::INVALID_FORMAT,
+            format!("transform: no image is made of a file of the type {content_type}."),
+        ));
+    }
+    let counter = match wanted.uses {
+        Some(uses) => Some((CounterName::random(ends(call, wanted.seconds))?, uses)),
+        None => None,
+    };
+    let how = Download {
+        disposition: Some(media::attachment(&file.name, &content_type, !wanted.attachment)),
+        shown_as: wanted.shown_as.as_ref().map(ToString::to_string),
+        counter: counter.map(|(name, _)| name.id),
+        stable: wanted.stable,
+    };
     let asker = call.asker()?;
     let ask = call.link(&asker, (known.id, file), wanted.seconds);
-    let link = call
-        .inner
-        .links
-        .download_url(&ask, Some(disposition), wanted.stable)
-        .await?;
-    Ok(json!({
-        "url": link.url,
+    let link = call.inner.links.download_url(&ask, how.clone()).await?;
+    let url = match &how.shown_as {
+        Some(options) => image_url(call, &link.url, options).await?,
+        None => link.url,
+    };
+    let mut fields = json!({
+        "url": url,
         "filename": file.name,
         "contentType": content_type,
         "size": file.size,
         "expiresAt": view::written(link.expires),
-    }))
+    });
+    if let Some(fields) = fields.as_object_mut() {
+        fields.extend(wanted.uses.map(|uses| ("maxDownloads".to_owned(), json!(uses))));
+        fields.extend(how.shown_as.map(|options| ("transform".to_owned(), json!(options))));
+    }
+    Ok(Address { fields, counter, store })
+}
+
+/// When an address ends that is asked for now, as its counter is named after it.
+fn ends(call: &Call<'_>, seconds: u32) -> Timestamp {
+    let seconds = links::end(call.now, seconds).unix_timestamp();
+    Timestamp::from_millis(u64::try_from(seconds).unwrap_or_default().saturating_mul(1_000))
+}
+
+/// Where the image is that the link to a file is for. It is signed where the environment has a key, so that it is none of
+/// those of which a file has only so many.
+async fn image_url(call: &Call<'_>, link: &str, options: &str) -> Result<String, FilesError> {
+    let caller = &call.caller;
+    let (of, bucket) = (
+        OfProject::new(&caller.project.name, &caller.environment),
+        &caller.bucket,
+    );
+    let path = link.strip_prefix(&call.origin).and_then(|path| path.strip_prefix('/'));
+    let path = path.and_then(|path| path.strip_prefix(bucket.as_str()));
+    let (key, query) = path.and_then(|path| path.split_once('?')).ok_or(Code::INTERNAL)?;
+    let signed = format!("{options}{key}");
+    let signature = match call.inner.projects.images_key(&of).await {
+        Ok(Some(secret)) => format!("{}/", signature(&secret, &signed)),
+        Ok(None) => String::new(),
+        Err(error) => {
+            tracing::warn!(%error, "the URL of an image could not be signed");
+            return Err(Code::UNAVAILABLE.into());
+        }
+    };
+    let OfProject { project, name } = of;
+    Ok(format!(
+        "{}{IMAGES_PATH}{project}/{name}/{signature}{signed}?{query}",
+        call.origin
+    ))
 }

@@ -61,7 +61,9 @@ codes! {
     INVALID_REQUEST = 400 "common/invalid-request" "The request is not valid.";
     INCOMPLETE_BODY = 400 "common/incomplete-body" "The body ended before it was whole.";
     BAD_DIGEST = 400 "file/digest-mismatch" "The digest that was sent is not that of the bytes.";
+    SHA256_MISMATCH = 400 "file/sha256-mismatch" "The SHA-256 of the bytes is not the one that was announced.";
     ACCESS_DENIED = 403 "file/access-denied" "You may not do this with this file.";
+    TOKEN_USED_UP = 403 "file/upload-token-used-up" "The upload token has made as many files as it may.";
     QUOTA = 403 "file/quota-exceeded" "There is no room left for this file.";
     NOT_FOUND = 404 "file/not-found" "There is no such file.";
     NO_SUCH_UPLOAD = 404 "file/upload-not-found" "There is no such upload: it was completed or given up, or never begun.";
@@ -274,6 +276,7 @@ impl From<Refused> for FilesError {
             Refused::TooLarge { .. } => Code::BODY_TOO_LARGE,
             Refused::TooSmall { .. } => Code::TOO_SMALL,
             Refused::Type(_) => Code::INVALID_FORMAT,
+            Refused::Digest => Code::SHA256_MISMATCH,
         };
         Self::because(code, refused.to_string())
     }

@@ -24,6 +24,7 @@ mod single;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod upload_token;
 mod usage;
 mod view;
 
@@ -174,6 +175,7 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::Register => Box::pin(single::register(call, fields)),
         Route::Complete => Box::pin(single::complete(call)),
         Route::UploadUrl => Box::pin(post_url::ask(call, fields)),
+        Route::UploadTokens => Box::pin(upload_token::make(call, fields)),
         Route::List => Box::pin(list::list(call)),
         Route::Usage => Box::pin(usage::usage(call)),
         Route::Buckets => Box::pin(bucket::list(call)),

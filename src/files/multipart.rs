@@ -39,7 +39,7 @@ pub(super) async fn init(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
     let plan = Plan::read(call, fields)?;
     let (id, file) = plan.file(call)?;
     let store = call.open_to_make(&file.key).await?;
-    store.create_file(&call.caller.bucket, id, &file).await?;
+    call.announce(&store, (id, &file)).await?;
     let begin = BeginUpload {
         bucket: call.caller.bucket.clone(),
         key: object_key(&file)?,

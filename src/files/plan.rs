@@ -12,7 +12,7 @@ use super::error::{Code, FilesError};
 use super::fields::Fields;
 use super::view;
 use crate::media::{self, FileName, Mime};
-use crate::projects::LogicalBucket;
+use crate::projects::{LogicalBucket, UploadGrant};
 
 /// Logical buckets that every environment has.
 pub(super) const BUCKETS: [&str; 6] = ["avatars", "documents", "media", "files", "images", "temp"];
@@ -29,6 +29,10 @@ const CATEGORIES: [&str; 7] = [
 pub(super) const TEMP: &str = "temp";
 /// How long they last.
 pub(super) const TEMP_MILLIS: u64 = 24 * 60 * 60 * 1000;
+/// How long a file may be asked to last: up to ten years.
+const LASTS_SECONDS_RANGE: (u32, u32) = (1, 10 * 365 * 24 * 3_600);
+/// Says in the metadata of a file which upload token it was made with.
+const OPERATION: &str = "operation";
 /// Tags in one list.
 const TAGS_MAX: usize = 50;
 
@@ -42,6 +46,8 @@ pub(super) struct Plan {
     category: Option<String>,
     said: Said,
     limits: UploadLimits,
+    /// How long it lasts, in milliseconds.
+    lasts: Option<u64>,
 }
 
 /// What is said of a file beside its name and type.
@@ -67,12 +73,6 @@ impl Plan {
             )
         })?;
         let mime = Mime::parse(declared)?;
-        if fields.get("sha256").is_some() {
-            return Err(FilesError::because(
-                Code::NOT_BUILT,
-                "sha256: holding an upload to a digest is not built yet.",
-            ));
-        }
         Self::of(call, (name, mime, fields.size("fileSize")?), fields)
     }
 
@@ -82,24 +82,29 @@ impl Plan {
         (name, mime, size): (FileName, Mime, Option<u64>),
         fields: &Fields,
     ) -> Result<Self, FilesError> {
-        let category = fields.text("category")?.map(str::to_owned);
-        if category
-            .as_deref()
-            .is_some_and(|category| !CATEGORIES.contains(&category))
-        {
-            return Err(FilesError::field(format!(
-                "category must be one of {}.",
-                CATEGORIES.join(", ")
-            )));
-        }
+        let granted = call.caller.upload.as_deref();
+        let said = fields.text("category")?;
+        let category = match granted {
+            Some(granted) => fixed("category", said, granted.category.as_deref())?,
+            None => said,
+        };
+        let category = category.map(str::to_owned);
+        category.as_deref().map(check_category).transpose()?;
         let bucket = bucket(call, fields)?;
         let rules = rules(call, bucket.as_deref().or(category.as_deref()));
         let limits = UploadLimits {
-            max_size: rules.and_then(|rules| rules.max_size),
-            types: rules.map(|rules| rules.types.clone()).unwrap_or_default(),
+            sha256: sha256(fields)?,
+            ..limits(granted, rules)?
         };
         check(&limits, size, &mime)?;
-        let visibility = fields.visibility()?.or(rules.and_then(|rules| rules.visibility));
+        let default = rules.and_then(|rules| rules.visibility);
+        let visibility = match granted {
+            Some(granted) => {
+                let own = granted.visibility.or(default).unwrap_or(Visibility::Private);
+                fixed("visibility", fields.visibility()?, Some(own))?
+            }
+            None => fields.visibility()?.or(default),
+        };
         Ok(Self {
             name,
             mime,
@@ -107,8 +112,9 @@ impl Plan {
             visibility: visibility.unwrap_or(Visibility::Private),
             bucket,
             category,
-            said: Said::read(fields)?,
+            said: Said::by(call, fields)?,
             limits,
+            lasts: lasts(fields)?,
         })
     }
 
@@ -140,15 +146,26 @@ impl Plan {
         file.category.clone_from(&self.category);
         file.limits = UploadLimits {
             max_size: self.max_size(),
-            types: self.limits.types.clone(),
+            ..self.limits.clone()
         };
         set_bucket(&mut file, self.bucket.clone(), now);
+        end_after(&mut file, self.lasts, now);
         self.said.set(&mut file);
         Ok((id, file))
     }
 }
 
 impl Said {
+    /// As [`Self::read`], and what an upload token is for, which is not its bearer's to say.
+    pub(super) fn by(call: &Call<'_>, fields: &Fields) -> Result<Self, FilesError> {
+        let mut said = Self::read(fields)?;
+        if let Some(granted) = &call.caller.upload {
+            let operation = granted.operation.clone().map_or(Value::Null, Value::String);
+            said.metadata.insert(OPERATION.to_owned(), operation);
+        }
+        Ok(said)
+    }
+
     /// Reads `metadata` and `tags`.
     pub(super) fn read(fields: &Fields) -> Result<Self, FilesError> {
         let mut metadata = fields.object("metadata")?.cloned().unwrap_or_default();
@@ -216,11 +233,32 @@ fn tags_of(value: &Value) -> Result<Vec<String>, FilesError> {
     texts.collect::<Option<_>>().ok_or_else(wrong)
 }
 
+/// Refuses what is no category.
+pub(super) fn check_category(category: &str) -> Result<(), FilesError> {
+    match CATEGORIES.contains(&category) {
+        true => Ok(()),
+        false => Err(FilesError::field(format!(
+            "category must be one of {}.",
+            CATEGORIES.join(", ")
+        ))),
+    }
+}
+
 /// The logical bucket that is named, if one is.
 pub(super) fn bucket(call: &Call<'_>, fields: &Fields) -> Result<Option<String>, FilesError> {
-    let Some(name) = fields.text("bucket")? else {
+    let said = fields.text("bucket")?;
+    let name = match call.caller.upload.as_deref() {
+        Some(granted) => fixed("bucket", said, granted.bucket.as_deref())?,
+        None => said,
+    };
+    let Some(name) = name else {
         return Ok(None);
     };
+    known_bucket(call, name)
+}
+
+/// The logical bucket of this name, if there is one.
+pub(super) fn known_bucket(call: &Call<'_>, name: &str) -> Result<Option<String>, FilesError> {
     if BUCKETS.contains(&name) || call.caller.logical(name).is_some() {
         return Ok(Some(name.to_owned()));
     }
@@ -228,6 +266,40 @@ pub(super) fn bucket(call: &Call<'_>, fields: &Fields) -> Result<Option<String>,
     Err(FilesError::field(format!(
         "bucket must be one of {known}, or one that the project set up."
     )))
+}
+
+/// What an upload token says; a request that comes with it may say the same, or nothing.
+pub(super) fn fixed<T: PartialEq>(name: &str, said: Option<T>, granted: Option<T>) -> Result<Option<T>, FilesError> {
+    match said.is_none() || said == granted {
+        true => Ok(granted),
+        false => Err(FilesError::because(
+            Code::ACCESS_DENIED,
+            format!("{name} is for the upload token to say, and it says otherwise."),
+        )),
+    }
+}
+
+/// The limits of a logical bucket and of an upload token together.
+fn limits(granted: Option<&UploadGrant>, rules: Option<&LogicalBucket>) -> Result<UploadLimits, FilesError> {
+    let max_size = rules.and_then(|rules| rules.max_size);
+    let types = rules.map(|rules| rules.types.clone()).unwrap_or_default();
+    let Some(granted) = granted else {
+        return Ok(UploadLimits {
+            max_size,
+            types,
+            ..UploadLimits::default()
+        });
+    };
+    let both = media::common_types(&types, &granted.types).ok_or_else(|| {
+        let message = "No type that the upload token allows is allowed in this bucket.";
+        FilesError::because(Code::INVALID_FORMAT, message)
+    })?;
+    Ok(UploadLimits {
+        max_size: [max_size, granted.max_size].into_iter().flatten().min(),
+        types: both,
+        token: Some(granted.id),
+        ..UploadLimits::default()
+    })
 }
 
 /// What is set on a logical bucket.
@@ -239,11 +311,41 @@ pub(super) fn rules<'c>(call: &'c Call<'_>, name: Option<&str>) -> Option<&'c Lo
 pub(super) fn set_bucket(file: &mut File, bucket: Option<String>, now: Timestamp) {
     let is_temporary = |bucket: &Option<String>| bucket.as_deref() == Some(TEMP);
     match (is_temporary(&file.bucket), is_temporary(&bucket)) {
-        (_, true) => file.expires = Some(Timestamp::from_millis(now.millis().saturating_add(TEMP_MILLIS))),
+        (false, true) => {
+            let ends = Timestamp::from_millis(now.millis().saturating_add(TEMP_MILLIS));
+            file.expires = Some(file.expires.map_or(ends, |sooner| sooner.min(ends)));
+        }
         (true, false) => file.expires = None,
-        (false, false) => {}
+        (false, false) | (true, true) => {}
     }
     file.bucket = bucket;
+}
+
+/// `deleteAfter`: how long the file lasts, in milliseconds.
+pub(super) fn lasts(fields: &Fields) -> Result<Option<u64>, FilesError> {
+    let seconds = fields.seconds("deleteAfter", LASTS_SECONDS_RANGE)?;
+    Ok(seconds.map(|seconds| u64::from(seconds) * 1_000))
+}
+
+/// Makes the file end by itself, that long after `now`.
+pub(super) fn end_after(file: &mut File, lasts: Option<u64>, now: Timestamp) {
+    if let Some(millis) = lasts {
+        file.expires = Some(Timestamp::from_millis(now.millis().saturating_add(millis)));
+    }
+}
+
+/// `sha256` of the bytes that are to come: 64 hexadecimal digits, or base64.
+fn sha256(fields: &Fields) -> Result<Option<[u8; 32]>, FilesError> {
+    let Some(text) = fields.text("sha256")? else {
+        return Ok(None);
+    };
+    let bytes = match text.len() {
+        64 => hex_simd::decode_to_vec(text.as_bytes()).ok(),
+        _ => base64_simd::STANDARD.decode_to_vec(text.as_bytes()).ok(),
+    };
+    let digest = bytes.and_then(|bytes| bytes.try_into().ok());
+    let wrong = || FilesError::field("sha256 must be 64 hexadecimal digits, or the same 32 bytes in base64.");
+    digest.map(Some).ok_or_else(wrong)
 }
 
 /// Whether so many bytes of this type may be.

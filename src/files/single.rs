@@ -48,7 +48,7 @@ pub(super) struct Announced {
 pub(super) async fn announce(call: &Call<'_>, plan: &Plan, seconds: u32) -> Result<Announced, FilesError> {
     let (id, file) = plan.file(call)?;
     let store = call.open_to_make(&file.key).await?;
-    store.create_file(&call.caller.bucket, id, &file).await?;
+    call.announce(&store, (id, &file)).await?;
     let asker = call.asker()?;
     let limits = UploadLimits {
         max_size: file.limits.max_size,
@@ -81,9 +81,13 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
     }
     let visibility = fields.visibility()?;
     let bucket = plan::bucket(call, fields)?;
-    let said = Said::read(fields)?;
+    let said = Said::by(call, fields)?;
+    let lasts = plan::lasts(fields)?;
     let known = call.look_by_key(key).await?;
     let store = call.open_to_finish(&known).await?;
+    if call.caller.upload.is_some() {
+        plan::fixed("visibility", visibility, known.file.labels.visibility)?;
+    }
     if known.file.registered.is_some() {
         return Err(Code::KEY_EXISTS.into());
     }
@@ -92,6 +96,7 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
         let limits = Limits {
             max_size: rules.max_size,
             types: rules.types.clone(),
+            ..Limits::default()
         };
         let seen = Mime::parse(&view::served_type(&known.file)).unwrap_or(mime);
         plan::check(&limits, Some(known.file.size), &seen)?;
@@ -105,6 +110,7 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
         if bucket.is_some() {
             plan::set_bucket(file, bucket.clone(), now);
         }
+        plan::end_after(file, lasts, now);
         said.set(file);
         file.registered = Some(now);
     };

@@ -60,10 +60,12 @@ async fn raw(call: &Call<'_>, parts: &Parts, kind: &str, body: RequestBody) -> R
         )
     })?;
     let sent = sent(parts)?;
-    let said = ["visibility", "category", "bucket"]
-        .into_iter()
-        .filter_map(|name| Some((name, call.parameter(name)?)));
-    let said: Map<String, Value> = said.map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let mut said = Map::new();
+    for name in ["visibility", "category", "bucket", "sha256", "deleteAfter"] {
+        if let Some(text) = call.parameter(name) {
+            said.insert(name.to_owned(), field_value(name, text.to_owned())?);
+        }
+    }
     let fields = Fields::of(&Value::Object(said))?;
     let mime = Mime::parse(if kind.is_empty() {
         "application/octet-stream"
@@ -119,10 +121,10 @@ async fn by_form(call: &Call<'_>, body: RequestBody, boundary: String) -> Result
     Err(FilesError::field("The form holds no file."))
 }
 
-/// What is an object or a list in JSON is written as JSON in a form.
+/// What is no text in JSON is written as JSON in a form, and in a query.
 fn field_value(name: &str, text: String) -> Result<Value, FilesError> {
     match name {
-        "metadata" | "tags" if !text.is_empty() => {
+        "metadata" | "tags" | "deleteAfter" if !text.is_empty() => {
             serde_json::from_str(&text).map_err(|_| FilesError::field(format!("{name} must be JSON.")))
         }
         _ if text.is_empty() => Ok(Value::Null),
@@ -136,7 +138,7 @@ where
 {
     let (id, file) = plan.file(call)?;
     let store = call.open_to_make(&file.key).await?;
-    store.create_file(&call.caller.bucket, id, &file).await?;
+    call.announce(&store, (id, &file)).await?;
     let condition = WriteCondition {
         if_none_match: Some(ETagMatch::parse("*")),
         ..WriteCondition::default()

@@ -27,6 +27,8 @@ pub struct Expected {
     pub types: Vec<Vec<String>>,
     /// Every media type that its writer says it has. What is none is as if nothing were said.
     pub declared: Vec<String>,
+    /// What its SHA-256 must be; `None`: anything.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// Why the bytes of a file are not taken.
@@ -38,6 +40,8 @@ pub enum Refused {
     TooSmall { min: u64 },
     #[error(transparent)]
     Type(#[from] media::Mismatch),
+    #[error("The SHA-256 of the bytes is not the one that was announced.")]
+    Digest,
 }
 
 impl Refused {
@@ -59,6 +63,7 @@ impl Expected {
     pub fn of(limits: &UploadLimits, declared: Option<&str>) -> Self {
         let mut expected = Self {
             max_size: limits.max_size,
+            sha256: limits.sha256,
             ..Self::default()
         };
         expected.also_of(&limits.types);
@@ -135,6 +140,14 @@ impl Expected {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a file whose bytes have this SHA-256.
+    pub fn check_digest(&self, sha256: &[u8; 32]) -> Result<(), Refused> {
+        match self.sha256.is_none_or(|announced| announced == *sha256) {
+            true => Ok(()),
+            false => Err(Refused::Digest),
+        }
     }
 
     fn mimes(&self) -> impl Iterator<Item = Mime> {

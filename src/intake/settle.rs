@@ -69,6 +69,8 @@ async fn settle(
                     file.state = FileState::Active;
                     (file.sha256, file.width, file.height) = (seen.sha256, seen.width, seen.height);
                     file.sniffed_type.clone_from(&seen.sniffed_type);
+                    // It was said of these bytes; others may come in their place.
+                    file.limits.sha256 = None;
                 };
                 store.change_file(bucket, id, Some(rev), activate).await.map(drop)
             }
@@ -91,7 +93,8 @@ async fn look(
     file: &File,
     whole_bytes: u64,
 ) -> Result<Option<(ETag, Result<Seen, Refused>)>, FileError> {
-    let is_whole = file.size <= whole_bytes;
+    // What was announced is looked for, however much there is to read.
+    let is_whole = file.size <= whole_bytes || file.limits.sha256.is_some();
     let last = (HEADER_BYTES as u64).saturating_sub(1);
     let get = GetObject {
         bucket: bucket.clone(),
@@ -136,5 +139,9 @@ async fn look(
     let expected = Expected::of(&file.limits, file.declared_type.as_deref());
     let refused = expected.check_size(read.head.object.size);
     let refused = refused.and_then(|()| expected.check_type(seen.sniffed_type.as_deref()));
+    let refused = refused.and_then(|()| match &seen.sha256 {
+        Some(sha256) => expected.check_digest(sha256),
+        None => Ok(()),
+    });
     Ok(Some((read.head.object.etag, refused.map(|()| seen))))
 }

@@ -88,7 +88,9 @@ impl Watched<'_> {
         };
         self.expected.check_size(self.size)?;
         self.expected.check_type(inspection.sniffed())?;
-        *self.look.0.lock() = Some(inspection.finish());
+        let inspected = inspection.finish();
+        self.expected.check_digest(&inspected.sha256)?;
+        *self.look.0.lock() = Some(inspected);
         Ok(())
     }
 }
@@ -205,6 +207,19 @@ mod tests {
                 "{lie}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_has_another_sha256_than_was_announced_is_refused_at_its_end() {
+        let announced = |sha256| Expected {
+            sha256: Some(sha256),
+            ..Expected::default()
+        };
+        let pieces = || GIF.chunks(5).map(<[u8]>::to_vec).collect();
+        let (taken, seen) = take(pieces(), announced(sha256(GIF))).await.unwrap();
+        assert_eq!((taken.as_slice(), seen.sha256), (GIF, Some(sha256(GIF))));
+        assert_eq!(take(pieces(), announced([0; 32])).await.unwrap_err(), Refused::Digest);
+        assert_eq!(take(vec![], announced(sha256(GIF))).await.unwrap_err(), Refused::Digest);
     }
 
     #[tokio::test]

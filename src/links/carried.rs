@@ -42,6 +42,11 @@ enum CarriedUse {
     Get {
         #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
         disposition: Option<String>,
+        #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+        shown_as: Option<String>,
+        /// 32 hexadecimal digits.
+        #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+        counter: Option<String>,
     },
     #[serde(rename = "p")]
     Put {
@@ -77,16 +82,35 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
+fn hex(id: &[u8; 16]) -> String {
+    hex_simd::encode_to_string(id, hex_simd::AsciiCase::Lower)
+}
+
+/// An id as [`hex`] writes it, and in no other form.
+fn unhex(text: &str) -> Option<[u8; 16]> {
+    let well_formed = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let bytes = hex_simd::decode_to_vec(text.as_bytes()).ok()?;
+    bytes.try_into().ok().filter(|_| well_formed)
+}
+
 /// What is sealed into a link with these terms for this asker.
 pub fn encode(terms: &LinkTerms, asker: &Asker) -> Result<Vec<u8>, serde_json::Error> {
     let carried = Carried {
-        file: hex_simd::encode_to_string(terms.file, hex_simd::AsciiCase::Lower),
+        file: hex(&terms.file),
         bucket: terms.bucket.clone(),
         key: terms.key.clone(),
         epoch: terms.epoch,
         expires: terms.expires.unix_timestamp(),
         lets: match terms.lets.clone() {
-            LinkUse::Get { disposition } => CarriedUse::Get { disposition },
+            LinkUse::Get {
+                disposition,
+                shown_as,
+                counter,
+            } => CarriedUse::Get {
+                disposition,
+                shown_as,
+                counter: counter.map(|id| hex(&id)),
+            },
             LinkUse::Put {
                 max_size,
                 min_size,
@@ -119,21 +143,25 @@ pub fn encode(terms: &LinkTerms, asker: &Asker) -> Result<Vec<u8>, serde_json::E
 /// The terms and the asker of a link that [`encode`] wrote; `None`: it is none that this version writes.
 pub fn decode(bytes: &[u8]) -> Option<(LinkTerms, Asker)> {
     let carried: Carried = serde_json::from_slice(bytes).ok()?;
-    let well_formed = carried
-        .file
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let file = hex_simd::decode_to_vec(carried.file.as_bytes())
-        .ok()
-        .filter(|_| well_formed)?;
     let terms = LinkTerms {
-        file: file.try_into().ok()?,
+        file: unhex(&carried.file)?,
         bucket: carried.bucket,
         key: carried.key,
         epoch: carried.epoch,
         expires: OffsetDateTime::from_unix_timestamp(carried.expires).ok()?,
         lets: match carried.lets {
-            CarriedUse::Get { disposition } => LinkUse::Get { disposition },
+            CarriedUse::Get {
+                disposition,
+                shown_as,
+                counter,
+            } => LinkUse::Get {
+                disposition,
+                shown_as,
+                counter: match counter {
+                    Some(id) => Some(unhex(&id)?),
+                    None => None,
+                },
+            },
             CarriedUse::Put {
                 max_size,
                 min_size,
@@ -219,12 +247,22 @@ mod tests {
             once,
         };
         for (lets, text) in [
-            (LinkUse::Get { disposition: None }, r#"{"g":{}}"#),
+            (LinkUse::get(), r#"{"g":{}}"#),
             (
                 LinkUse::Get {
                     disposition: Some("attachment".into()),
+                    shown_as: None,
+                    counter: None,
                 },
                 r#"{"g":{"d":"attachment"}}"#,
+            ),
+            (
+                LinkUse::Get {
+                    disposition: None,
+                    shown_as: Some("fit-in/300x200".into()),
+                    counter: Some([0xcd; 16]),
+                },
+                r#"{"g":{"t":"fit-in/300x200","c":"cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}}"#,
             ),
             (put(None, 0, &[], false), r#"{"p":{}}"#),
             (
@@ -257,6 +295,8 @@ mod tests {
             (r#""i":"k1""#, r#""i":"k1","q":1"#),
             (r#"{"p":{}}"#, r#"{"p":{"q":1}}"#),
             (r#"{"p":{}}"#, r#"{"q":{}}"#),
+            (r#"{"p":{}}"#, r#"{"g":{"c":""}}"#),
+            (r#"{"p":{}}"#, r#"{"g":{"c":"CDcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"}}"#),
             (r#"{"p":{}}"#, r#"{"p":{},"g":{}}"#),
             (r#""i":"k1""#, r#""i":"k1","p":{"n":"","o":"","q":1}"#),
             ("ab\"", "AB\""),

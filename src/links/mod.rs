@@ -81,6 +81,19 @@ pub struct UploadLimits {
     pub once: bool,
 }
 
+/// How a file is read by a link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Download {
+    /// `Content-Disposition` of the answer, `None` as stored.
+    pub disposition: Option<String>,
+    /// Options of the image that alone is made of the file and shown, as they are written in a URL.
+    pub shown_as: Option<String>,
+    /// The id of the counter of its uses: it ends when the link does.
+    pub counter: Option<[u8; 16]>,
+    /// Asked for again within a quarter of its life, it is the same URL, so that caches know it.
+    pub stable: bool,
+}
+
 /// Which part of an upload a link is for.
 #[derive(Clone, Copy, Debug)]
 pub struct PartAsk<'a> {
@@ -142,16 +155,17 @@ impl Links {
         self.make(ask, (lets, &Method::PUT), "", ask.now).await
     }
 
-    /// A URL to GET a file from; HEAD takes it, too. `disposition`: `Content-Disposition` of the answer, `None` as stored.
-    /// `stable`: asked for again within a quarter of its life, it is the same URL, so that caches know it.
-    pub async fn download_url(
-        &self,
-        ask: &LinkAsk<'_>,
-        disposition: Option<String>,
-        stable: bool,
-    ) -> Result<Link, LinkError> {
-        let from = if stable { begun(ask.now, ask.seconds) } else { ask.now };
-        let lets = LinkUse::Get { disposition };
+    /// A URL to GET a file from; HEAD takes it, too.
+    pub async fn download_url(&self, ask: &LinkAsk<'_>, how: Download) -> Result<Link, LinkError> {
+        let from = match how.stable {
+            true => begun(ask.now, ask.seconds),
+            false => ask.now,
+        };
+        let lets = LinkUse::Get {
+            disposition: how.disposition,
+            shown_as: how.shown_as,
+            counter: how.counter,
+        };
         self.make(ask, (lets, &Method::GET), "", from).await
     }
 
@@ -180,9 +194,8 @@ impl Links {
         if !LINK_SECONDS.contains(&ask.seconds) {
             return Err(LinkError::Lifetime);
         }
-        // A signature says whole seconds.
-        let from = from.replace_nanosecond(0).unwrap_or(from);
-        let expires = from.saturating_add(Duration::seconds(i64::from(ask.seconds)));
+        let from = whole_seconds(from);
+        let expires = end(from, ask.seconds);
         let asker = ask.asker.carried_for(&lets);
         let terms = LinkTerms {
             file: ask.file,
@@ -208,6 +221,16 @@ impl Links {
         let url = format!("{}{target}", ask.origin);
         Ok(Link { url, expires })
     }
+}
+
+/// When a link ends that is asked for now and is not to repeat.
+pub fn end(now: OffsetDateTime, seconds: u32) -> OffsetDateTime {
+    whole_seconds(now).saturating_add(Duration::seconds(i64::from(seconds)))
+}
+
+/// A signature says whole seconds.
+fn whole_seconds(time: OffsetDateTime) -> OffsetDateTime {
+    time.replace_nanosecond(0).unwrap_or(time)
 }
 
 /// When a link that lasts so many seconds and is to repeat began: the start of a window as long as a share of its life.

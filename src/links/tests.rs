@@ -13,7 +13,9 @@ use storage_engine::store::{Epoch, Store};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
-use super::{Asker, AskerRights, Askers, Credentials, Link, LinkAsk, LinkError, Links, PartAsk, UploadLimits};
+use super::{
+    Asker, AskerRights, Askers, Credentials, Download, Link, LinkAsk, LinkError, Links, PartAsk, UploadLimits,
+};
 use crate::access::{Action, Context, ObjectFacts, RequestFacts, Resource, Visibility, decide};
 use crate::auth::sign::Signer;
 use crate::auth::{
@@ -70,6 +72,14 @@ async fn ground() -> Ground {
     }
 }
 
+/// How a link is asked for that repeats.
+fn again() -> Download {
+    Download {
+        stable: true,
+        ..Download::default()
+    }
+}
+
 fn ann() -> Identity {
     Identity::Caller(Arc::new(Caller {
         access_key: String::new(),
@@ -105,7 +115,10 @@ fn ask(asker: &Asker) -> LinkAsk<'_> {
 
 impl Ground {
     async fn download(&self) -> Link {
-        self.links.download_url(&ask(&asker()), None, false).await.unwrap()
+        self.links
+            .download_url(&ask(&asker()), Download::default())
+            .await
+            .unwrap()
     }
 
     fn come(
@@ -218,7 +231,7 @@ async fn nothing_but_its_one_action_on_its_one_key_is_allowed_by_a_link() {
             (
                 Method::GET,
                 Action::GetObject,
-                ground.links.download_url(&ask, None, true).await.unwrap(),
+                ground.links.download_url(&ask, again()).await.unwrap(),
             ),
             (
                 Method::PUT,
@@ -342,7 +355,7 @@ async fn a_link_ends_with_its_time_and_with_its_askers_key() {
             key: "a".into(),
             epoch: 0,
             expires: NOW,
-            lets: LinkUse::Get { disposition: None },
+            lets: LinkUse::get(),
         },
         &asker(),
     );
@@ -370,7 +383,7 @@ async fn a_link_ends_with_its_time_and_with_its_askers_key() {
     for (key, bucket) in [("k2", "shop-prod"), ("k1", "shop-dev")] {
         let asker = Asker::of(&ann(), key, false).unwrap();
         let ask = LinkAsk { bucket, ..ask(&asker) };
-        let link = ground.links.download_url(&ask, None, false).await.unwrap();
+        let link = ground.links.download_url(&ask, Download::default()).await.unwrap();
         assert_eq!(
             ground.code(&Method::GET, &link.url, &[], NOW),
             "InvalidAccessKeyId",
@@ -394,7 +407,7 @@ async fn a_stable_link_is_the_same_for_a_quarter_of_its_life_and_has_three_left(
     let ground = ground().await;
     let asker = asker();
     let at = |now| LinkAsk { now, ..ask(&asker) };
-    let stable = async |now| ground.links.download_url(&at(now), None, true).await.unwrap();
+    let stable = async |now| ground.links.download_url(&at(now), again()).await.unwrap();
     let first = stable(datetime!(2026-01-02 03:00:00 UTC)).await;
     for seconds in [1, 450, 899] {
         let later = datetime!(2026-01-02 03:00:00 UTC) + Duration::seconds(seconds);
@@ -418,24 +431,41 @@ async fn a_stable_link_is_the_same_for_a_quarter_of_its_life_and_has_three_left(
     ];
     let own = stable(NOW).await;
     for other in others {
-        assert!(ground.links.download_url(&other, None, true).await.unwrap() != own);
+        assert!(ground.links.download_url(&other, again()).await.unwrap() != own);
     }
-    let named = ground
-        .links
-        .download_url(&at(NOW), Some("attachment".into()), true)
-        .await
-        .unwrap();
-    assert!(named != own);
+    for how in [
+        Download {
+            disposition: Some("attachment".into()),
+            ..again()
+        },
+        Download {
+            shown_as: Some("300x200".into()),
+            ..again()
+        },
+        Download {
+            counter: Some([1; 16]),
+            ..again()
+        },
+    ] {
+        assert!(
+            ground.links.download_url(&at(NOW), how.clone()).await.unwrap() != own,
+            "{how:?}"
+        );
+    }
 }
 
 #[tokio::test]
 async fn a_guest_stays_nobody_by_a_link() {
     let ground = ground().await;
     let asker = Asker::of(&Identity::Anonymous, "k1", false).unwrap();
-    let link = ground.links.download_url(&ask(&asker), None, false).await.unwrap();
+    let link = ground
+        .links
+        .download_url(&ask(&asker), Download::default())
+        .await
+        .unwrap();
     let came = ground.come(&Method::GET, &link.url, &[], NOW).unwrap();
     assert_eq!(came.identity, Identity::Anonymous);
-    assert_eq!(terms_of(&came).lets, LinkUse::Get { disposition: None });
+    assert_eq!(terms_of(&came).lets, LinkUse::get());
 }
 
 #[tokio::test]
@@ -448,7 +478,7 @@ async fn what_no_link_can_be_made_for_is_refused() {
     let asker = asker();
     for seconds in [0, 59, 604_801] {
         let ask = LinkAsk { seconds, ..ask(&asker) };
-        let made = ground.links.download_url(&ask, None, false).await;
+        let made = ground.links.download_url(&ask, Download::default()).await;
         assert!(matches!(made, Err(LinkError::Lifetime)), "{seconds}");
     }
     for (number, last) in [(0, 10), (11, 10), (1, 0)] {
@@ -472,7 +502,7 @@ async fn what_no_link_can_be_made_for_is_refused() {
         ..Caller::clone(&caller)
     }));
     let crowd = Asker::of(&crowd, "k1", false).unwrap();
-    let made = ground.links.download_url(&ask(&crowd), None, false).await;
+    let made = ground.links.download_url(&ask(&crowd), Download::default()).await;
     assert!(matches!(made, Err(LinkError::TooLong { .. })));
     // To upload they need none of them.
     ground
@@ -484,7 +514,7 @@ async fn what_no_link_can_be_made_for_is_refused() {
         origin: "https://a\nb",
         ..ask(&asker)
     };
-    assert!(ground.links.download_url(&evil, None, false).await.is_err());
+    assert!(ground.links.download_url(&evil, Download::default()).await.is_err());
 }
 
 #[tokio::test]

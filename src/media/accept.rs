@@ -23,6 +23,24 @@ pub struct Mismatch {
     pub found: String,
 }
 
+/// The patterns that name what both lists allow; `None`: there is no such type. No pattern at all allows everything.
+pub fn common_types(one: &[String], other: &[String]) -> Option<Vec<String>> {
+    match (one, other) {
+        ([], types) | (types, []) => return Some(types.to_vec()),
+        (_, _) => {}
+    }
+    let of_both = |from: &[String], by: &[String]| -> Vec<String> {
+        from.iter().filter(|pattern| allows(by, pattern)).cloned().collect()
+    };
+    let mut common = of_both(one, other);
+    for pattern in of_both(other, one) {
+        if !common.contains(&pattern) {
+            common.push(pattern);
+        }
+    }
+    (!common.is_empty()).then_some(common)
+}
+
 /// Whether one of these patterns (`image/png`, `image/*`, `*/*`) names the type. No pattern at all allows everything.
 pub fn allows(patterns: &[String], essence: &str) -> bool {
     let essence = essence
@@ -216,11 +234,27 @@ fn is_zip(claim: &str) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Accepted, accept, allows};
+    use super::{Accepted, accept, allows, common_types};
     use crate::media::{Mime, sniff};
 
     fn list(patterns: &[&str]) -> Vec<String> {
         patterns.iter().map(|pattern| (*pattern).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_two_lists_allow_in_common_is_allowed_by_both() {
+        for (one, other, common) in [
+            (&[][..], &["image/*"][..], Some(&["image/*"][..])),
+            (&["image/*"], &["image/png", "text/plain"], Some(&["image/png"])),
+            (&["image/*", "text/plain"], &["*/*"], Some(&["image/*", "text/plain"])),
+            (&["image/png"], &["image/png"], Some(&["image/png"])),
+            (&["image/*"], &["text/*"], None),
+        ] {
+            let (one, other) = (list(one), list(other));
+            for found in [common_types(&one, &other), common_types(&other, &one)] {
+                assert_eq!(found, common.map(list), "{one:?} {other:?}");
+            }
+        }
     }
 
     fn settle(declared: &str, sniffed: Option<&str>, patterns: &[&str]) -> Option<(String, bool)> {

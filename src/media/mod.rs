@@ -12,7 +12,7 @@ mod name;
 mod serve;
 mod sniff;
 
-pub use accept::{Accepted, Mismatch, accept, allows};
+pub use accept::{Accepted, Mismatch, accept, allows, common_types};
 pub use header::{Dimensions, HEADER_BYTES, dimensions};
 pub use inspect::{Inspected, Inspection};
 pub use key::{KEY_BYTES_MAX, KeyError, check_key, key_of};

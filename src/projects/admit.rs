@@ -21,6 +21,7 @@ use super::keys::well_formed;
 use super::snapshot::{ReadyIssuer, ReadyKey, Snapshot};
 use crate::auth::{Account, Caller, Federated, Identity, Kind, sha256};
 use crate::openid::{OpenIdError, Proved, condition_keys, issuer_said, texts};
+use crate::policy::Policy;
 
 /// Brings the project key.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -40,6 +41,9 @@ impl Projects {
     /// time.
     pub async fn admit(&self, headers: &HeaderMap, now: OffsetDateTime) -> Result<AppCaller, AppRefused> {
         let snapshot = self.snapshot().map_err(|_| AppRefused::not_open())?;
+        if let Some(caller) = self.by_upload_token(&snapshot, headers, now)? {
+            return Ok(caller);
+        }
         let key = brought(&snapshot, headers, now)?;
         let vouched = match bearer(headers)? {
             None => None,
@@ -76,7 +80,7 @@ impl Projects {
 }
 
 /// The only value of a header. Two of them could be read as one here and as the other elsewhere.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, ()> {
+pub(super) fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, ()> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     match values.next() {
@@ -86,7 +90,11 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h Head
 }
 
 /// The key that a request brings, if it may be brought now and from there.
-fn brought(snapshot: &Snapshot, headers: &HeaderMap, now: OffsetDateTime) -> Result<Arc<ReadyKey>, AppRefused> {
+pub(super) fn brought(
+    snapshot: &Snapshot,
+    headers: &HeaderMap,
+    now: OffsetDateTime,
+) -> Result<Arc<ReadyKey>, AppRefused> {
     let value = only(headers, &API_KEY).map_err(|()| AppRefused::key("more than one API key was sent"))?;
     let value = value.ok_or_else(|| AppRefused::key("no API key was sent; it goes into the header X-API-Key"))?;
     let text = value.to_str().ok().filter(|text| well_formed(text).is_some());
@@ -178,17 +186,18 @@ impl ReadyKey {
     fn caller(&self, vouched: Option<Vouched>) -> Result<AppCaller, AppRefused> {
         let name = |alias: &str, subject: &str| format!("{}/{alias}|{subject}", self.project.name);
         let admin = Arc::clone(&self.of_scopes);
+        let most = || Arc::clone(&self.of_scopes);
         let identity = match (&vouched, self.record.kind) {
             (None, KeyKind::Publishable) => Identity::Anonymous,
             (None, KeyKind::Secret) => {
                 let name = name(KEY_ALIAS, &self.id);
-                self.identity(&name, Kind::AccessKey, admin, None)
+                self.identity(&name, Kind::AccessKey, (admin, most()), None)
             }
             (Some(Vouched { user, ends }), kind) => {
                 let is_admin = kind == KeyKind::Secret || user.is_admin;
                 let policy = if is_admin { admin } else { Arc::clone(&self.of_users) };
                 let name = name(&user.issuer, &user.subject);
-                self.identity(&name, Kind::Temporary { expires: *ends }, policy, Some(user))
+                self.identity(&name, Kind::Temporary { expires: *ends }, (policy, most()), Some(user))
             }
         };
         if let Identity::Caller(caller) = &identity
@@ -206,10 +215,18 @@ impl ReadyKey {
             scopes: self.scopes.clone(),
             identity,
             user: vouched.map(|vouched| vouched.user),
+            upload: None,
         })
     }
 
-    fn identity(&self, name: &str, kind: Kind, policy: Arc<crate::policy::Policy>, user: Option<&AppUser>) -> Identity {
+    /// Somebody of the app, with the rights of `policy` and `most` of them.
+    pub(super) fn identity(
+        &self,
+        name: &str,
+        kind: Kind,
+        (policy, most): (Arc<Policy>, Arc<Policy>),
+        user: Option<&AppUser>,
+    ) -> Identity {
         Identity::Caller(Arc::new(Caller {
             access_key: self.id.clone(),
             kind,
@@ -219,7 +236,7 @@ impl ReadyKey {
             groups: user.map(|user| user.groups.clone()).unwrap_or_default(),
             claims: user.map_or_else(BTreeMap::new, |user| user.claims.clone()),
             policies: vec![policy],
-            session: Some(Arc::clone(&self.of_scopes)),
+            session: Some(most),
         }))
     }
 }

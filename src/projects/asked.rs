@@ -14,12 +14,7 @@ impl Askers for Projects {
     fn rights(&self, asker: &Asker, terms: &LinkTerms) -> Option<AskerRights> {
         let snapshot = self.snapshot().ok()?;
         let key = snapshot.key_with_id(&asker.key_id)?;
-        let millis = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-        let has_ended = key
-            .record
-            .expires
-            .is_some_and(|ends| i128::from(ends.millis()) <= millis);
-        if key.record.revoked.is_some() || has_ended || key.bucket.as_str() != terms.bucket {
+        if !key.stands_at(OffsetDateTime::now_utc()) || key.bucket.as_str() != terms.bucket {
             return None;
         }
         let person = asker.person.as_ref();

@@ -10,6 +10,7 @@ use storage_engine::store::record::labels::Visibility;
 
 use super::KeyKind;
 use super::scopes::{Operation, Scopes};
+use super::upload_tokens::UploadGrant;
 use crate::auth::Identity;
 use crate::openid::OpenIdError;
 
@@ -75,6 +76,8 @@ pub struct AppCaller {
     pub identity: Identity,
     /// `None`: a guest with a publishable key, or a server with a secret one.
     pub user: Option<AppUser>,
+    /// They came with an upload token: they may make files within its limits, and nothing else.
+    pub upload: Option<Arc<UploadGrant>>,
 }
 
 /// A user of an app, as an issuer vouches for them.
@@ -200,6 +203,17 @@ impl AppRefused {
         }
     }
 
+    /// The upload token proves nothing.
+    pub(super) fn upload_token(why: &'static str) -> Self {
+        let message = format!("The upload token is not taken: {why}.");
+        Self::new(StatusCode::UNAUTHORIZED, "INVALID_TOKEN", message)
+    }
+
+    pub(super) fn upload_token_ended() -> Self {
+        let message = "The upload token has ended. Ask the app's server for a new one.";
+        Self::new(StatusCode::UNAUTHORIZED, "TOKEN_EXPIRED", message)
+    }
+
     pub(super) fn no_issuer() -> Self {
         Self::token(&OpenIdError::Refused("none of the project's issuers is called so"))
     }
@@ -209,7 +223,7 @@ impl AppRefused {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
     }
 
-    fn scope(operation: Operation) -> Self {
+    pub(super) fn scope(operation: Operation) -> Self {
         let name = operation.name();
         let message = format!("The API key does not have the scope files:{name}.");
         Self::new(StatusCode::FORBIDDEN, "SCOPE_INSUFFICIENT", message)
@@ -244,6 +258,7 @@ pub(super) mod tests {
             scopes: Scopes::parse(scopes).unwrap(),
             identity: Identity::Anonymous,
             user: None,
+            upload: None,
         }
     }
 

@@ -247,7 +247,7 @@ impl Projects {
 }
 
 /// Whether it is a media type, or a whole family of them.
-fn is_type(text: &str) -> bool {
+pub fn is_type(text: &str) -> bool {
     let token = |part: &str| {
         !part.is_empty()
             && part

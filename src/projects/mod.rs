@@ -20,15 +20,18 @@ mod scopes;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod upload_tokens;
 
 pub use admit::API_KEY;
 pub use caller::{AppCaller, AppRefused, AppUser, Environment, ImageSettings, LogicalBucket, Project};
 pub use directory::Projects;
+pub use environments::is_type;
 pub use error::ProjectsError;
 pub use images::NewImages;
 pub use issuers::{IssuerView, NewIssuer, NewIssuerKeys};
 pub use keys::{MadeKey, NewProjectKey, ProjectKeyView};
 pub use scopes::{Operation, Scopes, UnknownScope};
+pub use upload_tokens::{GrantedUser, UPLOAD_TOKEN, UploadGrant, UploadTokenError};
 
 /// What a project key is: publishable, or secret.
 pub use storage_engine::store::record::projects::KeyKind;

@@ -167,6 +167,7 @@ impl From<Refused> for Failure {
             Refused::TooLarge { .. } => Code::ENTITY_TOO_LARGE,
             Refused::TooSmall { .. } => Code::ENTITY_TOO_SMALL,
             Refused::Type(_) => Code::INVALID_REQUEST,
+            Refused::Digest => Code::BAD_DIGEST,
         };
         Self::because(code, refused.to_string())
     }

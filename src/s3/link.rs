@@ -9,7 +9,9 @@ use http::header::{CACHE_CONTROL, REFERRER_POLICY};
 use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
+use storage_engine::store::clock::Timestamp;
 use storage_engine::store::condition::{ETagMatch, WriteCondition};
+use storage_engine::store::counter::{CountError, CounterName};
 use storage_engine::store::files::{File, FileId, FileState};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use time::OffsetDateTime;
@@ -17,7 +19,9 @@ use time::OffsetDateTime;
 use super::error::{Code, Failure};
 use super::guard::Parameter;
 use super::target::Target;
-use crate::auth::{LinkTerms, LinkUse};
+use crate::auth::{LinkTerms, LinkUse, ShownAs};
+
+const USED_UP: &str = "The link was used as often as it may be.";
 
 /// The terms of the link that a request came by.
 pub(crate) fn terms(extensions: &Extensions) -> Option<&Arc<LinkTerms>> {
@@ -29,7 +33,7 @@ pub(crate) fn admit(
     terms: &LinkTerms,
     (method, target): (&Method, &Target),
     query: &[Parameter],
-    headers: &HeaderMap,
+    (headers, extensions): (&HeaderMap, &Extensions),
 ) -> Result<(), Failure> {
     let is_target = match target {
         Target::Object { bucket, key } => *bucket == terms.bucket && *key == terms.key,
@@ -37,7 +41,11 @@ pub(crate) fn admit(
     };
     let is_copy = headers.contains_key("x-amz-copy-source");
     let is_asked = match &terms.lets {
-        LinkUse::Get { .. } => matches!(*method, Method::GET | Method::HEAD) && query.is_empty(),
+        LinkUse::Get { shown_as, .. } => {
+            // A link to an image gives out neither another one nor the file itself.
+            let is_shown_so = shown_as.is_none() || extensions.get() == shown_as.clone().map(ShownAs).as_ref();
+            matches!(*method, Method::GET | Method::HEAD) && query.is_empty() && is_shown_so
+        }
         LinkUse::Put { .. } => method == Method::PUT && query.is_empty(),
         LinkUse::Part { upload, numbers, .. } => {
             let named = |wanted: &str| {
@@ -83,10 +91,35 @@ pub(crate) async fn file(
             FileState::Trashed | FileState::Rejected,
         ) => false,
     };
-    match is_ready {
-        true => Ok(found),
-        false => Err(refused("The file is not there, or not any more.")),
+    if !is_ready {
+        return Err(refused("The file is not there, or not any more."));
     }
+    match counter(terms) {
+        Some(counter) if store.uses_left(&counter).await? == 0 => Err(refused(USED_UP)),
+        Some(_) | None => Ok(found),
+    }
+}
+
+/// Counts a use of a link that has only so many, before the first byte goes out. HEAD is none.
+pub(crate) async fn count(store: &Store, terms: Option<&Arc<LinkTerms>>) -> Result<(), Failure> {
+    let Some(counter) = terms.and_then(|terms| counter(terms)) else {
+        return Ok(());
+    };
+    match store.count_use(&counter).await {
+        Ok(()) => Ok(()),
+        Err(CountError::NothingLeft) => Err(refused(USED_UP)),
+        Err(CountError::Fault(fault)) => Err(fault.into()),
+    }
+}
+
+/// What counts the uses of a link; `None`: nothing does.
+fn counter(terms: &LinkTerms) -> Option<CounterName> {
+    let LinkUse::Get { counter: Some(id), .. } = terms.lets else {
+        return None;
+    };
+    let seconds = u64::try_from(terms.expires.unix_timestamp()).unwrap_or_default();
+    let ends = Timestamp::from_millis(seconds.saturating_mul(1_000));
+    Some(CounterName { ends, id })
 }
 
 /// The condition of a write that came by a link for one upload: nothing may stand there.
@@ -105,8 +138,9 @@ pub(crate) fn disposition(terms: Option<&Arc<LinkTerms>>, stored: Option<String>
     match terms.map(|terms| &terms.lets) {
         Some(LinkUse::Get {
             disposition: Some(asked),
+            ..
         }) => Some(asked.clone()),
-        Some(LinkUse::Get { disposition: None } | LinkUse::Put { .. } | LinkUse::Part { .. }) | None => stored,
+        Some(LinkUse::Get { disposition: None, .. } | LinkUse::Put { .. } | LinkUse::Part { .. }) | None => stored,
     }
 }
 
@@ -115,7 +149,8 @@ pub(crate) fn disposition(terms: Option<&Arc<LinkTerms>>, stored: Option<String>
 pub(crate) fn keep(headers: &mut HeaderMap, status: StatusCode, terms: &LinkTerms, now: OffsetDateTime) {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let left = (terms.expires - now).whole_seconds().max(0);
-    let reads = matches!(terms.lets, LinkUse::Get { .. });
+    // What may be had so often is not kept to be had once more.
+    let reads = matches!(terms.lets, LinkUse::Get { counter: None, .. });
     let cached = reads && (status.is_success() || status == StatusCode::NOT_MODIFIED);
     let value = match HeaderValue::try_from(format!("private, max-age={left}")) {
         Ok(value) if cached => value,
@@ -130,10 +165,10 @@ fn refused(message: &'static str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue, Method, StatusCode};
+    use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
     use time::{Duration, OffsetDateTime};
 
-    use super::{LinkTerms, LinkUse, Target, admit, keep};
+    use super::{LinkTerms, LinkUse, ShownAs, Target, admit, keep};
     use crate::s3::guard::parameters;
 
     fn terms(lets: LinkUse) -> LinkTerms {
@@ -156,16 +191,17 @@ mod tests {
 
     fn is_admitted(lets: &LinkUse, method: &Method, target: &Target, query: &str) -> bool {
         let query = parameters(Some(query));
-        let plain = admit(&terms(lets.clone()), (method, target), &query, &HeaderMap::new());
-        let mut copying = HeaderMap::new();
-        copying.insert("x-amz-copy-source", HeaderValue::from_static("/b/other"));
-        assert!(admit(&terms(lets.clone()), (method, target), &query, &copying).is_err());
+        let mut headers = HeaderMap::new();
+        let none = Extensions::new();
+        let plain = admit(&terms(lets.clone()), (method, target), &query, (&headers, &none));
+        headers.insert("x-amz-copy-source", HeaderValue::from_static("/b/other"));
+        assert!(admit(&terms(lets.clone()), (method, target), &query, (&headers, &none)).is_err());
         plain.is_ok()
     }
 
     #[test]
     fn a_link_admits_the_one_request_it_is_for() {
-        let get = LinkUse::Get { disposition: None };
+        let get = LinkUse::get();
         let put = LinkUse::Put {
             max_size: None,
             min_size: 0,
@@ -219,8 +255,34 @@ mod tests {
     }
 
     #[test]
+    fn a_link_to_an_image_admits_that_image_alone() {
+        let card = LinkUse::Get {
+            disposition: None,
+            shown_as: Some("fit-in/30x20".into()),
+            counter: None,
+        };
+        let is_admitted = |lets: &LinkUse, shown_as: Option<&str>| {
+            let mut extensions = Extensions::new();
+            if let Some(options) = shown_as {
+                extensions.insert(ShownAs(options.to_owned()));
+            }
+            let about = (&Method::GET, &object("b", "k/a"));
+            admit(&terms(lets.clone()), about, &[], (&HeaderMap::new(), &extensions)).is_ok()
+        };
+        assert!(is_admitted(&card, Some("fit-in/30x20")));
+        assert!(!is_admitted(&card, Some("fit-in/3000x2000")));
+        assert!(!is_admitted(&card, None));
+        assert!(is_admitted(&LinkUse::get(), Some("fit-in/30x20")));
+    }
+
+    #[test]
     fn answers_are_kept_no_longer_than_their_link_lasts() {
-        let get = terms(LinkUse::Get { disposition: None });
+        let get = terms(LinkUse::get());
+        let counted = terms(LinkUse::Get {
+            disposition: None,
+            shown_as: None,
+            counter: Some([1; 16]),
+        });
         let put = terms(LinkUse::Put {
             max_size: None,
             min_size: 0,
@@ -232,6 +294,7 @@ mod tests {
             (&get, 206, 40, "private, max-age=60"),
             (&get, 304, 40, "private, max-age=60"),
             (&get, 200, 101, "private, max-age=0"),
+            (&counted, 200, 40, "private, no-store"),
             (&get, 403, 40, "private, no-store"),
             (&put, 200, 40, "private, no-store"),
         ] {

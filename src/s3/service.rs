@@ -211,7 +211,8 @@ impl S3Service {
         normalise::unfold_query(&query, &mut parts.headers)?;
         guard::check(&parts.method, target, &query, &parts.headers)?;
         if let Some(terms) = link::terms(&parts.extensions) {
-            link::admit(terms, (&parts.method, target), &query, &parts.headers)?;
+            let said = (&parts.headers, &parts.extensions);
+            link::admit(terms, (&parts.method, target), &query, said)?;
         }
         let facts = request::facts(&parts, &query, OffsetDateTime::now_utc())?;
         parts.extensions.insert(facts);

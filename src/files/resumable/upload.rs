@@ -137,7 +137,7 @@ impl<'c> Upload<'c> {
             Some(partials) => Purpose::Final { target, partials },
             None => Purpose::Object(target),
         };
-        store.create_file(&call.caller.bucket, id, &file).await?;
+        call.announce(&store, (id, &file)).await?;
         let said = kept(&new.header, new.digest);
         let begun = Self::put(call, store.clone(), purpose, (new.length, file.limits.max_size), said).await;
         if begun.is_err()
@@ -150,6 +150,11 @@ impl<'c> Upload<'c> {
 
     /// Begins an upload that becomes a piece of another one.
     pub(super) async fn begin_piece(call: &'c Call<'c>, length: Option<u64>, header: &str) -> Result<Self, Refused> {
+        // They are not files yet, so no token counts them.
+        if call.caller.upload.is_some() {
+            let message = "Uploads in parallel are for users and servers: with an upload token send the file as one.";
+            return Err(FilesError::because(Code::ACCESS_DENIED, message).into());
+        }
         let store = call.open_to_make(PIECE).await?;
         let piece = Purpose::Partial { of: None };
         Self::put(call, store, piece, (length, None), kept(header, None)).await
@@ -201,6 +206,7 @@ impl<'c> Upload<'c> {
         }
         let store = match file_of(call, &record).await? {
             Some(known) => call.open_to_finish(&known).await?,
+            None if call.caller.upload.is_some() => return Err(Code::ACCESS_DENIED.into()),
             // A piece, or a file that was purged meanwhile.
             None => {
                 call.open_to_make(record.target().map_or(PIECE, |target| &target.key))

@@ -6,10 +6,13 @@ use storage_engine::store::condition::WriteCondition;
 use storage_engine::store::multipart::part::PartPlace;
 use storage_engine::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
 use storage_engine::store::object::put::PutObject;
+use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::labels::Labels;
 use storage_engine::store::record::object::Metadata;
 
 use super::{Shop, Who};
+use crate::images::sign::signature;
+use crate::projects::NewImages;
 
 fn bucket() -> BucketName {
     BucketName::parse("shop-dev").unwrap()
@@ -612,4 +615,143 @@ async fn an_address_takes_one_post_and_no_second_one() {
         .await
         .is(200);
     assert_eq!(got.bytes, b"words");
+}
+
+#[tokio::test]
+async fn an_address_to_read_from_says_how_often_it_may_be_used_and_what_it_shows() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let (id, key) = photo(&shop, &ann).await;
+    let path = format!("files/{id}/download-url");
+    let once = shop.post(&ann, &path, json!({ "oneTime": true })).await.is(200);
+    assert_eq!(once.field("/maxDownloads"), json!(1));
+    let again = shop.post(&ann, &path, json!({ "oneTime": true })).await.is(200);
+    assert_ne!(once.text("/url"), again.text("/url"));
+    let free = shop.post(&ann, &path, json!({})).await.is(200);
+    assert_eq!(free.field("/maxDownloads"), Value::Null);
+
+    let preset = NewImages {
+        new_key: false,
+        presets: Some([("card".to_owned(), "fit-in/400x300".to_owned())].into()),
+        ..NewImages::default()
+    };
+    let of = OfProject::new("shop", "dev");
+    shop.projects.set_images(of.clone(), preset).await.unwrap();
+    for transform in ["p/card", "fit-in/400x300"] {
+        let told = shop.post(&ann, &path, json!({ "transform": transform })).await.is(200);
+        let expected = format!("https://files.test/v1/img/shop/dev/fit-in/400x300/{key}?X-Amz-");
+        assert!(told.text("/url").starts_with(&expected), "{}", told.text("/url"));
+        assert_eq!(told.text("/transform"), "fit-in/400x300");
+    }
+    // With a key its URL is signed, and none of those of which a file has only so many.
+    let keyed = NewImages {
+        new_key: true,
+        signed_only: Some(true),
+        ..NewImages::default()
+    };
+    let secret = shop.projects.set_images(of.clone(), keyed).await.unwrap().unwrap();
+    let told = shop.post(&ann, &path, json!({ "transform": "30x20" })).await.is(200);
+    let signed = format!("30x20/{key}");
+    let expected = format!(
+        "https://files.test/v1/img/shop/dev/{}/{signed}?X-Amz-",
+        signature(&secret, &signed)
+    );
+    assert!(told.text("/url").starts_with(&expected), "{}", told.text("/url"));
+    let note = shop.file(&ann, "private").await;
+    shop.post(
+        &ann,
+        &format!("files/{note}/download-url"),
+        json!({ "transform": "30x20" }),
+    )
+    .await
+    .refused(400, "file/invalid-format");
+}
+
+#[tokio::test]
+async fn bytes_are_held_to_the_sha256_that_was_announced() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let hash = crate::auth::sha256(PNG);
+    let hex = hex_simd::encode_to_string(hash, hex_simd::AsciiCase::Lower);
+    let base64 = base64_simd::STANDARD.encode_to_string(hash);
+    let wanted = |sha256: &str| json!({ "filename": "a.png", "contentType": "image/png", "sha256": sha256 });
+    for said in [hex.as_str(), base64.as_str()] {
+        let told = shop.post(&ann, "files/presigned-url", wanted(said)).await.is(200);
+        arrive(&shop, &told.text("/key"), PNG).await;
+        let path = format!("files/{}", told.text("/fileId"));
+        assert_eq!(
+            shop.post(&ann, &format!("{path}/complete"), json!({}))
+                .await
+                .is(200)
+                .text("/sha256"),
+            hex
+        );
+        // It was said of the first bytes, and not of those that take their place.
+        let send = [("content-type", "image/png")];
+        let other = [PNG, b"more"].concat();
+        shop.ask(&ann, "POST", &format!("{path}/replace"), &send, other)
+            .await
+            .is(200);
+    }
+    let told = shop
+        .post(&ann, "files/presigned-url", wanted(&"0".repeat(64)))
+        .await
+        .is(200);
+    arrive(&shop, &told.text("/key"), PNG).await;
+    let path = format!("files/{}/complete", told.text("/fileId"));
+    shop.post(&ann, &path, json!({}))
+        .await
+        .refused(400, "file/sha256-mismatch");
+    let key = ObjectKey::parse(told.text("/key")).unwrap();
+    let get = storage_engine::store::object::get::GetObject {
+        bucket: bucket(),
+        key,
+        version: None,
+        selection: storage_engine::store::object::get::Selection::Whole,
+        conditions: Default::default(),
+    };
+    assert!(shop.store.head_object(&get).await.is_err(), "its bytes are gone");
+    let relay = format!("files/upload?filename=a.png&sha256={}", "0".repeat(64));
+    shop.ask(&ann, "POST", &relay, &[("content-type", "image/png")], PNG.to_vec())
+        .await
+        .refused(400, "file/sha256-mismatch");
+}
+
+#[tokio::test]
+async fn a_file_is_asked_to_end_by_itself() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let ends = async |id: &str| {
+        let id = storage_engine::store::files::FileId::parse(id).unwrap();
+        let (file, _) = shop.store.file(&bucket(), &id).await.unwrap().unwrap();
+        file.expires.map(|ends| (ends.millis() - file.created.millis()) / 1_000)
+    };
+    let wanted = json!({ "filename": "a.png", "contentType": "image/png", "deleteAfter": 90, "bucket": "temp" });
+    let told = shop.post(&ann, "files/presigned-url", wanted).await.is(200);
+    assert_eq!(ends(&told.text("/fileId")).await, Some(90));
+    let told = shop
+        .ask(
+            &ann,
+            "POST",
+            "files/upload?filename=a.txt&deleteAfter=30",
+            &[("content-type", "text/plain")],
+            b"x".to_vec(),
+        )
+        .await
+        .is(201);
+    assert_eq!(ends(&told.text("/id")).await, Some(30));
+    let told = shop.post(
+        &ann,
+        "files/presigned-url",
+        json!({ "filename": "a.png", "contentType": "image/png" }),
+    );
+    let told = told.await.is(200);
+    assert_eq!(ends(&told.text("/fileId")).await, None);
+    arrive(&shop, &told.text("/key"), PNG).await;
+    let register = json!({
+        "s3Key": told.text("/key"), "originalName": "a.png", "mimeType": "image/png", "size": 1, "deleteAfter": 3_600,
+    });
+    shop.post(&ann, "files", register).await.is(201);
+    let after = ends(&told.text("/fileId")).await.unwrap();
+    assert!((3_600..3_660).contains(&after), "{after}");
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Shop, Who};
 use crate::files::routes::{BUILT, Callers, Route, Row};
-use crate::projects::KeyKind;
+use crate::projects::{KeyKind, Operation};
 
 /// Whom a route lets in, beside admins and servers, on a file that ann shares with sue for reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ enum For {
     /// Whoever may read the file.
     Readers,
     Owner,
+    /// Servers of the app, and not even its admins.
+    Servers,
 }
 
 fn whom(route: Route) -> For {
@@ -23,6 +25,7 @@ fn whom(route: Route) -> For {
         Route::Presign | Route::UploadUrl | Route::Usage | Route::Buckets | Route::Upload | Route::PartsInit => {
             For::SignedIn
         }
+        Route::UploadTokens => For::Servers,
         Route::Get | Route::DownloadUrl | Route::Content => For::Readers,
         Route::Register
         | Route::PartUrl
@@ -123,9 +126,11 @@ enum Kind {
     Server,
     ServerWithoutScope,
     ShareTarget,
+    /// With a token that lets make files, and none that stands was made with.
+    Uploader,
 }
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 10] = [
     Kind::NoKey,
     Kind::WrongKey,
     Kind::Guest,
@@ -135,6 +140,7 @@ const KINDS: [Kind; 9] = [
     Kind::Server,
     Kind::ServerWithoutScope,
     Kind::ShareTarget,
+    Kind::Uploader,
 ];
 
 /// What it must be answered: `None`, that it is let in; else status and code.
@@ -142,16 +148,20 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
     let needs = whom(row.route);
     let denied = Some((403, "file/access-denied"));
     match kind {
+        Kind::Uploader if row.operation != Operation::Create => Some((403, "SCOPE_INSUFFICIENT")),
+        Kind::Owner | Kind::Other | Kind::Admin | Kind::ShareTarget | Kind::Uploader if needs == For::Servers => {
+            Some((403, "PERMISSION_DENIED"))
+        }
         Kind::NoKey | Kind::WrongKey => Some((401, "UNAUTHORIZED")),
         Kind::ServerWithoutScope => Some((403, "SCOPE_INSUFFICIENT")),
         Kind::Guest if row.callers == Callers::SignedIn => Some((401, "common/authentication-required")),
-        Kind::Guest | Kind::Other => match needs {
+        Kind::Guest | Kind::Other | Kind::Uploader => match needs {
             For::Everybody | For::SignedIn => None,
-            For::Readers | For::Owner => denied,
+            For::Readers | For::Owner | For::Servers => denied,
         },
         Kind::ShareTarget => match needs {
             For::Everybody | For::SignedIn | For::Readers => None,
-            For::Owner => denied,
+            For::Owner | For::Servers => denied,
         },
         Kind::Owner | Kind::Admin | Kind::Server => None,
     }
@@ -179,6 +189,7 @@ async fn headers(shop: &Shop, kind: Kind, row: &Row) -> Who {
             vec![("x-api-key", shop.key(KeyKind::Secret, &others).await)]
         }
         Kind::ShareTarget => shop.person("sue"),
+        Kind::Uploader => shop.uploader(json!({ "sub": "ann", "issuer": "own" })).await,
     }
 }
 

@@ -4,6 +4,7 @@ mod flows;
 mod matrix;
 mod refusals;
 mod resumable;
+mod upload_tokens;
 
 use std::sync::Arc;
 
@@ -180,6 +181,12 @@ impl Shop {
             ("x-api-key", self.publishable.clone()),
             ("authorization", format!("Bearer {}", token(&claims))),
         ]
+    }
+
+    /// Somebody with an upload token that the app's server made for them.
+    pub(super) async fn uploader(&self, fields: Value) -> Who {
+        let told = self.post(&self.server(), "files/upload-tokens", fields).await.is(201);
+        vec![("x-upload-token", told.text("/token"))]
     }
 
     pub(super) async fn ask(

@@ -162,7 +162,10 @@ impl Images {
         let album = album.ok_or_else(missing)?;
         let wanted = wanted(&album, &path)?;
         let unknown = || Refused::of_original(StatusCode::BAD_REQUEST);
-        let asking = Asking::of(head, &album.bucket, &path.key).ok_or_else(unknown)?;
+        let mut asking = Asking::of(head, &album.bucket, &path.key).ok_or_else(unknown)?;
+        if let Some(wanted) = &wanted {
+            asking.shown_as(&wanted.options);
+        }
         match wanted {
             None => self.original(head, &asking).await,
             Some(wanted) => self.image(head, &album, &path.key, (asking, wanted)).await,

@@ -13,7 +13,9 @@ use http_body_util::{BodyStream, Empty};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use storage_engine::store::name::BucketName;
 
+use crate::auth::ShownAs;
 use crate::http::body::{Body, BoxError};
+use crate::images::options::Options;
 use crate::images::refused::Refused;
 
 /// What stands in a path as it is (RFC 3986 §2.3), and what parts it.
@@ -84,6 +86,11 @@ impl Asking {
             extensions: head.extensions.clone(),
             presigned,
         })
+    }
+
+    /// Says what will be made of it: a link may be for that alone.
+    pub(super) fn shown_as(&mut self, options: &Options) {
+        self.extensions.insert(ShownAs(options.to_string()));
     }
 
     /// Whether the request brings anything that says who asks; else the file is open to everybody who may see it.

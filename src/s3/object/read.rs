@@ -38,6 +38,13 @@ struct Reading<'r> {
     basis: Basis,
 }
 
+/// What the answer to a read has.
+#[derive(Clone, Copy)]
+enum Gives {
+    Bytes,
+    Head,
+}
+
 impl<'r> Reading<'r> {
     /// Opens the store for whoever may read the object, and settles what the range is meant for.
     async fn open(
@@ -81,11 +88,18 @@ impl<'r> Reading<'r> {
         self.front.told(self.extensions, self.place(), failure).await
     }
 
-    /// Judges once more on what was found, and tells who listens of it.
-    async fn allow(&self, headers: &HeaderMap, event: &'static str, found: &ObjectHead) -> Result<(), Failure> {
+    /// Judges once more on what was found, counts the use of a link that `gives` its bytes, and tells who listens of it.
+    async fn allow(&self, headers: &HeaderMap, gives: Gives, found: &ObjectHead) -> Result<(), Failure> {
         let action = action_on(self.get.version.is_some());
         let judged = (self.front, self.basis);
         still_may(judged, self.extensions, (action, &self.get), &found.object).await?;
+        let event = match gives {
+            Gives::Bytes => {
+                link::count(&self.store, link::terms(self.extensions)).await?;
+                "s3:ObjectAccessed:Get"
+            }
+            Gives::Head => "s3:ObjectAccessed:Head",
+        };
         // A read is over when it is answered: who listens from then on has not missed it.
         if self.front.events().is_heard() {
             let (bucket, key) = self.place();
@@ -110,7 +124,7 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
         Ok(read) => read,
         Err(error) => return Err(reading.refused(error).await),
     };
-    reading.allow(&req.headers, "s3:ObjectAccessed:Get", &read.head).await?;
+    reading.allow(&req.headers, Gives::Bytes, &read.head).await?;
     let checksums = input.checksum_mode.is_some();
     let len = read.head.range.end.saturating_sub(read.head.range.start);
     let mut output = GetObjectOutput {
@@ -148,7 +162,7 @@ pub(crate) async fn head(
         Ok(head) => head,
         Err(error) => return Err(reading.refused(error).await),
     };
-    reading.allow(&req.headers, "s3:ObjectAccessed:Head", &head).await?;
+    reading.allow(&req.headers, Gives::Head, &head).await?;
     let checksums = input.checksum_mode.is_some();
     let len = head.range.end.saturating_sub(head.range.start);
     let mut output = HeadObjectOutput {

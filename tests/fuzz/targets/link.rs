@@ -15,6 +15,8 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
     let uses = [
         LinkUse::Get {
             disposition: Some("attachment; filename=\"a\"".into()),
+            shown_as: Some("fit-in/300x200".into()),
+            counter: Some([3; 16]),
         },
         LinkUse::Put {
             max_size: Some(u64::MAX),

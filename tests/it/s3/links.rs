@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use drystone::auth::{Account, Authenticator, Caller, Federated, Identity, Kind, SecretKey, sha256};
 use drystone::identity::{Directory, Federation, Root, SealKeys};
-use drystone::links::{Asker, AskerRights, Askers, Credentials, Link, LinkAsk, Links, PartAsk, UploadLimits};
+use drystone::links::{Asker, AskerRights, Askers, Credentials, Download, Link, LinkAsk, Links, PartAsk, UploadLimits};
 use drystone::policy::{self, Policy};
 use http::{Request, Uri};
 use http_body::Frame;
@@ -161,7 +161,7 @@ impl Scene {
     async fn download(&self, owner: Option<&str>, file: &Announced) -> Link {
         let asker = asker(owner);
         self.links
-            .download_url(&self.ask(&asker, file).await, None, false)
+            .download_url(&self.ask(&asker, file).await, Download::default())
             .await
             .unwrap()
     }
@@ -257,7 +257,12 @@ async fn what_is_put_by_a_link_is_an_active_file_that_its_owner_gets_by_another(
     let asker = asker(Some(ANN));
     let named = Some("attachment; filename=\"holiday.gif\"".to_owned());
     let ask = scene.ask(&asker, &announced).await;
-    let link = scene.links.download_url(&ask, named, true).await.unwrap();
+    let how = Download {
+        disposition: named,
+        stable: true,
+        ..Download::default()
+    };
+    let link = scene.links.download_url(&ask, how).await.unwrap();
     let answer = scene.get(&link).await.is(200);
     assert_eq!(answer.body, GIF);
     assert_eq!(answer.header("content-type"), Some("image/gif"));
@@ -330,7 +335,7 @@ async fn a_changed_link_and_one_used_for_something_else_are_refused() {
         now: OffsetDateTime::now_utc() - Duration::seconds(700),
         ..scene.ask(&asker, &file).await
     };
-    let late = scene.links.download_url(&past, None, false).await.unwrap();
+    let late = scene.links.download_url(&past, Download::default()).await.unwrap();
     let answer = scene.get(&late).await.fails(403, "AccessDenied");
     assert_eq!(answer.element("Message").as_deref(), Some("Request has expired"));
 }

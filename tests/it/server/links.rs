@@ -202,3 +202,78 @@ async fn a_page_uploads_and_downloads_by_links_and_nothing_else_is_let_by_them()
     fails(&app.get(&fresh).await, 403, "InvalidAccessKeyId");
     server.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn of_all_who_open_a_one_time_link_at_once_one_gets_the_bytes() {
+    let server = start(&[]).await;
+    let app = App::new(server.addresses()[0]).await;
+    let (file, upload) = app.announce(json!({})).await;
+    assert_eq!(status(&app.put(&upload, GIF).await), 200);
+    let ask = async |more: Value| {
+        let (code, told) = app
+            .ask(Some("ann"), "POST", &format!("/{file}/download-url"), more)
+            .await;
+        assert_eq!(code, 200, "{told}");
+        told["url"].as_str().unwrap().to_owned()
+    };
+    for (more, uses) in [(json!({ "oneTime": true }), 1), (json!({ "maxDownloads": 3 }), 3)] {
+        let url = ask(more).await;
+        // Whoever looks first, or knows the bytes already, uses nothing up.
+        for _ in 0..2 {
+            assert_eq!(status(&app.send("HEAD", &url, "", "").await), 200);
+            let etag = format!("If-None-Match: {}\r\n", etag_of(&app.send("HEAD", &url, "", "").await));
+            assert_eq!(status(&app.send("GET", &url, &etag, "").await), 304);
+        }
+        let answers = futures::future::join_all((0..8).map(|_| app.get(&url))).await;
+        let (served, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| status(answer) == 200);
+        assert_eq!((served.len(), refused.len()), (uses, 8 - uses));
+        for answer in served {
+            assert!(
+                answer.ends_with(GIF) && answer.contains("cache-control: private, no-store"),
+                "{answer}"
+            );
+        }
+        for answer in refused {
+            fails(answer, 403, "AccessDenied");
+        }
+        fails(&app.get(&url).await, 403, "AccessDenied");
+        assert_eq!(status(&app.send("HEAD", &url, "", "").await), 403);
+    }
+    // A part of the bytes is a use, too.
+    let url = ask(json!({ "maxDownloads": 2 })).await;
+    for range in ["Range: bytes=0-2\r\n", "Range: bytes=3-\r\n"] {
+        assert_eq!(status(&app.send("GET", &url, range, "").await), 206);
+    }
+    fails(&app.get(&url).await, 403, "AccessDenied");
+    // A link to an image gives out neither the file nor another image of it.
+    let url = ask(json!({ "transform": "fit-in/5x5" })).await;
+    let (whole, rest) = url.split_once("fit-in/5x5/").unwrap();
+    let plain = format!("http://{}/shop-prod/{rest}", app.address);
+    fails(&app.get(&plain).await, 403, "AccessDenied");
+    for other in [format!("{whole}{rest}"), format!("{whole}fit-in/6x6/{rest}")] {
+        assert_eq!(status(&app.get(&other).await), 403, "{other}");
+    }
+    server.stop().await.unwrap();
+}
+
+fn etag_of(answer: &str) -> &str {
+    let line = answer.lines().find_map(|line| line.strip_prefix("etag: "));
+    line.expect("an entity tag").trim()
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_those_that_were_announced_are_not_stored() {
+    let server = start(&[]).await;
+    let app = App::new(server.addresses()[0]).await;
+    let (_, upload) = app.announce(json!({ "sha256": "0".repeat(64) })).await;
+    fails(&app.put(&upload, GIF).await, 400, "BadDigest");
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, GIF.as_bytes());
+    let hash = base64_simd::STANDARD.encode_to_string(hash.as_ref());
+    let (file, upload) = app.announce(json!({ "sha256": hash })).await;
+    fails(&app.put(&upload, "GIF89a, but other bytes").await, 400, "BadDigest");
+    // Nothing of it was stored, so the same address takes the right ones.
+    assert_eq!(status(&app.put(&upload, GIF).await), 200);
+    let answer = app.get(&app.download_url(Some("ann"), &file).await).await;
+    assert!(status(&answer) == 200 && answer.ends_with(GIF), "{answer}");
+    server.stop().await.unwrap();
+}
