@@ -181,6 +181,12 @@ async fn paths_methods_bodies_and_keys_that_are_wrong_are_told_so() {
     shop.get(&shop.guest(), "files?state=trashed")
         .await
         .refused(403, "file/access-denied");
+}
+
+#[tokio::test]
+async fn addresses_to_read_from_that_cannot_be_are_refused() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
     for wrong in [
         json!({ "maxDownloads": 0 }),
         json!({ "maxDownloads": 1.5 }),
