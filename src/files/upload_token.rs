@@ -1,6 +1,6 @@
 //! Upload tokens: a server of the app says what somebody who is not signed in may upload, and how much of it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use storage_engine::store::record::labels::Visibility;
 
 use super::answer::Answer;
@@ -150,7 +150,9 @@ fn refused(error: UploadTokenError) -> FilesError {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fields, Value, files, types};
+    use serde_json::Value;
+
+    use super::{Fields, files, types};
 
     #[test]
     fn what_is_not_said_has_limits_all_the_same() {
