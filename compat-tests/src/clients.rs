@@ -59,6 +59,8 @@ pub enum Client {
     Uppy5,
     /// The modules of `examples/web`.
     WebExample,
+    /// The modules of `examples/relay`.
+    RelayExample,
     /// Runs a program under a wrong clock; from Debian.
     Faketime,
 }
@@ -86,6 +88,7 @@ impl Client {
             Self::Uppy => "Uppy",
             Self::Uppy5 => "Uppy 5",
             Self::WebExample => "what examples/web needs",
+            Self::RelayExample => "what examples/relay needs",
             Self::Faketime => "faketime",
         }
     }
@@ -109,6 +112,7 @@ impl Client {
             Self::Uppy => node_modules("uppy", &scripts("uppy")?),
             Self::Uppy5 => node_modules("uppy5", &scripts("uppy5")?),
             Self::WebExample => node_modules("example_web", &example("web")?),
+            Self::RelayExample => node_modules("example_relay", &example("relay")?),
             Self::AwsCli2 => debian("awscli", "aws"),
             Self::S3cmdDebian => debian("s3cmd", "s3cmd"),
             Self::Rclone => debian("rclone", "rclone"),

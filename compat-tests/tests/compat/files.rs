@@ -4,14 +4,16 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use compat_tests::clients::scripts;
+use compat_tests::clients::{Client, scripts};
 use compat_tests::server::{ACCESS_KEY, SECRET_KEY, binary};
 
 use crate::scripts::told;
 use crate::stage::{Stage, Test, good, script};
+use crate::web::copied;
 
 const APP_CASES: usize = 12;
 const SHAPE_CASES: usize = 8;
+const RELAY_CASES: usize = 4;
 const ISSUER_SECRET: &str = "a secret that only the app's own server knows";
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -22,6 +24,11 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::alone("apps_in_the_shapes_of_other_back_ends_use_the_files_api", |stage| {
             app(stage, "files/shapes.mjs", SHAPE_CASES)
         }),
+        Test::with(
+            Client::RelayExample,
+            "the_example_server_relays_pictures_by_graphql_and_rest",
+            relay,
+        ),
     ]
 }
 
@@ -39,6 +46,19 @@ fn app(stage: &mut Stage, name: &str, cases: usize) -> Result<()> {
     let mut command = stage.command(Path::new("node"));
     project.told(&mut command).arg(scripts(name)?);
     script(told(&mut command, stage), cases)?;
+    server.stop()
+}
+
+fn relay(stage: &mut Stage) -> Result<()> {
+    let server = stage.start()?;
+    let project = project(stage)?;
+    let example = copied(stage, "relay", Client::RelayExample)?;
+    let mut command = stage.command(Path::new("node"));
+    project
+        .told(&mut command)
+        .env("COMPAT_EXAMPLE", example)
+        .arg(scripts("files/relay.mjs")?);
+    script(told(&mut command, stage), RELAY_CASES)?;
     server.stop()
 }
 
