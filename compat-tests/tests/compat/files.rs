@@ -1,5 +1,6 @@
 //! Apps of the Files API: a project with its keys and an issuer, made by the command line, and what apps then ask.
 
+use std::env;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,6 +15,9 @@ use crate::web::copied;
 const APP_CASES: usize = 12;
 const SHAPE_CASES: usize = 8;
 const RELAY_CASES: usize = 4;
+/// Parts of a large file and the MiB of each: a little more than the least, and 6 GiB where `DRYSTONE_LARGE` is 1.
+const SOME_PARTS: (u32, u32) = (5, 6);
+const MANY_PARTS: (u32, u32) = (96, 64);
 const ISSUER_SECRET: &str = "a secret that only the app's own server knows";
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -24,6 +28,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::alone("apps_in_the_shapes_of_other_back_ends_use_the_files_api", |stage| {
             app(stage, "files/shapes.mjs", SHAPE_CASES)
         }),
+        Test::alone("a_large_file_of_an_app_in_parts_comes_back", large),
         Test::with(
             Client::RelayExample,
             "the_example_server_relays_pictures_by_graphql_and_rest",
@@ -46,6 +51,21 @@ fn app(stage: &mut Stage, name: &str, cases: usize) -> Result<()> {
     let mut command = stage.command(Path::new("node"));
     project.told(&mut command).arg(scripts(name)?);
     script(told(&mut command, stage), cases)?;
+    server.stop()
+}
+
+fn large(stage: &mut Stage) -> Result<()> {
+    let server = stage.start()?;
+    let project = project(stage)?;
+    let asked = env::var("DRYSTONE_LARGE").is_ok_and(|value| value == "1");
+    let (parts, mib) = if asked { MANY_PARTS } else { SOME_PARTS };
+    let mut command = stage.command(Path::new("node"));
+    project
+        .told(&mut command)
+        .env("COMPAT_PARTS", parts.to_string())
+        .env("COMPAT_PART_MIB", mib.to_string())
+        .arg(scripts("files/large.mjs")?);
+    script(told(&mut command, stage), 1)?;
     server.stop()
 }
 
