@@ -143,6 +143,7 @@ impl Projects {
                 bucket: bucket.as_str().to_owned(),
                 logical: Vec::new(),
                 images: None,
+                webhooks: Vec::new(),
             };
             Ok((vec![ProjectChange::Environment(of.clone(), Some(record))], ()))
         })

@@ -278,6 +278,11 @@ impl Store {
             Err(CommitRefused::Condition { .. }) => return Err(DeleteBucketError::Busy),
             Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
         }
+        match self.remove_events_of(bucket, &guard).await {
+            Ok(()) => {}
+            Err(CommitRefused::Condition { .. }) => return Err(DeleteBucketError::Busy),
+            Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
+        }
         loop {
             // The gate is closed: no upload can be added. The last of them go in one batch with the bucket itself.
             let uploads = self

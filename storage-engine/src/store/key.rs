@@ -11,6 +11,9 @@
 //! t/<bucket> 00 <upload, 16 bytes> 00           resumable upload
 //! t/<bucket> 00 <upload, 16 bytes> 01           its pile; stands until the upload is finished
 //!   … <part, 4 bytes big-endian>                its parts, children of the pile's row
+//! e/<bucket> 00 q <event, 16 bytes>             event of the catalogue that nobody was told of yet
+//! e/<bucket> 00 w <listener> <event>            delivery of an event that waits; 16 bytes each
+//! e/<bucket> 00 l <listener> <event>            delivery that has ended
 //! i/                                            directory head: put by every change of a row of i/, its revision is theirs
 //! i/g/<group>                                   group
 //! i/k/<access key>                              further access key of an account
@@ -46,6 +49,7 @@ const RESUMABLE: &[u8] = b"t/";
 const RESUMABLE_RECORD: &[u8] = b"\0";
 const RESUMABLE_PILE: &[u8] = b"\x01";
 const CATALOGUE: &[u8] = b"f/";
+const OUTBOX: &[u8] = b"e/";
 const IDENTITY: &[u8] = b"i/";
 const SERVER_SETTINGS: &[u8] = b"o/";
 const SETTINGS_HISTORY: &[u8] = b"o/h/";
@@ -233,6 +237,38 @@ pub fn file_of_key(bucket: &BucketName, key: &str) -> Key {
 /// sorted by, in bytes that sort so, and the file's id.
 pub fn file_index(bucket: &BucketName, facet: u8, value: &str, sort: u8) -> Key {
     in_catalogue(bucket, &[b"x", &[facet], value.as_bytes(), END, &[sort]])
+}
+
+/// Everything that is written down for those who listen to a bucket.
+pub fn outbox(bucket: &BucketName) -> Key {
+    join(&[OUTBOX, bucket.as_str().as_bytes(), END])
+}
+
+/// Beginning of the rows of the events of a bucket that nobody was told of yet.
+pub fn events(bucket: &BucketName) -> Key {
+    join(&[outbox(bucket).as_bytes(), b"q"])
+}
+
+pub fn event(bucket: &BucketName, id: &[u8; 16]) -> Key {
+    join(&[events(bucket).as_bytes(), id])
+}
+
+/// Beginning of the rows of what waits to be delivered to a listener.
+pub fn waiting_deliveries(bucket: &BucketName, listener: &[u8; 16]) -> Key {
+    join(&[outbox(bucket).as_bytes(), b"w", listener])
+}
+
+pub fn waiting_delivery(bucket: &BucketName, listener: &[u8; 16], event: &[u8; 16]) -> Key {
+    join(&[waiting_deliveries(bucket, listener).as_bytes(), event])
+}
+
+/// Beginning of the rows of what was delivered to a listener, or given up.
+pub fn ended_deliveries(bucket: &BucketName, listener: &[u8; 16]) -> Key {
+    join(&[outbox(bucket).as_bytes(), b"l", listener])
+}
+
+pub fn ended_delivery(bucket: &BucketName, listener: &[u8; 16], event: &[u8; 16]) -> Key {
+    join(&[ended_deliveries(bucket, listener).as_bytes(), event])
 }
 
 /// What is kept of an object that is no longer current; `version` sorts the newest first.

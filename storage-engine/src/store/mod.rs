@@ -69,6 +69,7 @@ struct Inner {
     turns: files::Turns,
     /// How many files lists have.
     totals: files::Totals,
+    told_of_quota: files::ToldOfQuota,
     last_id: files::LastId,
 }
 
@@ -85,6 +86,7 @@ impl Store {
                 ledgers: quota::Ledgers::default(),
                 turns: files::Turns::default(),
                 totals: files::Totals::default(),
+                told_of_quota: files::ToldOfQuota::default(),
                 last_id: files::LastId::default(),
             }),
             judged: Judged::default(),

@@ -368,6 +368,9 @@ impl Store {
         let ledger = self.inner.ledgers.of(bucket);
         self.await_count(bucket, &ledger).await?;
         let judged = ledger.sums.lock().judge(growth, quota);
+        if judged.is_err() {
+            self.tell_over_quota(bucket).await;
+        }
         judged.map_err(NoRoom::OverQuota)
     }
 
@@ -431,7 +434,12 @@ impl Store {
             };
             let task = tokio::spawn(sized.run(store, Arc::clone(&ledger), batch));
             match task.await {
-                Ok(Tried::Done(done)) => return done,
+                Ok(Tried::Done(done)) => {
+                    if matches!(done, Err(SizedRefused::OverQuota(_))) {
+                        self.tell_over_quota(bucket).await;
+                    }
+                    return done;
+                }
                 Ok(Tried::Uncounted(back)) => batch = *back,
                 Err(error) => return Err(Fault::Internal(format!("writing within a quota: {error}")).into()),
             }

@@ -1,6 +1,6 @@
 //! Announcing a file, and changing what is said of one.
 
-use super::{File, FileError, FileId, FileState, check, follow, index, object_key, object_row};
+use super::{File, FileError, FileId, FileState, check, follow, object_key, object_row};
 use crate::backend::{Batch, NewBody, Op, Put, Require, Rev};
 use crate::store::error::{CommitRefused, Fault};
 use crate::store::name::BucketName;
@@ -21,7 +21,7 @@ impl Store {
             Require::Absent(key::file_of_key(bucket, &file.key)),
             Require::Absent(object_row(bucket, file)?),
         ];
-        let ops = index::ops(bucket, id, None, Some(file));
+        let ops = self.file_ops(bucket, id, None, Some(file)).await?;
         let _changing = self.changing(bucket);
         match self.commit(Batch { require, ops }).await {
             Ok(_) => Ok(()),
@@ -61,7 +61,7 @@ impl Store {
                     self.is_open(bucket),
                     Require::RevIs(key::file(bucket, id.as_bytes()), rev),
                 ],
-                ops: index::ops(bucket, id, Some(&before), Some(&after)),
+                ops: self.file_ops(bucket, id, Some(&before), Some(&after)).await?,
             };
             if after.labels != before.labels || after.state != before.state {
                 self.relabel_object(bucket, &after, &mut batch).await?;

@@ -1,7 +1,7 @@
 //! How the catalogue follows what happens to objects: whichever door a write came through, its batch takes the file's rows
 //! with it.
 
-use super::{File, FileId, FileState, Filed, OwnerType, Seen, index, random};
+use super::{File, FileId, FileState, Filed, OwnerType, Seen, random};
 use crate::backend::{Batch, Key, NewBody, Op, Put, Require};
 use crate::limits::FILE_NAME_BYTES_MAX;
 use crate::store::Store;
@@ -43,9 +43,8 @@ impl Store {
         let found = found.as_ref().map(|(row, epoch)| (row, *epoch));
         batch.require.extend(self.judged.only_in_epoch(row_key, found));
         let before = before.map(|filed| filed.file);
-        batch
-            .ops
-            .extend(index::ops(bucket, id, before.as_ref(), after.as_ref()));
+        let ops = self.file_ops(bucket, id, before.as_ref(), after.as_ref()).await?;
+        batch.ops.extend(ops);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod change;
 mod follow;
 mod index;
 mod list;
+mod outbox;
 mod stream;
 mod totals;
 mod trash;
@@ -32,6 +33,8 @@ use crate::store::{Store, key};
 pub use crate::store::record::file::{File, FileState, OwnerType, UploadLimits};
 pub use index::SortBy;
 pub use list::{FileFilter, FilePage, FileQuery, FileSort, Viewer};
+pub(in crate::store) use outbox::ToldOfQuota;
+pub use outbox::{EventId, ListenerId};
 pub(in crate::store) use totals::{Changing, Totals};
 pub use trash::Removed;
 

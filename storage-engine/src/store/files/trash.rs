@@ -2,7 +2,7 @@
 //!
 //! In the trash its bytes are a noncurrent version of its key, which is free for another. They count for no quota.
 
-use super::{File, FileError, FileId, FileState, index, object_key, object_row, random};
+use super::{File, FileError, FileId, FileState, object_key, object_row, random};
 use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
 use crate::store::error::Fault;
 use crate::store::name::BucketName;
@@ -227,7 +227,9 @@ impl Store {
             require.push(self.is_open(bucket));
         }
         require.extend(step.require);
-        let mut ops = index::ops(bucket, id, Some(&step.before), step.after.as_ref());
+        let mut ops = self
+            .file_ops(bucket, id, Some(&step.before), step.after.as_ref())
+            .await?;
         ops.extend(step.ops);
         let _changing = self.changing(bucket);
         match self

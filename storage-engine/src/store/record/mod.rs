@@ -7,6 +7,7 @@ use minicbor::{Decode, Encode};
 
 pub mod bucket;
 pub mod counter;
+pub mod event;
 pub mod file;
 pub mod identity;
 pub mod labels;

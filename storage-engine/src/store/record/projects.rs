@@ -46,6 +46,34 @@ pub struct EnvironmentRecord {
     /// What is set on its images; absent: nothing.
     #[n(4)]
     pub images: Option<ImagesRecord>,
+    /// Who is told of what happens to its files.
+    #[cbor(n(5), skip_if = "Vec::is_empty")]
+    pub webhooks: Vec<WebhookRecord>,
+}
+
+/// Somebody who is told of what happens to files, by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct WebhookRecord {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub id: [u8; 16],
+    #[n(1)]
+    pub created: Timestamp,
+    #[n(2)]
+    pub updated: Timestamp,
+    #[n(3)]
+    pub url: String,
+    /// The kinds of events, as [`super::event::EventKind::bit`] has them.
+    #[n(4)]
+    pub events: u32,
+    /// What signs deliveries, sealed.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub secret: Vec<u8>,
+    /// Nothing is delivered while it is off, and nothing that happens then.
+    #[n(6)]
+    pub active: bool,
+    #[n(7)]
+    pub description: String,
 }
 
 /// What is set on the images of an environment.
@@ -235,6 +263,23 @@ mod tests {
                 }],
                 unsigned_variants_per_hour: Some(9),
             }),
+            webhooks: Vec::new(),
+        }
+    }
+
+    fn with_webhook() -> EnvironmentRecord {
+        EnvironmentRecord {
+            webhooks: vec![WebhookRecord {
+                id: [1; 16],
+                created: at(1),
+                updated: at(2),
+                url: "https://a.test/".into(),
+                events: 7,
+                secret: vec![7; 40],
+                active: true,
+                description: "d".into(),
+            }],
+            ..environment()
         }
     }
 
@@ -351,6 +396,8 @@ mod tests {
             description: "what it is for".into(),
         });
         rejects_damage(&environment());
+        rejects_damage(&with_webhook());
+        survives(&with_webhook());
         rejects_damage(&key(KeyKind::Publishable, Some("pk_0")));
         rejects_damage(&key(KeyKind::Secret, None));
         rejects_damage(&issuer(IssuerKeys::Secret(vec![1; 40])));

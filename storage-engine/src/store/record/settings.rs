@@ -33,6 +33,14 @@ pub struct BucketSettings {
     /// The bucket keeps a catalogue: every object in it is a file of an application.
     #[cbor(n(8), skip_if = "is_unset")]
     pub files: bool,
+    /// The kinds of events that somebody listens to, as [`super::event::EventKind::bit`] has them.
+    #[cbor(n(9), skip_if = "is_none")]
+    pub listened: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
+fn is_none(set: &u32) -> bool {
+    *set == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -150,6 +158,7 @@ mod tests {
             quota: Some(Quota { bytes: 1 << 40 }),
             acl: Some(BucketAcl::PublicReadWrite),
             files: true,
+            listened: 3,
         }
     }
 
@@ -202,6 +211,7 @@ mod tests {
             cors: Vec::new(),
             acl: None,
             files: false,
+            listened: 0,
             ..full()
         };
         assert_eq!(read, expected);

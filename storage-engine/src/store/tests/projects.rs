@@ -30,6 +30,7 @@ fn one_of_each() -> Vec<ProjectChange> {
         bucket: "shop-dev".into(),
         logical: Vec::new(),
         images: None,
+        webhooks: Vec::new(),
     };
     let key = ProjectKeyRecord {
         created: at(1),
