@@ -78,7 +78,8 @@ fn driver(stage: &Stage, name: &str) -> Result<Command> {
         .env("COMPAT_FILES", &stage.files)
         .arg(scripts(name)?);
     if let Some(folder) = env::var_os("DRYSTONE_SCREENSHOTS") {
-        command.env("COMPAT_SCREENSHOTS", folder);
+        // The script stands in the stage's folder, which goes.
+        command.env("COMPAT_SCREENSHOTS", std::path::absolute(folder)?);
     }
     Ok(command)
 }
