@@ -16,12 +16,14 @@
 //! - [`links`]: presigned URLs for one file each, with limits of their own.
 //! - [`media`]: what files are called and what is in them. Pure.
 //! - [`openid`]: identity providers: whom an issuer of tokens vouches for.
+//! - [`outbound`]: calls to servers that applications named.
 //! - [`policy`]: the policy language. Pure: it judges questions and knows nobody.
 //! - [`projects`]: apps that use the store: their keys, and who vouches for their users.
 //! - [`s3`]: the S3 front: routes, XML, errors, and the guard that refuses what is not built.
 //! - [`sts`]: the token service: temporary credentials.
 //! - [`telemetry`]: logs and metrics.
 //! - [`usage`]: how much each bucket holds.
+//! - [`webhooks`]: applications are told of what happens to their files.
 
 pub mod access;
 pub mod admin;
@@ -39,6 +41,7 @@ pub mod ldap;
 pub mod links;
 pub mod media;
 pub mod openid;
+pub mod outbound;
 pub mod policy;
 pub mod projects;
 pub mod s3;
@@ -46,3 +49,4 @@ pub mod server;
 pub mod sts;
 pub mod telemetry;
 pub mod usage;
+pub mod webhooks;

@@ -578,6 +578,7 @@ impl From<ProjectsError> for AdminError {
             ProjectsError::NoSuchProject(_) => missing("PROJECT_NOT_FOUND"),
             ProjectsError::NoSuchEnvironment(_) => missing("ENVIRONMENT_NOT_FOUND"),
             ProjectsError::NoSuchKey(_) => missing("KEY_NOT_FOUND"),
+            ProjectsError::NoSuchWebhook => missing("WEBHOOK_NOT_FOUND"),
             ProjectsError::NoSuchIssuer(_) => missing("ISSUER_NOT_FOUND"),
             ProjectsError::AlreadyThere(_)
             | ProjectsError::HasEnvironments

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use storage_engine::store::name::BucketName;
 
+use crate::outbound::Rules;
 use crate::policy::Network;
 
 pub use address::{AddressError, ListenAddress};
@@ -96,6 +97,10 @@ pub struct Config {
     pub origins: Origins,
     /// Proxies whose word on where a request came from counts; of all others it is ignored.
     pub trusted_proxies: Vec<Network>,
+    /// Where the server calls when an application names an address.
+    pub outbound: Rules,
+    /// Whether it fetches files that applications name.
+    pub files_from_url: bool,
     pub limits: Limits,
     /// Metrics without a token.
     pub metrics_public: bool,
@@ -203,7 +208,9 @@ impl Config {
                 .map(|text| Origins::parse(&text))
                 .transpose()?
                 .unwrap_or(Origins::Any),
-            trusted_proxies: list(setting("TRUSTED_PROXIES")?, values::networks)?,
+            trusted_proxies: networks(&setting, "TRUSTED_PROXIES", "DRYSTONE_TRUSTED_PROXIES")?,
+            outbound: outbound(&setting)?,
+            files_from_url: setting("FILES_FROM_URL")?.as_deref().is_some_and(values::is_on),
             limits: limits(&setting)?,
             metrics_public: setting("PROMETHEUS_AUTH_TYPE")?
                 .map(|text| values::metrics_public(&text))
@@ -335,6 +342,17 @@ fn list<T>(
     read: impl FnOnce(&str) -> Result<Vec<T>, ConfigError>,
 ) -> Result<Vec<T>, ConfigError> {
     text.map_or_else(|| Ok(Vec::new()), |text| read(&text))
+}
+
+fn networks(setting: Setting<'_>, name: &str, variable: &'static str) -> Result<Vec<Network>, ConfigError> {
+    list(setting(name)?, |text| values::networks(variable, text))
+}
+
+fn outbound(setting: Setting<'_>) -> Result<Rules, ConfigError> {
+    Ok(Rules {
+        networks: networks(setting, "OUTBOUND_NETWORKS", "DRYSTONE_OUTBOUND_NETWORKS")?,
+        plain_http: setting("OUTBOUND_HTTP")?.as_deref().is_some_and(values::is_on),
+    })
 }
 
 fn limits(setting: Setting<'_>) -> Result<Limits, ConfigError> {

@@ -225,9 +225,14 @@ fn the_other_settings_follow_the_table() {
         ("MINIO_CONSOLE_ADDRESS", ":9001"),
         ("DRYSTONE_CERTS_DIR", "/certs"),
         ("DRYSTONE_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::1"),
+        ("DRYSTONE_OUTBOUND_NETWORKS", "10.0.0.0/8"),
+        ("DRYSTONE_OUTBOUND_HTTP", "on"),
+        ("DRYSTONE_FILES_FROM_URL", "on"),
     ]);
     let trusted = ["10.0.0.0/8", "2001:db8::1"].map(|text| crate::policy::Network::parse(text).unwrap());
     assert_eq!(config.trusted_proxies, trusted);
+    assert_eq!(config.outbound.networks, trusted[..1]);
+    assert!(config.outbound.plain_http && config.files_from_url);
     assert_eq!(config.domains, ["s3.example.net", "other.test"]);
     assert_eq!(config.parity, Some(3));
     let buckets: Vec<&str> = config.default_buckets.iter().map(|bucket| bucket.as_str()).collect();
@@ -276,6 +281,7 @@ fn wrong_values_are_refused_and_name_their_variable() {
         ("MINIO_API_ROOT_ACCESS", "off"),
         ("DRYSTONE_LOG", "loud"),
         ("DRYSTONE_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("DRYSTONE_OUTBOUND_NETWORKS", "intranet"),
         ("DRYSTONE_TRUSTED_PROXIES", "proxy.example.net"),
     ];
     for (variable, value) in table {

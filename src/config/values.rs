@@ -12,11 +12,11 @@ use super::ellipses::{EXPANSION_MAX, expand};
 use crate::policy::Network;
 
 /// Networks and single addresses, separated by commas.
-pub(super) fn networks(text: &str) -> Result<Vec<Network>, ConfigError> {
+pub(super) fn networks(variable: &'static str, text: &str) -> Result<Vec<Network>, ConfigError> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let read = |part| {
         Network::parse(part).ok_or_else(|| ConfigError::Value {
-            variable: "DRYSTONE_TRUSTED_PROXIES",
+            variable,
             value: text.to_owned(),
             expected: "addresses and networks such as 10.0.0.1 or 10.0.0.0/8, separated by commas",
         })

@@ -50,6 +50,9 @@ const OURS: &[&str] = &[
     "CONNECTIONS_MAX",
     "ENDPOINT",
     "TRUSTED_PROXIES",
+    "OUTBOUND_NETWORKS",
+    "OUTBOUND_HTTP",
+    "FILES_FROM_URL",
 ];
 
 /// Variables that ask for nothing this server leaves undone: update checks, and options that a service unit passes on.

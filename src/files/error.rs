@@ -24,6 +24,7 @@ use crate::http::body::{self, Body};
 use crate::intake::Refused;
 use crate::links::LinkError;
 use crate::media::{KeyError, MimeError, Mismatch, NameError};
+use crate::outbound::OutboundError;
 use crate::projects::AppRefused;
 
 /// An error by its code.
@@ -74,6 +75,13 @@ codes! {
     CONFLICT = 409 "common/conflict" "It was changed meanwhile. Please try again.";
     PRECONDITION_FAILED = 412 "common/precondition-failed" "A condition of the request does not hold.";
     REQUEST_TOO_LARGE = 413 "common/request-too-large" "A JSON body has at most 1 MiB.";
+    NO_SUCH_WEBHOOK = 404 "webhook/not-found" "There is no such webhook.";
+    TOO_MANY = 409 "common/too-many" "There are as many as there may be.";
+    INVALID_URL = 400 "file/invalid-url" "The address is not valid.";
+    URL_NOT_ALLOWED = 403 "file/url-not-allowed" "The address leads to where this server does not call.";
+    FETCH_OFF = 403 "file/from-url-disabled" "This server fetches no files from other servers.";
+    FETCH_FAILED = 502 "file/fetch-failed" "The file could not be fetched.";
+    FETCH_TIMED_OUT = 504 "file/fetch-timed-out" "The other server did not answer in time.";
     RANGE = 416 "file/range-not-satisfiable" "The range is not within the file.";
     UPLOAD_LENGTH = 400 "upload/inconsistent-length" "What is said of the upload's length does not fit together.";
     UPLOAD_COMPLETE = 400 "upload/complete" "The upload has all its bytes.";
@@ -300,9 +308,10 @@ impl From<LinkError> for FilesError {
 impl From<BodyError> for FilesError {
     fn from(error: BodyError) -> Self {
         match error {
-            BodyError::Source(source) => match Refused::find(&*source) {
-                Some(refused) => refused.clone().into(),
-                None => Code::INCOMPLETE_BODY.into(),
+            BodyError::Source(source) => match (Refused::find(&*source), OutboundError::find(&*source)) {
+                (Some(refused), _) => refused.clone().into(),
+                (None, Some(broken)) => broken.clone().into(),
+                (None, None) => Code::INCOMPLETE_BODY.into(),
             },
             BodyError::Incomplete { .. } | BodyError::Overlong { .. } => Code::INCOMPLETE_BODY.into(),
             BodyError::TooLarge { .. } => Code::BODY_TOO_LARGE.into(),

@@ -12,6 +12,7 @@ mod download;
 mod error;
 mod fields;
 mod file;
+mod from_url;
 mod list;
 mod multipart;
 mod plan;
@@ -27,6 +28,7 @@ mod upload;
 mod upload_token;
 mod usage;
 mod view;
+mod webhooks;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -47,8 +49,10 @@ use crate::http::body::{Body, RequestBody};
 use crate::http::origin::Origins;
 use crate::intake::Inspector;
 use crate::links::Links;
+use crate::outbound::Outbound;
 use crate::projects::{AppCaller, AppRefused, Projects};
 use crate::telemetry::trace::Operation;
+use crate::webhooks::Webhooks;
 
 /// Largest file, in bytes, that is read whole to know its SHA-256 when it was stored unseen.
 const INSPECTED_BYTES_MAX: u64 = 16 << 20;
@@ -71,10 +75,18 @@ struct Inner {
     links: Links,
     origins: Origins,
     inspector: Inspector,
+    outward: Outward,
+}
+
+/// What calls other servers.
+pub struct Outward {
+    pub webhooks: Webhooks,
+    /// Fetches files of other servers; `None`: the operator does not let it.
+    pub fetch: Option<Outbound>,
 }
 
 impl FilesService {
-    pub fn new(store: Store, projects: Projects, links: Links, origins: Origins) -> Self {
+    pub fn new(store: Store, projects: Projects, links: Links, origins: Origins, outward: Outward) -> Self {
         let records = store.clone();
         Self {
             inner: Arc::new(Inner {
@@ -85,6 +97,7 @@ impl FilesService {
                 links,
                 origins,
                 inspector: Inspector::new(records, INSPECTED_BYTES_MAX),
+                outward,
             }),
         }
     }
@@ -130,8 +143,10 @@ impl Inner {
         Operation::name(request.extensions(), row.pattern);
         let caller = self.admit(request.headers(), now).await?;
         caller.require(row.operation)?;
-        if row.callers == Callers::SignedIn {
-            caller.require_signed_in()?;
+        match row.callers {
+            Callers::Everybody => {}
+            Callers::SignedIn => caller.require_signed_in()?,
+            Callers::Servers => caller.require_server()?,
         }
         let (parts, body) = request.into_parts();
         let call = Call::new(self, caller, &parts, taken, now);
@@ -198,6 +213,14 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::SharesReplace => Box::pin(share::replace(call, fields)),
         Route::SharesClear => Box::pin(share::clear(call)),
         Route::ShareRemove => Box::pin(share::remove(call)),
+        Route::FromUrl => Box::pin(from_url::fetch(call, fields)),
+        Route::WebhookAdd => Box::pin(webhooks::add(call, fields)),
+        Route::Webhooks => Box::pin(webhooks::list(call)),
+        Route::WebhookGet => Box::pin(webhooks::get(call)),
+        Route::WebhookPatch => Box::pin(webhooks::patch(call, fields)),
+        Route::WebhookDelete => Box::pin(webhooks::delete(call)),
+        Route::WebhookTest => Box::pin(webhooks::test(call)),
+        Route::WebhookDeliveries => Box::pin(webhooks::deliveries(call)),
         // These read their bodies themselves.
         Route::Content | Route::Upload | Route::Replace => Box::pin(async { Err(Code::INTERNAL.into()) }),
     }

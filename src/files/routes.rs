@@ -39,6 +39,14 @@ pub enum Route {
     RevokeUrls,
     Replace,
     Restore,
+    FromUrl,
+    WebhookAdd,
+    Webhooks,
+    WebhookGet,
+    WebhookPatch,
+    WebhookDelete,
+    WebhookTest,
+    WebhookDeliveries,
 }
 
 /// Who may ask for a route at all. Whether they may for this very file is judged later.
@@ -47,6 +55,8 @@ pub enum Callers {
     /// Also those who are not signed in.
     Everybody,
     SignedIn,
+    /// Servers of the app, with a secret key for everything.
+    Servers,
 }
 
 /// One route.
@@ -71,7 +81,7 @@ const fn row(method: Method, pattern: &'static str, route: Route, operation: Ope
     }
 }
 
-use Callers::{Everybody, SignedIn};
+use Callers::{Everybody, Servers, SignedIn};
 
 /// Every route that is built.
 pub const BUILT: &[Row] = &[
@@ -177,6 +187,56 @@ pub const BUILT: &[Row] = &[
         Route::PartsAbort,
         Operation::Create,
         SignedIn,
+    ),
+    row(
+        Method::POST,
+        "files/from-url",
+        Route::FromUrl,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
+        Method::POST,
+        "files/webhooks",
+        Route::WebhookAdd,
+        Operation::Create,
+        Servers,
+    ),
+    row(Method::GET, "files/webhooks", Route::Webhooks, Operation::List, Servers),
+    row(
+        Method::GET,
+        "files/webhooks/:hook",
+        Route::WebhookGet,
+        Operation::Read,
+        Servers,
+    ),
+    row(
+        Method::PATCH,
+        "files/webhooks/:hook",
+        Route::WebhookPatch,
+        Operation::Update,
+        Servers,
+    ),
+    row(
+        Method::DELETE,
+        "files/webhooks/:hook",
+        Route::WebhookDelete,
+        Operation::Delete,
+        Servers,
+    ),
+    row(
+        Method::POST,
+        "files/webhooks/:hook/test",
+        Route::WebhookTest,
+        Operation::Update,
+        Servers,
+    ),
+    row(
+        Method::GET,
+        "files/webhooks/:hook/deliveries",
+        Route::WebhookDeliveries,
+        Operation::Read,
+        Servers,
     ),
     row(Method::GET, "files/:id", Route::Get, Operation::Read, Everybody),
     row(Method::PATCH, "files/:id", Route::Patch, Operation::Update, SignedIn),
@@ -285,9 +345,7 @@ pub const BUILT: &[Row] = &[
 pub const UNBUILT: &[(&str, &str)] = &[
     ("files:commit", "Changes of several files at once"),
     ("files/presigned-post", "Presigned forms"),
-    ("files/from-url", "Fetching files from other servers"),
     ("files/quotas", "Quotas of owners"),
-    ("files/webhooks", "Webhooks"),
     (
         "files/buckets/:name",
         "Changing a bucket through the Files API (an operator does it by the admin API)",

@@ -132,7 +132,7 @@ fn field_value(name: &str, text: String) -> Result<Value, FilesError> {
     }
 }
 
-async fn store<S>(call: &Call<'_>, plan: &Plan, sent: Sent, source: S) -> Result<Answer, FilesError>
+pub(super) async fn store<S>(call: &Call<'_>, plan: &Plan, sent: Sent, source: S) -> Result<Answer, FilesError>
 where
     S: Stream<Item = Result<Bytes, SourceError>> + Send + Unpin,
 {

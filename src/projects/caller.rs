@@ -112,6 +112,18 @@ impl AppCaller {
         }
     }
 
+    /// Refuses whoever is no server of the app with a key for everything.
+    pub fn require_server(&self) -> Result<(), AppRefused> {
+        if self.key != KeyKind::Secret || self.upload.is_some() {
+            return Err(AppRefused::permission_denied(
+                "This is for servers of the app alone, with a secret key.",
+            ));
+        }
+        Operation::ALL
+            .into_iter()
+            .try_for_each(|operation| self.require(operation))
+    }
+
     /// What this caller's files are owned under, unlike anybody else's anywhere; `None`: a guest.
     pub fn owner_id(&self) -> Option<&str> {
         match &self.identity {

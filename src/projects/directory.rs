@@ -39,6 +39,8 @@ pub(super) struct Inner {
     state: ArcSwap<Result<Arc<Snapshot>, String>>,
     /// Held while the projects change or are read anew.
     turn: tokio::sync::Mutex<()>,
+    /// Held while webhooks change: what is listened to follows them.
+    pub(super) webhooks_turn: tokio::sync::Mutex<()>,
 }
 
 impl Projects {
@@ -59,6 +61,7 @@ impl Projects {
             region,
             state: ArcSwap::from_pointee(Err("they were not read yet".to_owned())),
             turn: tokio::sync::Mutex::new(()),
+            webhooks_turn: tokio::sync::Mutex::new(()),
         };
         let projects = Self { inner: Arc::new(inner) };
         projects.inner.load().await;

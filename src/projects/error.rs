@@ -13,6 +13,8 @@ pub enum ProjectsError {
     NoSuchEnvironment(String),
     #[error("There is no key '{0}'.")]
     NoSuchKey(String),
+    #[error("There is no such webhook.")]
+    NoSuchWebhook,
     #[error("The project has no issuer '{0}'.")]
     NoSuchIssuer(String),
     /// Something is made that is there already.

@@ -21,6 +21,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod upload_tokens;
+mod webhooks;
 
 pub use admit::API_KEY;
 pub use caller::{AppCaller, AppRefused, AppUser, Environment, ImageSettings, LogicalBucket, Project};
@@ -32,6 +33,7 @@ pub use issuers::{IssuerView, NewIssuer, NewIssuerKeys};
 pub use keys::{MadeKey, NewProjectKey, ProjectKeyView};
 pub use scopes::{Operation, Scopes, UnknownScope};
 pub use upload_tokens::{GrantedUser, UPLOAD_TOKEN, UploadGrant, UploadTokenError};
+pub use webhooks::{NewWebhook, Webhook, WebhookChange, WebhooksOf};
 
 /// What a project key is: publishable, or secret.
 pub use storage_engine::store::record::projects::KeyKind;

@@ -52,6 +52,8 @@ pub enum ServerError {
     Random(getrandom::Error),
     #[error("no connection to an identity provider can be made: {0}")]
     Providers(rustls::Error),
+    #[error("no connection to another server can be made: {0}")]
+    Outbound(rustls::Error),
     #[error(transparent)]
     Ldap(#[from] LdapSetupError),
     #[error("cannot wait for signals: {0}")]
@@ -77,6 +79,7 @@ impl ServerError {
             Self::Engine(EngineError::Other(_))
             | Self::Random(_)
             | Self::Providers(_)
+            | Self::Outbound(_)
             | Self::Signals(_)
             | Self::ThreadLost
             | Self::Close(_) => OTHER,

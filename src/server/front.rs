@@ -25,6 +25,7 @@ use crate::images::service::Images;
 use crate::ldap::{self, Ldap};
 use crate::links::Credentials;
 use crate::openid::{self, Issuers, Providers};
+use crate::outbound::Outbound;
 use crate::s3::{self, CorsRules, Happened, S3Config, S3Service};
 use crate::sts::{StsService, is_sts};
 use crate::telemetry::feed::Feed;
@@ -75,6 +76,11 @@ pub(super) fn issuers() -> Issuers {
         ..openid::Pace::default()
     };
     Issuers::new(pace)
+}
+
+/// What calls addresses that applications name.
+pub(super) fn outbound(config: &Config) -> Result<Outbound, ServerError> {
+    Outbound::new(config.outbound.clone()).map_err(ServerError::Outbound)
 }
 
 /// The LDAP server of the configuration. It is not asked for anything yet, so it does not hold up the start.

@@ -41,7 +41,7 @@ use crate::auth::SecretKey;
 use crate::collect::{Collector, Terms};
 use crate::config::credentials::{Root, keep};
 use crate::config::{Config, DEFAULT_ROOT, Limits, RootSource, Secret};
-use crate::files::FilesService;
+use crate::files::{FilesService, Outward};
 use crate::http::connection::{Activity, Patience};
 use crate::http::console;
 use crate::http::edge::{Edge, Service};
@@ -58,6 +58,7 @@ use crate::sts::StsService;
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::{ByItself, Metrics};
 use crate::usage::Usage;
+use crate::webhooks::Webhooks;
 
 /// How long requests may take to finish after the server was told to stop.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
@@ -296,7 +297,8 @@ impl Server {
             self.background
                 .push(tokio::spawn(settings::load_later(settings.clone())));
         }
-        let files = FilesService::new(store.clone(), projects.clone(), links, told.origins.clone());
+        let outward = self.outward(config, &store, &projects)?;
+        let files = FilesService::new(store.clone(), projects.clone(), links, told.origins.clone(), outward);
         let reach = Reach {
             settings,
             backend: Arc::clone(&backend),
@@ -387,6 +389,17 @@ impl Server {
             self.background.push(tokio::spawn(projects.clone().keep_loading()));
         }
         projects
+    }
+
+    /// What calls other servers for applications; what happened to their files is told from here on.
+    fn outward(&mut self, config: &Config, store: &Store, projects: &Projects) -> Result<Outward, ServerError> {
+        let outbound = front::outbound(config)?;
+        let webhooks = Webhooks::new(store.clone(), projects.clone(), outbound.clone(), Arc::new(SystemClock));
+        self.background.push(tokio::spawn(webhooks.clone().keep_delivering()));
+        Ok(Outward {
+            webhooks,
+            fetch: config.files_from_url.then_some(outbound),
+        })
     }
 
     fn announce(&self, config: &Config) {

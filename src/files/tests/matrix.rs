@@ -22,10 +22,21 @@ enum For {
 fn whom(route: Route) -> For {
     match route {
         Route::List | Route::DownloadUrls => For::Everybody,
-        Route::Presign | Route::UploadUrl | Route::Usage | Route::Buckets | Route::Upload | Route::PartsInit => {
-            For::SignedIn
-        }
-        Route::UploadTokens => For::Servers,
+        Route::Presign
+        | Route::UploadUrl
+        | Route::Usage
+        | Route::Buckets
+        | Route::Upload
+        | Route::PartsInit
+        | Route::FromUrl => For::SignedIn,
+        Route::UploadTokens
+        | Route::WebhookAdd
+        | Route::Webhooks
+        | Route::WebhookGet
+        | Route::WebhookPatch
+        | Route::WebhookDelete
+        | Route::WebhookTest
+        | Route::WebhookDeliveries => For::Servers,
         Route::Get | Route::DownloadUrl | Route::Content => For::Readers,
         Route::Register
         | Route::PartUrl
@@ -54,6 +65,7 @@ struct Scene {
     key: String,
     upload: String,
     share: String,
+    hook: String,
 }
 
 impl Scene {
@@ -76,7 +88,10 @@ impl Scene {
                 .await
                 .is(200);
         }
+        let receiver = json!({ "url": "http://127.0.0.1:1/", "events": ["quota.exceeded"] });
+        let hook = shop.post(&shop.server(), "files/webhooks", receiver).await.is(201);
         Self {
+            hook: hook.text("/id"),
             file,
             key,
             upload: begun.text("/uploadId"),
@@ -86,7 +101,7 @@ impl Scene {
 
     fn path(&self, row: &Row) -> String {
         let path = row.pattern.replace(":id", &self.file).replace(":upload", &self.upload);
-        let path = path.replace(":share", &self.share);
+        let path = path.replace(":share", &self.share).replace(":hook", &self.hook);
         if row.route == Route::Upload {
             format!("{path}?filename=a.txt")
         } else {
@@ -107,6 +122,10 @@ impl Scene {
             Route::DownloadUrls => json!({ "ids": [self.file] }),
             Route::Patch => json!({ "originalName": "b.txt" }),
             Route::PatchVisibility => json!({ "visibility": "protected" }),
+            // Refused for its name before anything is called.
+            Route::FromUrl => json!({ "url": "http://127.0.0.1:1/", "filename": "" }),
+            Route::WebhookAdd => json!({ "url": "http://127.0.0.1:1/", "events": ["file.active"] }),
+            Route::WebhookPatch => json!({ "active": false }),
             Route::ShareAdd => json!({ "type": "group", "id": "staff" }),
             Route::SharesReplace => json!({ "shares": [] }),
             _ => json!({}),
@@ -154,6 +173,7 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
         }
         Kind::NoKey | Kind::WrongKey => Some((401, "UNAUTHORIZED")),
         Kind::ServerWithoutScope => Some((403, "SCOPE_INSUFFICIENT")),
+        Kind::Guest if row.callers == Callers::Servers => Some((403, "PERMISSION_DENIED")),
         Kind::Guest if row.callers == Callers::SignedIn => Some((401, "common/authentication-required")),
         Kind::Guest | Kind::Other | Kind::Uploader => match needs {
             For::Everybody | For::SignedIn => None,
@@ -199,6 +219,7 @@ async fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
     for row in BUILT {
         for kind in KINDS {
             let scene = Scene::new(&shop, row.route).await;
+            let hook = format!("files/webhooks/{}", scene.hook);
             let who = headers(&shop, kind, row).await;
             let (method, path) = (row.method.as_str(), scene.path(row));
             let body = match row.route {
@@ -214,6 +235,7 @@ async fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
                 row.pattern,
                 String::from_utf8_lossy(&told.bytes)
             );
+            shop.ask(&shop.server(), "DELETE", &hook, &[], Vec::new()).await;
             match refusal(kind, row) {
                 Some((status, _)) if method == "HEAD" => assert_eq!(told.status, status, "{case}"),
                 Some((status, code)) => assert_eq!((told.status, told.code().as_str()), (status, code), "{case}"),

@@ -2,11 +2,14 @@
 
 mod flows;
 mod matrix;
+mod outward;
 mod refusals;
 mod resumable;
 mod upload_tokens;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64_simd::URL_SAFE_NO_PAD;
@@ -14,18 +17,21 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use storage_engine::memory::MemoryBackend;
-use storage_engine::store::clock::SystemClock;
+use storage_engine::store::clock::{Clock, SystemClock, Timestamp};
 use storage_engine::store::{Epoch, Store};
 use time::OffsetDateTime;
 
-use super::FilesService;
+use super::{FilesService, Outward};
 use crate::auth::SecretKey;
 use crate::http::body::RequestBody;
 use crate::http::origin::Origins;
 use crate::identity::{Directory, Federation, Root, SealKeys};
 use crate::links::Links;
 use crate::openid::{Issuers, Pace};
+use crate::outbound::{Outbound, Rules};
+use crate::policy::Network;
 use crate::projects::{KeyKind, NewIssuer, NewIssuerKeys, NewProjectKey, Projects};
+use crate::webhooks::Webhooks;
 
 const SECRET: &str = "canary-secret-of-the-issuer-0123456789";
 
@@ -36,6 +42,27 @@ pub(super) struct Shop {
     pub(super) projects: Projects,
     pub(super) publishable: String,
     pub(super) secret: String,
+    pub(super) webhooks: Webhooks,
+    /// The clock of the webhooks.
+    pub(super) later: Arc<Later>,
+    pub(super) outbound: Outbound,
+}
+
+/// A clock that can be put forward.
+#[derive(Default)]
+pub(super) struct Later(AtomicU64);
+
+impl Later {
+    pub(super) fn forward(&self, by: Duration) {
+        self.0
+            .fetch_add(u64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+impl Clock for Later {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(SystemClock.now().millis() + self.0.load(Ordering::SeqCst))
+    }
 }
 
 /// What came back.
@@ -129,8 +156,23 @@ impl Shop {
             server_url: Some("https://files.test".into()),
             tls: true,
         };
+        // Servers of the tests are on loopback.
+        let outbound = Outbound::new(Rules {
+            networks: vec![Network::parse("127.0.0.0/8").unwrap()],
+            plain_http: true,
+        });
+        let outbound = outbound.unwrap();
+        let later = Arc::new(Later::default());
+        let webhooks = Webhooks::new(store.clone(), projects.clone(), outbound.clone(), later.clone());
+        let outward = Outward {
+            webhooks: webhooks.clone(),
+            fetch: Some(outbound.clone()),
+        };
         let mut shop = Self {
-            service: FilesService::new(store.clone(), projects.clone(), links, origins),
+            service: FilesService::new(store.clone(), projects.clone(), links, origins, outward),
+            webhooks,
+            later,
+            outbound,
             store,
             projects,
             publishable: String::new(),
