@@ -186,8 +186,10 @@ impl Projects {
                 false => Err(ProjectsError::NoSuchWebhook),
             }
         });
-        removing.await?;
-        self.listen_to_all(&of).await
+        let removed = removing.await;
+        // Also after one that was there no more: a call before may have come no further.
+        self.listen_to_all(&of).await?;
+        removed
     }
 
     /// The webhooks of an environment.

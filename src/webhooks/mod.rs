@@ -98,10 +98,10 @@ impl Webhooks {
     /// Takes a webhook away, with all that waits for it and its log.
     pub async fn remove(&self, of: OfProject, bucket: &BucketName, id: ListenerId) -> Result<(), ProjectsError> {
         let _turn = self.inner.turn.lock().await;
-        self.inner.projects.remove_webhook(of, id).await?;
+        self.inner.projects.remove_webhook(of.clone(), id).await?;
         self.inner.queues.lock().remove(&id);
         self.inner.store.forget_listener(bucket, &id).await?;
-        Ok(())
+        queue::drop_unheard(&self.inner, &of, bucket).await
     }
 
     /// Delivers an event that did not happen, once and now; what became of it stands in the log as well.

@@ -12,7 +12,7 @@ use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::event::{DeliveryRecord, DeliveryState, EventRecord};
 
 use super::{Inner, attempt, retry};
-use crate::projects::{Webhook, WebhooksOf};
+use crate::projects::{ProjectsError, Webhook, WebhooksOf};
 
 /// Deliveries that may wait for one receiver. What comes then is given up at once, and stands in the log.
 pub(super) const WAITING_MAX: usize = 10_000;
@@ -93,6 +93,22 @@ async fn hand_out(inner: &Inner, of: &OfProject) -> Result<(), Fault> {
         let events = inner.store.events(bucket, PAGE).await?;
         for (id, event) in &events {
             hand_out_one(inner, &listening, (*id, event)).await?;
+        }
+        if events.len() < PAGE {
+            return Ok(());
+        }
+    }
+}
+
+/// Drops what nobody is told of, where the last listener has gone.
+pub(super) async fn drop_unheard(inner: &Inner, of: &OfProject, bucket: &BucketName) -> Result<(), ProjectsError> {
+    if !inner.projects.webhooks(of)?.is_empty() {
+        return Ok(());
+    }
+    loop {
+        let events = inner.store.events(bucket, PAGE).await?;
+        for (id, _) in &events {
+            inner.store.hand_out(bucket, *id, &[]).await?;
         }
         if events.len() < PAGE {
             return Ok(());
