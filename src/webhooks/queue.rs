@@ -48,13 +48,14 @@ pub(super) async fn due(inner: &Inner) -> Vec<Due> {
     let Ok(all) = inner.projects.all_webhooks() else {
         return Vec::new();
     };
-    let now = inner.clock.now();
     let mut due = Vec::new();
     for listening in all {
         if let Err(fault) = hand_out(inner, &listening.of).await {
             tracing::debug!(%fault, bucket = %listening.bucket, "what happened to files cannot be handed out now");
             continue;
         }
+        // What was handed out just now is due now.
+        let now = inner.clock.now();
         for hook in listening.webhooks.into_iter().filter(|hook| hook.active) {
             let mut queues = inner.queues.lock();
             let Some(queue) = queues.get_mut(&hook.id) else {

@@ -48,9 +48,14 @@ pub(super) struct Shop {
     pub(super) outbound: Outbound,
 }
 
-/// A clock that can be put forward.
-#[derive(Default)]
+/// A clock that stands until it is put forward.
 pub(super) struct Later(AtomicU64);
+
+impl Default for Later {
+    fn default() -> Self {
+        Self(AtomicU64::new(SystemClock.now().millis()))
+    }
+}
 
 impl Later {
     pub(super) fn forward(&self, by: Duration) {
@@ -61,7 +66,7 @@ impl Later {
 
 impl Clock for Later {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(SystemClock.now().millis() + self.0.load(Ordering::SeqCst))
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 }
 
