@@ -4,6 +4,8 @@
 //! Owns which limits a write has, and that what was stored unseen is looked at afterwards. What becomes of a file by its
 //! bytes is `intake`'s; other buckets are not touched.
 
+use std::collections::HashSet;
+
 use http::header::CONTENT_TYPE;
 use http::{Extensions, HeaderMap};
 use storage_engine::backend::BodySource;
@@ -85,8 +87,7 @@ pub(crate) async fn part<'b>(
     let Some(max) = expected.max_size else {
         return Ok(body);
     };
-    let others = |number: PartNumber| number != place.number;
-    let taken = size_of_parts(&store, file, &place.upload, others).await?;
+    let taken = store.size_of_other_parts(place).await?;
     expected.check_size_so_far(taken.saturating_add(body.len.unwrap_or_default()))?;
     let source: BodySource<'b> = cap(body.source, max.saturating_sub(taken), max);
     Ok(NewBody { source, ..body })
@@ -106,7 +107,8 @@ pub(crate) async fn joining(
     if expected.max_size.is_none() {
         return Ok(());
     }
-    let named = |number: PartNumber| parts.iter().any(|part| part.number == number);
+    let numbers: HashSet<PartNumber> = parts.iter().map(|part| part.number).collect();
+    let named = |number: PartNumber| numbers.contains(&number);
     let size = size_of_parts(&store, file, upload, named).await?;
     Ok(expected.check_size_so_far(size)?)
 }

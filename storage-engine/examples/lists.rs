@@ -1,5 +1,7 @@
 //! What lists of files cost: pages of the catalogue of one bucket with many files, on the engine that serves.
-//! Run it with `cargo run --release -p storage-engine --example lists -- FOLDER [FILES]`; it fills the folder.
+//! Run it with `cargo run --release -p storage-engine --example lists -- FOLDER [FILES [short]]`; it fills the folder. With
+//! `short` the names have one letter, so that there are hardly any rows to find them by: what those cost a write is the
+//! difference.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -43,10 +45,13 @@ fn pick<T: Copy>(of: &[T], number: u64) -> Option<T> {
 }
 
 /// A file as applications have them: nine of ten belong to somebody, few are shared.
-fn file(number: u64) -> File {
+fn file(number: u64, short: bool) -> File {
     let visibility = pick(&Visibility::ALL, number / 3).unwrap_or(Visibility::Private);
     let made = Timestamp::from_millis(BEGUN + number);
-    let name = format!("Holiday {} picture {number}.jpg", number % 97);
+    let name = match short {
+        true => "x".to_owned(),
+        false => format!("Holiday {} picture {number}.jpg", number % 97),
+    };
     File {
         labels: Labels {
             owner: Some(format!("app:shop/main|user-{}", number % OWNERS)),
@@ -62,7 +67,7 @@ fn file(number: u64) -> File {
     }
 }
 
-async fn fill(store: &Store, bucket: &BucketName, files: u64) -> Result<(), Box<dyn Error>> {
+async fn fill(store: &Store, bucket: &BucketName, (files, short): (u64, bool)) -> Result<(), Box<dyn Error>> {
     let made = futures::stream::iter(0..files).map(|number| async move {
         let kind = pick(&["image/jpeg", "image/png", "application/pdf"], number).unwrap_or("image/png");
         let mut random = [0; 10];
@@ -71,7 +76,7 @@ async fn fill(store: &Store, bucket: &BucketName, files: u64) -> Result<(), Box<
         }
         let (id, file) = (
             FileId::new(Timestamp::from_millis(BEGUN + number), random),
-            file(number),
+            file(number, short),
         );
         store
             .create_file(bucket, id, &file)
@@ -137,6 +142,11 @@ fn queries() -> Vec<(&'static str, FileQuery)> {
         search: text(what),
         ..none()
     };
+    let until = |files: u64| FileFilter {
+        created_to: Some(Timestamp::from_millis(BEGUN + files)),
+        ..none()
+    };
+    let (old, older_half) = (until(100), until(FILES / 2));
     let large = FileFilter {
         size_min: Some(1 << 20),
         ..none()
@@ -171,7 +181,28 @@ fn queries() -> Vec<(&'static str, FileQuery)> {
             "a name nobody has",
             query(Viewer::All, found("no such name"), SortBy::Created, false),
         ),
+        (
+            "a number in a name",
+            query(user(5), found("picture 4711"), SortBy::Created, true),
+        ),
+        (
+            "a common name, by name",
+            query(Viewer::All, found("holiday 5"), SortBy::Name, false),
+        ),
+        (
+            "two letters many have",
+            query(Viewer::All, found("pi"), SortBy::Created, false),
+        ),
+        (
+            "two letters nobody has",
+            query(Viewer::All, found("zz"), SortBy::Created, false),
+        ),
         ("larger than any", query(Viewer::All, large, SortBy::Created, false)),
+        ("the oldest hundred", query(user(5), old, SortBy::Created, true)),
+        (
+            "those before the newest half",
+            query(Viewer::All, older_half, SortBy::Created, false),
+        ),
     ]
 }
 
@@ -180,6 +211,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("say in which folder the store may be")?;
     let files = arguments.next().map_or(Ok(FILES), |files| files.parse())?;
+    let short = arguments.next().is_some_and(|word| word == "short");
     let drive = std::path::Path::new(&folder).join("drive");
     std::fs::create_dir_all(&drive)?;
     let engine = Embedded::open(OpenOptions {
@@ -196,7 +228,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     store.create_bucket(&bucket, "").await?;
     store.change_settings(&bucket, |settings| settings.files = true).await?;
     let begun = Instant::now();
-    fill(&store, &bucket, files).await?;
+    fill(&store, &bucket, (files, short)).await?;
     let took = begun.elapsed();
     println!(
         "{files} files announced and put in {took:.1?}: {:.0} a second",

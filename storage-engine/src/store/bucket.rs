@@ -8,6 +8,7 @@ use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
 use crate::limits::{LIST_ITEMS_MAX, SETTINGS_BYTES_MAX};
 use crate::store::clock::Timestamp;
 use crate::store::error::{CommitRefused, Fault, faults_from_below};
+use crate::store::files::index_mark;
 use crate::store::name::BucketName;
 use crate::store::record::Record;
 use crate::store::record::bucket::{BucketRecord, BucketState};
@@ -149,12 +150,15 @@ impl Store {
         };
         let (record_key, gate) = (key::bucket(&new.name), key::gate(&new.name));
         let require = vec![Require::Absent(record_key.clone())];
-        let ops = vec![
+        let mut ops = vec![
             row(record_key, record.to_value()),
             row(gate, bytes::Bytes::new()),
             // Also where nothing is set: whatever is left of one before goes.
             settings_op(&new.name, &new.settings)?,
         ];
+        if new.settings.files {
+            ops.push(index_mark(&new.name));
+        }
         let batch = Batch { require, ops };
         match self.commit(batch).await {
             Ok(_) => Ok(described(new.name, record)),
@@ -294,6 +298,7 @@ impl Store {
             if last {
                 ops.push(Op::Delete(key::bucket(bucket)));
                 ops.push(Op::Delete(key::settings(bucket)));
+                ops.push(Op::Delete(key::file_index_mark(bucket)));
             }
             match self
                 .commit(Batch {

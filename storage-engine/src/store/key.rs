@@ -24,6 +24,7 @@
 //! i/u/<user>                                    user, with the groups and policies that are theirs
 //! f/<bucket> 00 r <file, 16 bytes>              file of the catalogue of a bucket; ids sort by the time they were made
 //! f/<bucket> 00 k <key>                         the id of the file that has this key
+//! f/<bucket> 01                                 which rows a file is found by; see `files/rebuild.rs`
 //! f/<bucket> 00 x <facet> <value> 00 <sort> …   a file found by what it is: see [`file_index`]; nothing but the key counts
 //! l/<end, 8 bytes big-endian><id, 16 bytes>     counter: how many uses are left of what was given out
 //! o/                                            the server's settings that an operator stored
@@ -214,6 +215,11 @@ pub fn counters_until(ends: u64) -> Key {
     join(&[COUNTER, &ends.to_be_bytes()])
 }
 
+/// Says which rows the files of a bucket are found by. It is no part of the catalogue: an empty one may have it.
+pub fn file_index_mark(bucket: &BucketName) -> Key {
+    join(&[CATALOGUE, bucket.as_str().as_bytes(), &[1]])
+}
+
 /// Everything the catalogue of a bucket holds.
 pub fn catalogue(bucket: &BucketName) -> Key {
     join(&[CATALOGUE, bucket.as_str().as_bytes(), END])
@@ -231,6 +237,16 @@ pub fn file(bucket: &BucketName, id: &[u8; 16]) -> Key {
 /// Which file has this key.
 pub fn file_of_key(bucket: &BucketName, key: &str) -> Key {
     in_catalogue(bucket, &[b"k", key.as_bytes()])
+}
+
+/// Beginning of all rows that files are found by.
+pub fn file_indices(bucket: &BucketName) -> Key {
+    in_catalogue(bucket, &[b"x"])
+}
+
+/// Beginning of the rows of the files that `facet` has a value for that begins so, whatever the order.
+pub fn file_index_values(bucket: &BucketName, facet: u8, beginning: &str) -> Key {
+    in_catalogue(bucket, &[b"x", &[facet], beginning.as_bytes()])
 }
 
 /// Beginning of the rows of the files that `facet` has this value for, in the order `sort`: behind it come the value that is

@@ -11,6 +11,7 @@ use crate::store::clock::{Clock, Timestamp};
 use crate::store::error::CommitRefused;
 use crate::store::judged::Judged;
 use crate::store::multipart::complete::Running;
+use crate::store::multipart::sizes::Sizes;
 use crate::store::resumable::writers::Writers;
 
 pub mod body;
@@ -60,6 +61,8 @@ struct Inner {
     epoch: Epoch,
     /// Uploads that a Complete of this process is working on.
     running: Running,
+    /// Of the parts of uploads that somebody holds to a limit.
+    part_sizes: Sizes,
     /// Who appends to which upload.
     writers: Writers,
     settings: settings::Kept,
@@ -71,6 +74,7 @@ struct Inner {
     totals: files::Totals,
     told_of_quota: files::ToldOfQuota,
     last_id: files::LastId,
+    rebuilding: files::Rebuilding,
 }
 
 impl Store {
@@ -81,6 +85,7 @@ impl Store {
                 clock,
                 epoch,
                 running: Running::default(),
+                part_sizes: Sizes::default(),
                 writers: Writers::default(),
                 settings: settings::Kept::default(),
                 ledgers: quota::Ledgers::default(),
@@ -88,6 +93,7 @@ impl Store {
                 totals: files::Totals::default(),
                 told_of_quota: files::ToldOfQuota::default(),
                 last_id: files::LastId::default(),
+                rebuilding: files::Rebuilding::default(),
             }),
             judged: Judged::default(),
         }

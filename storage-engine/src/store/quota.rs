@@ -20,6 +20,7 @@ use crate::store::error::{CommitRefused, Fault};
 use crate::store::name::BucketName;
 use crate::store::record::Record;
 use crate::store::record::object::Object;
+use crate::store::record::settings::BucketSettings;
 use crate::store::{Store, key};
 
 /// How long a write waits for a count that is going on; then it is judged by what was counted so far.
@@ -82,6 +83,12 @@ impl SizedRefused {
             Self::PartChanged => CommitRefused::Fault(Fault::Internal("a batch without parts missed one".into())),
         }
     }
+}
+
+/// What is set on a bucket, as it was while nobody began to count what the bucket holds.
+struct Books<'s> {
+    _unkept: Option<tokio::sync::RwLockReadGuard<'s, ()>>,
+    settings: Option<Arc<BucketSettings>>,
 }
 
 /// A failed look for room.
@@ -394,8 +401,22 @@ impl Store {
         batch: Batch,
     ) -> Result<Rev, SizedRefused> {
         let mut batch = batch;
-        let _following = self.follow_in_turn(bucket, row_key, &mut batch).await?;
-        self.commit_counted(bucket, row_key, size, batch).await
+        let mut turn = None;
+        let (books, _following) = loop {
+            let books = self.open_books(bucket).await?;
+            let Some(turns) = self.catalogue_turn(books.settings.as_deref(), row_key)? else {
+                break (books, None);
+            };
+            let Some(mine) = turn.take().or_else(|| turns.try_lock().ok()) else {
+                // Nobody waits for a turn with the books open: a count waits for those, and whoever has the turn for it.
+                drop(books);
+                turn = Some(turns.lock().await);
+                continue;
+            };
+            let following = self.follow_in_turn(bucket, (mine, row_key), &mut batch).await?;
+            break (books, Some(following));
+        };
+        self.commit_with(books, (bucket, row_key), size, batch).await
     }
 
     /// The same, for a batch that has with it what the catalogue needs.
@@ -404,23 +425,39 @@ impl Store {
         bucket: &BucketName,
         row_key: &Key,
         size: u64,
+        batch: Batch,
+    ) -> Result<Rev, SizedRefused> {
+        let books = self.open_books(bucket).await?;
+        self.commit_with(books, (bucket, row_key), size, batch).await
+    }
+
+    async fn open_books(&self, bucket: &BucketName) -> Result<Books<'_>, Fault> {
+        let unkept = match self.inner.ledgers.unkept(bucket) {
+            Some(unkept) => Some(unkept.read().await),
+            None => None,
+        };
+        // Looked at under the lock: whoever counts after a quota was set knows who did not see it.
+        let settings = self.bucket_settings(bucket).await?;
+        Ok(Books {
+            _unkept: unkept,
+            settings: settings.map(|(settings, _)| settings),
+        })
+    }
+
+    async fn commit_with(
+        &self,
+        books: Books<'_>,
+        (bucket, row_key): (&BucketName, &Key),
+        size: u64,
         mut batch: Batch,
     ) -> Result<Rev, SizedRefused> {
         let ledgers = &self.inner.ledgers;
-        let quota = {
-            let _unkept = match ledgers.unkept(bucket) {
-                Some(unkept) => Some(unkept.read().await),
-                None => None,
-            };
-            // Looked at under the lock: whoever counts after the quota was set knows who did not see it.
-            match self.quota_of(bucket).await? {
-                Some(quota) => quota,
-                None => {
-                    let _forgotten = Unkept { ledgers, bucket };
-                    return Ok(self.inner.backend.commit(batch).await?);
-                }
-            }
+        let quota = books.settings.as_ref().and_then(|settings| settings.quota);
+        let Some(quota) = quota.map(|quota| quota.bytes) else {
+            let _forgotten = Unkept { ledgers, bucket };
+            return Ok(self.inner.backend.commit(batch).await?);
         };
+        drop(books);
         // What makes nothing larger waits for no count: a bucket can be emptied whatever is wrong with its rows.
         let mut is_counted = false;
         let ledger = self.inner.ledgers.of(bucket);

@@ -147,7 +147,10 @@ impl Store {
                     false => Err(SettingsError::NoSuchBucket),
                 };
             }
-            let ops = vec![settings_op(bucket, &after)?];
+            let mut ops = vec![settings_op(bucket, &after)?];
+            if after.files && !before.files {
+                ops.extend(self.mark_if_empty(bucket).await?);
+            }
             if before.quota.is_none() && after.quota.is_some() {
                 // Nobody kept the books until now.
                 self.inner.ledgers.forget(bucket);

@@ -30,6 +30,8 @@ pub(super) enum Facet {
     Tag,
     Entity,
     Sha256,
+    /// What the name holds, in lower case: see [`pieces`].
+    Name,
     /// Files that are not active.
     State,
     /// Files that end by themselves; in the order of their ends only.
@@ -53,6 +55,7 @@ impl Facet {
             Self::Tag => b't',
             Self::Entity => b'e',
             Self::Sha256 => b'h',
+            Self::Name => b'n',
             Self::State => b's',
             Self::Due => b'd',
         }
@@ -85,10 +88,10 @@ impl SortBy {
         }
     }
 
-    /// Where a file stands in this order: bytes that sort as the files do. The id comes last and tells equals apart.
+    /// Where a file stands in this order: bytes that sort as the files do. When it was made and its id come last, and tell
+    /// equals apart.
     pub(super) fn place(self, id: FileId, file: &File) -> Vec<u8> {
         let mut place = match self {
-            // Ids sort by the time they were made.
             Self::Created => Vec::new(),
             Self::Updated => file.updated.millis().to_be_bytes().to_vec(),
             Self::Size => file.size.to_be_bytes().to_vec(),
@@ -98,8 +101,32 @@ impl SortBy {
                 name
             }
         };
+        place.extend_from_slice(&file.created.millis().to_be_bytes());
         place.extend_from_slice(id.as_bytes());
         place
+    }
+}
+
+/// Bytes at the end of a place in any order that are its place in the order of making.
+pub(super) const MADE_BYTES: usize = 8 + 16;
+
+/// Letters of a piece of a name.
+pub(super) const PIECE_LETTERS: usize = 3;
+/// Most pieces that a name is found by. A longer one stands under no piece but under the empty one, which every search has
+/// a look at: so a batch that changes all rows of a file stays within what one takes.
+const PIECES_MAX: usize = 100;
+
+/// The pieces that a text in lower case is found by: from each letter on three of them, or what is left. So whatever the
+/// text holds is the beginning of a piece, and each three letters of that are a piece.
+pub(super) fn pieces(text: &str) -> BTreeSet<String> {
+    let from = |(at, _)| text.get(at..).unwrap_or_default().chars().take(PIECE_LETTERS).collect();
+    text.char_indices().map(from).collect()
+}
+
+fn pieces_of_name(name: &str) -> BTreeSet<String> {
+    match pieces(&name.to_lowercase()) {
+        pieces if pieces.len() > PIECES_MAX => BTreeSet::from([String::new()]),
+        pieces => pieces,
     }
 }
 
@@ -155,6 +182,7 @@ fn facets(file: &File) -> Vec<(Facet, String)> {
     );
     facets.extend(file.tags.iter().map(|tag| (Facet::Tag, tag.clone())));
     facets.extend(file.sha256.map(|hash| (Facet::Sha256, hex(&hash))));
+    facets.extend(pieces_of_name(&file.name).into_iter().map(|piece| (Facet::Name, piece)));
     facets
 }
 
@@ -185,13 +213,31 @@ fn due(bucket: &BucketName) -> Key {
     key::file_index(bucket, Facet::Due.letter(), "", BY_END)
 }
 
+/// The rows of all active files of `min` to `max` bytes, by size; `None`: there is no such size.
+pub(super) fn of_size(bucket: &BucketName, min: u64, max: u64) -> Option<std::ops::Range<Key>> {
+    let beginning = key::file_index(bucket, Facet::All.letter(), "", SortBy::Size.letter());
+    let at = |size: u64| Key::new([beginning.as_bytes(), &size.to_be_bytes()].concat());
+    let end = match max.checked_add(1) {
+        Some(end) => at(end),
+        None => beginning.after_prefix()?,
+    };
+    (min <= max).then(|| at(min)..end)
+}
+
+/// The rows of all active files whose names hold a piece that begins so.
+pub(super) fn of_pieces(bucket: &BucketName, beginning: &str) -> Option<std::ops::Range<Key>> {
+    let beginning = key::file_index_values(bucket, Facet::Name.letter(), beginning);
+    let end = beginning.after_prefix()?;
+    Some(beginning..end)
+}
+
 /// The rows of the files that have ended by then.
 pub(super) fn due_by(bucket: &BucketName, now: Timestamp) -> std::ops::Range<Key> {
     let end = Key::new([due(bucket).as_bytes(), &now.millis().saturating_add(1).to_be_bytes()].concat());
     due(bucket)..end
 }
 
-fn put(key: Key, value: bytes::Bytes) -> Op {
+pub(super) fn put(key: Key, value: bytes::Bytes) -> Op {
     Op::Put(Put {
         key,
         value,
@@ -230,5 +276,34 @@ fn holds_key(state: FileState) -> bool {
     match state {
         FileState::Pending | FileState::Received | FileState::Active => true,
         FileState::Trashed | FileState::Rejected => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_a_name_holds_begins_one_of_its_pieces() {
+        for name in ["", "a", "ab", "abc", "straße", "ÀÉ🙂x", "aaaa", "İI"] {
+            let lower = name.to_lowercase();
+            let pieces = pieces(&lower);
+            for (from, _) in lower.char_indices() {
+                for letters in 1..=PIECE_LETTERS {
+                    let held: String = lower[from..].chars().take(letters).collect();
+                    assert!(pieces.iter().any(|piece| piece.starts_with(&held)), "{held} of {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_very_many_pieces_stands_under_the_empty_one() {
+        let long: String = (0..PIECES_MAX as u32 + 1)
+            .filter_map(|n| char::from_u32(0x4E00 + n))
+            .collect();
+        assert_eq!(pieces_of_name(&long), BTreeSet::from([String::new()]));
+        let cut: String = long.chars().skip(1).collect();
+        assert_eq!(pieces_of_name(&cut).len(), PIECES_MAX);
     }
 }

@@ -4,9 +4,10 @@
 //! record says, which is asked before a file is given out.
 
 use super::index::{self, Facet, ROOT, SortBy, hex, share_value};
+use super::narrow::Bounds;
 use super::stream::{All, Any, Stream, Way};
 use super::totals::Known;
-use super::{File, FileId, FileState, OwnerType};
+use super::{File, FileId, FileState, OwnerType, id_at};
 use crate::limits::LIST_ITEMS_MAX;
 use crate::store::clock::Timestamp;
 use crate::store::error::Fault;
@@ -17,6 +18,9 @@ use crate::store::{Store, key};
 
 /// Most files that are sorted in memory, where no row sorts what is asked for.
 const GATHERED_MAX: usize = 10_000;
+
+/// Files that are looked at in the order asked for, before those that are narrowed down are looked for in another.
+const LOOKS_MAX: usize = if cfg!(test) { 2 } else { 500 };
 
 /// Whose view of the files it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -237,10 +241,14 @@ struct Walk<'s> {
     places: All<'s>,
     /// The rows alone say which files are in the list.
     exact: bool,
+    way: Way,
+    bounds: Bounds,
+    /// How many files may yet be looked at; `None`: all.
+    looks: Option<usize>,
 }
 
 impl<'s> Walk<'s> {
-    fn new(store: &'s Store, bucket: &'s BucketName, query: &'s FileQuery, by: SortBy) -> Self {
+    async fn begin(store: &'s Store, bucket: &'s BucketName, query: &'s FileQuery, by: SortBy) -> Result<Self, Fault> {
         let way = if query.sort.descending { Way::Down } else { Way::Up };
         let backend = store.inner.backend.as_ref();
         let stream = |(facet, value): (Facet, String), by: SortBy| {
@@ -255,6 +263,7 @@ impl<'s> Walk<'s> {
         let inactive = filter.state.filter(|state| *state != FileState::Active);
         // Those stand in no other order.
         let by = if inactive.is_some() { SortBy::Created } else { by };
+        let bounds = Bounds::of(filter, by);
         if let Some(state) = inactive {
             unions.push(Any(vec![stream(
                 (Facet::State, state.name().to_owned()),
@@ -263,6 +272,10 @@ impl<'s> Walk<'s> {
         } else {
             // The first is where candidates come from.
             if by == SortBy::Created {
+                let after = query.after.as_deref().filter(|_| query.sort.by == by);
+                let first = bounds.first(way).into_iter().chain(after);
+                let from = first.reduce(|one, other| if way.compare(one, other).is_lt() { other } else { one });
+                unions.extend(store.narrowed(bucket, query, (way, from)).await?);
                 unions.extend(filter.facets().into_iter().map(|facet| Any(vec![stream(facet, by)])));
             }
             unions.extend(filter.scopes().into_iter().map(|scope| Any(vec![stream(scope, by)])));
@@ -273,21 +286,41 @@ impl<'s> Walk<'s> {
             }
         }
         let by_rows = by == SortBy::Created || filter.facets().is_empty();
-        Self {
+        let mut places = All::new(unions, way);
+        if let Some(first) = bounds.first(way) {
+            places.seek(first);
+        }
+        Ok(Self {
             store,
             bucket,
             query,
             by,
-            places: All::new(unions, way),
+            places,
             exact: by_rows && inactive.is_none() && filter.is_indexed(),
-        }
+            way,
+            bounds,
+            looks: None,
+        })
+    }
+
+    /// Whether it ended because no more files may be looked at.
+    fn is_spent(&self) -> bool {
+        self.looks == Some(0)
     }
 
     /// The next place in the list, and the file if it had to be looked at.
     async fn next(&mut self) -> Result<Option<(Vec<u8>, Option<(FileId, File)>)>, Fault> {
         while let Some(place) = self.places.next().await? {
+            if self.bounds.end_before(&place, self.way) {
+                return Ok(None);
+            }
             if self.exact {
                 return Ok(Some((place, None)));
+            }
+            match &mut self.looks {
+                Some(0) => return Ok(None),
+                Some(left) => *left -= 1,
+                None => {}
             }
             if let Some(found) = self.look(&place).await? {
                 return Ok(Some((place, Some(found))));
@@ -309,7 +342,8 @@ impl<'s> Walk<'s> {
         Ok((listed && !moved).then_some((id, file)))
     }
 
-    async fn page(mut self) -> Result<FilePage, Fault> {
+    /// The page; `None`: too many files had to be looked at.
+    async fn page(mut self) -> Result<Option<FilePage>, Fault> {
         if let Some(after) = &self.query.after {
             self.places.seek(after);
         }
@@ -341,14 +375,10 @@ impl<'s> Walk<'s> {
         }
         // Behind a cursor only the rest is counted.
         page.total = self.query.total.then_some(passed);
-        Ok(page)
+        // A page that was filled is known, however many had to be looked at.
+        let filled = page.next.is_some() && !self.query.total;
+        Ok((filled || !self.is_spent()).then_some(page))
     }
-}
-
-/// The id at the end of a place.
-fn id_at(place: &[u8]) -> Result<FileId, Fault> {
-    let id = place.last_chunk::<16>().map(|id| FileId::from_bytes(*id));
-    id.ok_or_else(|| Fault::Corrupt("a row of a catalogue's index without an id".into()))
 }
 
 /// Under what stands whatever the viewer sees; `None`: they see everything.
@@ -397,12 +427,25 @@ impl Store {
     }
 
     async fn listed(&self, bucket: &BucketName, query: &FileQuery) -> Result<FilePage, Fault> {
-        let sorted_by_rows = query.sort.by == SortBy::Created
-            || (query.filter.facets().is_empty() && query.filter.state.is_none_or(|state| state == FileState::Active));
-        if !sorted_by_rows && let Some(page) = self.gathered(bucket, query).await? {
-            return Ok(page);
+        self.index_is_whole(bucket).await?;
+        let (filter, by) = (&query.filter, query.sort.by);
+        let active = filter.state.is_none_or(|state| state == FileState::Active);
+        let narrow_as_made = !filter.facets().is_empty() || filter.is_narrow_as_made(by);
+        if by != SortBy::Created && (narrow_as_made || !active) {
+            // What many files are fills its page soon in whatever order.
+            if active && !query.total {
+                let mut walk = Walk::begin(self, bucket, query, by).await?;
+                walk.looks = Some(LOOKS_MAX);
+                if let Some(page) = walk.page().await? {
+                    return Ok(page);
+                }
+            }
+            if let Some(page) = self.gathered(bucket, query).await? {
+                return Ok(page);
+            }
         }
-        Walk::new(self, bucket, query, query.sort.by).page().await
+        let page = Walk::begin(self, bucket, query, by).await?.page().await?;
+        page.ok_or_else(|| Fault::Internal("a list ended before its end".into()))
     }
 
     /// Files that have ended by `now`, the first to end first, at most `limit`.
@@ -414,7 +457,7 @@ impl Store {
 
     /// The page of a list that is short enough to be sorted in memory; `None`: it is not.
     async fn gathered(&self, bucket: &BucketName, query: &FileQuery) -> Result<Option<FilePage>, Fault> {
-        let mut walk = Walk::new(self, bucket, query, SortBy::Created);
+        let mut walk = Walk::begin(self, bucket, query, SortBy::Created).await?;
         let mut found = Vec::new();
         while let Some((place, looked)) = walk.next().await? {
             let looked = match looked {

@@ -8,7 +8,9 @@ mod change;
 mod follow;
 mod index;
 mod list;
+mod narrow;
 mod outbox;
+mod rebuild;
 mod stream;
 mod totals;
 mod trash;
@@ -28,6 +30,7 @@ use crate::store::error::{CommitRefused, Fault, faults_from_below};
 use crate::store::name::{BucketName, ObjectKey};
 use crate::store::quota::{OverQuota, place_of};
 use crate::store::record::Record;
+use crate::store::record::settings::BucketSettings;
 use crate::store::{Store, key};
 
 pub use crate::store::record::file::{File, FileState, OwnerType, UploadLimits};
@@ -35,6 +38,7 @@ pub use index::SortBy;
 pub use list::{FileFilter, FilePage, FileQuery, FileSort, Viewer};
 pub(in crate::store) use outbox::ToldOfQuota;
 pub use outbox::{EventId, ListenerId};
+pub(in crate::store) use rebuild::{Rebuilding, mark as index_mark};
 pub(in crate::store) use totals::{Changing, Totals};
 pub use trash::Removed;
 
@@ -285,37 +289,39 @@ impl Store {
 
     /// The turn of whoever changes an object that the catalogue follows, so that two of them do not fail each other;
     /// `None`: the bucket keeps no catalogue.
-    async fn catalogue_turn(&self, bucket: &BucketName, object_row: &Key) -> Result<Option<MutexGuard<'_, ()>>, Fault> {
-        let settings = self.bucket_settings(bucket).await?;
-        if !settings.is_some_and(|(settings, _)| settings.files) {
+    pub(super) fn catalogue_turn(
+        &self,
+        settings: Option<&BucketSettings>,
+        object_row: &Key,
+    ) -> Result<Option<&Mutex<()>>, Fault> {
+        if !settings.is_some_and(|settings| settings.files) {
             return Ok(None);
         }
-        Ok(Some(self.turn_of(object_row).await?))
+        self.place_in_turns(object_row).map(Some)
     }
 
     /// The turn of whoever changes what this row stands for.
     pub(super) async fn turn_of(&self, row: &Key) -> Result<MutexGuard<'_, ()>, Fault> {
-        let turn = self.inner.turns.0.get(place_of(row, TURNS));
-        let turn = turn.ok_or_else(|| Fault::Internal("no turn for a row".into()))?;
-        Ok(turn.lock().await)
+        Ok(self.place_in_turns(row)?.lock().await)
     }
 
-    /// Takes the catalogue's rows into a batch that changes an object, until whose commit the object's turn is kept; `None`:
-    /// the bucket keeps no catalogue.
+    fn place_in_turns(&self, row: &Key) -> Result<&Mutex<()>, Fault> {
+        let turn = self.inner.turns.0.get(place_of(row, TURNS));
+        turn.ok_or_else(|| Fault::Internal("no turn for a row".into()))
+    }
+
+    /// Takes the catalogue's rows into a batch that changes an object, until whose commit the object's turn is kept.
     pub(super) async fn follow_in_turn<'s>(
         &'s self,
         bucket: &'s BucketName,
-        object_row: &Key,
+        (turn, object_row): (MutexGuard<'s, ()>, &Key),
         batch: &mut Batch,
-    ) -> Result<Option<Following<'s>>, Fault> {
-        let Some(turn) = self.catalogue_turn(bucket, object_row).await? else {
-            return Ok(None);
-        };
+    ) -> Result<Following<'s>, Fault> {
         self.follow(bucket, object_row, batch).await?;
-        Ok(Some(Following {
+        Ok(Following {
             _changing: self.changing(bucket),
             _turn: turn,
-        }))
+        })
     }
 
     /// From now until it is dropped the catalogue of a bucket changes.
@@ -333,8 +339,20 @@ impl Store {
         object_row: &Key,
         mut batch: Batch,
     ) -> Result<Rev, CommitRefused> {
-        let following = self.follow_in_turn(bucket, object_row, &mut batch).await;
-        let _following = following.map_err(CommitRefused::Fault)?;
+        let settings = self.bucket_settings(bucket).await.map_err(CommitRefused::Fault)?;
+        let settings = settings.as_ref().map(|(settings, _)| settings.as_ref());
+        let turn = self
+            .catalogue_turn(settings, object_row)
+            .map_err(CommitRefused::Fault)?;
+        let _following = match turn {
+            Some(turn) => {
+                let following = self
+                    .follow_in_turn(bucket, (turn.lock().await, object_row), &mut batch)
+                    .await;
+                Some(following.map_err(CommitRefused::Fault)?)
+            }
+            None => None,
+        };
         self.commit(batch).await
     }
 }
@@ -352,6 +370,12 @@ impl Default for Turns {
     fn default() -> Self {
         Self(std::array::from_fn(|_| Mutex::default()))
     }
+}
+
+/// The id at the end of a place, or of a file's row.
+fn id_at(place: &[u8]) -> Result<FileId, Fault> {
+    let id = place.last_chunk::<16>().map(|id| FileId::from_bytes(*id));
+    id.ok_or_else(|| Fault::Corrupt("a row of a catalogue's index without an id".into()))
 }
 
 fn id_of(value: &[u8]) -> Result<FileId, Fault> {

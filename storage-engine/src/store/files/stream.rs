@@ -48,7 +48,43 @@ enum From {
     End,
 }
 
+/// How rare what a stream goes through is, as far as its first rows tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// These are all; how many.
+    All(usize),
+    /// More follow; where the last of these stands.
+    To(Vec<u8>),
+}
+
 impl<'b> Stream<'b> {
+    /// A stream of places that are known.
+    pub(super) fn held(backend: &'b dyn Backend, mut places: Vec<Vec<u8>>, way: Way) -> Self {
+        places.sort_unstable_by(|one, other| way.compare(one, other));
+        places.dedup();
+        Self {
+            backend,
+            beginning: Key::new(Vec::new()),
+            way,
+            read: places.into(),
+            from: From::End,
+            page: FIRST_PAGE,
+        }
+    }
+
+    /// Reads so many rows, behind `place` if one is given, and says how far they go.
+    pub(super) async fn reach(&mut self, place: Option<&[u8]>, rows: usize) -> Result<Reach, Fault> {
+        if let Some(place) = place {
+            self.seek(place);
+        }
+        self.page = rows;
+        self.peek().await?;
+        Ok(match (&self.from, self.read.back()) {
+            (From::End, _) | (_, None) => Reach::All(self.read.len()),
+            (_, Some(last)) => Reach::To(last.clone()),
+        })
+    }
+
     pub(super) fn new(backend: &'b dyn Backend, beginning: Key, way: Way) -> Self {
         Self {
             backend,

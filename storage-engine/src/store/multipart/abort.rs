@@ -40,6 +40,7 @@ impl Store {
                 .await
             {
                 Ok(_) => {
+                    self.inner.part_sizes.forget(&upload_key);
                     self.sweep_parts_later(vec![upload_key]);
                     return Ok(());
                 }

@@ -196,7 +196,10 @@ impl Store {
         };
         let result = self.complete_marked(complete, &upload_key, &marked, rev).await;
         match &result {
-            Ok(_) => self.sweep_parts_later(vec![upload_key]),
+            Ok(_) => {
+                self.inner.part_sizes.forget(&upload_key);
+                self.sweep_parts_later(vec![upload_key]);
+            }
             Err(_) => {
                 // Counts as open anyway once this task has left; the row only says so sooner.
                 let open = Upload {

@@ -13,6 +13,7 @@ pub mod begin;
 pub mod complete;
 pub mod list;
 pub mod part;
+pub(in crate::store) mod sizes;
 
 /// Rows read at once while looking for upload rows; parts in between are skipped by seeking.
 const SCAN_ROWS: usize = 256;

@@ -96,14 +96,11 @@ impl Store {
             body: RowBody::Blob(blob),
             parent_len: Some(upload_key.as_bytes().len()),
         };
-        let require = vec![Require::RevIs(upload_key, rev)];
-        match self
-            .commit(Batch {
-                require,
-                ops: vec![Op::Put(put)],
-            })
-            .await
-        {
+        let batch = Batch {
+            require: vec![Require::RevIs(upload_key.clone(), rev)],
+            ops: vec![Op::Put(put)],
+        };
+        match self.commit_part(upload_key, (place.number, len), batch).await {
             Ok(_) => Ok(part),
             Err(CommitRefused::Condition { found: None, .. }) => Err(UploadPartError::NoSuchUpload),
             Err(CommitRefused::Condition { found: Some(_), .. }) => Err(UploadPartError::Completing),

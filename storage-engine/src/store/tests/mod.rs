@@ -39,6 +39,7 @@ mod machine;
 mod model;
 mod multipart;
 mod object;
+mod part_sizes;
 mod power;
 mod projects;
 mod quota;
@@ -182,6 +183,8 @@ struct Scripted {
     before_commits: Mutex<VecDeque<Act>>,
     /// Reads of bodies that answer `Gone` although the body stands.
     gone_reads: AtomicU64,
+    /// How often the settings of a bucket were read.
+    settings_reads: AtomicU64,
 }
 
 impl Scripted {
@@ -190,6 +193,7 @@ impl Scripted {
             memory: memory.clone(),
             before_commits: Mutex::default(),
             gone_reads: AtomicU64::new(0),
+            settings_reads: AtomicU64::new(0),
         })
     }
 
@@ -209,6 +213,8 @@ impl Scripted {
 #[async_trait]
 impl Backend for Scripted {
     async fn get(&self, key: &Key) -> Result<Option<Row>, ReadError> {
+        let settings = u64::from(key.as_bytes().starts_with(b"s/"));
+        self.settings_reads.fetch_add(settings, Ordering::Relaxed);
         self.memory.get(key).await
     }
 

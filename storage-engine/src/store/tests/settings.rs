@@ -239,3 +239,26 @@ async fn who_was_judged_on_a_bucket_writes_nothing_to_the_one_made_in_its_place(
     store.create_bucket(&other, "").await.unwrap();
     judged.change_settings(&other, policy("open")).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_put_reads_the_settings_of_its_bucket_once() {
+    for quota in [None, Some(crate::store::record::settings::Quota { bytes: 1_000 })] {
+        for files in [false, true] {
+            let all = super::fixture().await;
+            let changed = all.store.change_settings(&all.bucket, |settings| {
+                (settings.files, settings.quota) = (files, quota);
+            });
+            changed.await.unwrap();
+            let scripted = super::Scripted::over(&all.memory);
+            let store = super::store_over(scripted.clone(), 1);
+            let now = crate::store::clock::Timestamp::from_millis(1);
+            let file = crate::store::files::File::pending("k".into(), [1; 16], "a".into(), now);
+            let id = crate::store::files::FileId::new(now, [1; 10]);
+            store.create_file(&all.bucket, id, &file).await.unwrap();
+            let reads = || scripted.settings_reads.load(std::sync::atomic::Ordering::Relaxed);
+            let before = reads();
+            store.put_object(all.put_of("k", "bytes")).await.unwrap();
+            assert_eq!(reads() - before, 1, "{quota:?}, catalogue: {files}");
+        }
+    }
+}

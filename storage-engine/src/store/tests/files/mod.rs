@@ -2,6 +2,7 @@
 
 mod outbox;
 mod random;
+mod rebuild;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use proptest::sample::Index;
 
 use super::{announced, id, png, share};
 use crate::backend::Key;
+use crate::store::clock::Timestamp;
 use crate::store::condition::WriteCondition;
 use crate::store::files::{File, FileError, FileFilter, FileId, FileQuery, FileSort, FileState, SortBy, Viewer};
 use crate::store::key as rows;
@@ -62,7 +63,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         (name(), 0..4_usize).prop_map(|(name, visibility)| Deed::Relabel { name, visibility }),
         name().prop_map(Deed::CopyOntoItself),
         (name(), name()).prop_map(|(from, to)| Deed::Copy(from, to)),
-        (made(), 0..8_usize).prop_map(|(file, step)| Deed::Change { file, step }),
+        (made(), 0..16_usize).prop_map(|(file, step)| Deed::Change { file, step }),
         made().prop_map(Deed::Trash),
         made().prop_map(Deed::Restore),
         made().prop_map(Deed::Purge),
@@ -71,12 +72,45 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     prop::collection::vec(deed, 1..40)
 }
 
+/// Names that differ in case, in letters of several bytes, in how long they are in lower case, and in how many pieces they have.
+const NAMES: [&str; 8] = [
+    "Straße.PNG",
+    "STRASSE",
+    "ΑΣ ΟΔΟΣ",
+    "İstanbul",
+    "日本語ファイル",
+    "aaaa",
+    "🙂🙃",
+    "",
+];
+
+/// One of the names; the last has very many pieces.
+fn name_of(number: usize) -> String {
+    let long = || {
+        (0..120)
+            .filter_map(|n| char::from_u32(0x61 + n % 20 + n / 20 * 0x30))
+            .collect()
+    };
+    match NAMES.get(number % NAMES.len()) {
+        Some(&"") | None => long(),
+        Some(name) => (*name).to_owned(),
+    }
+}
+
 const LEVELS: [Visibility; 4] = Visibility::ALL;
 
 fn expected_refusal(result: Result<(), FileError>) {
     match result {
         Ok(()) | Err(FileError::NoSuchFile | FileError::KeyTaken | FileError::State(_)) => {}
         Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// Files that are announced one after the other were not all made one after the other.
+fn announced_as(name: u64, number: u64) -> File {
+    File {
+        created: Timestamp::from_millis(5 + number % 3),
+        ..announced(&name.to_string())
     }
 }
 
@@ -107,6 +141,7 @@ impl Fixture {
 
     async fn changed(&self, id: FileId, step: usize) -> Result<(), FileError> {
         let change = move |file: &mut File| match step {
+            8.. => file.name = name_of(step),
             0 => file.name = format!("name {}", file.name.len()),
             1 => file.tags.push("cat".into()),
             2 => file.bucket = Some("avatars".into()),
@@ -132,7 +167,7 @@ impl Fixture {
                 let new = id(*announcements);
                 let created = self
                     .store
-                    .create_file(&self.bucket, new, &announced(&n.to_string()))
+                    .create_file(&self.bucket, new, &announced_as(*n, *announcements))
                     .await;
                 if created.is_ok() {
                     made.push(new);
@@ -215,6 +250,30 @@ fn viewer() -> impl Strategy<Value = Viewer> {
     ]
 }
 
+/// Whole names and pieces of one letter, two, three and more, in upper and lower case, and what nobody has.
+const SEARCHED: [&str; 20] = [
+    "NAME",
+    "1",
+    "s",
+    "SS",
+    "ß",
+    "ßE.",
+    "ΟΣ",
+    "Σ",
+    "日本",
+    "本語フ",
+    "aa",
+    "aaa",
+    "aaaaa",
+    "🙂",
+    "i̇s",
+    "İST",
+    "ng",
+    "f",
+    "dEf",
+    "",
+];
+
 fn filter() -> impl Strategy<Value = FileFilter> {
     let some = |values: &'static [&'static str]| {
         prop::option::weighted(0.2, prop::sample::select(values).prop_map(str::to_owned))
@@ -227,16 +286,31 @@ fn filter() -> impl Strategy<Value = FileFilter> {
         some(&["image/png", "image/*", "text/plain"]),
         prop::option::weighted(0.2, Just("cat".to_owned())),
         some(&["post"]),
-        some(&["NAME", "1"]),
+        prop::option::weighted(0.4, prop::sample::select(&SEARCHED[..]).prop_map(str::to_owned)),
         (
-            prop::option::weighted(0.1, 0..9_u64),
-            prop::option::weighted(0.1, 0..9_u64),
+            prop::option::weighted(0.15, 0..9_u64),
+            prop::option::weighted(0.15, 0..9_u64),
+            prop::option::weighted(0.15, 4..9_u64),
+            prop::option::weighted(0.15, 4..9_u64),
         ),
         prop::bool::weighted(0.1),
     )
         .prop_map(
-            |(state, visibility, owner, bucket, media_type, tag, entity, search, (size_min, size_max), shared)| {
+            |(
+                state,
+                visibility,
+                owner,
+                bucket,
+                media_type,
+                tag,
+                entity,
+                search,
+                (size_min, size_max, from, to),
+                shared,
+            )| {
                 FileFilter {
+                    created_from: from.map(Timestamp::from_millis),
+                    created_to: to.map(Timestamp::from_millis),
                     state,
                     visibility,
                     owner,
@@ -306,11 +380,12 @@ async fn naive(all: &Fixture, query: &FileQuery) -> Vec<FileId> {
     for (key, value) in all.rows_below(beginning.clone()).await {
         let id = FileId::from_bytes(key.as_bytes()[beginning.as_bytes().len()..].try_into().unwrap());
         let file = File::from_value(&value).unwrap();
+        let made = file.created.millis();
         let sort_key = match query.sort.by {
-            SortBy::Created => (0, String::new()),
-            SortBy::Updated => (file.updated.millis(), String::new()),
-            SortBy::Size => (file.size, String::new()),
-            SortBy::Name => (0, file.name.to_lowercase()),
+            SortBy::Created => (0, String::new(), made),
+            SortBy::Updated => (file.updated.millis(), String::new(), made),
+            SortBy::Size => (file.size, String::new(), made),
+            SortBy::Name => (0, file.name.to_lowercase(), made),
         };
         if crate::store::files::is_listed(&file, query) {
             found.push((sort_key, id));
