@@ -1,5 +1,6 @@
 //! Collection: takes away what no application will come back for. Files that were announced and whose bytes never came,
-//! uploads nobody goes on with, files that end by themselves, what was refused, and what lies in the trash long enough.
+//! uploads nobody goes on with, files that end by themselves, what was refused, what lies in the trash long enough, and
+//! bytes that were replaced long ago.
 //!
 //! Owns when each of them is over, and that nothing live goes: every removal names the revision of the file it was decided
 //! on, so whoever comes back in the last moment wins. It only looks into buckets that keep a catalogue, goes on where one file
@@ -38,6 +39,8 @@ pub struct Terms {
     pub upload: Duration,
     /// After a file went into the trash.
     pub trash: Duration,
+    /// After the bytes of a file were replaced.
+    pub replaced: Duration,
     /// After a file was refused; until then its owner can ask why.
     pub rejected: Duration,
 }
@@ -49,6 +52,7 @@ impl Default for Terms {
             announced: day,
             upload: day,
             trash: 7 * day,
+            replaced: 7 * day,
             rejected: 7 * day,
         }
     }
@@ -65,6 +69,8 @@ pub struct Collected {
     pub ended: u64,
     /// Purged out of the trash.
     pub trash: u64,
+    /// Versions of files, whose bytes were replaced.
+    pub versions: u64,
     /// Refused, and forgotten now.
     pub rejected: u64,
     /// What could not be removed; the next pass tries again.
@@ -91,7 +97,7 @@ enum Kept {
 impl From<FileError> for Kept {
     fn from(error: FileError) -> Self {
         match error {
-            FileError::Changed | FileError::NoSuchFile | FileError::State(_) => Self::Wanted,
+            FileError::Changed | FileError::NoSuchFile | FileError::NoSuchVersion | FileError::State(_) => Self::Wanted,
             FileError::NoSuchBucket
             | FileError::BucketBusy
             | FileError::KeyTaken
@@ -176,6 +182,7 @@ impl Pass<'_> {
         self.uploads().await?;
         self.announced().await?;
         self.ended().await?;
+        self.versions().await?;
         let terms = self.collector.terms;
         let trash = self.purge(FileState::Trashed, terms.trash).await?;
         self.collected.trash += trash;
@@ -346,6 +353,35 @@ impl Pass<'_> {
             match next {
                 Some(next) => after = Some(next),
                 None => return Ok(purged),
+            }
+        }
+    }
+
+    /// What files were before their bytes were replaced. One that was brought back is no version any more.
+    async fn versions(&mut self) -> Result<(), Fault> {
+        let mut after = None;
+        loop {
+            let page = self
+                .store()
+                .replaced_versions(self.bucket, after.as_ref(), PAGE)
+                .await?;
+            for found in &page {
+                if self.is_over(found.replaced, self.collector.terms.replaced) {
+                    let removed = match self.dry {
+                        true => Ok(()),
+                        false => {
+                            self.store()
+                                .remove_file_version(self.bucket, found.file, found.version)
+                                .await
+                        }
+                    };
+                    let removed = self.counted(found.file, removed);
+                    self.collected.versions += removed;
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(*last),
+                Some(_) | None => return Ok(()),
             }
         }
     }

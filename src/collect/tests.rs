@@ -100,6 +100,20 @@ impl Scene {
         self.store.witnessed(Arc::new(Looked)).put_object(put).await.unwrap();
     }
 
+    /// Other bytes in the place of those of a file, which are kept.
+    async fn replace(&self, name: &str) {
+        let put = PutObject {
+            bucket: self.bucket.clone(),
+            key: self.key(name),
+            metadata: Metadata::default(),
+            labels: Labels::default(),
+            body: NewBody::from_bytes("other bytes"),
+            condition: WriteCondition::default(),
+        };
+        let store = self.store.witnessed(Arc::new(Looked)).keeping_replaced();
+        store.put_object(put).await.unwrap();
+    }
+
     async fn begin(&self, name: &str) -> UploadId {
         let begin = BeginUpload {
             bucket: self.bucket.clone(),
@@ -203,6 +217,52 @@ async fn a_file_that_ends_by_itself_goes_into_the_trash_and_out_of_it_a_week_lat
 }
 
 #[tokio::test]
+async fn bytes_that_were_replaced_go_after_a_week_and_those_that_came_back_stay() {
+    let scene = scene().await;
+    let (id, other) = (scene.announce("k/a", |_| {}).await, scene.announce("k/b", |_| {}).await);
+    for name in ["k/a", "k/b"] {
+        scene.put(name).await;
+        scene.replace(name).await;
+    }
+    scene.go_on(DAY);
+    scene.replace("k/a").await;
+    scene.store.trash_file(&scene.bucket, other, None).await.unwrap();
+    scene.go_on(6 * DAY - 1);
+    assert_eq!(scene.pass().await, Collected::default());
+    scene.go_on(1);
+    assert_eq!(
+        scene.pass().await.versions,
+        2,
+        "the oldest of one file, and that of the one in the trash"
+    );
+    let versions = scene.store.file_versions(&scene.bucket, &id).await.unwrap();
+    let [(version, _)] = versions.as_slice() else {
+        panic!("{versions:?}");
+    };
+    scene
+        .store
+        .restore_file_version(&scene.bucket, id, *version, None)
+        .await
+        .unwrap();
+    scene.go_on(DAY);
+    let both = Collected {
+        trash: 1,
+        ..Collected::default()
+    };
+    assert_eq!(
+        scene.pass().await,
+        both,
+        "what was brought back became the present, and the present a version"
+    );
+    scene.go_on(6 * DAY);
+    assert_eq!(scene.pass().await.versions, 1);
+    assert_eq!(
+        (scene.state(id).await, scene.memory.bodies()),
+        (Some(FileState::Active), 1)
+    );
+}
+
+#[tokio::test]
 async fn what_was_refused_is_remembered_for_a_week() {
     let scene = scene().await;
     let id = scene.announce("k/a", |_| {}).await;
@@ -278,6 +338,7 @@ async fn after_thousands_of_abandoned_files_of_every_kind_only_what_lives_is_lef
         ended: 240,
         trash: 240,
         rejected: 240,
+        versions: 0,
         failed: 0,
     };
     assert_eq!(first, expected);

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode, header};
 use serde_json::json;
+use storage_engine::backend::ReadError;
 use storage_engine::store::condition::WriteRefused;
 use storage_engine::store::error::{BodyError, Fault};
 use storage_engine::store::files::FileError;
@@ -67,6 +68,7 @@ codes! {
     TOKEN_USED_UP = 403 "file/upload-token-used-up" "The upload token has made as many files as it may.";
     QUOTA = 403 "file/quota-exceeded" "There is no room left for this file.";
     NOT_FOUND = 404 "file/not-found" "There is no such file.";
+    NO_SUCH_VERSION = 404 "file/version-not-found" "The file has no such version: it was brought back, or taken away.";
     NO_SUCH_UPLOAD = 404 "file/upload-not-found" "There is no such upload: it was completed or given up, or never begun.";
     NO_SUCH_ROUTE = 404 "common/not-found" "There is nothing at this path.";
     METHOD_NOT_ALLOWED = 405 "common/method-not-allowed" "This method is not one of this path.";
@@ -132,6 +134,12 @@ impl FilesError {
     /// A field or parameter that is not as it must be.
     pub(crate) fn field(message: impl Into<Cow<'static, str>>) -> Self {
         Self::because(Code::INVALID_REQUEST, message)
+    }
+
+    /// The same, about one of several things that were asked for.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message).into();
+        self
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -229,6 +237,7 @@ impl From<FileError> for FilesError {
             FileError::NoSuchBucket => Code::BUCKET_NOT_CONFIGURED.into(),
             FileError::BucketBusy | FileError::Changed => Code::CONFLICT.into(),
             FileError::NoSuchFile => Code::NOT_FOUND.into(),
+            FileError::NoSuchVersion => Code::NO_SUCH_VERSION.into(),
             FileError::KeyTaken => Code::KEY_EXISTS.into(),
             FileError::State(state) => Self::because(
                 Code::STATE,
@@ -311,7 +320,11 @@ impl From<BodyError> for FilesError {
             BodyError::Source(source) => match (Refused::find(&*source), OutboundError::find(&*source)) {
                 (Some(refused), _) => refused.clone().into(),
                 (None, Some(broken)) => broken.clone().into(),
-                (None, None) => Code::INCOMPLETE_BODY.into(),
+                // Of a copy, whose bytes come from below.
+                (None, None) => match source.downcast::<ReadError>() {
+                    Ok(error) => Fault::from(*error).into(),
+                    Err(_) => Code::INCOMPLETE_BODY.into(),
+                },
             },
             BodyError::Incomplete { .. } | BodyError::Overlong { .. } => Code::INCOMPLETE_BODY.into(),
             BodyError::TooLarge { .. } => Code::BODY_TOO_LARGE.into(),

@@ -180,7 +180,7 @@ impl From<FileError> for Failure {
         match error {
             FileError::NoSuchBucket => Code::NO_SUCH_BUCKET.into(),
             FileError::BucketBusy | FileError::Changed | FileError::KeyTaken => Code::OPERATION_ABORTED.into(),
-            FileError::NoSuchFile | FileError::State(_) => Code::NO_SUCH_KEY.into(),
+            FileError::NoSuchFile | FileError::NoSuchVersion | FileError::State(_) => Code::NO_SUCH_KEY.into(),
             FileError::Invalid(why) => Self::argument(why),
             FileError::OverQuota(_) => Code::QUOTA_EXCEEDED.into(),
             FileError::Fault(fault) => fault.into(),

@@ -68,6 +68,9 @@ pub const FILE_TAGS_MAX: usize = 50;
 pub const FILE_REFS_MAX: usize = 100;
 /// Bytes of what an application says of a file in its own words.
 pub const FILE_METADATA_BYTES_MAX: usize = 16 * 1024;
+/// Most versions of a file that are kept after others took their place. They count for no quota, so they are few; and they
+/// go in one batch with their file.
+pub const FILE_VERSIONS_MAX: usize = 10;
 /// Bytes of everything that is kept of a file.
 pub const FILE_BYTES_MAX: usize = 60 * 1024;
 

@@ -46,6 +46,7 @@ pub async fn all(backend: &Arc<dyn Backend>) {
     bodies::a_blob_given_up_leaves_the_store_well(backend.as_ref()).await;
     ownership::a_body_moves_under_its_own_row(backend.as_ref()).await;
     ownership::a_body_moves_to_another_row(backend.as_ref()).await;
+    ownership::bodies_change_places_in_one_batch(backend.as_ref()).await;
     ownership::a_body_moves_only_within_its_batch(backend.as_ref()).await;
     ownership::a_refused_move_leaves_the_body(backend.as_ref()).await;
     ownership::joined_parts_become_one_body(backend.as_ref()).await;

@@ -70,6 +70,27 @@ pub async fn a_body_moves_to_another_row(backend: &dyn Backend) {
     }
 }
 
+pub async fn bodies_change_places_in_one_batch(backend: &dyn Backend) {
+    for size in SIZES {
+        let [a, b, c] = ["a", "b", "c"].map(|name| key("places", format!("{size}{name}")));
+        let (of_a, of_b) = (pattern(size), Bytes::from(vec![1; size]));
+        put_bytes(backend, &a, &of_a).await;
+        put_bytes(backend, &b, &of_b).await;
+        let ops = vec![
+            put_body(&c, NewBody::Moved(a.clone())),
+            put_body(&a, NewBody::Moved(b.clone())),
+            Op::Delete(b.clone()),
+        ];
+        commit(backend, vec![], ops).await;
+        assert!(read_all(backend, &a).await == of_b && read_all(backend, &c).await == of_a);
+        assert!(backend.get(&b).await.expect("rows can be read").is_none());
+        let body = body_of(backend, &a).await;
+        commit(backend, vec![], vec![Op::Delete(a)]).await;
+        assert_given_up(backend, &body, &of_b).await;
+        assert!(read_all(backend, &c).await == of_a);
+    }
+}
+
 pub async fn a_body_moves_only_within_its_batch(backend: &dyn Backend) {
     let (a, b, bytes) = (key("within", "a"), key("within", "b"), pattern(1_000));
     put_bytes(backend, &a, &bytes).await;

@@ -46,6 +46,8 @@ pub(super) struct Judged {
     /// Who looks at the bytes that come in.
     witness: Option<Arc<dyn Witness>>,
     file: Option<JudgedFile>,
+    /// Whether the bytes of a file are kept when others take their place.
+    keeps: bool,
 }
 
 /// A file as it was when rights to put its bytes were judged.
@@ -71,6 +73,11 @@ impl Judged {
     /// What was seen of the bytes that came in; `None`: nobody looked at them.
     pub(super) fn seen(&self) -> Option<Seen> {
         self.witness.as_ref().map(|witness| witness.seen())
+    }
+
+    /// Whether the bytes of a file are kept when others take their place.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
     }
 }
 
@@ -101,6 +108,15 @@ impl Store {
     pub fn witnessed(&self, witness: Arc<dyn Witness>) -> Self {
         self.with(Judged {
             witness: Some(witness),
+            ..self.judged.clone()
+        })
+    }
+
+    /// The same store, through which the bytes of a file become a version of it when others are put in their place.
+    #[must_use]
+    pub fn keeping_replaced(&self) -> Self {
+        self.with(Judged {
+            keeps: true,
             ..self.judged.clone()
         })
     }

@@ -25,6 +25,7 @@
 //! f/<bucket> 00 r <file, 16 bytes>              file of the catalogue of a bucket; ids sort by the time they were made
 //! f/<bucket> 00 k <key>                         the id of the file that has this key
 //! f/<bucket> 01                                 which rows a file is found by; see `files/rebuild.rs`
+//! f/<bucket> 00 v <file> <newest first>         what a file was; its bytes are the noncurrent version of the same name
 //! f/<bucket> 00 x <facet> <value> 00 <sort> …   a file found by what it is: see [`file_index`]; nothing but the key counts
 //! l/<end, 8 bytes big-endian><id, 16 bytes>     counter: how many uses are left of what was given out
 //! o/                                            the server's settings that an operator stored
@@ -285,6 +286,21 @@ pub fn ended_deliveries(bucket: &BucketName, listener: &[u8; 16]) -> Key {
 
 pub fn ended_delivery(bucket: &BucketName, listener: &[u8; 16], event: &[u8; 16]) -> Key {
     join(&[ended_deliveries(bucket, listener).as_bytes(), event])
+}
+
+/// What a file was; its bytes are the noncurrent version of its key with the same name.
+pub fn file_version(bucket: &BucketName, id: &[u8; 16], version: &[u8; 16]) -> Key {
+    join(&[file_versions_of(bucket, id).as_bytes(), version])
+}
+
+/// Beginning of the rows of what a file was.
+pub fn file_versions_of(bucket: &BucketName, id: &[u8; 16]) -> Key {
+    join(&[file_versions(bucket).as_bytes(), id])
+}
+
+/// Beginning of the rows of what the files of a bucket were.
+pub fn file_versions(bucket: &BucketName) -> Key {
+    in_catalogue(bucket, &[b"v"])
 }
 
 /// What is kept of an object that is no longer current; `version` sorts the newest first.

@@ -5,7 +5,7 @@
 //! has quotas. Buckets without one cost a look at their settings and a shared lock that nobody waits for. It never counts
 //! parts of uploads that are not completed: they are no objects yet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::Arc;
 use std::time::Duration;
@@ -267,8 +267,14 @@ impl Sums {
 }
 
 impl Ledger {
-    fn turn(&self, row_key: &Key) -> Option<&tokio::sync::Mutex<()>> {
-        self.turns.get(place_of(row_key, TURNS))
+    /// The turns of all these rows, taken in one order by everybody.
+    async fn turns(&self, rows: &[(Key, u64)]) -> Vec<tokio::sync::MutexGuard<'_, ()>> {
+        let places: BTreeSet<usize> = rows.iter().map(|(row_key, _)| place_of(row_key, TURNS)).collect();
+        let mut turns = Vec::with_capacity(places.len());
+        for turn in places.into_iter().filter_map(|place| self.turns.get(place)) {
+            turns.push(turn.lock().await);
+        }
+        turns
     }
 }
 
@@ -278,10 +284,9 @@ pub(super) fn place_of(what: &impl Hash, places: usize) -> usize {
     usize::try_from(hash % places as u64).unwrap_or_default()
 }
 
-/// A batch after which a row has another size.
+/// A batch after which objects' rows have other sizes.
 struct SizedCommit {
-    row_key: Key,
-    size: u64,
+    rows: Vec<(Key, u64)>,
     quota: u64,
     is_counted: bool,
 }
@@ -295,15 +300,16 @@ enum Tried {
 impl SizedCommit {
     async fn run(self, store: Store, ledger: Arc<Ledger>, batch: Batch) -> Tried {
         let _moving = ledger.moving.read().await;
-        let _turn = match ledger.turn(&self.row_key) {
-            Some(turn) => Some(turn.lock().await),
-            None => None,
-        };
-        let old = match store.size_of(&self.row_key).await {
-            Ok(old) => old,
-            Err(fault) => return Tried::Done(Err(fault.into())),
-        };
-        let growth = self.size.saturating_sub(old);
+        let _turns = ledger.turns(&self.rows).await;
+        let (mut olds, mut growth) = (Vec::with_capacity(self.rows.len()), 0_u64);
+        for (row_key, size) in &self.rows {
+            let old = match store.size_of(row_key).await {
+                Ok(old) => old,
+                Err(fault) => return Tried::Done(Err(fault.into())),
+            };
+            growth = growth.saturating_add(size.saturating_sub(old));
+            olds.push(old);
+        }
         if growth > 0 && !self.is_counted {
             return Tried::Uncounted(Box::new(batch));
         }
@@ -317,7 +323,11 @@ impl SizedCommit {
         };
         let committed = store.inner.backend.commit(batch).await;
         match &committed {
-            Ok(_) => claim.end(|sums| sums.settle(&self.row_key, old, self.size)),
+            Ok(_) => claim.end(|sums| {
+                for ((row_key, size), old) in self.rows.iter().zip(olds) {
+                    sums.settle(row_key, old, *size);
+                }
+            }),
             Err(CommitError::Unknown(_)) => drop(claim),
             Err(
                 CommitError::Failed { .. }
@@ -416,19 +426,18 @@ impl Store {
             let following = self.follow_in_turn(bucket, (mine, row_key), &mut batch).await?;
             break (books, Some(following));
         };
-        self.commit_with(books, (bucket, row_key), size, batch).await
+        self.commit_with(books, bucket, &[(row_key.clone(), size)], batch).await
     }
 
-    /// The same, for a batch that has with it what the catalogue needs.
+    /// The same, for several rows and a batch that has with it what the catalogue needs.
     pub(super) async fn commit_counted(
         &self,
         bucket: &BucketName,
-        row_key: &Key,
-        size: u64,
+        rows: &[(Key, u64)],
         batch: Batch,
     ) -> Result<Rev, SizedRefused> {
         let books = self.open_books(bucket).await?;
-        self.commit_with(books, (bucket, row_key), size, batch).await
+        self.commit_with(books, bucket, rows, batch).await
     }
 
     async fn open_books(&self, bucket: &BucketName) -> Result<Books<'_>, Fault> {
@@ -447,8 +456,8 @@ impl Store {
     async fn commit_with(
         &self,
         books: Books<'_>,
-        (bucket, row_key): (&BucketName, &Key),
-        size: u64,
+        bucket: &BucketName,
+        rows: &[(Key, u64)],
         mut batch: Batch,
     ) -> Result<Rev, SizedRefused> {
         let ledgers = &self.inner.ledgers;
@@ -464,8 +473,7 @@ impl Store {
         loop {
             let store = self.clone();
             let sized = SizedCommit {
-                row_key: row_key.clone(),
-                size,
+                rows: rows.to_vec(),
                 quota,
                 is_counted,
             };

@@ -25,6 +25,13 @@ impl Store {
         let Some(op) = batch.ops.iter_mut().find(|op| op.key() == row_key) else {
             return Ok(());
         };
+        let versions = match (&*op, &standing) {
+            (Op::Delete(_), Some(filed)) => self.without_versions(bucket, filed.id, &filed.file).await?,
+            (Op::Put(put), Some(filed)) if self.judged.keeps() && !keeps_its_bytes(put) => {
+                self.keep_version(bucket, (filed.id, &filed.file), None).await?
+            }
+            (Op::Delete(_) | Op::Put(_), _) => Batch::default(),
+        };
         let (id, before, after) = match (op, standing) {
             (Op::Delete(_), None) => return Ok(()),
             (Op::Delete(_), Some(filed)) => (filed.id, Some(filed), None),
@@ -45,6 +52,8 @@ impl Store {
         let before = before.map(|filed| filed.file);
         let ops = self.file_ops(bucket, id, before.as_ref(), after.as_ref()).await?;
         batch.ops.extend(ops);
+        batch.require.extend(versions.require);
+        batch.ops.extend(versions.ops);
         Ok(())
     }
 
@@ -58,7 +67,7 @@ impl Store {
     ) -> Result<(FileId, File), Fault> {
         let mut object = Object::from_value(&put.value)?;
         let now = self.now();
-        let same_bytes = matches!(&put.body, NewBody::Moved(from) if *from == put.key);
+        let same_bytes = keeps_its_bytes(put);
         let (id, mut file) = match standing {
             Some(filed) => (filed.id, filed.file.clone()),
             None => {
@@ -78,11 +87,20 @@ impl Store {
             // Bytes that nobody looks at here were there before the catalogue was.
             let seen = if same_bytes { None } else { self.judged.seen() };
             receive(&mut file, &mut object, seen, now);
+            // Whoever has an address of the old bytes has none of these. A share lets nobody end addresses.
+            if self.judged.keeps() && self.only_replaceable().is_none() {
+                file.epoch = file.epoch.wrapping_add(1);
+            }
         }
         file.updated = now;
         put.value = object.to_value();
         Ok((id, file))
     }
+}
+
+/// Whether a row is put anew with the bytes it has.
+fn keeps_its_bytes(put: &Put) -> bool {
+    matches!(&put.body, NewBody::Moved(from) if *from == put.key)
 }
 
 /// What the catalogue keeps of an object's labels; its tags are S3's own.

@@ -12,8 +12,10 @@ mod narrow;
 mod outbox;
 mod rebuild;
 mod stream;
+mod together;
 mod totals;
 mod trash;
+mod versions;
 
 use std::fmt;
 
@@ -34,13 +36,16 @@ use crate::store::record::settings::BucketSettings;
 use crate::store::{Store, key};
 
 pub use crate::store::record::file::{File, FileState, OwnerType, UploadLimits};
+pub use crate::store::record::file_version::FileVersion;
 pub use index::SortBy;
 pub use list::{FileFilter, FilePage, FileQuery, FileSort, Viewer};
 pub(in crate::store) use outbox::ToldOfQuota;
 pub use outbox::{EventId, ListenerId};
 pub(in crate::store) use rebuild::{Rebuilding, mark as index_mark};
+pub use together::{FileDeed, NotTogether};
 pub(in crate::store) use totals::{Changing, Totals};
 pub use trash::Removed;
+pub use versions::{FileVersionId, ReplacedVersion};
 
 #[cfg(test)]
 pub(in crate::store) use index::rows as index_rows;
@@ -171,6 +176,8 @@ pub enum FileError {
     BucketBusy,
     #[error("no such file")]
     NoSuchFile,
+    #[error("no such version of the file")]
+    NoSuchVersion,
     /// Another file, or another object, has the key.
     #[error("the key is taken")]
     KeyTaken,

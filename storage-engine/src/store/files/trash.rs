@@ -4,6 +4,7 @@
 
 use super::{File, FileError, FileId, FileState, object_key, object_row, random};
 use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
+use crate::store::clock::Timestamp;
 use crate::store::error::Fault;
 use crate::store::name::BucketName;
 use crate::store::object::Current;
@@ -33,14 +34,22 @@ impl From<SizedRefused> for FileError {
 }
 
 /// One step of a file's life: what its record becomes, and what happens to its object.
-struct Step {
-    before: File,
-    rev: Rev,
-    after: Option<File>,
-    require: Vec<Require>,
-    ops: Vec<Op>,
+pub(super) struct Step {
+    pub(super) before: File,
+    pub(super) rev: Rev,
+    pub(super) after: Option<File>,
+    pub(super) require: Vec<Require>,
+    pub(super) ops: Vec<Op>,
+    /// What its object's row counts for then; `None`: as much as before.
+    pub(super) size: Option<u64>,
+}
+
+impl Step {
     /// What its object's row counts for then.
-    size: u64,
+    pub(super) fn sized(&self, bucket: &BucketName) -> Result<Option<(Key, u64)>, Fault> {
+        let sized = self.size.map(|size| Ok((object_row(bucket, &self.before)?, size)));
+        sized.transpose()
+    }
 }
 
 impl Store {
@@ -48,46 +57,64 @@ impl Store {
     pub async fn trash_file(&self, bucket: &BucketName, id: FileId, judged: Option<Rev>) -> Result<Removed, FileError> {
         for _ in 0..RACES_MAX {
             let (before, rev) = self.file_as_judged(bucket, id, judged).await?;
-            match before.state {
-                FileState::Trashed => return Ok(Removed::Trashed(Box::new(before))),
-                FileState::Pending | FileState::Rejected => {
-                    self.purge_file(bucket, id, Some(rev)).await?;
-                    return Ok(Removed::Gone);
-                }
-                FileState::Received | FileState::Active => {}
+            if before.state == FileState::Trashed {
+                return Ok(Removed::Trashed(Box::new(before)));
             }
-            let row_key = object_row(bucket, &before)?;
-            let Some(current) = self.current(&row_key).await? else {
+            let Some(step) = self.trash_step(bucket, id, before, rev).await? else {
                 continue;
             };
-            let now = self.now();
-            let version = version_at(now.millis())?;
-            let kept = key::version(bucket, &object_key(&before)?, &version);
-            let after = File {
-                state: FileState::Trashed,
-                deleted: Some(now),
-                updated: now,
-                trash: Some(version),
-                // What opened it before opens nothing when it comes back.
-                epoch: before.epoch.wrapping_add(1),
-                ..before.clone()
-            };
-            let step = Step {
-                before,
-                rev,
-                after: Some(after.clone()),
-                require: vec![
-                    Require::RevIs(row_key.clone(), current.rev),
-                    Require::Absent(kept.clone()),
-                ],
-                ops: vec![moved(kept, row_key.clone(), &current), Op::Delete(row_key)],
-                size: 0,
-            };
+            let after = step.after.clone();
             if self.take_step(bucket, id, step, judged).await? {
-                return Ok(Removed::Trashed(Box::new(after)));
+                return Ok(after.map_or(Removed::Gone, |after| Removed::Trashed(Box::new(after))));
             }
         }
         Err(Fault::Unavailable("the file changed again and again".into()).into())
+    }
+
+    /// The step that takes a file into the trash, or, where no bytes are, away; `None`: it has just changed.
+    pub(super) async fn trash_step(
+        &self,
+        bucket: &BucketName,
+        id: FileId,
+        before: File,
+        rev: Rev,
+    ) -> Result<Option<Step>, FileError> {
+        match before.state {
+            FileState::Trashed => return Err(FileError::State(before.state)),
+            FileState::Pending | FileState::Rejected => {
+                return Ok(Some(self.end_step(bucket, id, (before, rev), None).await?));
+            }
+            FileState::Received | FileState::Active => {}
+        }
+        let row_key = object_row(bucket, &before)?;
+        let Some(current) = self.current(&row_key).await? else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let version = version_at(now)?;
+        let kept = key::version(bucket, &object_key(&before)?, &version);
+        let after = File {
+            state: FileState::Trashed,
+            deleted: Some(now),
+            updated: now,
+            trash: Some(version),
+            // What opened it before opens nothing when it comes back.
+            epoch: before.epoch.wrapping_add(1),
+            // Whoever needed it said otherwise by now.
+            refs: Vec::new(),
+            ..before.clone()
+        };
+        Ok(Some(Step {
+            before,
+            rev,
+            after: Some(after),
+            require: vec![
+                Require::RevIs(row_key.clone(), current.rev),
+                Require::Absent(kept.clone()),
+            ],
+            ops: vec![moved(kept, row_key.clone(), &current), Op::Delete(row_key)],
+            size: Some(0),
+        }))
     }
 
     /// Brings a file back out of the trash. Its key must still be free.
@@ -129,7 +156,7 @@ impl Store {
                     Require::Absent(holder),
                 ],
                 ops: vec![moved(row_key, kept.clone(), &current), Op::Delete(kept)],
-                size: current.object.size,
+                size: Some(current.object.size),
             };
             if self.take_step(bucket, id, step, judged).await? {
                 return Ok(after);
@@ -163,35 +190,7 @@ impl Store {
     ) -> Result<(), FileError> {
         for _ in 0..RACES_MAX {
             let (before, rev) = self.file_as_judged(bucket, id, judged).await?;
-            let (mut require, mut ops) = (Vec::new(), Vec::new());
-            // A file that waits for its bytes has none, whatever else may stand at its key.
-            if matches!(before.state, FileState::Received | FileState::Active) {
-                let row_key = object_row(bucket, &before)?;
-                // What cannot be read can be taken away.
-                if let Some(row) = self.inner.backend.get(&row_key).await? {
-                    require.push(Require::RevIs(row_key.clone(), row.rev));
-                    ops.push(Op::Delete(row_key));
-                }
-            }
-            if let Some(version) = before.trash {
-                ops.push(Op::Delete(key::version(bucket, &object_key(&before)?, &version)));
-            }
-            let after = rejected.map(|why| File {
-                state: FileState::Rejected,
-                updated: self.now(),
-                rejected: Some(why.to_owned()),
-                epoch: before.epoch.wrapping_add(1),
-                trash: None,
-                ..before.clone()
-            });
-            let step = Step {
-                before,
-                rev,
-                after,
-                require,
-                ops,
-                size: 0,
-            };
+            let step = self.end_step(bucket, id, (before, rev), rejected).await?;
             if self.take_step(bucket, id, step, judged).await? {
                 return Ok(());
             }
@@ -199,7 +198,58 @@ impl Store {
         Err(Fault::Unavailable("the file changed again and again".into()).into())
     }
 
-    async fn file_as_judged(
+    /// The step that takes a file away for good, or leaves nothing of it but why it was rejected.
+    async fn end_step(
+        &self,
+        bucket: &BucketName,
+        id: FileId,
+        (before, rev): (File, Rev),
+        rejected: Option<&str>,
+    ) -> Result<Step, FileError> {
+        let (mut require, mut ops) = (Vec::new(), Vec::new());
+        // A file that waits for its bytes has none, whatever else may stand at its key.
+        if matches!(before.state, FileState::Received | FileState::Active) {
+            let row_key = object_row(bucket, &before)?;
+            // What cannot be read can be taken away.
+            if let Some(row) = self.inner.backend.get(&row_key).await? {
+                require.push(Require::RevIs(row_key.clone(), row.rev));
+                ops.push(Op::Delete(row_key));
+            }
+        }
+        if let Some(version) = before.trash {
+            ops.push(Op::Delete(key::version(bucket, &object_key(&before)?, &version)));
+        }
+        ops.extend(self.without_versions(bucket, id, &before).await?.ops);
+        let after = rejected.map(|why| File {
+            state: FileState::Rejected,
+            updated: self.now(),
+            rejected: Some(why.to_owned()),
+            epoch: before.epoch.wrapping_add(1),
+            trash: None,
+            ..before.clone()
+        });
+        Ok(Step {
+            before,
+            rev,
+            after,
+            require,
+            ops,
+            size: Some(0),
+        })
+    }
+
+    /// All of a step, on condition that the file still is as it was read.
+    pub(super) async fn step_batch(&self, bucket: &BucketName, id: FileId, step: Step) -> Result<Batch, Fault> {
+        let mut require = vec![Require::RevIs(key::file(bucket, id.as_bytes()), step.rev)];
+        require.extend(step.require);
+        let mut ops = self
+            .file_ops(bucket, id, Some(&step.before), step.after.as_ref())
+            .await?;
+        ops.extend(step.ops);
+        Ok(Batch { require, ops })
+    }
+
+    pub(super) async fn file_as_judged(
         &self,
         bucket: &BucketName,
         id: FileId,
@@ -213,29 +263,20 @@ impl Store {
     }
 
     /// Commits a step; `false`: something else came first, look again.
-    async fn take_step(
+    pub(super) async fn take_step(
         &self,
         bucket: &BucketName,
         id: FileId,
         step: Step,
         judged: Option<Rev>,
     ) -> Result<bool, FileError> {
-        let row_key = object_row(bucket, &step.before)?;
-        let mut require = vec![Require::RevIs(key::file(bucket, id.as_bytes()), step.rev)];
+        let sized = step.sized(bucket)?;
         // A file comes back only into a bucket that takes objects; it goes from any.
-        if step.size > 0 {
-            require.push(self.is_open(bucket));
-        }
-        require.extend(step.require);
-        let mut ops = self
-            .file_ops(bucket, id, Some(&step.before), step.after.as_ref())
-            .await?;
-        ops.extend(step.ops);
+        let grows = sized.as_ref().is_some_and(|(_, size)| *size > 0);
+        let mut batch = self.step_batch(bucket, id, step).await?;
+        batch.require.extend(grows.then(|| self.is_open(bucket)));
         let _changing = self.changing(bucket);
-        match self
-            .commit_counted(bucket, &row_key, step.size, Batch { require, ops })
-            .await
-        {
+        match self.commit_counted(bucket, sized.as_slice(), batch).await {
             Ok(_) => Ok(true),
             Err(SizedRefused::Condition { .. }) if judged.is_none() => Ok(false),
             Err(refused) => Err(refused.into()),
@@ -244,7 +285,7 @@ impl Store {
 }
 
 /// The object's row under another key, with its body.
-fn moved(to: Key, from: Key, current: &Current) -> Op {
+pub(super) fn moved(to: Key, from: Key, current: &Current) -> Op {
     let body = match current.body {
         Some(_) => NewBody::Moved(from),
         None => NewBody::None,
@@ -259,10 +300,10 @@ fn moved(to: Key, from: Key, current: &Current) -> Op {
 }
 
 /// A version that sorts before every earlier one of its key.
-fn version_at(millis: u64) -> Result<[u8; 16], Fault> {
+pub(super) fn version_at(time: Timestamp) -> Result<[u8; 16], Fault> {
     let random: [u8; 8] = random()?;
     let mut version = [0; 16];
-    let newest_first = (u64::MAX - millis).to_be_bytes();
+    let newest_first = (u64::MAX - time.millis()).to_be_bytes();
     for (to, from) in version.iter_mut().zip(newest_first.iter().chain(&random)) {
         *to = *from;
     }

@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod counter;
 pub mod event;
 pub mod file;
+pub mod file_version;
 pub mod identity;
 pub mod labels;
 pub mod object;

@@ -11,8 +11,9 @@ use crate::backend::{
     Backend, Batch, Blob, BlobClass, BodyRef, BodySource, BodyStream, CommitError, Entry, GroupedScan, Health, Key, Op,
     Page, PutBlobError, ReadError, Rev, Row,
 };
+use crate::limits::FILE_VERSIONS_MAX;
 use crate::planted::{self, Bug};
-use crate::store::files::{File, FileId, FileState, index_rows};
+use crate::store::files::{File, FileId, FileState, FileVersion, index_rows};
 use crate::store::key as rows;
 use crate::store::name::{BucketName, ObjectKey};
 use crate::store::record::Record;
@@ -101,6 +102,7 @@ impl Bucket<'_> {
             }
             FileState::Pending | FileState::Rejected => same("trash", file.trash, None)?,
         }
+        self.take_versions(id, &key)?;
         if matches!(file.state, FileState::Pending | FileState::Received | FileState::Active) {
             let holder = rows::file_of_key(self.name, &file.key);
             let held = self.catalogue.get(&holder).map(AsRef::as_ref);
@@ -109,6 +111,29 @@ impl Bucket<'_> {
                 true => {}
                 false => return Err("two files have its key".to_owned()),
             }
+        }
+        Ok(())
+    }
+
+    /// What the file was, and the bytes of it.
+    fn take_versions(&mut self, id: FileId, key: &ObjectKey) -> Result<(), String> {
+        let beginning = rows::file_versions_of(self.name, id.as_bytes());
+        let of_file = |(row, value): (&Key, &bytes::Bytes)| {
+            let version = row.as_bytes().strip_prefix(beginning.as_bytes())?;
+            Some((version.to_vec(), value.clone()))
+        };
+        let said: Vec<(Vec<u8>, bytes::Bytes)> = self.catalogue.iter().filter_map(of_file).collect();
+        same("too many versions", said.len() > FILE_VERSIONS_MAX, false)?;
+        for (version, value) in said {
+            let version: [u8; 16] = version.try_into().map_err(|name| format!("a version's row {name:?}"))?;
+            self.expected
+                .insert(rows::file_version(self.name, id.as_bytes(), &version));
+            let was = FileVersion::from_value(&value).map_err(|error| error.to_string())?;
+            let row = self.versions.remove(&rows::version(self.name, key, &version));
+            let object = Object::from_value(&row.ok_or("a version has no bytes")?);
+            let object = object.map_err(|error| error.to_string())?;
+            same("size of a version", object.size, was.size)?;
+            same("ETag of a version", Some(object.etag), was.etag)?;
         }
         Ok(())
     }

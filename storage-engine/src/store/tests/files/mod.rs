@@ -3,6 +3,8 @@
 mod outbox;
 mod random;
 mod rebuild;
+mod together;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

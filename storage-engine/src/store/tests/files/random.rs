@@ -6,16 +6,19 @@ use proptest::sample::Index;
 
 use super::{announced, id, png, share};
 use crate::backend::Key;
+use crate::store::Store;
 use crate::store::clock::Timestamp;
 use crate::store::condition::WriteCondition;
-use crate::store::files::{File, FileError, FileFilter, FileId, FileQuery, FileSort, FileState, SortBy, Viewer};
+use crate::store::files::{
+    File, FileDeed, FileError, FileFilter, FileId, FileQuery, FileSort, FileState, FileVersionId, SortBy, Viewer,
+};
 use crate::store::key as rows;
 use crate::store::object::copy::{CopyObject, CopySource};
 use crate::store::object::labels::ObjectPlace;
 use crate::store::object::put::PutObject;
 use crate::store::record::Record;
 use crate::store::record::labels::{Labels, Visibility};
-use crate::store::record::object::Metadata;
+use crate::store::record::object::{Metadata, Object};
 use crate::store::share::ShareTarget;
 use crate::store::tests::{Fixture, key, with_catalogue};
 
@@ -44,14 +47,23 @@ enum Deed {
     Restore(Index),
     Purge(Index),
     Reject(Index),
+    Replace {
+        file: Index,
+        len: usize,
+        looked: bool,
+    },
+    RestoreVersion(Index, Index),
+    RemoveVersion(Index, Index),
+    /// Several files, each registered or deleted.
+    Together(Vec<(Index, bool)>),
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let name = || 0..4_u64;
     let made = any::<Index>;
     let deed = prop_oneof![
-        name().prop_map(Deed::Create),
-        (name(), 0..9_usize, any::<bool>(), prop::option::of(0..4_usize)).prop_map(
+        1 => name().prop_map(Deed::Create),
+        1 => (name(), 0..9_usize, any::<bool>(), prop::option::of(0..4_usize)).prop_map(
             |(name, len, looked, visibility)| Deed::Put {
                 name,
                 len,
@@ -59,15 +71,20 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
                 visibility
             }
         ),
-        name().prop_map(Deed::Delete),
-        (name(), 0..4_usize).prop_map(|(name, visibility)| Deed::Relabel { name, visibility }),
-        name().prop_map(Deed::CopyOntoItself),
-        (name(), name()).prop_map(|(from, to)| Deed::Copy(from, to)),
-        (made(), 0..16_usize).prop_map(|(file, step)| Deed::Change { file, step }),
-        made().prop_map(Deed::Trash),
-        made().prop_map(Deed::Restore),
-        made().prop_map(Deed::Purge),
-        made().prop_map(Deed::Reject),
+        1 => name().prop_map(Deed::Delete),
+        1 => (name(), 0..4_usize).prop_map(|(name, visibility)| Deed::Relabel { name, visibility }),
+        1 => name().prop_map(Deed::CopyOntoItself),
+        1 => (name(), name()).prop_map(|(from, to)| Deed::Copy(from, to)),
+        1 => (made(), 0..16_usize).prop_map(|(file, step)| Deed::Change { file, step }),
+        1 => made().prop_map(Deed::Trash),
+        1 => made().prop_map(Deed::Restore),
+        1 => made().prop_map(Deed::Purge),
+        1 => made().prop_map(Deed::Reject),
+        // Often, so that there are versions to bring back.
+        4 => (made(), 0..9_usize, any::<bool>()).prop_map(|(file, len, looked)| Deed::Replace { file, len, looked }),
+        2 => (made(), any::<Index>()).prop_map(|(file, nth)| Deed::RestoreVersion(file, nth)),
+        1 => (made(), any::<Index>()).prop_map(|(file, nth)| Deed::RemoveVersion(file, nth)),
+        2 => prop::collection::vec((made(), any::<bool>()), 0..4).prop_map(Deed::Together),
     ];
     prop::collection::vec(deed, 1..40)
 }
@@ -101,7 +118,7 @@ const LEVELS: [Visibility; 4] = Visibility::ALL;
 
 fn expected_refusal(result: Result<(), FileError>) {
     match result {
-        Ok(()) | Err(FileError::NoSuchFile | FileError::KeyTaken | FileError::State(_)) => {}
+        Ok(()) | Err(FileError::NoSuchFile | FileError::NoSuchVersion | FileError::KeyTaken | FileError::State(_)) => {}
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -155,6 +172,73 @@ impl Fixture {
         self.store.change_file(&self.bucket, id, None, change).await.map(drop)
     }
 
+    /// One of the versions of a file, or one that it has not.
+    async fn some_version(&self, id: FileId, nth: &Index) -> FileVersionId {
+        let versions = self.store.file_versions(&self.bucket, &id).await.unwrap();
+        match versions.as_slice() {
+            [] => FileVersionId::parse(&"0".repeat(32)).unwrap(),
+            versions => nth.get(versions).0,
+        }
+    }
+
+    async fn said_anew(&self, name: u64, visibility: usize) {
+        let place = ObjectPlace {
+            bucket: self.bucket.clone(),
+            key: key(&format!("k/{name}")),
+            version: None,
+        };
+        let level = LEVELS.get(visibility).copied();
+        let change = move |labels: &mut Labels| labels.visibility = level;
+        drop(self.store.change_labels(&place, None, change).await);
+    }
+
+    async fn version_restored(&self, id: FileId, nth: &Index) -> Result<(), FileError> {
+        let version = self.some_version(id, nth).await;
+        let restored = self.store.restore_file_version(&self.bucket, id, version, None).await;
+        restored.map(drop)
+    }
+
+    async fn version_removed(&self, id: FileId, nth: &Index) -> Result<(), FileError> {
+        let version = self.some_version(id, nth).await;
+        self.store.remove_file_version(&self.bucket, id, version).await
+    }
+
+    fn looking(&self, looked: bool) -> Store {
+        match looked {
+            true => self.store.witnessed(png()),
+            false => self.store.clone(),
+        }
+    }
+
+    /// Registers or deletes several files, or changes nothing.
+    async fn all_or_nothing(&self, files: &[(FileId, bool)]) {
+        let before = self.rows_below(rows::catalogue(&self.bucket)).await;
+        let mut deeds = Vec::new();
+        for (id, registers) in files {
+            let deed = match registers {
+                true => FileDeed::Register,
+                false => FileDeed::Trash,
+            };
+            deeds.extend(self.file(*id).await.map(|_| (*id, deed)));
+        }
+        if let Err(refused) = self.together(&deeds).await {
+            assert!(
+                matches!(refused.error, FileError::State(_) | FileError::Invalid(_)),
+                "{refused:?}"
+            );
+            let after = self.rows_below(rows::catalogue(&self.bucket)).await;
+            assert_eq!(after, before, "all or nothing");
+        }
+    }
+
+    /// Every body is that of an object or of a version, and none is missing.
+    async fn bodies_are_those_of_rows(&self) {
+        let mut rows = self.rows_below(rows::currents(&self.bucket, "")).await;
+        rows.extend(self.rows_below(rows::versions(&self.bucket)).await);
+        let sizes = rows.values().map(|value| Object::from_value(value).unwrap().size);
+        assert_eq!(self.memory.bodies(), sizes.filter(|size| *size > 0).count());
+    }
+
     /// Does it, with any of the files there ever were; those announced are made under their own number.
     async fn does(&self, deed: &Deed, announcements: &mut u64, made: &mut Vec<FileId>) {
         let at = |nth: &Index| match made.as_slice() {
@@ -187,28 +271,11 @@ impl Fixture {
                     },
                     ..self.put_of(&format!("k/{name}"), vec![b'x'; *len])
                 };
-                let store = if *looked {
-                    self.store.witnessed(png())
-                } else {
-                    self.store.clone()
-                };
-                store.put_object(put).await.unwrap();
+                self.looking(*looked).put_object(put).await.unwrap();
                 made.extend(self.file_at(&format!("k/{name}")).await.map(|(id, _)| id));
             }
             Deed::Delete(name) => self.delete(&format!("k/{name}")).await,
-            Deed::Relabel { name, visibility } => {
-                let place = ObjectPlace {
-                    bucket: self.bucket.clone(),
-                    key: key(&format!("k/{name}")),
-                    version: None,
-                };
-                let level = LEVELS.get(*visibility).copied();
-                drop(
-                    self.store
-                        .change_labels(&place, None, move |labels| labels.visibility = level)
-                        .await,
-                );
-            }
+            Deed::Relabel { name, visibility } => self.said_anew(*name, *visibility).await,
             Deed::CopyOntoItself(name) => drop(self.store.copy_object(self.numbered_copy(*name, *name)).await),
             Deed::Copy(from, to) => {
                 drop(self.store.copy_object(self.numbered_copy(*from, *to)).await);
@@ -221,6 +288,20 @@ impl Fixture {
             }
             Deed::Purge(file) => expected_refusal(self.store.purge_file(&self.bucket, at(file), None).await),
             Deed::Reject(file) => expected_refusal(self.store.reject_file(&self.bucket, at(file), None, "no").await),
+            Deed::Replace { file, len, looked } => {
+                // Where the file waits for its bytes, or is in the trash, it is an ordinary PUT.
+                if let Some(file) = self.file(at(file)).await {
+                    let put = self.put_of(&file.key, vec![b'y'; *len]);
+                    self.looking(*looked).keeping_replaced().put_object(put).await.unwrap();
+                    made.extend(self.file_at(&file.key).await.map(|(id, _)| id));
+                }
+            }
+            Deed::Together(files) => {
+                let files: Vec<(FileId, bool)> = files.iter().map(|(nth, registers)| (at(nth), *registers)).collect();
+                self.all_or_nothing(&files).await;
+            }
+            Deed::RestoreVersion(file, nth) => expected_refusal(self.version_restored(at(file), nth).await),
+            Deed::RemoveVersion(file, nth) => expected_refusal(self.version_removed(at(file), nth).await),
         }
     }
 }
@@ -410,6 +491,7 @@ proptest! {
             for deed in &deeds {
                 all.does(deed, &mut announcements, &mut made).await;
                 all.agrees().await;
+                all.bodies_are_those_of_rows().await;
                 // What was counted before does not count any more.
                 for query in queries.iter().take(2) {
                     let page = all.store.list_files(&all.bucket, query).await.unwrap();
