@@ -7,7 +7,9 @@
 mod answer;
 mod bucket;
 mod call;
+mod commit;
 mod content;
+mod copy;
 mod download;
 mod error;
 mod fields;
@@ -17,6 +19,7 @@ mod list;
 mod multipart;
 mod plan;
 mod post_url;
+mod refs;
 mod replace;
 mod resumable;
 pub mod routes;
@@ -27,6 +30,7 @@ mod tests;
 mod upload;
 mod upload_token;
 mod usage;
+mod versions;
 mod view;
 mod webhooks;
 
@@ -207,6 +211,14 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::PatchVisibility => Box::pin(file::patch_visibility(call, fields)),
         Route::Delete => Box::pin(file::delete(call)),
         Route::Restore => Box::pin(file::restore(call)),
+        Route::Commit => Box::pin(commit::commit(call, fields)),
+        Route::Copy => Box::pin(copy::copy(call, fields)),
+        Route::Versions => Box::pin(versions::list(call)),
+        Route::VersionRestore => Box::pin(versions::restore(call)),
+        Route::VersionRemove => Box::pin(versions::remove(call)),
+        Route::Refs => Box::pin(refs::list(call)),
+        Route::RefAdd => Box::pin(refs::add(call)),
+        Route::RefRemove => Box::pin(refs::remove(call)),
         Route::RevokeUrls => Box::pin(file::revoke_urls(call)),
         Route::Shares => Box::pin(share::list(call)),
         Route::ShareAdd => Box::pin(share::add(call, fields)),

@@ -118,6 +118,16 @@ impl Plan {
         })
     }
 
+    /// Says what `base` says as well, where the plan says nothing else.
+    pub(super) fn over(self, base: Said) -> Self {
+        let Said { metadata, tags, entity } = self.said;
+        let mut said = base;
+        said.metadata.extend(metadata);
+        said.tags = tags.or(said.tags);
+        said.entity = entity.or(said.entity);
+        Self { said, ..self }
+    }
+
     /// Most bytes that may come.
     pub(super) fn max_size(&self) -> Option<u64> {
         self.size.or(self.limits.max_size)

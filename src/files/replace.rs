@@ -1,9 +1,9 @@
-//! Other bytes in the place of a file's: id, key, owner and who may see it stay.
+//! Other bytes in the place of a file's: id, key, owner and who may see it stay, and the old bytes are kept as a version.
 
 use http::request::Parts;
 use http_body_util::BodyDataStream;
 use storage_engine::store::condition::{ETagMatch, WriteCondition};
-use storage_engine::store::files::{File, FileState};
+use storage_engine::store::files::FileState;
 
 use super::answer::Answer;
 use super::call::Call;
@@ -36,16 +36,9 @@ pub(super) async fn replace(call: &Call<'_>, parts: &Parts, body: RequestBody) -
         ..WriteCondition::default()
     };
     let source = BodyDataStream::new(body);
+    let store = store.keeping_replaced();
     upload::put(&call.caller.bucket, &store, (&file, sent, condition), source).await?;
-    // Whoever has an address of the old bytes has none of these.
-    let change = |file: &mut File| file.epoch = file.epoch.wrapping_add(1);
-    let known = match call.owns(&known.file) || call.caller.is_admin() {
-        true => {
-            let file = store.change_file(&call.caller.bucket, known.id, None, change).await?;
-            super::call::Known { file, ..known }
-        }
-        false => call.look(&known.id.to_string()).await?,
-    };
+    let known = call.look(&known.id.to_string()).await?;
     Ok(Answer::ok(view::file(
         known.id,
         &known.file,

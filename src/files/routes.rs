@@ -47,6 +47,14 @@ pub enum Route {
     WebhookDelete,
     WebhookTest,
     WebhookDeliveries,
+    Commit,
+    Copy,
+    Versions,
+    VersionRestore,
+    VersionRemove,
+    Refs,
+    RefAdd,
+    RefRemove,
 }
 
 /// Who may ask for a route at all. Whether they may for this very file is judged later.
@@ -339,20 +347,54 @@ pub const BUILT: &[Row] = &[
         Operation::Update,
         SignedIn,
     ),
+    row(Method::POST, "files:commit", Route::Commit, Operation::Update, SignedIn),
+    row(Method::POST, "files/:id/copy", Route::Copy, Operation::Create, SignedIn),
+    row(
+        Method::GET,
+        "files/:id/versions",
+        Route::Versions,
+        Operation::Read,
+        SignedIn,
+    ),
+    row(
+        Method::POST,
+        "files/:id/versions/:version/restore",
+        Route::VersionRestore,
+        Operation::Update,
+        SignedIn,
+    ),
+    row(
+        Method::DELETE,
+        "files/:id/versions/:version",
+        Route::VersionRemove,
+        Operation::Delete,
+        SignedIn,
+    ),
+    row(Method::GET, "files/:id/refs", Route::Refs, Operation::Read, SignedIn),
+    row(
+        Method::PUT,
+        "files/:id/refs/:ref",
+        Route::RefAdd,
+        Operation::Update,
+        SignedIn,
+    ),
+    row(
+        Method::DELETE,
+        "files/:id/refs/:ref",
+        Route::RefRemove,
+        Operation::Update,
+        SignedIn,
+    ),
 ];
 
 /// What is known and not built: anything at or below these paths.
 pub const UNBUILT: &[(&str, &str)] = &[
-    ("files:commit", "Changes of several files at once"),
     ("files/presigned-post", "Presigned forms"),
     ("files/quotas", "Quotas of owners"),
     (
         "files/buckets/:name",
         "Changing a bucket through the Files API (an operator does it by the admin API)",
     ),
-    ("files/:id/copy", "Copying files"),
-    ("files/:id/versions", "Versions of files"),
-    ("files/:id/refs", "References to files"),
     ("img", "Images by URL"),
     ("pub", "Public reads by id"),
     ("s3", "The dialect of Companion"),

@@ -71,7 +71,8 @@ pub(super) fn file(id: FileId, file: &File, place: Place<'_>, eyes: Eyes) -> Val
             "category": file.category,
             "tags": file.tags,
             "relatedEntityId": file.entity,
-            "sha256": file.sha256.map(|hash| hex_simd::encode_to_string(hash, hex_simd::AsciiCase::Lower)),
+            "refs": file.refs,
+            "sha256": file.sha256.map(hex),
             "etag": file.etag.map(|etag| format!("\"{etag}\"")),
             "shares": file.labels.shares.iter().map(share).collect::<Vec<_>>(),
             "updatedAt": moment(file.updated),
@@ -108,10 +109,7 @@ fn owner(file: &File) -> Option<&str> {
 }
 
 fn metadata(file: &File, eyes: Eyes) -> Value {
-    let mut fields = stored_metadata(file);
-    if eyes == Eyes::Others {
-        fields.retain(|name, _| PUBLIC_METADATA.contains(&name.as_str()));
-    }
+    let mut fields = seen_metadata(file, eyes);
     if !file.tags.is_empty() {
         fields.insert("tags".to_owned(), json!(file.tags));
     }
@@ -119,6 +117,15 @@ fn metadata(file: &File, eyes: Eyes) -> Value {
         fields.insert("relatedEntityId".to_owned(), json!(entity));
     }
     Value::Object(fields)
+}
+
+/// The metadata as it is stored, as far as they see it.
+pub(super) fn seen_metadata(file: &File, eyes: Eyes) -> Map<String, Value> {
+    let mut fields = stored_metadata(file);
+    if eyes == Eyes::Others {
+        fields.retain(|name, _| PUBLIC_METADATA.contains(&name.as_str()));
+    }
+    fields
 }
 
 /// The metadata as it is stored, without what has a place of its own in the record.
@@ -152,6 +159,11 @@ pub(super) fn share(share: &Share) -> Value {
         "createdAt": moment(share.made),
         "expiresAt": share.expires.map(moment),
     })
+}
+
+/// A digest as JSON has it.
+pub(super) fn hex(digest: [u8; 32]) -> String {
+    hex_simd::encode_to_string(digest, hex_simd::AsciiCase::Lower)
 }
 
 /// A time as JSON has it: ISO 8601 with milliseconds, in UTC.

@@ -37,7 +37,7 @@ fn whom(route: Route) -> For {
         | Route::WebhookDelete
         | Route::WebhookTest
         | Route::WebhookDeliveries => For::Servers,
-        Route::Get | Route::DownloadUrl | Route::Content => For::Readers,
+        Route::Get | Route::DownloadUrl | Route::Content | Route::Copy => For::Readers,
         Route::Register
         | Route::PartUrl
         | Route::PartUrls
@@ -55,17 +55,25 @@ fn whom(route: Route) -> For {
         | Route::ShareRemove
         | Route::RevokeUrls
         | Route::Replace
-        | Route::Restore => For::Owner,
+        | Route::Restore
+        | Route::Commit
+        | Route::Versions
+        | Route::VersionRestore
+        | Route::VersionRemove
+        | Route::Refs
+        | Route::RefAdd
+        | Route::RefRemove => For::Owner,
     }
 }
 
-/// What a route is about: a file of ann's, an upload of hers, and a share.
+/// What a route is about: a file of ann's, an upload of hers, a share, and a version.
 struct Scene {
     file: String,
     key: String,
     upload: String,
     share: String,
     hook: String,
+    version: String,
 }
 
 impl Scene {
@@ -83,6 +91,15 @@ impl Scene {
         let key = shop.get(&ann, &format!("files/{file}")).await.is(200).text("/key");
         let begun = json!({ "filename": "a.bin", "contentType": "application/x-own" });
         let begun = shop.post(&ann, "files/multipart/init", begun).await.is(200);
+        let mut version = String::new();
+        if matches!(route, Route::VersionRestore | Route::VersionRemove) {
+            let kind = [("content-type", "text/plain")];
+            shop.ask(&ann, "POST", &format!("files/{file}/replace"), &kind, b"newer".to_vec())
+                .await
+                .is(200);
+            let versions = shop.get(&ann, &format!("files/{file}/versions")).await.is(200);
+            version = versions.text("/versions/1/id");
+        }
         if route == Route::Restore {
             shop.ask(&ann, "DELETE", &format!("files/{file}"), &[], Vec::new())
                 .await
@@ -96,12 +113,14 @@ impl Scene {
             key,
             upload: begun.text("/uploadId"),
             share: share.text("/shareId"),
+            version,
         }
     }
 
     fn path(&self, row: &Row) -> String {
         let path = row.pattern.replace(":id", &self.file).replace(":upload", &self.upload);
         let path = path.replace(":share", &self.share).replace(":hook", &self.hook);
+        let path = path.replace(":version", &self.version).replace(":ref", "post-1");
         if row.route == Route::Upload {
             format!("{path}?filename=a.txt")
         } else {
@@ -119,6 +138,7 @@ impl Scene {
             Route::PartUrls => json!({ "uploadId": self.upload, "partNumbers": [1, 2] }),
             Route::PartsComplete => json!({ "uploadId": self.upload, "parts": [{ "partNumber": 1, "etag": "\"x\"" }] }),
             Route::PartsAbort => json!({ "uploadId": self.upload }),
+            Route::Commit => json!({ "activate": [self.file] }),
             Route::DownloadUrls => json!({ "ids": [self.file] }),
             Route::Patch => json!({ "originalName": "b.txt" }),
             Route::PatchVisibility => json!({ "visibility": "protected" }),
@@ -168,6 +188,8 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
     let denied = Some((403, "file/access-denied"));
     match kind {
         Kind::Uploader if row.operation != Operation::Create => Some((403, "SCOPE_INSUFFICIENT")),
+        // Whoever copies reads as well.
+        Kind::Uploader if row.route == Route::Copy => Some((403, "SCOPE_INSUFFICIENT")),
         Kind::Owner | Kind::Other | Kind::Admin | Kind::ShareTarget | Kind::Uploader if needs == For::Servers => {
             Some((403, "PERMISSION_DENIED"))
         }

@@ -1,6 +1,7 @@
 //! The front over a store in memory, asked as apps ask it; tokens are of an issuer with a secret.
 
 mod flows;
+mod life;
 mod matrix;
 mod outward;
 mod refusals;
