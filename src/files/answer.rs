@@ -11,6 +11,8 @@ use crate::http::body::{self, Body};
 pub(super) struct Answer {
     status: StatusCode,
     fields: Map<String, Value>,
+    /// What is written in their place, as it is.
+    bare: Option<Value>,
 }
 
 impl Answer {
@@ -28,20 +30,38 @@ impl Answer {
             Value::Object(fields) => fields,
             _ => Map::new(),
         };
-        Self { status, fields }
+        Self {
+            status,
+            fields,
+            bare: None,
+        }
+    }
+
+    /// The same told in another dialect, without any envelope.
+    pub(super) fn told_as(mut self, tell: impl FnOnce(&Map<String, Value>) -> Value) -> Self {
+        self.bare = Some(tell(&self.fields));
+        self
     }
 
     pub(super) fn response(self) -> Response<Body> {
-        let mut whole = self.fields.clone();
-        whole.insert("success".to_owned(), Value::Bool(true));
-        whole.insert("data".to_owned(), Value::Object(self.fields));
-        let mut response = Response::new(body::full(Value::Object(whole).to_string()));
+        let document = match self.bare {
+            Some(document) => document,
+            None => enveloped(self.fields),
+        };
+        let mut response = Response::new(body::full(document.to_string()));
         *response.status_mut() = self.status;
         private(response.headers_mut());
         let kind = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
+}
+
+fn enveloped(fields: Map<String, Value>) -> Value {
+    let mut whole = fields.clone();
+    whole.insert("success".to_owned(), Value::Bool(true));
+    whole.insert("data".to_owned(), Value::Object(fields));
+    Value::Object(whole)
 }
 
 /// Says that nobody but the caller may keep the answer, and nobody at all without asking again.

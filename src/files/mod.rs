@@ -8,6 +8,7 @@ mod answer;
 mod bucket;
 mod call;
 mod commit;
+mod companion;
 mod content;
 mod copy;
 mod download;
@@ -205,7 +206,7 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::PartUrls => Box::pin(multipart::part_urls(call, fields)),
         Route::PartsComplete => Box::pin(multipart::complete(call, fields)),
         Route::PartsAbort => Box::pin(multipart::abort(call, fields)),
-        Route::PartsList => Box::pin(multipart::parts(call)),
+        Route::PartsList => Box::pin(multipart::parts(call, fields)),
         Route::Get => Box::pin(file::get(call)),
         Route::Patch => Box::pin(file::patch(call, fields)),
         Route::PatchVisibility => Box::pin(file::patch_visibility(call, fields)),
@@ -233,6 +234,12 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::WebhookDelete => Box::pin(webhooks::delete(call)),
         Route::WebhookTest => Box::pin(webhooks::test(call)),
         Route::WebhookDeliveries => Box::pin(webhooks::deliveries(call)),
+        Route::CompanionBegin => Box::pin(companion::begin(call, fields)),
+        Route::CompanionParts => Box::pin(companion::parts(call)),
+        Route::CompanionPartUrl => Box::pin(companion::part_url(call)),
+        Route::CompanionPartUrls => Box::pin(companion::part_urls(call)),
+        Route::CompanionComplete => Box::pin(companion::complete(call, fields)),
+        Route::CompanionAbort => Box::pin(companion::abort(call)),
         // These read their bodies themselves.
         Route::Content | Route::Upload | Route::Replace => Box::pin(async { Err(Code::INTERNAL.into()) }),
     }

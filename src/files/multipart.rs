@@ -24,6 +24,8 @@ use crate::links::PartAsk;
 const PARTS_MAX: u16 = 10_000;
 /// Addresses that are given out at once.
 const URLS_MAX: usize = 1_000;
+/// How long the address of a part lasts, in seconds.
+pub(super) const PART_SECONDS: u32 = UPLOAD_SECONDS;
 /// Parts asked of the store at once.
 const PARTS_PAGE: usize = 1_000;
 
@@ -87,8 +89,8 @@ pub(super) async fn part_urls(call: &Call<'_>, fields: &Fields) -> Result<Answer
 }
 
 /// `GET /files/multipart/:uploadId/parts`: what has arrived, to go on from there.
-pub(super) async fn parts(call: &Call<'_>) -> Result<Answer, FilesError> {
-    let begun = begun(call, &Fields::default()).await?;
+pub(super) async fn parts(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    let begun = begun(call, fields).await?;
     let store = call.open_to_finish(&begun.known).await?;
     let mut parts = Vec::new();
     let mut after = 0;
@@ -188,7 +190,7 @@ async fn url_of(call: &Call<'_>, begun: &Begun, number: PartNumber) -> Result<Va
     let link = call
         .inner
         .links
-        .part_url(&call.link(&asker, (id, file), UPLOAD_SECONDS), &part)
+        .part_url(&call.link(&asker, (id, file), PART_SECONDS), &part)
         .await?;
     Ok(json!({ "url": link.url, "partNumber": number.get(), "expiresAt": view::written(link.expires) }))
 }

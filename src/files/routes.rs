@@ -55,6 +55,12 @@ pub enum Route {
     Refs,
     RefAdd,
     RefRemove,
+    CompanionBegin,
+    CompanionParts,
+    CompanionPartUrl,
+    CompanionPartUrls,
+    CompanionComplete,
+    CompanionAbort,
 }
 
 /// Who may ask for a route at all. Whether they may for this very file is judged later.
@@ -385,6 +391,48 @@ pub const BUILT: &[Row] = &[
         Operation::Update,
         SignedIn,
     ),
+    row(
+        Method::POST,
+        "s3/multipart",
+        Route::CompanionBegin,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
+        Method::GET,
+        "s3/multipart/:upload",
+        Route::CompanionParts,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
+        Method::DELETE,
+        "s3/multipart/:upload",
+        Route::CompanionAbort,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
+        Method::GET,
+        "s3/multipart/:upload/batch",
+        Route::CompanionPartUrls,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
+        Method::GET,
+        "s3/multipart/:upload/:number",
+        Route::CompanionPartUrl,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
+        Method::POST,
+        "s3/multipart/:upload/complete",
+        Route::CompanionComplete,
+        Operation::Create,
+        SignedIn,
+    ),
 ];
 
 /// What is known and not built: anything at or below these paths.
@@ -397,7 +445,8 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ),
     ("img", "Images by URL"),
     ("pub", "Public reads by id"),
-    ("s3", "The dialect of Companion"),
+    ("s3/params", "Forms of Companion"),
+    ("s3/sts", "Temporary credentials of Companion"),
     ("auth", "Signing users in: that is the issuers' of a project"),
     ("openapi.json", "The OpenAPI document"),
 ];

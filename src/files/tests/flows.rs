@@ -177,6 +177,73 @@ async fn what_its_maker_never_registers_is_usable_once_it_is_looked_at() {
 }
 
 #[tokio::test]
+async fn companion_brings_a_file_in_parts_and_finds_what_arrived() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let asked =
+        json!({ "filename": "a.bin", "type": "application/x-own", "metadata": { "name": "a.bin", "alt": "a cat" } });
+    let begun = shop.post(&ann, "s3/multipart", asked).await.is(200);
+    let (upload, key) = (begun.text("/uploadId"), begun.text("/key"));
+    assert_eq!(
+        begun.json(),
+        json!({ "key": key, "uploadId": upload, "bucket": "shop-dev" })
+    );
+    let path = format!("s3/multipart/{upload}");
+    let url = shop.get(&ann, &format!("{path}/1?key={key}")).await.is(200);
+    assert!(url.text("/url").contains("partNumber=1&uploadId="), "{url:?}");
+    assert_eq!(url.field("/expires"), json!(900));
+    let urls = shop.get(&ann, &format!("{path}/batch?partNumbers=2,3")).await.is(200);
+    assert!(
+        urls.text("/presignedUrls/3").contains("partNumber=3&uploadId="),
+        "{urls:?}"
+    );
+    for (wrong, code) in [
+        ("0", "file/invalid-part-number-range"),
+        ("10001", "file/invalid-part-number-range"),
+        ("x", "file/invalid-part-number-range"),
+        ("batch", "file/invalid-part-number-range"),
+        ("batch?partNumbers=1,x", "file/invalid-part-number-range"),
+        ("1?key=another", "common/invalid-request"),
+    ] {
+        shop.get(&ann, &format!("{path}/{wrong}")).await.refused(400, code);
+    }
+    let place = PartPlace {
+        bucket: bucket(),
+        key: ObjectKey::parse(key.clone()).unwrap(),
+        upload: UploadId::parse(&upload[32..]).unwrap(),
+        number: PartNumber::new(1).unwrap(),
+    };
+    let part = NewBody::from_bytes("part one");
+    shop.store.upload_part(&place, part).await.unwrap();
+    let parts = shop.get(&ann, &path).await.is(200);
+    let etag = parts.text("/0/ETag");
+    assert_eq!(parts.json(), json!([{ "PartNumber": 1, "ETag": etag, "Size": 8 }]));
+    let complete = format!("{path}/complete?key={key}");
+    for wrong in [json!({}), json!({ "parts": [{ "partNumber": 1, "etag": etag }] })] {
+        assert_eq!(shop.post(&ann, &complete, wrong).await.status, 400);
+    }
+    let named = json!({ "parts": [{ "PartNumber": 1, "ETag": etag }] });
+    let done = shop.post(&ann, &complete, named).await.is(200);
+    let location = format!("https://files.test/shop-dev/{key}");
+    assert_eq!(
+        done.json(),
+        json!({ "location": location, "key": key, "bucket": "shop-dev" })
+    );
+    let listed = shop.get(&ann, "files").await.is(200);
+    assert_eq!(
+        listed.field("/items/0/metadata"),
+        json!({ "alt": "a cat", "custom": { "name": "a.bin" } })
+    );
+    // Given up, an upload takes its file along.
+    let asked = json!({ "filename": "b.bin" });
+    let begun = shop.post(&ann, "s3/multipart", asked).await.is(200);
+    let path = format!("s3/multipart/{}", begun.text("/uploadId"));
+    let gone = shop.ask(&ann, "DELETE", &path, &[], Vec::new()).await.is(200);
+    assert_eq!(gone.json(), json!({}));
+    shop.get(&ann, &path).await.refused(404, "file/upload-not-found");
+}
+
+#[tokio::test]
 async fn a_file_comes_in_parts() {
     let shop = Shop::new().await;
     let ann = shop.person("ann");

@@ -28,6 +28,7 @@ fn whom(route: Route) -> For {
         | Route::Buckets
         | Route::Upload
         | Route::PartsInit
+        | Route::CompanionBegin
         | Route::FromUrl => For::SignedIn,
         Route::UploadTokens
         | Route::WebhookAdd
@@ -44,6 +45,11 @@ fn whom(route: Route) -> For {
         | Route::PartsComplete
         | Route::PartsAbort
         | Route::PartsList
+        | Route::CompanionParts
+        | Route::CompanionPartUrl
+        | Route::CompanionPartUrls
+        | Route::CompanionComplete
+        | Route::CompanionAbort
         | Route::Patch
         | Route::PatchVisibility
         | Route::Delete
@@ -121,10 +127,11 @@ impl Scene {
         let path = row.pattern.replace(":id", &self.file).replace(":upload", &self.upload);
         let path = path.replace(":share", &self.share).replace(":hook", &self.hook);
         let path = path.replace(":version", &self.version).replace(":ref", "post-1");
-        if row.route == Route::Upload {
-            format!("{path}?filename=a.txt")
-        } else {
-            path
+        let path = path.replace(":number", "1");
+        match row.route {
+            Route::Upload => format!("{path}?filename=a.txt"),
+            Route::CompanionPartUrls => format!("{path}?partNumbers=1,2"),
+            _ => path,
         }
     }
 
@@ -139,6 +146,8 @@ impl Scene {
             Route::PartsComplete => json!({ "uploadId": self.upload, "parts": [{ "partNumber": 1, "etag": "\"x\"" }] }),
             Route::PartsAbort => json!({ "uploadId": self.upload }),
             Route::Commit => json!({ "activate": [self.file] }),
+            Route::CompanionBegin => json!({ "filename": "a.png", "type": "image/png" }),
+            Route::CompanionComplete => json!({ "parts": [{ "PartNumber": 1, "ETag": "x" }] }),
             Route::DownloadUrls => json!({ "ids": [self.file] }),
             Route::Patch => json!({ "originalName": "b.txt" }),
             Route::PatchVisibility => json!({ "visibility": "protected" }),

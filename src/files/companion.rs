@@ -1,0 +1,154 @@
+//! Uploads in parts in the dialect of Uppy's Companion, below `/v1/s3/`: other names for what `multipart` does, answered
+//! bare.
+//!
+//! <https://uppy.io/docs/companion/>, its S3 endpoints.
+
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::call::Call;
+use super::error::{Code, FilesError};
+use super::fields::Fields;
+use super::multipart;
+
+/// Addresses asked for at once.
+const BATCH_MAX: usize = 1_000;
+/// What the other routes know; what else is said of a file is the application's own.
+const KNOWN_METADATA: [&str; 5] = ["description", "alt", "category", "relatedEntityId", "tags"];
+
+/// `POST /s3/multipart`: `{filename, type, metadata}`.
+pub(super) async fn begin(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    let mut asked = Map::new();
+    asked.insert("filename".to_owned(), fields.need("filename")?.into());
+    let kind = fields.text("type")?.unwrap_or("application/octet-stream");
+    asked.insert("contentType".to_owned(), kind.into());
+    for name in ["bucket", "visibility"] {
+        if let Some(value) = fields.get(name) {
+            asked.insert(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(metadata) = fields.object("metadata")? {
+        asked.insert("metadata".to_owned(), sorted_out(metadata));
+    }
+    let begun = multipart::init(call, &Fields::of(&Value::Object(asked))?).await?;
+    let bucket = call.caller.bucket.as_str();
+    Ok(begun.told_as(|begun| json!({ "key": begun.get("key"), "uploadId": begun.get("uploadId"), "bucket": bucket })))
+}
+
+/// `GET /s3/multipart/:upload`: the parts that have arrived.
+pub(super) async fn parts(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let listed = multipart::parts(call, &key_of(call)?).await?;
+    Ok(listed.told_as(|listed| {
+        let parts = listed.get("parts").and_then(Value::as_array);
+        let told = parts.into_iter().flatten().map(
+            |part| json!({ "PartNumber": part.get("partNumber"), "ETag": part.get("etag"), "Size": part.get("size") }),
+        );
+        told.collect()
+    }))
+}
+
+/// `GET /s3/multipart/:upload/:number`: the address that takes a part.
+pub(super) async fn part_url(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let number = number(call.segment(1)?)?;
+    let mut asked = key(call);
+    asked.insert("partNumber".to_owned(), number.into());
+    let told = multipart::part_url(call, &Fields::of(&Value::Object(asked))?).await?;
+    Ok(told.told_as(|told| json!({ "url": told.get("url"), "expires": multipart::PART_SECONDS })))
+}
+
+/// `GET /s3/multipart/:upload/batch?partNumbers=1,2`.
+pub(super) async fn part_urls(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let listed = call.parameter("partNumbers").unwrap_or_default();
+    let numbers: Vec<&str> = listed.split(',').take(BATCH_MAX + 1).collect();
+    if numbers.len() > BATCH_MAX {
+        return Err(FilesError::field(format!(
+            "partNumbers has at most {BATCH_MAX} numbers."
+        )));
+    }
+    let numbers: Result<Value, FilesError> = numbers.into_iter().map(|text| number(text.trim())).collect();
+    let mut asked = key(call);
+    asked.insert("partNumbers".to_owned(), numbers?);
+    let told = multipart::part_urls(call, &Fields::of(&Value::Object(asked))?).await?;
+    Ok(told.told_as(|told| {
+        let urls = told.get("urls").and_then(Value::as_array);
+        let named = urls.into_iter().flatten().filter_map(|one| {
+            let number = one.get("partNumber")?.as_u64()?;
+            Some((number.to_string(), one.get("url")?.clone()))
+        });
+        json!({ "presignedUrls": named.collect::<Map<String, Value>>() })
+    }))
+}
+
+/// `POST /s3/multipart/:upload/complete`: `{parts: [{PartNumber, ETag}]}`.
+pub(super) async fn complete(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    let Some(Value::Array(parts)) = fields.get("parts") else {
+        return Err(Code::INVALID_PARTS.into());
+    };
+    let parts: Vec<Value> = parts
+        .iter()
+        .map(|part| json!({ "partNumber": part.get("PartNumber"), "etag": part.get("ETag") }))
+        .collect();
+    let mut asked = key(call);
+    asked.insert("parts".to_owned(), parts.into());
+    let told = multipart::complete(call, &Fields::of(&Value::Object(asked))?).await?;
+    let bucket = call.caller.bucket.as_str();
+    Ok(told.told_as(|told| json!({ "location": told.get("location"), "key": told.get("key"), "bucket": bucket })))
+}
+
+/// `DELETE /s3/multipart/:upload`.
+pub(super) async fn abort(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let told = multipart::abort(call, &key_of(call)?).await?;
+    Ok(told.told_as(|_| json!({})))
+}
+
+/// The key beside the upload's id; it must be that of the same file.
+fn key(call: &Call<'_>) -> Map<String, Value> {
+    let key = call.parameter("key").map(|key| ("key".to_owned(), key.into()));
+    key.into_iter().collect()
+}
+
+fn key_of(call: &Call<'_>) -> Result<Fields, FilesError> {
+    Fields::of(&Value::Object(key(call)))
+}
+
+fn number(text: &str) -> Result<Value, FilesError> {
+    let number: u16 = text.parse().map_err(|_| Code::INVALID_PART_NUMBER)?;
+    Ok(number.into())
+}
+
+/// Uppy sends whatever the page put beside a file; what has no place of its own goes below `custom`.
+fn sorted_out(metadata: &Map<String, Value>) -> Value {
+    let mut sorted = Map::new();
+    let mut custom = match metadata.get("custom") {
+        Some(Value::Object(custom)) => custom.clone(),
+        _ => Map::new(),
+    };
+    for (name, value) in metadata {
+        match name.as_str() {
+            "custom" if value.is_object() => {}
+            known if KNOWN_METADATA.contains(&known) => drop(sorted.insert(name.clone(), value.clone())),
+            _ => drop(custom.insert(name.clone(), value.clone())),
+        }
+    }
+    if !custom.is_empty() {
+        sorted.insert("custom".to_owned(), custom.into());
+    }
+    Value::Object(sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::sorted_out;
+
+    #[test]
+    fn what_a_page_says_of_a_file_keeps_its_place_or_is_the_applications_own() {
+        let said = json!({ "name": "a.png", "alt": "a cat", "custom": { "album": 7 } });
+        let Value::Object(said) = said else { unreachable!() };
+        assert_eq!(
+            sorted_out(&said),
+            json!({ "alt": "a cat", "custom": { "album": 7, "name": "a.png" } })
+        );
+    }
+}
