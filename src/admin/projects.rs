@@ -25,8 +25,8 @@ use crate::access::Action;
 use crate::auth::SecretKey;
 use crate::images::limits::UNSIGNED_VARIANTS_PER_HOUR;
 use crate::projects::{
-    ImageSettings, IssuerView, KeyKind, LogicalBucket, NewImages, NewIssuer, NewIssuerKeys, NewProjectKey, Project,
-    ProjectKeyView, ProjectsError,
+    Envelope, ImageSettings, IssuerView, KeyKind, LogicalBucket, NewImages, NewIssuer, NewIssuerKeys, NewProjectKey,
+    Project, ProjectKeyView, ProjectsError,
 };
 
 /// What can be asked about projects.
@@ -34,6 +34,7 @@ use crate::projects::{
 pub enum Verb {
     List,
     Add,
+    Set,
     Remove,
     EnvironmentAdd,
     EnvironmentRemove,
@@ -54,6 +55,7 @@ impl Verb {
         Permission::AnyOf(match self {
             Self::List | Self::ImagesGet | Self::KeyList | Self::IssuerList => &[Action::AdminGetProject],
             Self::Add
+            | Self::Set
             | Self::Remove
             | Self::EnvironmentAdd
             | Self::EnvironmentRemove
@@ -73,6 +75,8 @@ impl Verb {
 pub struct ProjectReport {
     pub project: String,
     pub description: String,
+    /// In which form its apps are answered: `both` or `bare`.
+    pub envelope: String,
     pub environments: Vec<EnvironmentReport>,
 }
 
@@ -129,6 +133,15 @@ pub struct ProjectAsked {
     /// Made with it.
     #[serde(default)]
     pub environments: Vec<String>,
+}
+
+/// What to set on a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSet {
+    pub project: String,
+    /// `both` or `bare`.
+    pub envelope: String,
 }
 
 /// An environment to make.
@@ -272,6 +285,15 @@ pub struct IssuerAsked {
     pub admin_roles: Vec<String>,
 }
 
+async fn set(ask: &Ask<'_>) -> Result<Answer, AdminError> {
+    let asked: ProjectSet = read(ask)?;
+    let named = |envelope: &Envelope| envelope.name() == asked.envelope;
+    let unknown = || ProjectsError::Invalid("An envelope is both or bare".to_owned());
+    let envelope = Envelope::ALL.into_iter().find(named).ok_or_else(unknown)?;
+    ask.reach.projects.set_envelope(&asked.project, envelope).await?;
+    project(ask, &asked.project)
+}
+
 impl Inner {
     pub(super) async fn projects(&self, verb: Verb, ask: &Ask<'_>) -> Result<Answer, AdminError> {
         let projects = &ask.reach.projects;
@@ -285,6 +307,7 @@ impl Inner {
                 }
                 project(ask, &asked.project)
             }
+            Verb::Set => set(ask).await,
             Verb::Remove => {
                 projects.remove_project(ask.query.must("project")?).await?;
                 Answer::of(all(ask)?)
@@ -374,6 +397,7 @@ fn report(project: &Project) -> ProjectReport {
     ProjectReport {
         project: project.name.clone(),
         description: project.description.clone(),
+        envelope: project.envelope.name().to_owned(),
         environments: environments.collect(),
     }
 }

@@ -254,6 +254,7 @@ const BUILT: &[(Method, &str, Verb)] = &[
     ),
     (Method::GET, "/v1/admin/projects", Verb::Projects(projects::Verb::List)),
     (Method::POST, "/v1/admin/projects", Verb::Projects(projects::Verb::Add)),
+    (Method::PUT, "/v1/admin/projects", Verb::Projects(projects::Verb::Set)),
     (
         Method::DELETE,
         "/v1/admin/projects",

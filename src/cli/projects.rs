@@ -13,7 +13,7 @@ use super::admin::Request;
 use super::visibility::{Ask, ends, question, shown, written};
 use crate::admin::projects::{
     EnvironmentAsked, IssuerAsked, IssuerReport, IssuersReport, KeyAsked, KeyReport, KeysReport, LogicalAsked,
-    LogicalReport, ProjectAsked, ProjectReport, ProjectsReport,
+    LogicalReport, ProjectAsked, ProjectReport, ProjectSet, ProjectsReport,
 };
 
 const PROJECTS: &str = "/v1/admin/projects";
@@ -42,6 +42,14 @@ pub enum ProjectVerb {
         /// An environment to make, such as dev, staging or prod; may be repeated
         #[arg(long = "env", value_name = "ENV", default_value = "dev")]
         environments: Vec<String>,
+    },
+    /// Set how its apps are answered
+    Set {
+        #[arg(value_name = "PROJECT")]
+        project: String,
+        /// bare: the fields of an answer alone; both: once more under data, beside success
+        #[arg(long, value_name = "FORM", value_parser = ["bare", "both"])]
+        envelope: String,
     },
     /// All projects
     #[command(visible_alias = "ls")]
@@ -255,6 +263,13 @@ fn project(verb: &ProjectVerb, json: bool, ask: Ask<'_>) -> Result<String, Strin
             };
             question(Method::POST, PROJECTS, &asked)?
         }
+        ProjectVerb::Set { project, envelope } => {
+            let asked = ProjectSet {
+                project: project.clone(),
+                envelope: envelope.clone(),
+            };
+            question(Method::PUT, PROJECTS, &asked)?
+        }
         ProjectVerb::Info { project } => question(Method::GET, &of_project(PROJECTS, project), &())?,
         ProjectVerb::Env(EnvironmentVerb::Add { environment }) => {
             let (project, environment) = split(environment)?;
@@ -396,6 +411,9 @@ fn project_text(report: &ProjectReport) -> String {
         text => format!(": {text}"),
     };
     let mut text = format!("{}{about}\n", report.project);
+    if report.envelope != "both" {
+        text.push_str(&format!("  answers {}\n", report.envelope));
+    }
     for environment in &report.environments {
         text.push_str(&format!(
             "  {}  bucket {}\n",

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value};
 
 use crate::http::body::{self, Body};
+use crate::projects::Envelope;
 
 /// An answer of JSON fields.
 #[derive(Debug)]
@@ -43,10 +44,12 @@ impl Answer {
         self
     }
 
-    pub(super) fn response(self) -> Response<Body> {
-        let document = match self.bare {
-            Some(document) => document,
-            None => enveloped(self.fields),
+    /// As the apps of the project are answered.
+    pub(super) fn response(self, envelope: Envelope) -> Response<Body> {
+        let document = match (self.bare, envelope) {
+            (Some(document), _) => document,
+            (None, Envelope::Bare) => Value::Object(self.fields),
+            (None, Envelope::Both) => enveloped(self.fields),
         };
         let mut response = Response::new(body::full(document.to_string()));
         *response.status_mut() = self.status;
@@ -75,15 +78,20 @@ mod tests {
     use http_body_util::BodyExt;
     use serde_json::{Value, json};
 
-    use super::Answer;
+    use super::{Answer, Envelope};
 
     #[tokio::test]
     async fn clients_find_the_fields_bare_and_under_data() {
-        let response = Answer::created(json!({ "id": "1", "size": 2 })).response();
-        assert_eq!(response.status(), 201);
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        let document: Value = serde_json::from_slice(&bytes).unwrap();
-        let expected = json!({ "id": "1", "size": 2, "success": true, "data": { "id": "1", "size": 2 } });
-        assert_eq!(document, expected);
+        let both = json!({ "id": "1", "size": 2, "success": true, "data": { "id": "1", "size": 2 } });
+        for (envelope, expected) in [
+            (Envelope::Both, both),
+            (Envelope::Bare, json!({ "id": "1", "size": 2 })),
+        ] {
+            let response = Answer::created(json!({ "id": "1", "size": 2 })).response(envelope);
+            assert_eq!(response.status(), 201);
+            let bytes = response.into_body().collect().await.unwrap().to_bytes();
+            let document: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(document, expected);
+        }
     }
 }

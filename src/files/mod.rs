@@ -55,7 +55,7 @@ use crate::http::origin::Origins;
 use crate::intake::Inspector;
 use crate::links::Links;
 use crate::outbound::Outbound;
-use crate::projects::{AppCaller, AppRefused, Projects};
+use crate::projects::{AppCaller, AppRefused, Envelope, Projects};
 use crate::telemetry::trace::Operation;
 use crate::webhooks::Webhooks;
 
@@ -127,8 +127,8 @@ impl Inner {
             // Who sends it is said by the address.
             Operation::name(request.extensions(), post_url::PATH);
             let (parts, body) = request.into_parts();
-            let storing: Doing<'_, Answer> = Box::pin(post_url::receive(self, &parts, body, now));
-            return storing.await.map(Answer::response);
+            let storing: Doing<'_, (Answer, Envelope)> = Box::pin(post_url::receive(self, &parts, body, now));
+            return storing.await.map(|(answer, envelope)| answer.response(envelope));
         }
         let (at, taken) = match find(request.method(), path) {
             Found::Route(at, taken) => (at, taken),
@@ -155,6 +155,8 @@ impl Inner {
         }
         let (parts, body) = request.into_parts();
         let call = Call::new(self, caller, &parts, taken, now);
+        let envelope = call.caller.project.envelope;
+        let response = move |answer: Answer| answer.response(envelope);
         match row.route {
             Route::Content => {
                 let reading: Doing<'_, Response<Body>> = Box::pin(content::read(&call, &parts));
@@ -162,15 +164,15 @@ impl Inner {
             }
             Route::Upload => {
                 let storing: Doing<'_, Answer> = Box::pin(upload::relay(&call, &parts, body));
-                storing.await.map(Answer::response)
+                storing.await.map(response)
             }
             Route::Replace => {
                 let storing: Doing<'_, Answer> = Box::pin(replace::replace(&call, &parts, body));
-                storing.await.map(Answer::response)
+                storing.await.map(response)
             }
             route => {
                 let fields = Fields::read(body).await?;
-                answering(route, &call, &fields).await.map(Answer::response)
+                answering(route, &call, &fields).await.map(response)
             }
         }
     }

@@ -22,6 +22,7 @@ use super::{Inner, upload, view};
 use crate::access::{Action, Context, RequestFacts, Resource, decide};
 use crate::http::body::RequestBody;
 use crate::media::{FileName, Mime};
+use crate::projects::Envelope;
 
 /// Where it is, below `/v1/`; the id of the file follows.
 pub(super) const PATH: &str = "files/upload-url/";
@@ -67,7 +68,7 @@ pub(super) async fn receive(
     parts: &Parts,
     body: RequestBody,
     now: OffsetDateTime,
-) -> Result<Answer, FilesError> {
+) -> Result<(Answer, Envelope), FilesError> {
     let Awaited {
         bucket,
         id,
@@ -90,14 +91,15 @@ pub(super) async fn receive(
     };
     upload::put(&bucket, &store, (&file, sent, condition), BodyDataStream::new(body)).await?;
     let (file, _) = store.file(&bucket, &id).await?.ok_or(Code::NOT_FOUND)?;
-    Ok(Answer::ok(json!({
+    let answer = Answer::ok(json!({
         "storageId": id.to_string(),
         "fileId": id.to_string(),
         "key": file.key,
         "size": file.size,
         "sha256": file.sha256.map(|hash| hex_simd::encode_to_string(hash, hex_simd::AsciiCase::Lower)),
         "contentType": view::served_type(&file),
-    })))
+    }));
+    Ok((answer, inner.projects.envelope_of(&bucket)))
 }
 
 async fn awaited(inner: &Inner, parts: &Parts, now: OffsetDateTime) -> Result<Awaited, FilesError> {

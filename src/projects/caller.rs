@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use storage_engine::store::name::BucketName;
 use storage_engine::store::record::labels::Visibility;
+use storage_engine::store::record::projects::Envelope;
 
 use super::KeyKind;
 use super::scopes::{Operation, Scopes};
@@ -19,6 +20,8 @@ use crate::openid::OpenIdError;
 pub struct Project {
     pub name: String,
     pub description: String,
+    /// In which form its apps are answered.
+    pub envelope: Envelope,
     pub environments: BTreeMap<String, Environment>,
 }
 
@@ -261,6 +264,7 @@ pub(super) mod tests {
             project: Arc::new(Project {
                 name: "shop".into(),
                 description: String::new(),
+                envelope: Envelope::Both,
                 environments: BTreeMap::from([("dev".to_owned(), environment)]),
             }),
             environment: "dev".into(),

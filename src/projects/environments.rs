@@ -9,7 +9,7 @@ use storage_engine::store::error::Fault;
 use storage_engine::store::name::BucketName;
 use storage_engine::store::projects::{OfProject, ProjectChange, RowName};
 use storage_engine::store::record::labels::Visibility;
-use storage_engine::store::record::projects::{EnvironmentRecord, LogicalBucketRecord, ProjectRecord};
+use storage_engine::store::record::projects::{Envelope, EnvironmentRecord, LogicalBucketRecord, ProjectRecord};
 use storage_engine::store::record::settings::{BucketSettings, CorsRule};
 
 use super::caller::{LogicalBucket, Project};
@@ -80,10 +80,40 @@ impl Projects {
                 created: now,
                 updated: now,
                 description: description.clone(),
+                envelope: None,
             };
             Ok((vec![ProjectChange::Project(name.clone(), Some(record))], ()))
         })
         .await
+    }
+
+    /// Sets in which form the apps of a project are answered.
+    pub async fn set_envelope(&self, name: &str, envelope: Envelope) -> Result<(), ProjectsError> {
+        let name = name.to_owned();
+        self.change(move |snapshot, now| {
+            names::project(snapshot, &name)?;
+            let Some(before) = snapshot.rows.projects.get(&name) else {
+                return Err(ProjectsError::NoSuchProject(name.clone()));
+            };
+            let after = ProjectRecord {
+                updated: now,
+                envelope: Some(envelope),
+                ..before.clone()
+            };
+            Ok((vec![ProjectChange::Project(name.clone(), Some(after))], ()))
+        })
+        .await
+    }
+
+    /// In which form those are answered whose files are in this bucket.
+    pub fn envelope_of(&self, bucket: &BucketName) -> Envelope {
+        let projects = self.list().unwrap_or_default();
+        let has_it = |project: &&Arc<Project>| project.environments.values().any(|one| one.bucket == *bucket);
+        projects
+            .iter()
+            .find(has_it)
+            .map(|project| project.envelope)
+            .unwrap_or_default()
     }
 
     /// All projects, by name.

@@ -36,4 +36,4 @@ pub use upload_tokens::{GrantedUser, UPLOAD_TOKEN, UploadGrant, UploadTokenError
 pub use webhooks::{NewWebhook, Webhook, WebhookChange, WebhooksOf};
 
 /// What a project key is: publishable, or secret.
-pub use storage_engine::store::record::projects::KeyKind;
+pub use storage_engine::store::record::projects::{Envelope, KeyKind};

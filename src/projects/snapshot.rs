@@ -151,6 +151,7 @@ fn projects(rows: &ProjectRows, troubles: &mut Vec<String>) -> BTreeMap<String, 
         let project = Project {
             name: name.clone(),
             description: record.description.clone(),
+            envelope: record.envelope.unwrap_or_default(),
             environments: environments.remove(name.as_str()).unwrap_or_default(),
         };
         (name.clone(), Arc::new(project))

@@ -12,7 +12,7 @@ use storage_engine::store::record::object::Metadata;
 
 use super::{Shop, Who};
 use crate::images::sign::signature;
-use crate::projects::NewImages;
+use crate::projects::{Envelope, NewImages};
 
 fn bucket() -> BucketName {
     BucketName::parse("shop-dev").unwrap()
@@ -821,4 +821,28 @@ async fn a_file_is_asked_to_end_by_itself() {
     shop.post(&ann, "files", register).await.is(201);
     let after = ends(&told.text("/fileId")).await.unwrap();
     assert!((3_600..3_660).contains(&after), "{after}");
+}
+
+#[tokio::test]
+async fn a_project_is_answered_in_the_form_it_asks_for() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let wanted = json!({ "filename": "a.png", "contentType": "image/png" });
+    for (envelope, wrapped) in [(Envelope::Bare, false), (Envelope::Both, true)] {
+        shop.projects.set_envelope("shop", envelope).await.unwrap();
+        let told = shop.post(&ann, "files/presigned-url", wanted.clone()).await.is(200);
+        assert!(!told.text("/key").is_empty());
+        assert_eq!(told.field("/success") == json!(true), wrapped);
+        assert_eq!(told.field("/data/key") == told.field("/key"), wrapped);
+        // Also where no key says whose answer it is.
+        let address = shop
+            .post(&ann, "files/upload-url", wanted.clone())
+            .await
+            .is(200)
+            .text("/uploadUrl");
+        let path = address.split_once("/v1/").unwrap().1.to_owned();
+        let send = [("content-type", "image/png")];
+        let told = shop.ask(&Vec::new(), "POST", &path, &send, PNG.to_vec()).await.is(200);
+        assert_eq!(told.field("/success") == json!(true), wrapped);
+    }
 }

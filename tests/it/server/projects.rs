@@ -51,7 +51,7 @@ async fn a_project_is_made_used_and_removed_by_the_admin_api() {
     let root = async |method: &str, path: &str, body: Value| ask(address, ROOT, method, path, &body).await;
     let shop = json!({ "project": "shop", "description": "a shop", "environments": ["dev", "prod"] });
     let (code, told) = root("POST", "", shop.clone()).await;
-    let expected = json!({ "project": "shop", "description": "a shop", "environments": [
+    let expected = json!({ "project": "shop", "description": "a shop", "envelope": "both", "environments": [
         { "environment": "dev", "bucket": "shop-dev", "logical": [] }, { "environment": "prod", "bucket": "shop-prod", "logical": [] }] });
     assert_eq!((code, &told), (200, &expected));
     assert_eq!(root("GET", "?project=shop", Value::Null).await, (200, expected.clone()));

@@ -27,6 +27,34 @@ pub struct ProjectRecord {
     pub updated: Timestamp,
     #[n(2)]
     pub description: String,
+    /// Absent: both.
+    #[n(3)]
+    pub envelope: Option<Envelope>,
+}
+
+/// In which form the apps of a project are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Envelope {
+    /// The fields, and once more under `data` beside `success`.
+    #[default]
+    #[n(0)]
+    Both,
+    /// The fields and nothing else.
+    #[n(1)]
+    Bare,
+}
+
+impl Envelope {
+    pub const ALL: [Self; 2] = [Self::Both, Self::Bare];
+
+    /// Its name, as operators spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Bare => "bare",
+        }
+    }
 }
 
 /// An environment of a project.
@@ -337,6 +365,7 @@ mod tests {
             created: at(1),
             updated: at(2),
             description: "d".into(),
+            envelope: None,
         };
         written_as(&project, b"\x01\xa3\x00\x01\x01\x02\x02\x61d");
         written_as(
@@ -394,6 +423,7 @@ mod tests {
             created: at(1),
             updated: at(2),
             description: "what it is for".into(),
+            envelope: Some(Envelope::Bare),
         });
         rejects_damage(&environment());
         rejects_damage(&with_webhook());

@@ -23,6 +23,7 @@ fn one_of_each() -> Vec<ProjectChange> {
         created: at(1),
         updated: at(1),
         description: "d".into(),
+        envelope: None,
     };
     let environment = EnvironmentRecord {
         created: at(1),
