@@ -256,13 +256,19 @@ impl Authenticator {
         })
     }
 
-    /// The credential a claim names: a token names a temporary one. That of a link signs presigned URLs and nothing else.
+    /// The credential a claim names: a token names a temporary one. That of a link signs presigned URLs, or forms, and
+    /// nothing else.
     fn look_up(&self, claim: &Claim<'_>) -> Option<Credential> {
         let token = claim.session_token.as_ref();
         token
             .and_then(|token| self.credentials.find_temporary(&claim.access_key, token))
             .or_else(|| self.credentials.find(&claim.access_key))
-            .filter(|found| found.link.is_none() || matches!(claim.form, Form::Presigned { .. }))
+            .filter(|found| match (&found.link, claim.form) {
+                (None, _) => true,
+                (Some(terms), Form::Presigned { .. }) => !terms.is_of_form(),
+                (Some(terms), Form::Post) => terms.is_of_form(),
+                (Some(_), Form::Header) => false,
+            })
     }
 
     /// Whose secret signed `text`: the one of the key that is claimed, or nobody's. `missing`: what of the text did not
@@ -327,8 +333,8 @@ impl Authenticator {
             (Realm::Iam, _) => return Err(claim.form.malformed("the Credential's service must be \"iam\"")),
         }
         match (realm, claim.form, &self.site_region) {
-            (Realm::Admin, Form::Header, _) => Ok(()),
-            (Realm::Sts | Realm::Iam, Form::Header, _) => Ok(()),
+            (Realm::Admin, Form::Header | Form::Post, _) => Ok(()),
+            (Realm::Sts | Realm::Iam, Form::Header | Form::Post, _) => Ok(()),
             (Realm::Sts | Realm::Iam, Form::Presigned { .. }, _) => Err(AuthError::InvalidArgument(
                 "Requests to the token service and to IAM are signed in the Authorization header; links are not taken.",
             )),
@@ -385,6 +391,7 @@ fn signing(claim: &Claim<'_>) -> Signing {
         form: match claim.form {
             Form::Header => SignedIn::Header,
             Form::Presigned { .. } => SignedIn::Query,
+            Form::Post => SignedIn::Form,
         },
         time: claim.date.time(),
     }
@@ -448,11 +455,11 @@ fn check_token(credential: &Credential, claim: &Claim<'_>, now: OffsetDateTime) 
 fn check_time(claim: &Claim<'_>, now: OffsetDateTime) -> Result<(), AuthError> {
     let age = now - claim.date.time();
     match claim.form {
-        Form::Header if age.abs() > MAX_SKEW => Err(AuthError::RequestTimeTooSkewed {
+        Form::Header | Form::Post if age.abs() > MAX_SKEW => Err(AuthError::RequestTimeTooSkewed {
             request_time: claim.date.as_str().to_owned(),
             server_time: shown(now),
         }),
-        Form::Header => Ok(()),
+        Form::Header | Form::Post => Ok(()),
         Form::Presigned { .. } if age < -MAX_SKEW => Err(AuthError::PresignedNotYetValid {
             server_time: shown(now),
         }),
@@ -475,7 +482,7 @@ fn check_time(claim: &Claim<'_>, now: OffsetDateTime) -> Result<(), AuthError> {
 fn payload_of<'a>(headers: &'a HeaderMap, claim: &'a Claim<'_>) -> Result<(&'a str, PayloadMode), AuthError> {
     let header = only(headers, &CONTENT_SHA256)?;
     let signed = match claim.form {
-        Form::Header => header.ok_or(AuthError::InvalidRequest(
+        Form::Header | Form::Post => header.ok_or(AuthError::InvalidRequest(
             "Missing required header for this request: x-amz-content-sha256",
         ))?,
         Form::Presigned { .. } => match &claim.payload_hash {

@@ -39,13 +39,17 @@ const SEVEN_DAYS: u32 = 7 * 24 * 60 * 60;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Header,
-    Presigned { expires_seconds: u32 },
+    Presigned {
+        expires_seconds: u32,
+    },
+    /// In the fields of an HTML form.
+    Post,
 }
 
 impl Form {
     pub(super) fn malformed(self, message: &'static str) -> AuthError {
         match self {
-            Self::Header => AuthError::AuthorizationHeaderMalformed(Cow::Borrowed(message)),
+            Self::Header | Self::Post => AuthError::AuthorizationHeaderMalformed(Cow::Borrowed(message)),
             Self::Presigned { .. } => AuthError::AuthorizationQueryParameters(Cow::Borrowed(message)),
         }
     }

@@ -20,6 +20,7 @@ use super::clean::{self, Cleaning};
 use super::date::AmzDate;
 use super::error::AuthError;
 use super::identity::Identity;
+use super::link::LinkTerms;
 use super::payload::PayloadMode;
 use super::signing::{SignedIn, Signing};
 use super::target::{Query, decode_path};
@@ -36,14 +37,24 @@ pub struct FormFields<'a> {
     pub session_token: Option<&'a str>,
 }
 
+/// Who sends a form.
+#[derive(Clone, Debug)]
+pub struct FormSender {
+    pub identity: Identity,
+    /// `None`: it is not signed.
+    pub signing: Option<Signing>,
+    /// What it lets, if the server gave it out.
+    pub link: Option<Arc<LinkTerms>>,
+}
+
 /// Stands in the extensions of a form that was let in, and verifies what its fields claim once they are read. A request
 /// without it is no form, whatever its type says.
 #[derive(Clone)]
 pub struct FormDoor(Arc<Authenticator>);
 
 impl FormDoor {
-    /// The caller whom the fields prove at the system's time, and the signature; anonymous if they claim nobody.
-    pub fn identify(&self, fields: &FormFields<'_>) -> Result<(Identity, Option<Signing>), AuthError> {
+    /// The caller whom the fields prove at the system's time; anonymous if they claim nobody.
+    pub fn identify(&self, fields: &FormFields<'_>) -> Result<FormSender, AuthError> {
         self.0.identify_form(fields)
     }
 }
@@ -84,7 +95,7 @@ impl Authenticator {
         Ok(Request::from_parts(parts, body))
     }
 
-    fn identify_form(&self, fields: &FormFields<'_>) -> Result<(Identity, Option<Signing>), AuthError> {
+    fn identify_form(&self, fields: &FormFields<'_>) -> Result<FormSender, AuthError> {
         let malformed = |message| Err(AuthError::InvalidArgument(message));
         let claimed = [
             fields.algorithm,
@@ -99,7 +110,11 @@ impl Authenticator {
                     "Bucket POST must contain a field named 'policy'.  If it is specified, please check the order of the fields.",
                 )
             } else {
-                Ok((Identity::Anonymous, None))
+                Ok(FormSender {
+                    identity: Identity::Anonymous,
+                    signing: None,
+                    link: None,
+                })
             };
         };
         match fields.algorithm {
@@ -116,7 +131,7 @@ impl Authenticator {
             return malformed("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\".");
         };
         let claim = Claim {
-            form: Form::Header,
+            form: Form::Post,
             access_key: Cow::Borrowed(credential),
             scope: Cow::Borrowed(""),
             date,
@@ -141,6 +156,10 @@ impl Authenticator {
             form: SignedIn::Form,
             time: claim.date.time(),
         };
-        Ok((credential.identity, Some(signing)))
+        Ok(FormSender {
+            identity: credential.identity,
+            signing: Some(signing),
+            link: credential.link,
+        })
     }
 }

@@ -48,6 +48,8 @@ pub enum LinkUse {
         types: Vec<String>,
         /// Where something stands already, nothing is put.
         once: bool,
+        /// It comes as an HTML form whose policy is signed, and as no presigned URL.
+        by_form: bool,
     },
     /// To send one part of them.
     Part {
@@ -56,6 +58,13 @@ pub enum LinkUse {
         /// Most bytes of all parts together; `None`: as many as the store takes.
         max_size: Option<u64>,
     },
+}
+
+impl LinkTerms {
+    /// Whether it comes as an HTML form, and as nothing else.
+    pub fn is_of_form(&self) -> bool {
+        matches!(self.lets, LinkUse::Put { by_form: true, .. })
+    }
 }
 
 impl LinkUse {

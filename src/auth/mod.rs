@@ -33,7 +33,7 @@ pub use authenticate::{Authenticated, Authenticator, Realm};
 pub use body::{AuthBody, BodyError, BoxError};
 pub use credentials::{Credential, CredentialSource, RootCredentials, SecretKey};
 pub use error::AuthError;
-pub use form::{FormDoor, FormFields, is_form};
+pub use form::{FormDoor, FormFields, FormSender, is_form};
 pub use hash::sha256;
 pub use identity::{Account, Accounts, AssumedRole, Caller, Federated, Identity, Kind};
 pub use link::{LINK_KEY_CHARS, LINK_KEY_START, LinkTerms, LinkUse, ShownAs, is_link_key};

@@ -20,6 +20,7 @@ mod list;
 mod multipart;
 mod plan;
 mod post_url;
+mod presigned_post;
 mod refs;
 mod replace;
 mod resumable;
@@ -194,6 +195,7 @@ type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, FilesError>> + Send + 
 fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<'a, Answer> {
     match route {
         Route::Presign => Box::pin(single::presign(call, fields)),
+        Route::PresignedPost => Box::pin(presigned_post::make(call, fields)),
         Route::Register => Box::pin(single::register(call, fields)),
         Route::Complete => Box::pin(single::complete(call)),
         Route::UploadUrl => Box::pin(post_url::ask(call, fields)),

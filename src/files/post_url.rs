@@ -113,6 +113,10 @@ async fn awaited(inner: &Inner, parts: &Parts, now: OffsetDateTime) -> Result<Aw
     let brought = access_key.zip(parameter("X-Amz-Security-Token"));
     let (access_key, token) = brought.ok_or_else(denied)?;
     let (identity, terms) = inner.links.redeem(access_key, token, now).ok_or_else(denied)?;
+    // A form is sent to the bucket, and its policy says more than its token.
+    if terms.is_of_form() {
+        return Err(denied());
+    }
     let bucket = BucketName::parse(&terms.bucket).map_err(|_| denied())?;
     let id = FileId::from_bytes(terms.file);
     let named = parts.uri.path().rsplit('/').next().and_then(FileId::parse);

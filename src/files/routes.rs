@@ -10,6 +10,7 @@ use crate::projects::Operation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
     Presign,
+    PresignedPost,
     Register,
     List,
     Usage,
@@ -103,6 +104,13 @@ pub const BUILT: &[Row] = &[
         Method::POST,
         "files/presigned-url",
         Route::Presign,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
+        Method::POST,
+        "files/presigned-post",
+        Route::PresignedPost,
         Operation::Create,
         SignedIn,
     ),
@@ -437,7 +445,6 @@ pub const BUILT: &[Row] = &[
 
 /// What is known and not built: anything at or below these paths.
 pub const UNBUILT: &[(&str, &str)] = &[
-    ("files/presigned-post", "Presigned forms"),
     ("files/quotas", "Quotas of owners"),
     (
         "files/buckets/:name",

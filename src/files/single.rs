@@ -15,7 +15,7 @@ use crate::media::{FileName, MIME_CHARS_MAX, Mime, MimeError, check_key};
 
 /// How long an address to send bytes to lasts, in seconds.
 pub(super) const UPLOAD_SECONDS: u32 = 900;
-const UPLOAD_SECONDS_RANGE: (u32, u32) = (60, 3_600);
+pub(super) const UPLOAD_SECONDS_RANGE: (u32, u32) = (60, 3_600);
 
 /// `POST /files/presigned-url`.
 pub(super) async fn presign(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
@@ -44,11 +44,17 @@ pub(super) struct Announced {
     pub(super) link: Link,
 }
 
-/// Announces a file, whose bytes are taken once.
-pub(super) async fn announce(call: &Call<'_>, plan: &Plan, seconds: u32) -> Result<Announced, FilesError> {
+/// Announces a file.
+pub(super) async fn begin(call: &Call<'_>, plan: &Plan) -> Result<(FileId, File), FilesError> {
     let (id, file) = plan.file(call)?;
     let store = call.open_to_make(&file.key).await?;
     call.announce(&store, (id, &file)).await?;
+    Ok((id, file))
+}
+
+/// Announces a file, whose bytes are taken once.
+pub(super) async fn announce(call: &Call<'_>, plan: &Plan, seconds: u32) -> Result<Announced, FilesError> {
+    let (id, file) = begin(call, plan).await?;
     let asker = call.asker()?;
     let limits = UploadLimits {
         max_size: file.limits.max_size,

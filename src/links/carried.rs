@@ -58,6 +58,8 @@ enum CarriedUse {
         types: Vec<String>,
         #[serde(rename = "o", default, skip_serializing_if = "is_not")]
         once: bool,
+        #[serde(rename = "f", default, skip_serializing_if = "is_not")]
+        by_form: bool,
     },
     #[serde(rename = "n")]
     Part {
@@ -116,11 +118,13 @@ pub fn encode(terms: &LinkTerms, asker: &Asker) -> Result<Vec<u8>, serde_json::E
                 min_size,
                 types,
                 once,
+                by_form,
             } => CarriedUse::Put {
                 max_size,
                 min_size,
                 types,
                 once,
+                by_form,
             },
             LinkUse::Part {
                 upload,
@@ -167,11 +171,13 @@ pub fn decode(bytes: &[u8]) -> Option<(LinkTerms, Asker)> {
                 min_size,
                 types,
                 once,
+                by_form,
             } => LinkUse::Put {
                 max_size,
                 min_size,
                 types,
                 once,
+                by_form,
             },
             CarriedUse::Part {
                 upload,
@@ -245,6 +251,7 @@ mod tests {
             min_size,
             types: types.iter().map(ToString::to_string).collect(),
             once,
+            by_form: false,
         };
         for (lets, text) in [
             (LinkUse::get(), r#"{"g":{}}"#),
@@ -268,6 +275,16 @@ mod tests {
             (
                 put(Some(9), 1, &["image/*"], true),
                 r#"{"p":{"m":9,"n":1,"t":["image/*"],"o":true}}"#,
+            ),
+            (
+                LinkUse::Put {
+                    max_size: None,
+                    min_size: 0,
+                    types: Vec::new(),
+                    once: true,
+                    by_form: true,
+                },
+                r#"{"p":{"o":true,"f":true}}"#,
             ),
             (
                 LinkUse::Part {

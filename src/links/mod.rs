@@ -1,7 +1,8 @@
 //! Links: presigned URLs for one file each, with limits sealed into them, that end as soon as the file's owner says so.
 //!
 //! Owns what a link carries, how it is made, and how its credential is found again. Any S3 client and any browser can use
-//! one: it is an ordinary URL of Signature Version 4 that signs `host` alone. Nothing of it is stored. It never decides
+//! one: it is an ordinary URL of Signature Version 4 that signs `host` alone, or the fields of a form. Nothing of it is stored
+//! but how many uses are left of one that is counted, which is its maker's to keep. It never decides
 //! whether its asker may do it (`access` does, when it is used), and never takes or serves a byte.
 
 mod asker;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 
 use http::header::HOST;
 use http::{HeaderValue, Method, Request};
+use serde_json::json;
+use storage_engine::limits::PUT_BYTES_MAX;
+use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
 pub use asker::{Asker, AskerRights, Askers, Person};
@@ -112,6 +116,24 @@ pub struct Link {
     pub expires: OffsetDateTime,
 }
 
+/// An HTML form that was given out. Whoever has its fields has what it lets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Form {
+    /// Where it is sent.
+    pub url: String,
+    /// Those before the file, which comes last.
+    pub fields: Vec<(String, String)>,
+    pub expires: OffsetDateTime,
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Form")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
@@ -140,19 +162,40 @@ impl Links {
 
     /// A URL to PUT the bytes of a file to.
     pub async fn upload_url(&self, ask: &LinkAsk<'_>, limits: UploadLimits) -> Result<Link, LinkError> {
-        let UploadLimits {
-            max_size,
-            min_size,
-            types,
-            once,
-        } = limits;
-        let lets = LinkUse::Put {
-            max_size,
-            min_size,
-            types,
-            once,
-        };
-        self.make(ask, (lets, &Method::PUT), "", ask.now).await
+        self.make(ask, (limits.lets(false), &Method::PUT), "", ask.now).await
+    }
+
+    /// The fields of an HTML form that uploads a file of the type `kind` by POST, and where it is sent.
+    pub async fn upload_form(&self, ask: &LinkAsk<'_>, limits: UploadLimits, kind: &str) -> Result<Form, LinkError> {
+        let range = (limits.min_size, limits.max_size.unwrap_or(PUT_BYTES_MAX));
+        let (signer, expires) = self.seal(ask, limits.lets(true), ask.now).await?;
+        let ends = expires
+            .format(&Rfc3339)
+            .map_err(|error| LinkError::Writing(error.to_string()))?;
+        let said = [
+            ("key", ask.key),
+            ("Content-Type", kind),
+            ("success_action_status", "201"),
+        ];
+        let signed = signer.post_form(whole_seconds(ask.now), |signing| {
+            let mut conditions = vec![
+                json!({ "bucket": ask.bucket }),
+                json!(["content-length-range", range.0, range.1]),
+            ];
+            conditions.extend(said.iter().map(|(name, value)| json!({ *name: value })));
+            conditions.extend(signing.iter().map(|(name, value)| json!({ *name: value })));
+            let policy = json!({ "expiration": ends, "conditions": conditions });
+            base64_simd::STANDARD.encode_to_string(policy.to_string())
+        });
+        let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+        let mut fields: Vec<(String, String)> = said.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        fields.push(owned(("policy", signed.policy)));
+        fields.extend(signed.fields.into_iter().map(owned));
+        Ok(Form {
+            url: format!("{}/{}", ask.origin, ask.bucket),
+            fields,
+            expires,
+        })
     }
 
     /// A URL to GET a file from; HEAD takes it, too.
@@ -191,10 +234,27 @@ impl Links {
         query: &str,
         from: OffsetDateTime,
     ) -> Result<Link, LinkError> {
+        let (signer, expires) = self.seal(ask, lets, from).await?;
+        let target = match query {
+            "" => path_text(&format!("/{}/{}", ask.bucket, ask.key)),
+            query => format!("{}?{query}", path_text(&format!("/{}/{}", ask.bucket, ask.key))),
+        };
+        let from = whole_seconds(from);
+        let target = signed(&signer, (ask.origin, method), target, (from, ask.seconds))?;
+        let url = format!("{}{target}", ask.origin);
+        Ok(Link { url, expires })
+    }
+
+    /// Seals what is let; what signs it, and when it ends.
+    async fn seal(
+        &self,
+        ask: &LinkAsk<'_>,
+        lets: LinkUse,
+        from: OffsetDateTime,
+    ) -> Result<(Signer, OffsetDateTime), LinkError> {
         if !LINK_SECONDS.contains(&ask.seconds) {
             return Err(LinkError::Lifetime);
         }
-        let from = whole_seconds(from);
         let expires = end(from, ask.seconds);
         let asker = ask.asker.carried_for(&lets);
         let terms = LinkTerms {
@@ -213,13 +273,25 @@ impl Links {
         }
         let token = String::from_utf8_lossy(sealed.token.expose());
         let signer = Signer::new(sealed.access_key, sealed.secret, self.region.as_str()).with_session_token(token);
-        let target = match query {
-            "" => path_text(&format!("/{}/{}", ask.bucket, ask.key)),
-            query => format!("{}?{query}", path_text(&format!("/{}/{}", ask.bucket, ask.key))),
-        };
-        let target = signed(&signer, (ask.origin, method), target, (from, ask.seconds))?;
-        let url = format!("{}{target}", ask.origin);
-        Ok(Link { url, expires })
+        Ok((signer, expires))
+    }
+}
+
+impl UploadLimits {
+    fn lets(self, by_form: bool) -> LinkUse {
+        let Self {
+            max_size,
+            min_size,
+            types,
+            once,
+        } = self;
+        LinkUse::Put {
+            max_size,
+            min_size,
+            types,
+            once,
+            by_form,
+        }
     }
 }
 

@@ -169,7 +169,8 @@ impl Projects {
             if name.len() > NAME_BYTES_MAX {
                 return Err(UploadTokenError::TooLong);
             }
-            if user.issuer == KEY_ALIAS || !snapshot.answers_for(&caller.project.name, &name) {
+            let is_alias = user.issuer != KEY_ALIAS && !user.issuer.contains('|');
+            if !is_alias || !snapshot.answers_for(&caller.project.name, &name) {
                 return Err(UploadTokenError::NoSuchIssuer);
             }
         }

@@ -53,6 +53,7 @@ pub(crate) async fn put<'b>(
         min_size,
         types,
         once: _,
+        by_form: _,
     }) = terms.map(|terms| &terms.lets)
     {
         expected.also_at_most(*max_size);

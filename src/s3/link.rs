@@ -17,6 +17,7 @@ use storage_engine::store::name::{BucketName, ObjectKey};
 use time::OffsetDateTime;
 
 use super::error::{Code, Failure};
+use super::form::OfForm;
 use super::guard::Parameter;
 use super::target::Target;
 use crate::auth::{LinkTerms, LinkUse, ShownAs};
@@ -46,7 +47,11 @@ pub(crate) fn admit(
             let is_shown_so = shown_as.is_none() || extensions.get() == shown_as.clone().map(ShownAs).as_ref();
             matches!(*method, Method::GET | Method::HEAD) && query.is_empty() && is_shown_so
         }
-        LinkUse::Put { .. } => method == Method::PUT && query.is_empty(),
+        LinkUse::Put { by_form, .. } => {
+            // A form is the PUT it stands for.
+            let came_so = extensions.get::<OfForm>().is_some() == *by_form;
+            method == Method::PUT && query.is_empty() && came_so
+        }
         LinkUse::Part { upload, numbers, .. } => {
             let named = |wanted: &str| {
                 let mut found = query.iter().filter(|(name, _)| name == wanted);
@@ -207,6 +212,7 @@ mod tests {
             min_size: 0,
             types: Vec::new(),
             once: true,
+            by_form: false,
         };
         let part = LinkUse::Part {
             upload: "u".into(),
@@ -288,6 +294,7 @@ mod tests {
             min_size: 0,
             types: Vec::new(),
             once: true,
+            by_form: false,
         });
         for (terms, status, after, expected) in [
             (&get, 200, 40, "private, max-age=60"),

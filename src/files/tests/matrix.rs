@@ -23,6 +23,7 @@ fn whom(route: Route) -> For {
     match route {
         Route::List | Route::DownloadUrls => For::Everybody,
         Route::Presign
+        | Route::PresignedPost
         | Route::UploadUrl
         | Route::Usage
         | Route::Buckets
@@ -137,7 +138,9 @@ impl Scene {
 
     fn body(&self, route: Route) -> Value {
         match route {
-            Route::Presign | Route::PartsInit => json!({ "filename": "a.png", "contentType": "image/png" }),
+            Route::Presign | Route::PresignedPost | Route::PartsInit => {
+                json!({ "filename": "a.png", "contentType": "image/png" })
+            }
             Route::Register => {
                 json!({ "s3Key": self.key, "originalName": "a.txt", "mimeType": "text/plain", "size": 10 })
             }

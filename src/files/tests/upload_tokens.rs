@@ -240,6 +240,7 @@ async fn a_token_that_is_none_or_none_any_more_is_refused() {
         json!({ "sub": "ann" }),
         json!({ "sub": "ann", "issuer": "none" }),
         json!({ "sub": "1", "issuer": "key" }),
+        json!({ "sub": "1", "issuer": "own|2" }),
         json!({ "op": "" }),
     ] {
         let told = shop.post(&shop.server(), "files/upload-tokens", wrong.clone()).await;

@@ -79,7 +79,7 @@ where
     if fields.get("awsaccesskeyid").is_some() || fields.get("signature").is_some() {
         return Err(refused(&AuthError::SignatureVersion2));
     }
-    let (identity, signing) = door.identify(&fields.claim()).map_err(|error| refused(&error))?;
+    let sender = door.identify(&fields.claim()).map_err(|error| refused(&error))?;
     let mut length = None;
     if let Some(text) = fields.get("policy") {
         let policy = PostPolicy::parse(text)?;
@@ -116,9 +116,12 @@ where
     if parts.uri.query().is_some() || domains.target(&parts.uri, &parts.headers) != Some(meant) {
         return Err(Code::INVALID_URI.into());
     }
-    parts.extensions.insert(identity);
-    if let Some(signing) = signing {
+    parts.extensions.insert(sender.identity);
+    if let Some(signing) = sender.signing {
         parts.extensions.insert(signing);
+    }
+    if let Some(link) = sender.link {
+        parts.extensions.insert(link);
     }
     Ok(Upload {
         put: Request::from_parts(parts, body.boxed_unsync()),

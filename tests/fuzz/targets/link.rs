@@ -23,6 +23,7 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
             min_size: 1,
             types: vec!["image/*".into()],
             once: true,
+            by_form: false,
         },
         LinkUse::Part {
             upload: "u".into(),

@@ -247,6 +247,7 @@ async fn of_all_who_open_a_one_time_link_at_once_one_gets_the_bytes() {
     fails(&app.get(&url).await, 403, "AccessDenied");
     // A link to an image gives out neither the file nor another image of it.
     let url = ask(json!({ "transform": "fit-in/5x5" })).await;
+    assert_ne!(status(&app.get(&url).await), 403);
     let (whole, rest) = url.split_once("fit-in/5x5/").unwrap();
     let plain = format!("http://{}/shop-prod/{rest}", app.address);
     fails(&app.get(&plain).await, 403, "AccessDenied");
@@ -275,5 +276,127 @@ async fn bytes_that_are_not_those_that_were_announced_are_not_stored() {
     assert_eq!(status(&app.put(&upload, GIF).await), 200);
     let answer = app.get(&app.download_url(Some("ann"), &file).await).await;
     assert!(status(&answer) == 200 && answer.ends_with(GIF), "{answer}");
+    server.stop().await.unwrap();
+}
+
+/// A form as a browser sends it.
+fn form(fields: &[(String, String)], file: &str) -> String {
+    let field = |(name, value): &(String, String)| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let fields: String = fields.iter().map(field).collect();
+    let head = "Content-Disposition: form-data; name=\"file\"; filename=\"a b.gif\"\r\nContent-Type: image/gif";
+    format!("{fields}--x\r\n{head}\r\n\r\n{file}\r\n--x--\r\n")
+}
+
+/// A form that ann asked for, and the file it is for.
+struct AskedForm<'a> {
+    app: &'a App,
+    file: String,
+    fields: Vec<(String, String)>,
+}
+
+impl<'a> AskedForm<'a> {
+    async fn new(app: &'a App) -> Self {
+        let said = json!({ "filename": "a b.gif", "contentType": "image/gif", "fileSize": 40, "minSize": 5 });
+        let (code, told) = app.ask(Some("ann"), "POST", "/presigned-post", said).await;
+        assert_eq!(code, 200, "{told}");
+        assert_eq!(told["url"], json!(format!("http://{}/shop-prod", app.address)));
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let fields = told["fields"].as_object().unwrap();
+        Self {
+            app,
+            file: text(&told["fileId"]),
+            fields: fields.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+        }
+    }
+
+    fn field(&self, name: &str) -> &str {
+        &self.fields.iter().find(|(known, _)| known == name).unwrap().1
+    }
+
+    /// The same fields with another one.
+    fn with(&self, name: &str, value: &str) -> Vec<(String, String)> {
+        let others = self.fields.iter().filter(|(known, _)| known != name).cloned();
+        others.chain([(name.to_owned(), value.to_owned())]).collect()
+    }
+
+    async fn post(&self, fields: &[(String, String)], file: &str) -> String {
+        self.post_to("/shop-prod", fields, file).await
+    }
+
+    async fn post_to(&self, path: &str, fields: &[(String, String)], file: &str) -> String {
+        let body = form(fields, file);
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: multipart/form-data; boundary=x\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.app.address,
+            body.len()
+        );
+        exchange(self.app.address, &request).await
+    }
+}
+
+#[tokio::test]
+async fn a_form_uploads_one_file_within_its_limits_and_once() {
+    let server = start(&[]).await;
+    let app = App::new(server.addresses()[0]).await;
+    let asked = AskedForm::new(&app).await;
+    // Until its bytes are there it is pending, whatever else is sent.
+    let large = format!("{GIF}{}", "x".repeat(40));
+    for (bytes, code) in [
+        (large.as_str(), "EntityTooLarge"),
+        ("GIF8", "EntityTooSmall"),
+        ("no image, but some words", "InvalidRequest"),
+    ] {
+        fails(&asked.post(&asked.fields, bytes).await, 400, code);
+    }
+    let answer = asked.post(&asked.fields, GIF).await;
+    assert_eq!(status(&answer), 201, "{answer}");
+    assert!(
+        answer.contains("<Key>") && answer.contains("<Bucket>shop-prod</Bucket>"),
+        "{answer}"
+    );
+    fails(&asked.post(&asked.fields, GIF).await, 412, "PreconditionFailed");
+    let (file, ann) = (&asked.file, Some("ann"));
+    let (code, told) = app.ask(ann, "POST", &format!("/{file}/complete"), json!({})).await;
+    assert_eq!((code, &told["size"]), (200, &json!(GIF.len())), "{told}");
+    assert_eq!(told["status"], "active");
+    let answer = app.get(&app.download_url(ann, file).await).await;
+    assert!(status(&answer) == 200 && answer.ends_with(GIF), "{answer}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_form_is_sent_as_it_was_given_out_and_opens_no_other_door() {
+    let server = start(&[]).await;
+    let app = App::new(server.addresses()[0]).await;
+    let asked = AskedForm::new(&app).await;
+    for wrong in [
+        asked.with("key", "another"),
+        asked.with("Content-Type", "text/html"),
+        asked.with("acl", "public-read"),
+        asked.with("x-amz-meta-a", "1"),
+        asked.with("success_action_status", "200"),
+    ] {
+        fails(&asked.post(&wrong, GIF).await, 403, "AccessDenied");
+    }
+    let policy = base64_simd::STANDARD.decode_to_vec(asked.field("policy")).unwrap();
+    let wider = String::from_utf8(policy).unwrap().replace("40]", "4000]");
+    let wider = asked.with("policy", &base64_simd::STANDARD.encode_to_string(wider));
+    fails(&asked.post(&wider, GIF).await, 403, "SignatureDoesNotMatch");
+    // What seals it is taken by no address for one POST.
+    let sealed = format!(
+        "X-Amz-Credential={}&X-Amz-Security-Token={}",
+        asked.field("x-amz-credential"),
+        asked.field("x-amz-security-token")
+    );
+    let path = format!("/v1/files/upload-url/{}?{sealed}", asked.file);
+    let answer = asked.post_to(&path, &[], GIF).await;
+    assert_eq!(status(&answer), 403, "{answer}");
+    // What was revoked is not sent any more.
+    let revoke = format!("/{}/revoke-urls", asked.file);
+    assert_eq!(app.ask(Some("ann"), "POST", &revoke, json!({})).await.0, 200);
+    fails(&asked.post(&asked.fields, GIF).await, 403, "AccessDenied");
     server.stop().await.unwrap();
 }
