@@ -558,7 +558,7 @@ mod tests {
 
     #[test]
     fn a_project_is_made_with_an_environment_and_shown() {
-        let answer = json!({ "project": "shop", "description": "", "environments":
+        let answer = json!({ "project": "shop", "description": "", "envelope": "both", "environments":
             [{ "environment": "dev", "bucket": "shop-dev", "logical": [] }] });
         let (method, path, body, text) = run("drystone project add shop", &answer);
         assert_eq!((method, path.as_str()), (Method::POST, PROJECTS));
@@ -577,7 +577,7 @@ mod tests {
     #[test]
     fn what_holds_for_a_logical_bucket_is_set_shown_and_reset() {
         let logical = json!({ "name": "images", "max_size": 5, "types": ["image/*"], "visibility": "public" });
-        let answer = json!({ "project": "shop", "description": "", "environments":
+        let answer = json!({ "project": "shop", "description": "", "envelope": "both", "environments":
             [{ "environment": "dev", "bucket": "shop-dev", "logical": [logical] }] });
         let line = "drystone project bucket set shop/dev images --max-size 5 --type image/* --visibility public";
         let (method, path, body, text) = run(line, &answer);

@@ -4,6 +4,7 @@ mod flows;
 mod life;
 mod matrix;
 mod outward;
+mod parts;
 mod refusals;
 mod resumable;
 mod upload_tokens;
@@ -119,6 +120,11 @@ impl Told {
             String::from_utf8_lossy(&self.bytes)
         );
     }
+}
+
+/// The app bucket of the shop.
+pub(super) fn bucket() -> BucketName {
+    BucketName::parse("shop-dev").unwrap()
 }
 
 /// Who asks: headers of a request.
