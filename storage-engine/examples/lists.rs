@@ -121,8 +121,15 @@ fn query(viewer: Viewer, filter: FileFilter, by: SortBy, total: bool) -> FileQue
 }
 
 fn queries() -> Vec<(&'static str, FileQuery)> {
+    [lists(), searches()].concat()
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+fn lists() -> Vec<(&'static str, FileQuery)> {
     let none = FileFilter::default;
-    let text = |text: &str| Some(text.to_owned());
     let images = || FileFilter {
         bucket: text("images"),
         media_type: text("image/*"),
@@ -136,19 +143,6 @@ fn queries() -> Vec<(&'static str, FileQuery)> {
     };
     let mine = FileFilter {
         owner: text("app:shop/main|user-5"),
-        ..none()
-    };
-    let found = |what: &str| FileFilter {
-        search: text(what),
-        ..none()
-    };
-    let until = |files: u64| FileFilter {
-        created_to: Some(Timestamp::from_millis(BEGUN + files)),
-        ..none()
-    };
-    let (old, older_half) = (until(100), until(FILES / 2));
-    let large = FileFilter {
-        size_min: Some(1 << 20),
         ..none()
     };
     vec![
@@ -173,6 +167,25 @@ fn queries() -> Vec<(&'static str, FileQuery)> {
         ),
         ("the same, by size", query(user(5), rare, SortBy::Size, true)),
         ("one's own, by name", query(user(5), mine, SortBy::Name, true)),
+    ]
+}
+
+fn searches() -> Vec<(&'static str, FileQuery)> {
+    let none = FileFilter::default;
+    let found = |what: &str| FileFilter {
+        search: text(what),
+        ..none()
+    };
+    let until = |files: u64| FileFilter {
+        created_to: Some(Timestamp::from_millis(BEGUN + files)),
+        ..none()
+    };
+    let (old, older_half) = (until(100), until(FILES / 2));
+    let large = FileFilter {
+        size_min: Some(1 << 20),
+        ..none()
+    };
+    vec![
         (
             "a common name",
             query(Viewer::All, found("holiday 5"), SortBy::Created, false),
