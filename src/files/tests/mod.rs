@@ -20,6 +20,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use storage_engine::memory::MemoryBackend;
 use storage_engine::store::clock::{Clock, SystemClock, Timestamp};
+use storage_engine::store::name::BucketName;
 use storage_engine::store::{Epoch, Store};
 use time::OffsetDateTime;
 
