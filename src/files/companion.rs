@@ -51,7 +51,7 @@ pub(super) async fn parts(call: &Call<'_>) -> Result<Answer, FilesError> {
 pub(super) async fn part_url(call: &Call<'_>) -> Result<Answer, FilesError> {
     let number = number(call.segment(1)?)?;
     let mut asked = key(call);
-    asked.insert("partNumber".to_owned(), number.into());
+    asked.insert("partNumber".to_owned(), number);
     let told = multipart::part_url(call, &Fields::of(&Value::Object(asked))?).await?;
     Ok(told.told_as(|told| json!({ "url": told.get("url"), "expires": multipart::PART_SECONDS })))
 }
