@@ -309,7 +309,10 @@ async fn what_a_drive_kept_when_its_segment_was_removed_is_swept_after_the_next_
     let rule = plan.arm_always(Operation::Remove, "/d2/.drystone/extent", Fault::Fail(5));
     checkpoint(&mut keeper, &running).await;
     yard.files_become(&running, SegmentKind::Extent, 1).await;
-    assert!(plan.fired(rule) > 0);
+    // That drive may be the last one to be asked.
+    while plan.fired(rule) == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     plan.disarm();
     // It is back, and this checkpoint still knows the segment.
     keeper.swept = false;
