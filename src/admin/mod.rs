@@ -55,6 +55,7 @@ use self::status::Status;
 pub use self::streams::Streams;
 use crate::access::{Action, Behind, Context, Grant, RequestFacts, Resource, decide, decide_own};
 use crate::auth::{Account, AuthError, Identity, SignedWith, Standing};
+use crate::collect::Collector;
 use crate::http::body::{Body, BoxError};
 use crate::http::origin::Origins;
 use crate::http::peer::Peer;
@@ -98,6 +99,7 @@ pub struct Reach {
     pub usage: Usage,
     pub directory: Directory,
     pub projects: Projects,
+    pub collector: Collector,
     pub ldap: Ldap,
     /// The server itself.
     pub power: Arc<dyn Power>,

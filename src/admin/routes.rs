@@ -281,6 +281,11 @@ const BUILT: &[(Method, &str, Verb)] = &[
         Verb::Projects(projects::Verb::LogicalReset),
     ),
     (
+        Method::POST,
+        "/v1/admin/projects/collect",
+        Verb::Projects(projects::Verb::Collect),
+    ),
+    (
         Method::GET,
         "/v1/admin/projects/images",
         Verb::Projects(projects::Verb::ImagesGet),

@@ -12,13 +12,14 @@ use zeroize::Zeroizing;
 use super::admin::Request;
 use super::visibility::{Ask, ends, question, shown, written};
 use crate::admin::projects::{
-    EnvironmentAsked, IssuerAsked, IssuerReport, IssuersReport, KeyAsked, KeyReport, KeysReport, LogicalAsked,
-    LogicalReport, ProjectAsked, ProjectReport, ProjectSet, ProjectsReport,
+    CollectReport, EnvironmentAsked, IssuerAsked, IssuerReport, IssuersReport, KeyAsked, KeyReport, KeysReport,
+    LogicalAsked, LogicalReport, ProjectAsked, ProjectReport, ProjectSet, ProjectsReport,
 };
 
 const PROJECTS: &str = "/v1/admin/projects";
 const ENVIRONMENTS: &str = "/v1/admin/projects/environments";
 const BUCKETS: &str = "/v1/admin/projects/buckets";
+const COLLECT: &str = "/v1/admin/projects/collect";
 const KEYS: &str = "/v1/admin/projects/keys";
 const ISSUERS: &str = "/v1/admin/projects/issuers";
 
@@ -71,6 +72,12 @@ pub enum ProjectVerb {
     /// What files of its logical buckets may be
     #[command(subcommand)]
     Bucket(LogicalVerb),
+    /// Take away what apps left behind, in all app buckets, at once instead of within the hour
+    Collect {
+        /// Count it, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// What to do about logical buckets.
@@ -92,6 +99,15 @@ pub enum LogicalVerb {
         /// Of files that name none themselves: public, private, protected or shared [default: private]
         #[arg(long, value_name = "LEVEL")]
         visibility: Option<String>,
+        /// After how many seconds files end by themselves
+        #[arg(long = "ttl", value_name = "SECONDS")]
+        ttl_seconds: Option<u64>,
+        /// Files without references go after 24 hours: off or unreferenced [default: off]
+        #[arg(long, value_name = "WHICH")]
+        gc: Option<String>,
+        /// Files that the app does not register within 24 hours go: auto or required [default: auto]
+        #[arg(long, value_name = "WHETHER")]
+        confirm: Option<String>,
     },
     /// Nothing of its own holds for a logical bucket any more
     Reset {
@@ -280,6 +296,10 @@ fn project(verb: &ProjectVerb, json: bool, ask: Ask<'_>) -> Result<String, Strin
             question(Method::POST, ENVIRONMENTS, &asked)?
         }
         ProjectVerb::Bucket(verb) => logical(verb)?,
+        ProjectVerb::Collect { dry_run } => {
+            let request = question(Method::POST, &format!("{COLLECT}?dry-run={dry_run}"), &())?;
+            return shown(ask(request)?, json, collect_text);
+        }
         ProjectVerb::Env(EnvironmentVerb::Remove { environment }) => {
             let (project, environment) = split(environment)?;
             let path = format!(
@@ -301,6 +321,9 @@ fn logical(verb: &LogicalVerb) -> Result<Request, String> {
             max_size,
             types,
             visibility,
+            ttl_seconds,
+            gc,
+            confirm,
         } => {
             let (project, environment) = split(environment)?;
             let asked = LogicalAsked {
@@ -310,6 +333,9 @@ fn logical(verb: &LogicalVerb) -> Result<Request, String> {
                 max_size: *max_size,
                 types: types.clone(),
                 visibility: visibility.clone(),
+                ttl_seconds: *ttl_seconds,
+                gc: gc.clone(),
+                confirm: confirm.clone(),
             };
             question(Method::PUT, BUCKETS, &asked)
         }
@@ -439,7 +465,29 @@ fn logical_line(report: &LogicalReport) -> String {
     if !report.types.is_empty() {
         text.push_str(&format!(", {}", report.types.join(" ")));
     }
+    if let Some(seconds) = report.ttl_seconds {
+        text.push_str(&format!(", ends after {seconds} s"));
+    }
+    if report.gc == "unreferenced" {
+        text.push_str(", goes without references");
+    }
+    if report.confirm == "required" {
+        text.push_str(", goes unless it is registered");
+    }
     text + "\n"
+}
+
+fn collect_text(report: &CollectReport) -> String {
+    let verb = if report.dry_run { "would go" } else { "gone" };
+    let kinds = report.collected.iter().filter(|(_, count)| **count > 0);
+    let mut text: String = kinds.map(|(kind, count)| format!("  {kind}: {count}\n")).collect();
+    if text.is_empty() {
+        text.push_str("  nothing\n");
+    }
+    if report.failed > 0 {
+        text.push_str(&format!("  not yet: {}; the next pass tries again\n", report.failed));
+    }
+    format!("Left behind by apps, {verb}:\n{text}")
 }
 
 fn projects_text(report: &ProjectsReport) -> String {
@@ -576,17 +624,23 @@ mod tests {
 
     #[test]
     fn what_holds_for_a_logical_bucket_is_set_shown_and_reset() {
-        let logical = json!({ "name": "images", "max_size": 5, "types": ["image/*"], "visibility": "public" });
+        let logical = json!({ "name": "images", "max_size": 5, "types": ["image/*"], "visibility": "public",
+            "ttl_seconds": 60, "gc": "unreferenced", "confirm": "required" });
         let answer = json!({ "project": "shop", "description": "", "envelope": "both", "environments":
             [{ "environment": "dev", "bucket": "shop-dev", "logical": [logical] }] });
-        let line = "drystone project bucket set shop/dev images --max-size 5 --type image/* --visibility public";
+        let line = "drystone project bucket set shop/dev images --max-size 5 --type image/* --visibility public \
+                    --ttl 60 --gc unreferenced --confirm required";
         let (method, path, body, text) = run(line, &answer);
         assert_eq!((method, path.as_str()), (Method::PUT, BUCKETS));
         let expected = json!({ "project": "shop", "environment": "dev", "name": "images", "max_size": 5,
-            "types": ["image/*"], "visibility": "public" });
+            "types": ["image/*"], "visibility": "public", "ttl_seconds": 60, "gc": "unreferenced",
+            "confirm": "required" });
         assert_eq!(body, expected);
         assert!(
-            text.ends_with("    images: public, at most 5 bytes, image/*\n"),
+            text.ends_with(
+                "    images: public, at most 5 bytes, image/*, ends after 60 s, goes without references, \
+                 goes unless it is registered\n"
+            ),
             "{text}"
         );
         let (_, path, ..) = run("drystone project bucket reset shop/dev images", &answer);
@@ -594,6 +648,24 @@ mod tests {
             path,
             "/v1/admin/projects/buckets?project=shop&environment=dev&name=images"
         );
+    }
+
+    #[test]
+    fn what_is_collected_is_told_by_kind_and_a_dry_run_says_that_it_is_one() {
+        let mut answer = json!({ "dry_run": true, "collected": { "announced": 3, "trash": 0 }, "failed": 1 });
+        let (method, path, _, text) = run("drystone project collect --dry-run", &answer);
+        assert_eq!(
+            (method, path.as_str()),
+            (Method::POST, "/v1/admin/projects/collect?dry-run=true")
+        );
+        assert_eq!(
+            text,
+            "Left behind by apps, would go:\n  announced: 3\n  not yet: 1; the next pass tries again\n"
+        );
+        answer = json!({ "dry_run": false, "collected": { "announced": 0 }, "failed": 0 });
+        let (_, path, _, text) = run("drystone project collect", &answer);
+        assert_eq!(path, "/v1/admin/projects/collect?dry-run=false");
+        assert_eq!(text, "Left behind by apps, gone:\n  nothing\n");
     }
 
     #[test]

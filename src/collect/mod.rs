@@ -1,15 +1,16 @@
 //! Collection: takes away what no application will come back for. Files that were announced and whose bytes never came,
-//! uploads nobody goes on with, files that end by themselves, what was refused, what lies in the trash long enough, and
-//! bytes that were replaced long ago.
+//! uploads nobody goes on with, files that end by themselves or that their bucket keeps no longer, what was refused, what
+//! lies in the trash long enough, and bytes that were replaced long ago.
 //!
 //! Owns when each of them is over, and that nothing live goes: every removal names the revision of the file it was decided
 //! on, so whoever comes back in the last moment wins. It only looks into buckets that keep a catalogue, goes on where one file
 //! cannot be removed, and asked for a dry run it changes nothing.
 
+mod figures;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use storage_engine::store::files::{
 use storage_engine::store::list::{ListError, ListPage, Listed};
 use storage_engine::store::multipart::list::{ListParts, ListPartsError, ListUploads, ListedUpload};
 use storage_engine::store::name::{BucketName, ObjectKey};
+
+pub use self::figures::{Figures, Last};
+use crate::projects::{Confirm, Gc, LogicalBucket, Projects};
 
 /// Files or uploads that are looked at together.
 const PAGE: usize = 500;
@@ -43,6 +47,10 @@ pub struct Terms {
     pub replaced: Duration,
     /// After a file was refused; until then its owner can ask why.
     pub rejected: Duration,
+    /// After the bytes came of a file that must be registered and is not.
+    pub unregistered: Duration,
+    /// After the last change of a file that must be referred to and is not.
+    pub unreferenced: Duration,
 }
 
 impl Default for Terms {
@@ -54,6 +62,8 @@ impl Default for Terms {
             trash: 7 * day,
             replaced: 7 * day,
             rejected: 7 * day,
+            unregistered: day,
+            unreferenced: day,
         }
     }
 }
@@ -67,6 +77,10 @@ pub struct Collected {
     pub uploads: u64,
     /// Ended by themselves; now in the trash.
     pub ended: u64,
+    /// Not registered though they must be; now in the trash.
+    pub unregistered: u64,
+    /// Not referred to though they must be; now in the trash.
+    pub unreferenced: u64,
     /// Purged out of the trash.
     pub trash: u64,
     /// Versions of files, whose bytes were replaced.
@@ -77,12 +91,46 @@ pub struct Collected {
     pub failed: u64,
 }
 
+impl Collected {
+    /// How many of each kind, by its name.
+    pub fn kinds(&self) -> [(&'static str, u64); 8] {
+        [
+            ("announced", self.announced),
+            ("uploads", self.uploads),
+            ("ended", self.ended),
+            ("unregistered", self.unregistered),
+            ("unreferenced", self.unreferenced),
+            ("trash", self.trash),
+            ("versions", self.versions),
+            ("rejected", self.rejected),
+        ]
+    }
+}
+
+/// What holds for the logical buckets of app buckets.
+pub trait Rules: Send + Sync {
+    /// By the names of the logical buckets; of a bucket that nobody knows, nothing.
+    fn of(&self, bucket: &BucketName) -> BTreeMap<String, LogicalBucket>;
+}
+
+impl Rules for Projects {
+    /// While the projects cannot be read nothing goes by a rule.
+    fn of(&self, bucket: &BucketName) -> BTreeMap<String, LogicalBucket> {
+        let projects = self.list().unwrap_or_default();
+        let mut environments = projects.iter().flat_map(|project| project.environments.values());
+        let found = environments.find(|environment| environment.bucket == *bucket);
+        found.map(|environment| environment.logical.clone()).unwrap_or_default()
+    }
+}
+
 /// Takes away what is over.
 #[derive(Clone)]
 pub struct Collector {
     store: Store,
     clock: Arc<dyn Clock>,
     terms: Terms,
+    rules: Arc<dyn Rules>,
+    figures: Arc<Figures>,
     /// One pass at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -118,13 +166,20 @@ struct Pass<'a> {
 }
 
 impl Collector {
-    pub fn new(store: Store, clock: Arc<dyn Clock>, terms: Terms) -> Self {
+    pub fn new(store: Store, clock: Arc<dyn Clock>, terms: Terms, rules: Arc<dyn Rules>) -> Self {
         Self {
             store,
             clock,
             terms,
+            rules,
+            figures: Arc::default(),
             turn: Arc::default(),
         }
+    }
+
+    /// What all passes of this process did.
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
     }
 
     /// Passes again and again, an hour apart.
@@ -143,6 +198,14 @@ impl Collector {
     pub async fn pass(&self, dry: bool) -> Result<Collected, Fault> {
         let _turn = self.turn.lock().await;
         let mut collected = Collected::default();
+        let passed = self.pass_buckets(dry, &mut collected).await;
+        if !dry {
+            self.figures.note(&collected, passed.is_ok(), self.clock.now());
+        }
+        passed.map(|()| collected)
+    }
+
+    async fn pass_buckets(&self, dry: bool, collected: &mut Collected) -> Result<(), Fault> {
         if !dry {
             collected.uploads += self.store.sweep_expired_resumables().await? as u64;
             let counters = self.store.sweep_counters().await?;
@@ -164,14 +227,14 @@ impl Collector {
                         bucket: &bucket.name,
                         now: self.clock.now(),
                         dry,
-                        collected: &mut collected,
+                        collected: &mut *collected,
                     };
                     pass.run().await?;
                 }
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(collected),
+                None => return Ok(()),
             }
         }
     }
@@ -182,6 +245,7 @@ impl Pass<'_> {
         self.uploads().await?;
         self.announced().await?;
         self.ended().await?;
+        self.by_rules().await?;
         self.versions().await?;
         let terms = self.collector.terms;
         let trash = self.purge(FileState::Trashed, terms.trash).await?;
@@ -338,6 +402,68 @@ impl Pass<'_> {
         }
     }
 
+    /// Files that their logical bucket keeps no longer go into the trash.
+    async fn by_rules(&mut self) -> Result<(), Fault> {
+        for (name, rules) in self.collector.rules.of(self.bucket) {
+            for state in [FileState::Active, FileState::Received] {
+                if rules.confirm == Confirm::Required {
+                    let unregistered = |file: &File, pass: &Self| {
+                        let since = file.received.unwrap_or(file.updated);
+                        file.registered.is_none() && pass.is_over(since, pass.collector.terms.unregistered)
+                    };
+                    let trashed = self.trash((name.as_str(), state), unregistered).await?;
+                    self.collected.unregistered += trashed;
+                }
+                if rules.gc == Gc::Unreferenced {
+                    let unreferenced = |file: &File, pass: &Self| {
+                        file.refs.is_empty() && pass.is_over(file.updated, pass.collector.terms.unreferenced)
+                    };
+                    let trashed = self.trash((name.as_str(), state), unreferenced).await?;
+                    self.collected.unreferenced += trashed;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Files of a logical bucket in this state that are over go into the trash; how many.
+    async fn trash(
+        &mut self,
+        (logical, state): (&str, FileState),
+        is_over: impl Fn(&File, &Self) -> bool,
+    ) -> Result<u64, Fault> {
+        let (mut after, mut trashed) = (None, 0);
+        loop {
+            let filter = FileFilter {
+                state: Some(state),
+                bucket: Some(logical.to_owned()),
+                ..FileFilter::default()
+            };
+            let (files, next) = self.page_of(filter, after.take()).await?;
+            for (id, file) in &files {
+                if !is_over(file, self) {
+                    continue;
+                }
+                // As it stands now: whoever came back since the page was read wins.
+                let found = self.store().file(self.bucket, id).await?;
+                let is_still =
+                    |file: &File| file.state == state && file.bucket.as_deref() == Some(logical) && is_over(file, self);
+                let Some((_, rev)) = found.filter(|(file, _)| is_still(file)) else {
+                    continue;
+                };
+                let done = match self.dry {
+                    true => Ok(()),
+                    false => self.store().trash_file(self.bucket, *id, Some(rev)).await.map(drop),
+                };
+                trashed += self.counted(*id, done);
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(trashed),
+            }
+        }
+    }
+
     /// Files that were in this state for so long go for good.
     async fn purge(&mut self, state: FileState, term: Duration) -> Result<u64, Fault> {
         let (mut after, mut purged) = (None, 0);
@@ -417,12 +543,21 @@ impl Pass<'_> {
         state: FileState,
         after: Option<Vec<u8>>,
     ) -> Result<(Vec<(FileId, File)>, Option<Vec<u8>>), Fault> {
+        let filter = FileFilter {
+            state: Some(state),
+            ..FileFilter::default()
+        };
+        self.page_of(filter, after).await
+    }
+
+    async fn page_of(
+        &self,
+        filter: FileFilter,
+        after: Option<Vec<u8>>,
+    ) -> Result<(Vec<(FileId, File)>, Option<Vec<u8>>), Fault> {
         let query = FileQuery {
             viewer: Viewer::All,
-            filter: FileFilter {
-                state: Some(state),
-                ..FileFilter::default()
-            },
+            filter,
             sort: FileSort {
                 by: SortBy::Created,
                 descending: false,

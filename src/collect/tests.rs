@@ -35,8 +35,19 @@ impl Witness for Looked {
     }
 }
 
+/// Rules that a test sets.
+#[derive(Default)]
+struct Own(parking_lot::Mutex<BTreeMap<String, LogicalBucket>>);
+
+impl Rules for Own {
+    fn of(&self, _: &BucketName) -> BTreeMap<String, LogicalBucket> {
+        self.0.lock().clone()
+    }
+}
+
 struct Scene {
     store: Store,
+    rules: Arc<Own>,
     memory: MemoryBackend,
     clock: Arc<Set>,
     collector: Collector,
@@ -57,9 +68,16 @@ async fn scene() -> Scene {
         .change_settings(&bucket, |settings| settings.files = true)
         .await
         .unwrap();
-    let collector = Collector::new(store.clone(), Arc::clone(&clock) as Arc<dyn Clock>, Terms::default());
+    let rules = Arc::new(Own::default());
+    let collector = Collector::new(
+        store.clone(),
+        Arc::clone(&clock) as Arc<dyn Clock>,
+        Terms::default(),
+        Arc::clone(&rules) as Arc<dyn Rules>,
+    );
     Scene {
         store,
+        rules,
         memory,
         clock,
         collector,
@@ -69,6 +87,17 @@ async fn scene() -> Scene {
 }
 
 impl Scene {
+    /// A file of a logical bucket whose bytes are there.
+    async fn arrived(&self, name: &str, logical: &str) -> FileId {
+        let id = self.announce(name, |file| file.bucket = Some(logical.to_owned())).await;
+        self.put(name).await;
+        id
+    }
+
+    async fn change(&self, id: FileId, change: impl Fn(&mut File) + Send + Sync) {
+        self.store.change_file(&self.bucket, id, None, change).await.unwrap();
+    }
+
     fn go_on(&self, millis: u64) {
         self.clock.0.fetch_add(millis, Ordering::Relaxed);
     }
@@ -279,6 +308,93 @@ async fn what_was_refused_is_remembered_for_a_week() {
 }
 
 #[tokio::test]
+async fn what_must_be_registered_and_is_not_goes_into_the_trash_a_day_after_it_came() {
+    let scene = scene().await;
+    let required = LogicalBucket {
+        confirm: Confirm::Required,
+        ..LogicalBucket::default()
+    };
+    let rules = [
+        ("strict".to_owned(), required),
+        ("lax".to_owned(), LogicalBucket::default()),
+    ];
+    *scene.rules.0.lock() = rules.into_iter().collect();
+    let waiting = scene.announce("k/w", |file| file.bucket = Some("strict".into())).await;
+    scene.go_on(HOUR);
+    let lost = scene.arrived("k/a", "strict").await;
+    let known = scene.arrived("k/b", "strict").await;
+    let now = scene.clock.now();
+    scene.change(known, move |file| file.registered = Some(now)).await;
+    let elsewhere = scene.arrived("k/c", "lax").await;
+    let unseen = scene.announce("k/d", |file| file.bucket = Some("strict".into())).await;
+    let unseen_put = PutObject {
+        bucket: scene.bucket.clone(),
+        key: scene.key("k/d"),
+        metadata: Metadata::default(),
+        labels: Labels::default(),
+        body: NewBody::from_bytes("bytes"),
+        condition: WriteCondition::default(),
+    };
+    scene.store.put_object(unseen_put).await.unwrap();
+    assert_eq!(scene.state(unseen).await, Some(FileState::Received));
+    scene.change(waiting, |file| file.tags.push("fresh".into())).await;
+    scene.go_on(DAY - 1);
+    assert_eq!(scene.pass().await, Collected::default());
+    // That it is changed does not save it.
+    scene.change(lost, |file| file.name = "other".into()).await;
+    scene.change(waiting, |file| file.tags.clear()).await;
+    scene.go_on(1);
+    let gone = Collected {
+        unregistered: 2,
+        ..Collected::default()
+    };
+    assert_eq!(scene.pass().await, gone);
+    let states = [lost, unseen, known, elsewhere, waiting];
+    let states = futures::future::join_all(states.map(|id| scene.state(id))).await;
+    let expected = [
+        FileState::Trashed,
+        FileState::Trashed,
+        FileState::Active,
+        FileState::Active,
+        FileState::Pending,
+    ];
+    assert_eq!(states, expected.map(Some));
+    // It comes back, registered, and stays.
+    scene.store.restore_file(&scene.bucket, lost, None).await.unwrap();
+    scene.change(lost, move |file| file.registered = Some(now)).await;
+    assert_eq!(scene.pass().await, Collected::default());
+}
+
+#[tokio::test]
+async fn what_must_be_referred_to_and_is_not_goes_a_day_after_its_last_change() {
+    let scene = scene().await;
+    let unreferenced = LogicalBucket {
+        gc: Gc::Unreferenced,
+        ..LogicalBucket::default()
+    };
+    scene.rules.0.lock().insert("posts".to_owned(), unreferenced);
+    let (needed, loose) = (scene.arrived("k/a", "posts").await, scene.arrived("k/b", "posts").await);
+    scene.change(needed, |file| file.refs = vec!["post-1".into()]).await;
+    scene.change(loose, |file| file.refs = vec!["post-1".into()]).await;
+    scene.go_on(9 * DAY);
+    assert_eq!(scene.pass().await, Collected::default());
+    scene.change(loose, |file| file.refs.clear()).await;
+    scene.go_on(DAY - 1);
+    assert_eq!(scene.pass().await, Collected::default());
+    scene.go_on(1);
+    assert_eq!(scene.pass().await.unreferenced, 1);
+    assert_eq!(scene.state(needed).await, Some(FileState::Active));
+    assert_eq!(scene.state(loose).await, Some(FileState::Trashed));
+    // Without the rule nothing goes.
+    scene.rules.0.lock().clear();
+    scene.change(needed, |file| file.refs.clear()).await;
+    scene.go_on(6 * DAY);
+    assert_eq!(scene.pass().await, Collected::default());
+    let (sum, last) = scene.collector.figures().now();
+    assert_eq!((sum.unreferenced, last.map(|last| last.is_whole)), (1, Some(true)));
+}
+
+#[tokio::test]
 async fn a_bucket_without_a_catalogue_is_left_alone() {
     let scene = scene().await;
     scene
@@ -338,8 +454,7 @@ async fn after_thousands_of_abandoned_files_of_every_kind_only_what_lives_is_lef
         ended: 240,
         trash: 240,
         rejected: 240,
-        versions: 0,
-        failed: 0,
+        ..Collected::default()
     };
     assert_eq!(first, expected);
     scene.go_on(8 * DAY);

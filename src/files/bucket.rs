@@ -1,14 +1,20 @@
-//! The logical buckets of an environment, and what may be put into them.
+//! The logical buckets of an environment, what may be put into them, and what of it goes by itself.
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
+use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::labels::Visibility;
 
 use super::answer::Answer;
 use super::call::Call;
-use super::error::FilesError;
-use super::plan::{BUCKETS, TEMP, TEMP_MILLIS};
+use super::error::{Code, FilesError};
+use super::fields::Fields;
+use super::plan::{self, BUCKETS};
+use crate::projects::{Confirm, Gc, LogicalBucket};
+
+/// Types of one bucket.
+const TYPES_MAX: usize = 64;
 
 /// `GET /files/buckets`.
 #[expect(clippy::unused_async, reason = "every handler is called alike")]
@@ -18,15 +24,52 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
         .into_iter()
         .flat_map(|environment| environment.logical.keys());
     let names: BTreeSet<&str> = own.map(String::as_str).chain(BUCKETS).collect();
-    let items = names.into_iter().map(|name| {
-        let rules = call.caller.logical(name);
-        json!({
-            "name": name,
-            "maxSize": rules.and_then(|rules| rules.max_size),
-            "allowedTypes": rules.map(|rules| rules.types.clone()).unwrap_or_default(),
-            "defaultVisibility": rules.and_then(|rules| rules.visibility).unwrap_or(Visibility::Private).name(),
-            "ttlSeconds": (name == TEMP).then_some(TEMP_MILLIS / 1000),
-        })
+    let items: Vec<Value> = names
+        .into_iter()
+        .map(|name| item(name, call.caller.logical(name)))
+        .collect();
+    Ok(Answer::ok(json!({ "items": items })))
+}
+
+/// `PUT /files/buckets/:name`: sets these rules in the place of all that were set.
+pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    if fields.flag("guestUpload")? {
+        return Err(FilesError::because(
+            Code::NOT_BUILT,
+            "guestUpload: uploads of guests are not built yet.",
+        ));
+    }
+    let visibility = fields.text("defaultVisibility")?;
+    let gc = fields.text("gc")?.map(|name| {
+        let found = Gc::parse(name);
+        found.ok_or_else(|| FilesError::field("gc must be off or unreferenced."))
     });
-    Ok(Answer::ok(json!({ "items": items.collect::<Vec<_>>() })))
+    let confirm = fields.text("confirm")?.map(|name| {
+        let found = Confirm::parse(name);
+        found.ok_or_else(|| FilesError::field("confirm must be auto or required."))
+    });
+    let rules = LogicalBucket {
+        max_size: fields.size("maxSize")?,
+        types: fields.texts("allowedTypes", TYPES_MAX)?,
+        visibility: visibility.map(super::fields::visibility).transpose()?,
+        ttl_seconds: fields.number("ttlSeconds")?,
+        gc: gc.transpose()?.unwrap_or_default(),
+        confirm: confirm.transpose()?.unwrap_or_default(),
+    };
+    let name = call.segment(0)?;
+    let of = OfProject::new(&call.caller.project.name, &call.caller.environment);
+    call.inner.projects.set_logical(of, name, Some(rules.clone())).await?;
+    Ok(Answer::ok(item(name, Some(&rules))))
+}
+
+fn item(name: &str, rules: Option<&LogicalBucket>) -> Value {
+    json!({
+        "name": name,
+        "maxSize": rules.and_then(|rules| rules.max_size),
+        "allowedTypes": rules.map(|rules| rules.types.clone()).unwrap_or_default(),
+        "defaultVisibility": rules.and_then(|rules| rules.visibility).unwrap_or(Visibility::Private).name(),
+        "ttlSeconds": plan::ttl_seconds(Some(name), rules),
+        "gc": rules.map(|rules| rules.gc).unwrap_or_default().name(),
+        "confirm": rules.map(|rules| rules.confirm).unwrap_or_default().name(),
+    })
 }

@@ -203,6 +203,7 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::List => Box::pin(list::list(call)),
         Route::Usage => Box::pin(usage::usage(call)),
         Route::Buckets => Box::pin(bucket::list(call)),
+        Route::BucketSet => Box::pin(bucket::set(call, fields)),
         Route::DownloadUrl => Box::pin(download::one(call, fields)),
         Route::DownloadUrls => Box::pin(download::many(call, fields)),
         Route::PartsInit => Box::pin(multipart::init(call, fields)),

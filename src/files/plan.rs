@@ -26,9 +26,9 @@ const CATEGORIES: [&str; 7] = [
     "temp",
 ];
 /// The logical bucket whose files end by themselves.
-pub(super) const TEMP: &str = "temp";
-/// How long they last.
-pub(super) const TEMP_MILLIS: u64 = 24 * 60 * 60 * 1000;
+const TEMP: &str = "temp";
+/// How long they last where nothing else is set, in seconds.
+const TEMP_SECONDS: u64 = 24 * 60 * 60;
 /// How long a file may be asked to last: up to ten years.
 const LASTS_SECONDS_RANGE: (u32, u32) = (1, 10 * 365 * 24 * 3_600);
 /// Says in the metadata of a file which upload token it was made with.
@@ -158,7 +158,8 @@ impl Plan {
             max_size: self.max_size(),
             ..self.limits.clone()
         };
-        set_bucket(&mut file, self.bucket.clone(), now);
+        let ttl = ttl_of(call, self.bucket.as_deref());
+        set_bucket(&mut file, self.bucket.clone(), (None, ttl), now);
         end_after(&mut file, self.lasts, now);
         self.said.set(&mut file);
         Ok((id, file))
@@ -312,22 +313,39 @@ fn limits(granted: Option<&UploadGrant>, rules: Option<&LogicalBucket>) -> Resul
     })
 }
 
+/// After how many seconds the files of a logical bucket end by themselves.
+pub(super) fn ttl_seconds(name: Option<&str>, rules: Option<&LogicalBucket>) -> Option<u64> {
+    let set = rules.and_then(|rules| rules.ttl_seconds);
+    set.or((name == Some(TEMP)).then_some(TEMP_SECONDS))
+}
+
+/// The same, of the bucket that is named, if one is.
+pub(super) fn ttl_of(call: &Call<'_>, name: Option<&str>) -> Option<u64> {
+    ttl_seconds(name, rules(call, name))
+}
+
 /// What is set on a logical bucket.
 pub(super) fn rules<'c>(call: &'c Call<'_>, name: Option<&str>) -> Option<&'c LogicalBucket> {
     call.caller.logical(name?)
 }
 
-/// Puts the file into a logical bucket; what is in the one for temporary files ends by itself.
-pub(super) fn set_bucket(file: &mut File, bucket: Option<String>, now: Timestamp) {
-    let is_temporary = |bucket: &Option<String>| bucket.as_deref() == Some(TEMP);
-    match (is_temporary(&file.bucket), is_temporary(&bucket)) {
-        (false, true) => {
-            let ends = Timestamp::from_millis(now.millis().saturating_add(TEMP_MILLIS));
-            file.expires = Some(file.expires.map_or(ends, |sooner| sooner.min(ends)));
-        }
-        (true, false) => file.expires = None,
-        (false, false) | (true, true) => {}
+/// Puts the file into a logical bucket, out of one whose files end after `had` seconds and into one whose files end after `ttl`.
+pub(super) fn set_bucket(
+    file: &mut File,
+    bucket: Option<String>,
+    (had, ttl): (Option<u64>, Option<u64>),
+    now: Timestamp,
+) {
+    if file.bucket == bucket {
+        return;
     }
+    let after = |seconds: u64| Timestamp::from_millis(now.millis().saturating_add(seconds.saturating_mul(1_000)));
+    file.expires = match (had, ttl.map(after)) {
+        // That it was to end sooner by itself holds on; that it was because of where it was does not.
+        (None, Some(ends)) => Some(file.expires.map_or(ends, |sooner| sooner.min(ends))),
+        (None, None) => file.expires,
+        (Some(_), ends) => ends,
+    };
     file.bucket = bucket;
 }
 

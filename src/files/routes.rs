@@ -15,6 +15,7 @@ pub enum Route {
     List,
     Usage,
     Buckets,
+    BucketSet,
     Upload,
     UploadUrl,
     UploadTokens,
@@ -118,6 +119,13 @@ pub const BUILT: &[Row] = &[
     row(Method::GET, "files", Route::List, Operation::List, Everybody),
     row(Method::GET, "files/usage", Route::Usage, Operation::List, SignedIn),
     row(Method::GET, "files/buckets", Route::Buckets, Operation::List, SignedIn),
+    row(
+        Method::PUT,
+        "files/buckets/:name",
+        Route::BucketSet,
+        Operation::Update,
+        Servers,
+    ),
     row(
         Method::POST,
         "files/upload-url",
@@ -446,10 +454,6 @@ pub const BUILT: &[Row] = &[
 /// What is known and not built: anything at or below these paths.
 pub const UNBUILT: &[(&str, &str)] = &[
     ("files/quotas", "Quotas of owners"),
-    (
-        "files/buckets/:name",
-        "Changing a bucket through the Files API (an operator does it by the admin API)",
-    ),
     ("img", "Images by URL"),
     ("pub", "Public reads by id"),
     ("s3/params", "Forms of Companion"),

@@ -108,13 +108,15 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
         plan::check(&limits, Some(known.file.size), &seen)?;
     }
     let now = call.time();
+    let ttl = |name: &Option<String>| plan::ttl_of(call, name.as_deref());
+    let ttls = (ttl(&known.file.bucket), ttl(&bucket));
     let change = |file: &mut File| {
         name.as_str().clone_into(&mut file.name);
         if let Some(visibility) = visibility {
             file.labels.visibility = Some(visibility);
         }
         if bucket.is_some() {
-            plan::set_bucket(file, bucket.clone(), now);
+            plan::set_bucket(file, bucket.clone(), ttls, now);
         }
         plan::end_after(file, lasts, now);
         said.set(file);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use storage_engine::store::files::{FileFilter, FileQuery, FileSort, Viewer};
+use storage_engine::store::files::{FileFilter, FileQuery, FileSort, FileState, Viewer};
 
 use super::answer::Answer;
 use super::call::Call;
@@ -13,6 +13,20 @@ use super::list;
 /// Files looked at at once.
 const PAGE: usize = 1_000;
 
+/// How many files, and their bytes.
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    bytes: u64,
+    count: u64,
+}
+
+/// What was added up.
+#[derive(Default)]
+struct Sums {
+    buckets: BTreeMap<String, Amount>,
+    all: Amount,
+}
+
 /// `GET /files/usage`.
 pub(super) async fn usage(call: &Call<'_>) -> Result<Answer, FilesError> {
     let viewer = list::viewer(call).await?;
@@ -20,10 +34,30 @@ pub(super) async fn usage(call: &Call<'_>) -> Result<Answer, FilesError> {
         Viewer::All => call.parameter("ownerId").map(|owner| list::owner_id(call, owner)),
         Viewer::Somebody { owner, .. } => owner.clone(),
     };
+    let of = |state| sums(call, &viewer, owner.as_deref(), state);
+    let (mut stored, received) = (of(FileState::Active).await?, of(FileState::Received).await?);
+    for (bucket, amount) in received.buckets {
+        add(stored.buckets.entry(bucket).or_default(), amount);
+    }
+    add(&mut stored.all, received.all);
+    let (reserved, trash) = (of(FileState::Pending).await?.all, of(FileState::Trashed).await?.all);
+    let named = |(name, amount): (String, Amount)| json!({ "bucket": Some(name).filter(|name| !name.is_empty()), "bytes": amount.bytes, "count": amount.count });
+    let buckets: Vec<_> = stored.buckets.into_iter().map(named).collect();
+    Ok(Answer::ok(json!({
+        "bytes": stored.all.bytes,
+        "count": stored.all.count,
+        "buckets": buckets,
+        "reserved": { "bytes": reserved.bytes, "count": reserved.count },
+        "trash": { "bytes": trash.bytes, "count": trash.count },
+    })))
+}
+
+async fn sums(call: &Call<'_>, viewer: &Viewer, owner: Option<&str>, state: FileState) -> Result<Sums, FilesError> {
     let mut query = FileQuery {
-        viewer,
+        viewer: viewer.clone(),
         filter: FileFilter {
-            owner,
+            owner: owner.map(str::to_owned),
+            state: Some(state),
             ..FileFilter::default()
         },
         sort: FileSort::default(),
@@ -32,26 +66,26 @@ pub(super) async fn usage(call: &Call<'_>) -> Result<Answer, FilesError> {
         after: None,
         total: false,
     };
-    let mut buckets: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    let (mut bytes, mut count) = (0_u64, 0_u64);
+    let mut sums = Sums::default();
     loop {
         let page = call.inner.records.list_files(&call.caller.bucket, &query).await?;
         for (_, file) in &page.files {
+            let amount = Amount {
+                bytes: file.size,
+                count: 1,
+            };
             let name = file.bucket.clone().unwrap_or_default();
-            let of_bucket = buckets.entry(name).or_default();
-            of_bucket.0 = of_bucket.0.saturating_add(file.size);
-            of_bucket.1 = of_bucket.1.saturating_add(1);
-            bytes = bytes.saturating_add(file.size);
-            count = count.saturating_add(1);
+            add(sums.buckets.entry(name).or_default(), amount);
+            add(&mut sums.all, amount);
         }
         query.after = page.next;
         if query.after.is_none() {
-            break;
+            return Ok(sums);
         }
     }
-    let named = |(name, (bytes, count)): (String, (u64, u64))| json!({ "bucket": Some(name).filter(|name| !name.is_empty()), "bytes": bytes, "count": count });
-    let buckets: Vec<_> = buckets.into_iter().map(named).collect();
-    Ok(Answer::ok(
-        json!({ "bytes": bytes, "count": count, "buckets": buckets }),
-    ))
+}
+
+fn add(sum: &mut Amount, amount: Amount) {
+    sum.bytes = sum.bytes.saturating_add(amount.bytes);
+    sum.count = sum.count.saturating_add(amount.count);
 }

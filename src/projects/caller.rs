@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use storage_engine::store::name::BucketName;
-use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::projects::Envelope;
 
 use super::KeyKind;
+use super::logical::LogicalBucket;
 use super::scopes::{Operation, Scopes};
 use super::upload_tokens::UploadGrant;
 use crate::auth::Identity;
@@ -47,17 +47,6 @@ pub struct ImageSettings {
     pub presets: BTreeMap<String, String>,
     /// Different images of one file that URLs without signature may have made in an hour; `None`: as the server has it.
     pub unsigned_variants_per_hour: Option<u32>,
-}
-
-/// What is set on a logical bucket.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogicalBucket {
-    /// Most bytes of a file.
-    pub max_size: Option<u64>,
-    /// Types a file may have, such as `image/*`; empty: any.
-    pub types: Vec<String>,
-    /// Of files that name none themselves.
-    pub visibility: Option<Visibility>,
 }
 
 /// Who comes from an app.

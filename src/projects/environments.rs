@@ -9,10 +9,10 @@ use storage_engine::store::error::Fault;
 use storage_engine::store::name::BucketName;
 use storage_engine::store::projects::{OfProject, ProjectChange, RowName};
 use storage_engine::store::record::labels::Visibility;
-use storage_engine::store::record::projects::{Envelope, EnvironmentRecord, LogicalBucketRecord, ProjectRecord};
+use storage_engine::store::record::projects::{Envelope, EnvironmentRecord, ProjectRecord};
 use storage_engine::store::record::settings::{BucketSettings, CorsRule};
 
-use super::caller::{LogicalBucket, Project};
+use super::caller::Project;
 use super::directory::Projects;
 use super::error::ProjectsError;
 use super::{keys, names};
@@ -21,10 +21,6 @@ const DESCRIPTION_BYTES_MAX: usize = 1_024;
 /// Most projects, and most environments of one.
 const PROJECTS_MAX: usize = 1_000;
 const ENVIRONMENTS_MAX: usize = 64;
-/// Most logical buckets of an environment on which something is set, and most types of one.
-const LOGICAL_MAX: usize = 64;
-const TYPES_MAX: usize = 64;
-const TYPE_BYTES_MAX: usize = 255;
 
 /// What pages may do in an app bucket: use URLs that were made for them. What a request may do is still decided by what
 /// proves it.
@@ -235,56 +231,4 @@ impl Projects {
         })
         .await
     }
-
-    /// Sets what holds for the files of a logical bucket; `None`: nothing of its own.
-    pub async fn set_logical(
-        &self,
-        of: OfProject,
-        name: &str,
-        logical: Option<LogicalBucket>,
-    ) -> Result<(), ProjectsError> {
-        names::check_logical(name)?;
-        let types = logical.iter().flat_map(|logical| &logical.types);
-        let wrong = |kind: &String| kind.len() > TYPE_BYTES_MAX || !is_type(kind);
-        if types.clone().count() > TYPES_MAX || types.clone().any(wrong) {
-            let rule = "Types are at most 64 like image/png or image/*";
-            return Err(ProjectsError::Invalid(rule.to_owned()));
-        }
-        let name = name.to_owned();
-        self.change(move |snapshot, now| {
-            names::environment(snapshot, &of.project, &of.name)?;
-            let Some(before) = snapshot.rows.environments.get(&of) else {
-                return Err(ProjectsError::NoSuchEnvironment(of.name.clone()));
-            };
-            let mut after = before.clone();
-            after.updated = now;
-            after.logical.retain(|other| other.name != name);
-            after.logical.extend(logical.clone().map(|logical| LogicalBucketRecord {
-                name: name.clone(),
-                max_size: logical.max_size,
-                types: logical.types,
-                visibility: logical.visibility,
-            }));
-            after.logical.sort_by(|one, other| one.name.cmp(&other.name));
-            if after.logical.len() > LOGICAL_MAX {
-                return Err(ProjectsError::TooMany(
-                    "An environment has settings of at most 64 logical buckets",
-                ));
-            }
-            Ok((vec![ProjectChange::Environment(of.clone(), Some(after))], ()))
-        })
-        .await
-    }
-}
-
-/// Whether it is a media type, or a whole family of them.
-pub fn is_type(text: &str) -> bool {
-    let token = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-".contains(&byte))
-    };
-    let parts = text.split_once('/');
-    parts.is_some_and(|(family, kind)| token(family) && (kind == "*" || token(kind)))
 }

@@ -12,7 +12,8 @@ use storage_engine::store::record::projects::{
 };
 
 use super::admit::KEY_ALIAS;
-use super::caller::{Environment, ImageSettings, LogicalBucket, Project};
+use super::caller::{Environment, ImageSettings, Project};
+use super::logical::LogicalBucket;
 use super::policies;
 use super::scopes::Scopes;
 use crate::config::Origins;
@@ -160,14 +161,8 @@ fn projects(rows: &ProjectRows, troubles: &mut Vec<String>) -> BTreeMap<String, 
 }
 
 fn environment(record: &EnvironmentRecord) -> Option<Environment> {
-    let logical = record.logical.iter().map(|record| {
-        let logical = LogicalBucket {
-            max_size: record.max_size,
-            types: record.types.clone(),
-            visibility: record.visibility,
-        };
-        (record.name.clone(), logical)
-    });
+    let logical = record.logical.iter();
+    let logical = logical.map(|record| (record.name.clone(), LogicalBucket::read(record)));
     Some(Environment {
         bucket: BucketName::parse(&record.bucket).ok()?,
         logical: logical.collect(),

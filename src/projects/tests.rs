@@ -24,8 +24,8 @@ use storage_engine::store::{Epoch, Store};
 use time::OffsetDateTime;
 
 use super::{
-    AppCaller, AppRefused, KeyKind, LogicalBucket, NewIssuer, NewIssuerKeys, NewProjectKey, Operation, Projects,
-    ProjectsError,
+    AppCaller, AppRefused, Confirm, Gc, KeyKind, LogicalBucket, NewIssuer, NewIssuerKeys, NewProjectKey, Operation,
+    Projects, ProjectsError,
 };
 use crate::access::{Action, Context, ObjectFacts, Resource, decide};
 use crate::auth::{Identity, SecretKey};
@@ -756,6 +756,9 @@ async fn two_servers_over_one_store_lose_no_change_and_a_restart_knows_all() {
         max_size: Some(5),
         types: vec!["image/*".into()],
         visibility: Some(Visibility::Public),
+        ttl_seconds: Some(60),
+        gc: Gc::Unreferenced,
+        confirm: Confirm::Required,
     };
     let of = OfProject::new("shop", "dev");
     one.set_logical(of.clone(), "images", Some(limits.clone()))
@@ -781,5 +784,13 @@ async fn two_servers_over_one_store_lose_no_change_and_a_restart_knows_all() {
         };
         let refused = again.set_logical(of.clone(), "images", Some(wrong)).await;
         assert!(matches!(refused, Err(ProjectsError::Invalid(_))));
+    }
+    for ttl_seconds in [0, 59, 315_360_001, u64::MAX] {
+        let wrong = LogicalBucket {
+            ttl_seconds: Some(ttl_seconds),
+            ..limits.clone()
+        };
+        let refused = again.set_logical(of.clone(), "images", Some(wrong)).await;
+        assert!(matches!(refused, Err(ProjectsError::Invalid(_))), "{ttl_seconds}");
     }
 }

@@ -3,6 +3,7 @@
 //! It holds no rule of its own about requests (`http`, `auth`, `s3`) or data (`storage-engine`).
 
 mod banner;
+mod by_itself;
 mod default_buckets;
 mod engine;
 pub mod exit;
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulShutdown;
 use storage_engine::backend::{Backend, ServiceState};
-use storage_engine::store::clock::SystemClock;
+use storage_engine::store::clock::{Clock, SystemClock};
 use storage_engine::store::{Epoch, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,8 +33,6 @@ use self::banner::Banner;
 pub use self::engine::{CloseEngine, Engine, OpenEngine, embedded};
 pub use self::exit::{EngineError, ServerError};
 use self::feeds::Feeds;
-use crate::admin::drives::Fleet;
-use crate::admin::heal::Healing;
 use crate::admin::power::{Ending, Power};
 use crate::admin::settings::ServerSettings;
 use crate::admin::{AdminConfig, AdminService, Reach};
@@ -56,7 +55,7 @@ use crate::links::{Credentials, Links};
 use crate::projects::Projects;
 use crate::sts::StsService;
 use crate::telemetry::journal::Journal;
-use crate::telemetry::metrics::{ByItself, Metrics};
+use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
 use crate::webhooks::Webhooks;
 
@@ -76,6 +75,8 @@ pub struct Conditions {
     pub pace: Pace,
     pub certificate_interval: Duration,
     pub drain_time: Duration,
+    /// The time that the store and collection go by.
+    pub clock: Arc<dyn Clock>,
     /// The program whose processes make images: this one.
     pub image_worker: PathBuf,
     /// Where the log is kept for who asks; empty unless the process logs to it.
@@ -90,6 +91,7 @@ impl Default for Conditions {
             pace: Pace::default(),
             certificate_interval: RELOAD_INTERVAL,
             drain_time: DRAIN_TIME,
+            clock: Arc::new(SystemClock),
             image_worker: PathBuf::from(THIS_PROGRAM),
             journal: Journal::default(),
         }
@@ -172,6 +174,7 @@ pub struct Server {
     graceful: Arc<GracefulShutdown>,
     close: Option<CloseEngine>,
     drain_time: Duration,
+    clock: Arc<dyn Clock>,
     image_worker: PathBuf,
     orders: Arc<Orders>,
     feeds: Feeds,
@@ -260,6 +263,7 @@ impl Server {
             graceful,
             close: None,
             drain_time: conditions.drain_time,
+            clock: Arc::clone(&conditions.clock),
             image_worker: conditions.image_worker.clone(),
             orders: Arc::new(Orders(watch::Sender::new(None))),
             feeds,
@@ -274,7 +278,7 @@ impl Server {
         let root = root(config, backend.as_ref()).await?;
         let mut epoch = [0; 16];
         getrandom::fill(&mut epoch).map_err(ServerError::Random)?;
-        let store = Store::new(Arc::clone(&backend), Arc::new(SystemClock), Epoch(epoch));
+        let store = Store::new(Arc::clone(&backend), Arc::clone(&self.clock), Epoch(epoch));
         let stored = settings::load(&store).await;
         let config = &settings::holding(config, stored.as_ref());
         self.edge.change(config.at_once());
@@ -289,7 +293,6 @@ impl Server {
         let credentials = Credentials::new(directory.clone(), links.clone());
         let authenticator = front::authenticator(config, credentials).map_err(ServerError::Random)?;
         let told = self.told(config);
-        let by_itself = by_itself(engine.healing.clone(), engine.fleet.clone());
         let usage = Usage::new(store.clone());
         let wiring = settings::wiring(config, &store, &directory, &self.edge);
         let settings = ServerSettings::new(wiring, stored);
@@ -298,6 +301,8 @@ impl Server {
                 .push(tokio::spawn(settings::load_later(settings.clone())));
         }
         let outward = self.outward(config, &store, &projects)?;
+        let collector = self.collector(&store, &projects);
+        let engine_status = by_itself::engine(engine.healing.clone(), engine.fleet.clone());
         let files = FilesService::new(store.clone(), projects.clone(), links, told.origins.clone(), outward);
         let reach = Reach {
             settings,
@@ -306,6 +311,7 @@ impl Server {
             usage: usage.clone(),
             directory: directory.clone(),
             projects: projects.clone(),
+            collector: collector.clone(),
             ldap: ldap.clone(),
             power: Arc::clone(&self.orders) as Arc<dyn Power>,
             healing: engine.healing,
@@ -317,23 +323,27 @@ impl Server {
         let scraper = front::scraper(Arc::clone(&authenticator));
         let cors = front::cors(config, store.clone());
         let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers, ldap);
-        let collector = Collector::new(store.clone(), Arc::new(SystemClock), Terms::default());
-        self.background.push(tokio::spawn(collector.keep_collecting()));
+        self.background.push(tokio::spawn(collector.clone().keep_collecting()));
         let about = (self.edge.host_id(), self.feeds.events.clone());
         let service = front::service(config, directory, store, about);
         let images = images::images(&self.image_worker, (&authenticator, &projects, &service));
         self.edge.open(Service {
             backend,
+            by_itself: Some(by_itself::all(engine_status, collector.figures(), images.clone())),
             s3: front::s3(authenticator, sts, service),
             admin,
             files: front::files(files, images),
             cors,
-            by_itself,
             scraper,
             usage,
         });
         self.announce(config);
         Ok(())
+    }
+
+    fn collector(&self, store: &Store, projects: &Projects) -> Collector {
+        let rules = Arc::new(projects.clone());
+        Collector::new(store.clone(), Arc::clone(&self.clock), Terms::default(), rules)
     }
 
     async fn default_buckets(&mut self, config: &Config, store: &Store, region: &str) {
@@ -499,18 +509,6 @@ fn some_writable(config: &Config) -> Result<(), EngineError> {
         tracing::warn!(drive = %drive.path.display(), "{}", drive.message);
     }
     Ok(())
-}
-
-/// Who tells how far what the store does by itself is; `None` for a store that does nothing.
-fn by_itself(
-    healing: Option<Arc<dyn Healing>>,
-    fleet: Option<Arc<dyn Fleet>>,
-) -> Option<Arc<dyn Fn() -> ByItself + Send + Sync>> {
-    let (healing, fleet) = healing.zip(fleet)?;
-    Some(Arc::new(move || ByItself {
-        healing: healing.status(),
-        moving: fleet.status(),
-    }))
 }
 
 fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {

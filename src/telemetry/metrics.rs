@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use storage_engine::backend::{Health, ServiceState};
 use storage_engine::embedded::heal::{HealStatus, MovingStatus};
 
+use super::apps::{AppGauges, AppStatus};
 use super::heal::HealGauges;
 use super::moving::MovingGauges;
 use crate::http::health::{drives_in, is_in_service, read_quorum, write_quorum};
@@ -40,6 +41,7 @@ pub(super) struct DriveLabels {
 pub struct ByItself {
     pub healing: HealStatus,
     pub moving: MovingStatus,
+    pub apps: AppStatus,
 }
 
 /// Everything that is counted.
@@ -57,6 +59,7 @@ pub struct Metrics {
     store: StoreGauges,
     heal: HealGauges,
     moving: MovingGauges,
+    apps: AppGauges,
     process: ProcessGauges,
     started: Instant,
 }
@@ -238,6 +241,7 @@ impl Metrics {
             store: StoreGauges::default(),
             heal: HealGauges::default(),
             moving: MovingGauges::default(),
+            apps: AppGauges::default(),
             process: ProcessGauges::default(),
             started: Instant::now(),
         };
@@ -281,6 +285,7 @@ impl Metrics {
         self.store.register(registry);
         self.heal.register(registry);
         self.moving.register(registry);
+        self.apps.register(registry);
         self.process.register(registry);
         self
     }
@@ -289,9 +294,10 @@ impl Metrics {
     /// itself.
     pub fn text(&self, health: Option<&Health>, by_itself: Option<&ByItself>) -> Result<String, std::fmt::Error> {
         self.store.set(health);
-        if let Some(ByItself { healing, moving }) = by_itself {
+        if let Some(ByItself { healing, moving, apps }) = by_itself {
             self.heal.set(healing);
             self.moving.set(moving);
+            self.apps.set(apps);
         }
         self.process.set(self.started);
         let mut text = String::new();

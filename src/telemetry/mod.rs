@@ -1,5 +1,6 @@
 //! What the server tells its operator: logs, metrics and traces. It never tells a secret.
 
+pub mod apps;
 pub mod feed;
 mod heal;
 pub mod journal;

@@ -32,6 +32,7 @@ fn whom(route: Route) -> For {
         | Route::CompanionBegin
         | Route::FromUrl => For::SignedIn,
         Route::UploadTokens
+        | Route::BucketSet
         | Route::WebhookAdd
         | Route::Webhooks
         | Route::WebhookGet
@@ -128,7 +129,7 @@ impl Scene {
         let path = row.pattern.replace(":id", &self.file).replace(":upload", &self.upload);
         let path = path.replace(":share", &self.share).replace(":hook", &self.hook);
         let path = path.replace(":version", &self.version).replace(":ref", "post-1");
-        let path = path.replace(":number", "1");
+        let path = path.replace(":number", "1").replace(":name", "media");
         match row.route {
             Route::Upload => format!("{path}?filename=a.txt"),
             Route::CompanionPartUrls => format!("{path}?partNumbers=1,2"),

@@ -7,6 +7,7 @@ mod outward;
 mod parts;
 mod refusals;
 mod resumable;
+mod rules;
 mod upload_tokens;
 
 use std::sync::Arc;

@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use super::stack::{PASSWORD, USER, exchange, in_memory, presigned, start};
 use super::support::{config, status};
 
+/// About everything: it needs neither a query nor a body.
+const COLLECT: &str = "/v1/admin/projects/collect";
 const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
 
 /// Everyone who can ask, and what a route says to them.
@@ -208,6 +210,7 @@ pub(super) fn routes() -> Vec<(Method, String)> {
         "/v1/admin/projects",
         "/v1/admin/projects/buckets",
         "/v1/admin/projects/environments",
+        COLLECT,
         "/v1/admin/projects/images",
         "/v1/admin/projects/issuers",
         "/v1/admin/projects/keys",
@@ -260,7 +263,7 @@ async fn every_route_asks_who_is_calling_before_it_says_anything() {
             }
         }
     }
-    assert_eq!(served, 34);
+    assert_eq!(served, 35);
     server.stop().await.unwrap();
 }
 
@@ -339,7 +342,8 @@ async fn a_body_that_is_said_to_be_too_large_is_refused_before_it_comes() {
 /// What is answered to who does not say what to do, or asks for what a store of one pool does not have.
 fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
     let lists = path == "/v1/admin/projects" && *method == Method::GET;
-    if path.starts_with("/v1/admin/visibility/") || (path.starts_with("/v1/admin/projects") && !lists) {
+    let asks_more = path.starts_with("/v1/admin/projects") && !lists && path != COLLECT;
+    if path.starts_with("/v1/admin/visibility/") || asks_more {
         return Some((400, "XMinioAdminInvalidArgument"));
     }
     Some(match path.strip_prefix("/minio/admin/v3/")? {
@@ -385,7 +389,7 @@ fn said_of(method: &Method, path: &str) -> Option<(u16, &'static str)> {
 fn wants_a_body(method: &Method, path: &str) -> bool {
     let orders = path.starts_with("/v1/admin/drives/") || path == "/v1/admin/rebalance" || path == "/v1/admin/parity";
     let of_projects = path.starts_with("/v1/admin/projects") && [Method::POST, Method::PUT].contains(method);
-    of_projects && is_built(method, path) || orders && *method == Method::POST
+    of_projects && path != COLLECT && is_built(method, path) || orders && *method == Method::POST
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod admin;
 mod bad_clients;
 mod binary;
 mod broken_uploads;
+mod collect;
 mod cors;
 mod docker;
 mod fleet;

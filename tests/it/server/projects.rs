@@ -11,7 +11,7 @@ use super::identities::Client;
 use super::stack::{PASSWORD, USER, exchange, presigned, start};
 use super::support::status;
 
-const ROOT: (&str, &str) = (USER, PASSWORD);
+pub(super) const ROOT: (&str, &str) = (USER, PASSWORD);
 const LOW: (&str, &str) = ("pebble", "pebble-secret");
 const SECRET: &str = "canary-secret-of-the-issuer-0123456789";
 
@@ -34,7 +34,7 @@ pub(super) async fn ask(
     (status(&answer), document(&answer))
 }
 
-async fn on_s3(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
+pub(super) async fn on_s3(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
     let host = address.to_string();
     let target = presigned(PASSWORD, method, &host, path);
     let length = body.len();
@@ -222,13 +222,17 @@ async fn what_holds_for_the_files_of_a_logical_bucket_is_set_shown_and_reset() {
     let base = json!({ "project": "shop", "environment": "dev", "name": "images" });
     let images = json!({ "max_size": 5_000_000, "types": ["image/*"], "visibility": "public" });
     let (code, told) = root("PUT", "/buckets", with(base.clone(), &images)).await;
-    let shown = with(json!({ "name": "images" }), &images);
+    let rest = json!({ "name": "images", "ttl_seconds": null, "gc": "off", "confirm": "auto" });
+    let shown = with(rest, &images);
     assert_eq!((code, &told["environments"][0]["logical"]), (200, &json!([shown])));
     for (more, refusal) in [
         (json!({ "name": "a b" }), ARGUMENT),
         (json!({ "types": ["image"] }), ARGUMENT),
         (json!({ "visibility": "open" }), ARGUMENT),
         (json!({ "max_size": -1 }), (400, "InvalidRequest")),
+        (json!({ "gc": "all" }), ARGUMENT),
+        (json!({ "confirm": "never" }), ARGUMENT),
+        (json!({ "ttl_seconds": 1 }), ARGUMENT),
         (json!({ "environment": "none" }), (404, "ENVIRONMENT_NOT_FOUND")),
     ] {
         let (code, told) = root("PUT", "/buckets", with(base.clone(), &more)).await;

@@ -148,6 +148,20 @@ pub struct LogicalBucketRecord {
     /// Of files that name none themselves.
     #[cbor(n(3), decode_with = "crate::cbor::known")]
     pub visibility: Option<Visibility>,
+    /// After what time its files end by themselves, in seconds; absent: they do not.
+    #[n(4)]
+    pub ttl_seconds: Option<u64>,
+    /// Files that nobody needs by a reference go.
+    #[cbor(n(5), skip_if = "is_unset")]
+    pub collects_unreferenced: bool,
+    /// Files that the app never registered go.
+    #[cbor(n(6), skip_if = "is_unset")]
+    pub needs_registration: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
+fn is_unset(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A key that the clients or servers of an app bring.
@@ -281,6 +295,7 @@ mod tests {
                 max_size: Some(9),
                 types: vec!["image/*".into()],
                 visibility: Some(Visibility::Public),
+                ..LogicalBucketRecord::default()
             }],
             images: Some(ImagesRecord {
                 signing_key: Some(vec![7; 40]),
@@ -396,6 +411,21 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_goes_by_itself_survives_its_value_and_refuses_damage() {
+        let record = EnvironmentRecord {
+            logical: vec![LogicalBucketRecord {
+                ttl_seconds: Some(60),
+                collects_unreferenced: true,
+                needs_registration: true,
+                ..environment().logical[0].clone()
+            }],
+            ..environment()
+        };
+        survives(&record);
+        rejects_damage(&record);
+    }
+
     proptest! {
         #[test]
         fn keys_survive_their_value(hash: [u8; 32], text: Option<String>, scopes: Vec<String>, origins: Vec<String>) {
@@ -411,7 +441,7 @@ mod tests {
 
         #[test]
         fn environments_survive_their_value(name: String, max_size: Option<u64>, types: Vec<String>) {
-            let logical = vec![LogicalBucketRecord { name, max_size, types, visibility: None }];
+            let logical = vec![LogicalBucketRecord { name, max_size, types, ..LogicalBucketRecord::default() }];
             survives(&EnvironmentRecord { logical, ..environment() });
         }
     }

@@ -3,6 +3,9 @@
 //! It reads requests and writes reports; what a change means is `projects`'s to say. A secret key is told once, when it is
 //! made; the secret of an issuer never.
 
+mod collect;
+mod logical;
+
 use std::collections::BTreeMap;
 
 use http::StatusCode;
@@ -11,11 +14,13 @@ use serde::{Deserialize, Serialize};
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::error::Fault;
 use storage_engine::store::projects::OfProject;
-use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::projects::{IssuerKeys, ProjectKeyRecord};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+pub use self::collect::CollectReport;
+use self::logical::logical_report;
+pub use self::logical::{LogicalAsked, LogicalReport};
 use super::answer::Answer;
 use super::error::AdminError;
 use super::identities::Permission;
@@ -25,8 +30,8 @@ use crate::access::Action;
 use crate::auth::SecretKey;
 use crate::images::limits::UNSIGNED_VARIANTS_PER_HOUR;
 use crate::projects::{
-    Envelope, ImageSettings, IssuerView, KeyKind, LogicalBucket, NewImages, NewIssuer, NewIssuerKeys, NewProjectKey,
-    Project, ProjectKeyView, ProjectsError,
+    Envelope, ImageSettings, IssuerView, KeyKind, NewImages, NewIssuer, NewIssuerKeys, NewProjectKey, Project,
+    ProjectKeyView, ProjectsError,
 };
 
 /// What can be asked about projects.
@@ -40,6 +45,7 @@ pub enum Verb {
     EnvironmentRemove,
     LogicalSet,
     LogicalReset,
+    Collect,
     ImagesGet,
     ImagesSet,
     KeyList,
@@ -61,6 +67,7 @@ impl Verb {
             | Self::EnvironmentRemove
             | Self::LogicalSet
             | Self::LogicalReset
+            | Self::Collect
             | Self::ImagesSet
             | Self::KeyMake
             | Self::KeyRemove
@@ -88,33 +95,6 @@ pub struct EnvironmentReport {
     pub bucket: String,
     /// What is set on logical buckets, by name.
     pub logical: Vec<LogicalReport>,
-}
-
-/// What is set on a logical bucket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogicalReport {
-    pub name: String,
-    /// Most bytes of a file.
-    pub max_size: Option<u64>,
-    /// Types a file may have; empty: any.
-    pub types: Vec<String>,
-    /// Of files that name none themselves; none: private.
-    pub visibility: Option<String>,
-}
-
-/// What to set on a logical bucket, in the place of all that was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogicalAsked {
-    pub project: String,
-    pub environment: String,
-    pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_size: Option<u64>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub types: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visibility: Option<String>,
 }
 
 /// All projects.
@@ -324,8 +304,7 @@ impl Inner {
             }
             Verb::LogicalSet => {
                 let asked: LogicalAsked = read(ask)?;
-                let (of, logical) = logical(&asked)?;
-                projects.set_logical(of, &asked.name, Some(logical)).await?;
+                logical::set(ask, &asked).await?;
                 project(ask, &asked.project)
             }
             Verb::LogicalReset => {
@@ -334,6 +313,7 @@ impl Inner {
                 projects.set_logical(of, ask.query.must("name")?, None).await?;
                 project(ask, name)
             }
+            Verb::Collect => collect::collect(ask).await,
             Verb::ImagesGet => {
                 let (name, environment) = (ask.query.must("project")?, ask.query.must("environment")?);
                 images(ask, name, environment, None)
@@ -400,27 +380,6 @@ fn report(project: &Project) -> ProjectReport {
         envelope: project.envelope.name().to_owned(),
         environments: environments.collect(),
     }
-}
-
-fn logical_report((name, logical): (&String, &LogicalBucket)) -> LogicalReport {
-    LogicalReport {
-        name: name.clone(),
-        max_size: logical.max_size,
-        types: logical.types.clone(),
-        visibility: logical.visibility.map(|level| level.name().to_owned()),
-    }
-}
-
-fn logical(asked: &LogicalAsked) -> Result<(OfProject, LogicalBucket), AdminError> {
-    let known = |name: &str| Visibility::ALL.into_iter().find(|level| level.name() == name);
-    let unknown = || AdminError::Argument("A visibility is public, private, protected or shared.".to_owned());
-    let visibility = asked.visibility.as_deref().map(|name| known(name).ok_or_else(unknown));
-    let logical = LogicalBucket {
-        max_size: asked.max_size,
-        types: asked.types.clone(),
-        visibility: visibility.transpose()?,
-    };
-    Ok((OfProject::new(&asked.project, &asked.environment), logical))
 }
 
 fn images(ask: &Ask<'_>, name: &str, environment: &str, made: Option<String>) -> Result<Answer, AdminError> {

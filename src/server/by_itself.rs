@@ -1,0 +1,49 @@
+//! How far what the server does by itself is, for metrics.
+
+use std::sync::Arc;
+
+use storage_engine::embedded::heal::{HealStatus, MovingStatus};
+
+use crate::admin::drives::Fleet;
+use crate::admin::heal::Healing;
+use crate::collect::Figures;
+use crate::images::service::Images;
+use crate::telemetry::apps::AppStatus;
+use crate::telemetry::metrics::ByItself;
+
+/// What the engine tells.
+pub(super) type EngineStatus = Box<dyn Fn() -> (HealStatus, MovingStatus) + Send + Sync>;
+
+/// Who tells how far the engine is; of one that does nothing by itself, that nothing is to be done.
+pub(super) fn engine(healing: Option<Arc<dyn Healing>>, fleet: Option<Arc<dyn Fleet>>) -> EngineStatus {
+    match healing.zip(fleet) {
+        Some((healing, fleet)) => Box::new(move || (healing.status(), fleet.status())),
+        None => Box::new(Default::default),
+    }
+}
+
+/// Who tells how far everything is.
+pub(super) fn all(
+    engine: EngineStatus,
+    collected: Arc<Figures>,
+    images: Images,
+) -> Arc<dyn Fn() -> ByItself + Send + Sync> {
+    Arc::new(move || {
+        let (healing, moving) = engine();
+        ByItself {
+            healing,
+            moving,
+            apps: apps(&collected, &images),
+        }
+    })
+}
+
+fn apps(collected: &Figures, images: &Images) -> AppStatus {
+    let (sum, last) = collected.now();
+    AppStatus {
+        collected: sum.kinds().to_vec(),
+        collect_failed: sum.failed,
+        collect_last: last.map(|last| (last.ended.seconds(), last.is_whole)),
+        images: images.figures(),
+    }
+}
