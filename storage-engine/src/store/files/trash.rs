@@ -207,8 +207,9 @@ impl Store {
         rejected: Option<&str>,
     ) -> Result<Step, FileError> {
         let (mut require, mut ops) = (Vec::new(), Vec::new());
-        // A file that waits for its bytes has none, whatever else may stand at its key.
-        if matches!(before.state, FileState::Received | FileState::Active) {
+        // Another file waits for its bytes or has them in the trash: whatever stands at its key is not its own.
+        let has_object = matches!(before.state, FileState::Received | FileState::Active);
+        if has_object {
             let row_key = object_row(bucket, &before)?;
             // What cannot be read can be taken away.
             if let Some(row) = self.inner.backend.get(&row_key).await? {
@@ -234,7 +235,7 @@ impl Store {
             after,
             require,
             ops,
-            size: Some(0),
+            size: has_object.then_some(0),
         })
     }
 

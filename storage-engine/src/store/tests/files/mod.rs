@@ -23,7 +23,7 @@ use crate::store::files::{
 use crate::store::key as rows;
 use crate::store::object::delete::DeleteObject;
 use crate::store::object::labels::ObjectPlace;
-use crate::store::object::put::PutObject;
+use crate::store::object::put::{PutObject, PutObjectError};
 use crate::store::record::labels::{Labels, Visibility};
 use crate::store::record::object::Object;
 use crate::store::record::settings::Quota;
@@ -493,4 +493,22 @@ async fn what_cannot_be_reached_is_no_empty_list() {
     };
     let listed = all.store.list_files(&all.bucket, &pending).await;
     assert!(matches!(listed, Err(Fault::Corrupt(_))), "{listed:?}");
+}
+
+/// It would else count for nothing, and the bucket take more than its quota until it was counted anew.
+#[tokio::test]
+async fn purging_a_file_leaves_the_size_of_the_object_that_has_its_key_now_alone() {
+    let all = with_catalogue().await;
+    all.store
+        .change_settings(&all.bucket, |settings| settings.quota = Some(Quota { bytes: 10 }))
+        .await
+        .unwrap();
+    let id = all.create(1, "a").await;
+    all.witnessed().put("k/a", "bytes").await;
+    all.store.trash_file(&all.bucket, id, None).await.unwrap();
+    all.witnessed().put("k/a", "eight by").await;
+    all.store.purge_file(&all.bucket, id, None).await.unwrap();
+    let more = all.store.put_object(all.put_of("k/b", b"more".to_vec())).await;
+    assert!(matches!(more, Err(PutObjectError::OverQuota(_))), "{more:?}");
+    all.agrees().await;
 }
