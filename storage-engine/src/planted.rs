@@ -62,11 +62,13 @@ pub(crate) enum Bug {
     SkippedKey,
     /// What a batch changes in a catalogue is committed behind the rest of it (by the backend of the tests that look for it).
     CatalogueApart,
+    /// What a batch writes down for those who listen is committed behind the rest of it (by the same backend).
+    EventsApart,
 }
 
 impl Bug {
     /// Bugs that only a crash, or what it leaves behind, brings to light.
-    pub(crate) const OF_CRASHES: [Self; 10] = [
+    pub(crate) const OF_CRASHES: [Self; 11] = [
         Self::SkippedSync,
         Self::NoDirectorySync,
         Self::EarlyAnswer,
@@ -77,10 +79,11 @@ impl Bug {
         Self::RepairInPlace,
         Self::SealIgnored,
         Self::CatalogueApart,
+        Self::EventsApart,
     ];
 
     /// Bugs that some state shows which a cut of the power may leave.
-    pub(crate) const OF_STATES: [Self; 10] = [
+    pub(crate) const OF_STATES: [Self; 11] = [
         Self::SkippedSync,
         Self::NoDirectorySync,
         Self::EarlyAnswer,
@@ -91,6 +94,7 @@ impl Bug {
         Self::HealNotSynced,
         Self::SealIgnored,
         Self::CatalogueApart,
+        Self::EventsApart,
     ];
 
     /// Bugs of healing.

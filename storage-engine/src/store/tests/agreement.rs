@@ -17,8 +17,10 @@ use crate::store::files::{File, FileId, FileState, FileVersion, index_rows};
 use crate::store::key as rows;
 use crate::store::name::{BucketName, ObjectKey};
 use crate::store::record::Record;
+use crate::store::record::event::{EventKind, EventRecord};
 use crate::store::record::labels::Labels;
 use crate::store::record::object::Object;
+use crate::store::record::settings::BucketSettings;
 
 const PAGE: usize = 1_000;
 
@@ -170,49 +172,113 @@ pub(super) async fn agreed(backend: &dyn Backend, bucket: &BucketName) -> Result
         taken.map_err(|why| format!("file {id}, {} at {}: {why}", file.state.name(), file.key))?;
     }
     all.nothing_is_left()?;
+    if everything_is_told(backend, bucket).await? {
+        told(backend, bucket, &files).await?;
+    }
     Ok(files)
 }
 
-/// The backend with the bug [`Bug::CatalogueApart`], if this process has it.
-pub(super) fn planted_over(backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
-    match planted::is(Bug::CatalogueApart) {
-        true => Arc::new(Apart(backend)),
-        false => backend,
+/// Somebody listens to every kind of event. Who hands events out is no part of these tests: all of them stay.
+async fn everything_is_told(backend: &dyn Backend, bucket: &BucketName) -> Result<bool, String> {
+    let row = backend.get(&rows::settings(bucket)).await;
+    let Some(row) = row.map_err(|error| error.to_string())? else {
+        return Ok(false);
+    };
+    let settings = BucketSettings::from_value(&row.value).map_err(|error| error.to_string())?;
+    Ok(EventKind::ALL
+        .into_iter()
+        .all(|kind| settings.listened & kind.bit() != 0))
+}
+
+/// Looks whether the last thing that was written down of every file is what the file is now.
+async fn told(backend: &dyn Backend, bucket: &BucketName, files: &BTreeMap<FileId, File>) -> Result<(), String> {
+    let mut last: BTreeMap<FileId, Vec<EventRecord>> = BTreeMap::new();
+    for value in rows_below(backend, rows::events(bucket)).await?.into_values() {
+        let event = EventRecord::from_value(&value).map_err(|error| error.to_string())?;
+        if let Some(id) = event.id {
+            last.entry(FileId::from_bytes(id)).or_default().push(event);
+        }
+    }
+    for (id, file) in files {
+        let events = last.remove(id).unwrap_or_default();
+        let said = |kind| move |event: &EventRecord| event.kind == kind;
+        let of_these_bytes = |event: &EventRecord| event.file.as_ref().and_then(|file| file.etag) == file.etag;
+        let is_told = match file.state {
+            FileState::Pending => true,
+            // It may have been in the trash since.
+            FileState::Received => events
+                .iter()
+                .filter(|event| of_these_bytes(event))
+                .any(said(EventKind::Received)),
+            FileState::Active => {
+                let last = events.last().filter(|event| of_these_bytes(event));
+                last.is_some_and(said(EventKind::Active))
+            }
+            FileState::Trashed => events.last().is_some_and(said(EventKind::Deleted)),
+            FileState::Rejected => events.last().is_some_and(said(EventKind::Rejected)),
+        };
+        if !is_told {
+            let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
+            return Err(format!(
+                "file {id} is {}, and {kinds:?} was told of it",
+                file.state.name()
+            ));
+        }
+    }
+    match last
+        .iter()
+        .find(|(_, events)| !events.last().is_some_and(|event| event.purged))
+    {
+        Some((id, _)) => Err(format!("nobody is told that file {id} is gone")),
+        None => Ok(()),
     }
 }
 
-/// Commits what a batch changes in catalogues in a batch of its own, behind the rest of it.
-struct Apart(Arc<dyn Backend>);
+/// The backend with the bug that takes batches apart, if this process has one.
+pub(super) fn planted_over(backend: Arc<dyn Backend>) -> Arc<dyn Backend> {
+    let apart: &[u8] = match planted::selected() {
+        Some(Bug::CatalogueApart) => b"f/",
+        Some(Bug::EventsApart) => b"e/",
+        _ => return backend,
+    };
+    Arc::new(Apart { inner: backend, apart })
+}
+
+/// Commits what a batch changes below a beginning in a batch of its own, behind the rest of it.
+struct Apart {
+    inner: Arc<dyn Backend>,
+    apart: &'static [u8],
+}
 
 #[async_trait]
 impl Backend for Apart {
     async fn get(&self, key: &Key) -> Result<Option<Row>, ReadError> {
-        self.0.get(key).await
+        self.inner.get(key).await
     }
 
     async fn scan(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
-        self.0.scan(range, limit).await
+        self.inner.scan(range, limit).await
     }
 
     async fn scan_back(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
-        self.0.scan_back(range, limit).await
+        self.inner.scan_back(range, limit).await
     }
 
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError> {
-        self.0.scan_grouped(scan).await
+        self.inner.scan_grouped(scan).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Rev, CommitError> {
-        let of_catalogue = |op: &Op| op.key().as_bytes().starts_with(b"f/");
-        let (catalogue, rest): (Vec<Op>, Vec<Op>) = batch.ops.into_iter().partition(of_catalogue);
+        let is_apart = |op: &Op| op.key().as_bytes().starts_with(self.apart);
+        let (apart, rest): (Vec<Op>, Vec<Op>) = batch.ops.into_iter().partition(is_apart);
         let require = batch.require;
-        if catalogue.is_empty() || rest.is_empty() {
-            let ops = catalogue.into_iter().chain(rest).collect();
-            return self.0.commit(Batch { require, ops }).await;
+        if apart.is_empty() || rest.is_empty() {
+            let ops = apart.into_iter().chain(rest).collect();
+            return self.inner.commit(Batch { require, ops }).await;
         }
-        self.0.commit(Batch { require, ops: rest }).await?;
-        let (require, ops) = (Vec::new(), catalogue);
-        self.0.commit(Batch { require, ops }).await
+        self.inner.commit(Batch { require, ops: rest }).await?;
+        let (require, ops) = (Vec::new(), apart);
+        self.inner.commit(Batch { require, ops }).await
     }
 
     async fn put_blob(
@@ -221,22 +287,22 @@ impl Backend for Apart {
         source: BodySource<'_>,
         size_hint: Option<u64>,
     ) -> Result<Blob, PutBlobError> {
-        self.0.put_blob(class, source, size_hint).await
+        self.inner.put_blob(class, source, size_hint).await
     }
 
     async fn join_blobs(&self, parts: &[BodyRef]) -> Result<Blob, PutBlobError> {
-        self.0.join_blobs(parts).await
+        self.inner.join_blobs(parts).await
     }
 
     async fn get_blob(&self, body: &BodyRef, range: Range<u64>) -> Result<BodyStream, ReadError> {
-        self.0.get_blob(body, range).await
+        self.inner.get_blob(body, range).await
     }
 
     async fn delete_blob(&self, blob: Blob) {
-        self.0.delete_blob(blob).await;
+        self.inner.delete_blob(blob).await;
     }
 
     fn health(&self) -> Health {
-        self.0.health()
+        self.inner.health()
     }
 }

@@ -19,6 +19,7 @@ use crate::store::name::{BucketName, ObjectKey, UploadId};
 use crate::store::object::delete::DeleteObject;
 use crate::store::object::get::{GetObject, GetObjectError, Selection};
 use crate::store::object::put::PutObject;
+use crate::store::record::event::EventKind;
 use crate::store::record::object::Metadata;
 use crate::store::record::resumable::Purpose;
 use crate::store::resumable::ResumableError;
@@ -367,9 +368,10 @@ pub(super) struct Place {
 impl Place {
     pub(super) async fn make(&self) -> Result<(), String> {
         self.store.create_bucket(&self.bucket, "").await.map_err(text)?;
-        let files = self
-            .store
-            .change_settings(&self.bucket, |settings| settings.files = true);
+        let files = self.store.change_settings(&self.bucket, |settings| {
+            settings.files = true;
+            settings.listened = EventKind::ALL.into_iter().fold(0, |set, kind| set | kind.bit());
+        });
         files.await.map_err(text)
     }
 

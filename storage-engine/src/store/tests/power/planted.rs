@@ -35,7 +35,7 @@ enum Story {
 const ALL: [usize; DRIVES] = [0, 1, 2, 3];
 
 /// Which story brings which bug to light.
-const STORIES: [(Bug, Story); 10] = [
+const STORIES: [(Bug, Story); 11] = [
     (Bug::SkippedSync, Story::RightAfterAnAnswer),
     (Bug::EarlyAnswer, Story::RightAfterAnAnswer),
     (Bug::NoDirectorySync, Story::HealedThenCut),
@@ -46,6 +46,7 @@ const STORIES: [(Bug, Story); 10] = [
     (Bug::RepairInPlace, Story::HealingCut),
     (Bug::SealIgnored, Story::VoidedThenCut),
     (Bug::CatalogueApart, Story::LifeThenCut),
+    (Bug::EventsApart, Story::LifeThenCut),
 ];
 
 impl Story {

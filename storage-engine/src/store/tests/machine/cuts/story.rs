@@ -23,6 +23,7 @@ use crate::store::multipart::part::PartPlace;
 use crate::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
 use crate::store::object::delete::DeleteObject;
 use crate::store::object::put::PutObject;
+use crate::store::record::event::EventKind;
 use crate::store::record::object::Metadata;
 
 /// What a key shows: its bytes, and how many parts its upload has if it is open.
@@ -274,11 +275,14 @@ impl Teller {
         Ok(())
     }
 
-    /// From now on the bucket keeps a catalogue.
+    /// From now on the bucket keeps a catalogue, and somebody listens to what happens to its files.
     pub(super) async fn keep_catalogue(&mut self) -> Result<(), String> {
         self.keeps_catalogue = true;
         let store = self.ground.store();
-        let files = store.change_settings(&self.ground.bucket, |settings| settings.files = true);
+        let files = store.change_settings(&self.ground.bucket, |settings| {
+            settings.files = true;
+            settings.listened = EventKind::ALL.into_iter().fold(0, |set, kind| set | kind.bit());
+        });
         files.await.map_err(text)
     }
 
