@@ -3,6 +3,7 @@
 //! The secret that signs deliveries is sealed by the directory of users, and told once. The app bucket is told what is
 //! listened to before somebody new listens, and after somebody has gone, so nothing is missed in between.
 
+use storage_engine::store::bucket::BucketError;
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::error::Fault;
 use storage_engine::store::name::BucketName;
@@ -223,6 +224,37 @@ impl Projects {
             Some(sealed) => Ok(self.inner.directory.open_setting(&sealed_as(of, id), &sealed).await?),
             None => Ok(None),
         }
+    }
+
+    /// Listens to what the webhooks there are want told, and to nothing else: a stop between the removal of one and the end of
+    /// listening leaves more. The environments where nobody listened any more.
+    pub async fn mend_listening(&self) -> Result<Vec<(OfProject, BucketName)>, ProjectsError> {
+        let _turn = self.inner.webhooks_turn.lock().await;
+        let wanted: Vec<(OfProject, u32)> = {
+            let snapshot = self.snapshot()?;
+            let environments = snapshot.rows.environments.iter();
+            environments
+                .map(|(of, record)| (of.clone(), listened(&record.webhooks)))
+                .collect()
+        };
+        let mut unheard = Vec::new();
+        for (of, wanted) in wanted {
+            let bucket = names::bucket_of(&of.project, &of.name)?;
+            let settings = match self.inner.store.settings_of(&bucket).await {
+                Ok(settings) => settings,
+                Err(BucketError::Fault(fault)) => return Err(fault.into()),
+                // It is half made, or half removed.
+                Err(BucketError::NoSuchBucket) => continue,
+            };
+            if settings.listened == wanted {
+                continue;
+            }
+            self.listen(&of, wanted).await?;
+            if wanted == 0 {
+                unheard.push((of, bucket));
+            }
+        }
+        Ok(unheard)
     }
 
     async fn listen_to_all(&self, of: &OfProject) -> Result<(), ProjectsError> {

@@ -66,12 +66,25 @@ impl Webhooks {
 
     /// Delivers, for ever. Whoever gives it up loses nothing: what was under way is tried again.
     pub async fn keep_delivering(self) {
-        let mut running = JoinSet::new();
+        let (mut running, mut is_mended) = (JoinSet::new(), false);
         loop {
+            // What a server before this one left; until the projects can be read.
+            if !is_mended {
+                is_mended = self.mend().await.is_ok();
+            }
             self.begin_due(&mut running).await;
             tokio::time::sleep(PAUSE).await;
             while running.try_join_next().is_some() {}
         }
+    }
+
+    /// Where the last webhook went and a stop came before the rest: nothing more is written down, and nothing is kept.
+    pub(crate) async fn mend(&self) -> Result<(), ProjectsError> {
+        let _turn = self.inner.turn.lock().await;
+        for (of, bucket) in self.inner.projects.mend_listening().await? {
+            queue::drop_unheard(&self.inner, &of, &bucket).await?;
+        }
+        Ok(())
     }
 
     /// Tries everything that is due, once.

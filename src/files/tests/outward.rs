@@ -7,10 +7,11 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use storage_engine::store::record::event::EventKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::Shop;
+use super::{Shop, bucket};
 use crate::webhooks::Webhooks;
 
 /// A request as it came: its head and its body.
@@ -217,6 +218,29 @@ async fn a_receiver_that_is_gone_is_given_up_and_holds_up_nobody() {
     assert_eq!((&dead[0]["status"], &dead[0]["attempts"]), (&json!("dead"), &json!(2)));
     assert!(dead[0]["error"].is_string());
     assert_eq!(receiver.came().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_in_the_removal_of_the_last_webhook_leaves_nothing_that_grows() {
+    let shop = Shop::new().await;
+    let bucket = bucket();
+    let everything = EventKind::ALL.into_iter().fold(0, |set, kind| set | kind.bit());
+    // The webhook has gone, and listening had not ended yet.
+    shop.store.listen(&bucket, everything).await.unwrap();
+    let ann = shop.person("ann");
+    shop.file(&ann, "private").await;
+    assert!(!shop.store.events(&bucket, 10).await.unwrap().is_empty());
+    shop.webhooks.mend().await.unwrap();
+    assert!(shop.store.events(&bucket, 10).await.unwrap().is_empty());
+    shop.file(&ann, "private").await;
+    assert!(shop.store.events(&bucket, 10).await.unwrap().is_empty());
+
+    let receiver = Receiver::new(&[ok()]).await;
+    shop.hook(&receiver.url, &["file.active"]).await;
+    shop.file(&ann, "private").await;
+    shop.webhooks.mend().await.unwrap();
+    shop.webhooks.deliver_due().await;
+    assert_eq!(receiver.kinds(), ["file.active"]);
 }
 
 #[tokio::test]
