@@ -44,12 +44,21 @@ pub(super) struct Run {
     pub(super) rate: f64,
     /// Each request's time.
     pub(super) latencies: Latencies,
+    /// What was answered, if it was to be kept; in the order of connections, not of requests.
+    pub(super) answers: Vec<Bytes>,
+}
+
+/// What becomes of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    Kept,
+    Dropped,
 }
 
 /// One request to prepare: method, path (not encoded), body.
 pub(super) type Work = (Method, String, Bytes);
 
-/// Signs all work beforehand, deals it to `connections`, and runs it; every answer must be 2xx.
+/// Signs all work beforehand and runs it as [`send`] does.
 ///
 /// # Errors
 /// When a connection breaks or an answer is no success.
@@ -59,9 +68,24 @@ pub(super) async fn run(
     payload: Payload,
     work: impl Iterator<Item = Work>,
 ) -> Result<Run> {
+    let requests: Result<Vec<_>> = work
+        .map(|(method, path, body)| target.request(method, &path, "", body, payload))
+        .collect();
+    send(target, connections, requests?, Answers::Dropped).await
+}
+
+/// Deals requests to `connections` and runs them; every answer must be 2xx.
+///
+/// # Errors
+/// When a connection breaks or an answer is no success.
+pub(super) async fn send(
+    target: &Target,
+    connections: usize,
+    requests: Vec<Request<Full<Bytes>>>,
+    answers: Answers,
+) -> Result<Run> {
     let mut hands: Vec<Vec<Request<Full<Bytes>>>> = (0..connections).map(|_| Vec::new()).collect();
-    for (index, (method, path, body)) in work.enumerate() {
-        let request = target.request(method, &path, "", body, payload)?;
+    for (index, request) in requests.into_iter().enumerate() {
         hands
             .get_mut(index % connections)
             .context("a connection")?
@@ -76,25 +100,35 @@ pub(super) async fn run(
         .into_iter()
         .map(|(mut connection, hand)| {
             tokio::spawn(async move {
-                let mut own = Vec::with_capacity(hand.len());
+                let (mut own, mut kept) = (Vec::with_capacity(hand.len()), Vec::new());
                 for request in hand {
                     let sent = Instant::now();
-                    let (status, _) = connection.drain(request).await?;
+                    let status = match answers {
+                        Answers::Dropped => connection.drain(request).await?.0,
+                        Answers::Kept => {
+                            let (status, answer) = connection.send(request).await?;
+                            kept.push(answer);
+                            status
+                        }
+                    };
                     ensure!(status.is_success(), "a request of the load was answered {status}");
                     own.push(sent.elapsed());
                 }
-                Ok(own)
+                anyhow::Ok((own, kept))
             })
         })
         .collect();
-    let mut latencies = Latencies::default();
+    let (mut latencies, mut kept) = (Latencies::default(), Vec::new());
     for task in tasks {
-        latencies.extend(task.await??);
+        let (own, answers) = task.await??;
+        latencies.extend(own);
+        kept.extend(answers);
     }
     let seconds = start.elapsed().as_secs_f64();
     Ok(Run {
         rate: latencies.count() as f64 / seconds,
         latencies,
+        answers: kept,
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Rates of a busy machine mean little; ratios and processor time count. Every write here is as durable as the store's.
 
+mod files;
 pub mod floor;
 mod full;
 mod limits;
@@ -34,6 +35,8 @@ enum Part {
     Big,
     /// Listings of 100,000 keys.
     List,
+    /// Files of apps: announced, uploaded, and listed with 100,000 of them.
+    Files,
     /// Resident memory, idle and under many large uploads.
     Memory,
 }
@@ -182,6 +185,10 @@ fn ratios(limits: &Limits, bare_get: f64, figures: Figures, table: &mut Table) {
         table.add("listing 100,000 keys", lists.rate, "keys/s", rate);
         let name = "1,000 common prefixes over 100,000 keys";
         table.add(name, lists.grouped_ms, "ms", Goal::AtMost(100.0));
+    }
+    if let Some(files) = figures.files {
+        let name = "a filtered page of files, the slowest filter's p50";
+        table.add(name, files.slowest_page_ms, "ms", Goal::AtMost(10.0));
     }
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use bytes::Bytes;
 use http::Method;
 
+use super::files::{self, FilesFigures};
 use super::floor::Floor;
 use super::load::{Run, run};
 use super::machine::cpu_seconds;
@@ -66,6 +67,7 @@ pub(super) struct Figures {
     pub(super) small: Option<SmallFigures>,
     pub(super) big: Option<BigFigures>,
     pub(super) lists: Option<ListFigures>,
+    pub(super) files: Option<FilesFigures>,
 }
 
 /// Of objects of 4 KiB: requests a second, milliseconds, and microseconds of processor time a request.
@@ -126,6 +128,7 @@ pub(super) async fn measure(
         small: None,
         big: None,
         lists: None,
+        files: None,
     };
     if asked.wants(Part::Small) {
         figures.small = Some(small(target, id, scale, table).await?);
@@ -136,6 +139,9 @@ pub(super) async fn measure(
     if asked.wants(Part::List) {
         fill(target, "list", scale.listed).await?;
         figures.lists = Some(lists(target, scale, table).await?);
+    }
+    if asked.wants(Part::Files) {
+        figures.files = Some(files::measure(target, id, scale, table).await?);
     }
     Ok(figures)
 }
