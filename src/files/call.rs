@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use super::Inner;
 use super::error::{Code, FilesError};
 use super::view::{Eyes, Place};
-use crate::access::{Action, Context, Grant, ObjectFacts, RequestFacts, Resource, any_policy, decide, link_hash};
+use crate::access::{self, Action, Context, Grant, ObjectFacts, RequestFacts, Resource, any_policy, decide, link_hash};
 use crate::facts::{Looked, Standing};
 use crate::http::peer::Peer;
 use crate::links::{Asker, LinkAsk};
@@ -182,6 +182,22 @@ impl<'i> Call<'i> {
         };
         let (_, rev) = self.inner.records.look_at(&place).await?.ok_or(Code::NOT_FOUND)?;
         Ok(store.only_on(&place.bucket, &place.key, Found::Replaceable(rev)))
+    }
+
+    /// The store, for everybody, if the file is public and they may read it: only as it was judged. Else there is none.
+    pub(super) async fn open_public(&self, file: &File) -> Result<Store, FilesError> {
+        let looked = self.look_at_bucket().await?;
+        let bucket = &self.caller.bucket;
+        let place = (bucket.as_str(), file.key.as_str());
+        let found = self.inner.facts.of_object(place, looked.settings.as_deref()).await?;
+        let (object, rev) = found.ok_or(Code::NOT_FOUND)?;
+        if object.visibility != Some(access::Visibility::Public) {
+            return Err(Code::NOT_FOUND.into());
+        }
+        let grant = self.decide(Action::GetObject, &file.key, &looked, Some(&object));
+        let grant = grant.map_err(|_| Code::NOT_FOUND)?;
+        let store = self.opened(&grant, &looked);
+        Ok(store.only_on(bucket, &object_key(file)?, Found::At(rev)))
     }
 
     /// The store, for whoever may make a file with this key.

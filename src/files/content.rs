@@ -9,9 +9,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use storage_engine::store::Store;
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::condition::ETagMatch;
 use storage_engine::store::files::{File, FileState};
+use storage_engine::store::name::BucketName;
 use storage_engine::store::object::get::{GetObject, ObjectHead, Selection};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -36,27 +38,57 @@ pub(super) async fn read(call: &Call<'_>, parts: &Parts) -> Result<Response<Body
             "No bytes have been uploaded to this file yet.",
         ));
     }
-    let headers = &parts.headers;
-    let get = GetObject {
-        bucket: call.caller.bucket.clone(),
-        key: object_key(file)?,
-        version: None,
-        selection: selection(headers, file),
-        conditions: conditions::of_headers(headers),
+    let opened = Opened::of(&store, &call.caller.bucket, file, parts).await?;
+    let mut response = match call.parameter("download") {
+        None => opened.response(file, &file.name, true),
+        // A name that is asked for is held to the same rules as one that is kept.
+        Some(name) => opened.response(file, FileName::parse(name)?.as_str(), false),
     };
-    let (head, body) = if parts.method == Method::HEAD {
-        (store.head_object(&get).await?, body::empty())
-    } else {
+    private(response.headers_mut());
+    Ok(response)
+}
+
+/// Bytes of a file, chosen and opened for whoever was let.
+pub(super) struct Opened {
+    head: ObjectHead,
+    body: Body,
+}
+
+impl Opened {
+    /// Those that a GET or HEAD asks for, with its range and conditions.
+    pub(super) async fn of(store: &Store, bucket: &BucketName, file: &File, parts: &Parts) -> Result<Self, FilesError> {
+        let headers = &parts.headers;
+        let get = GetObject {
+            bucket: bucket.clone(),
+            key: object_key(file)?,
+            version: None,
+            selection: selection(headers, file),
+            conditions: conditions::of_headers(headers),
+        };
+        if parts.method == Method::HEAD {
+            let (head, body) = (store.head_object(&get).await?, body::empty());
+            return Ok(Self { head, body });
+        }
         let read = store.get_object(&get).await?;
         let frames = read.body.map_ok(Frame::data).map_err(Into::into);
-        (read.head, StreamBody::new(frames).boxed_unsync())
-    };
-    let mut response = Response::new(body);
-    if head.partial {
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let body = StreamBody::new(frames).boxed_unsync();
+        Ok(Self { head: read.head, body })
     }
-    describe(call, file, &head, response.headers_mut())?;
-    Ok(response)
+
+    /// Whether they are those that the record is about.
+    pub(super) fn is_of(&self, file: &File) -> bool {
+        file.etag.is_none_or(|etag| etag == self.head.object.etag)
+    }
+
+    /// The answer that holds them, under this name; `inline`: shown if their type is a safe one, and not saved.
+    pub(super) fn response(self, file: &File, name: &str, inline: bool) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        if self.head.partial {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        describe(file, &self.head, (name, inline), response.headers_mut());
+        response
+    }
 }
 
 /// Which bytes. With `If-Range`, a range is meant only for the bytes it names; of any others the whole is wanted.
@@ -80,14 +112,10 @@ fn selection(headers: &HeaderMap, file: &File) -> Selection {
     }
 }
 
-fn describe(call: &Call<'_>, file: &File, head: &ObjectHead, headers: &mut HeaderMap) -> Result<(), FilesError> {
+fn describe(file: &File, head: &ObjectHead, (name, inline): (&str, bool), headers: &mut HeaderMap) {
     let (object, range) = (&head.object, &head.range);
     let content_type = view::served_type(file);
-    // A name that is asked for is held to the same rules as one that is kept.
-    let disposition = match call.parameter("download") {
-        None => media::attachment(&file.name, &content_type, true),
-        Some(name) => media::attachment(FileName::parse(name)?.as_str(), &content_type, false),
-    };
+    let disposition = media::attachment(name, &content_type, inline);
     let mut set = |name: HeaderName, text: String| {
         if let Ok(value) = HeaderValue::from_str(&text) {
             headers.insert(name, value);
@@ -103,10 +131,8 @@ fn describe(call: &Call<'_>, file: &File, head: &ObjectHead, headers: &mut Heade
         let last = range.end.saturating_sub(1);
         set(CONTENT_RANGE, format!("bytes {}-{last}/{}", range.start, object.size));
     }
-    private(headers);
     media::sandbox(headers);
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
-    Ok(())
 }
 
 fn http_date(time: Timestamp) -> String {

@@ -151,6 +151,11 @@ impl FilesError {
         self.code
     }
 
+    /// Whether it says that the client has the bytes already.
+    pub(crate) fn is_not_modified(&self) -> bool {
+        self.status == StatusCode::NOT_MODIFIED
+    }
+
     /// As an item of a list of answers.
     pub(crate) fn item(&self) -> serde_json::Value {
         json!({ "code": self.code, "message": self.message })
@@ -159,7 +164,7 @@ impl FilesError {
     /// The whole answer.
     pub(crate) fn response(self) -> Response<Body> {
         // What was not asked for in vain has no words.
-        let bare = self.status == StatusCode::NOT_MODIFIED;
+        let bare = self.is_not_modified();
         let document = json!({
             "success": false,
             "error": { "code": self.code, "message": self.message },

@@ -21,6 +21,7 @@ mod multipart;
 mod plan;
 mod post_url;
 mod presigned_post;
+mod public;
 mod refs;
 mod replace;
 mod resumable;
@@ -147,10 +148,15 @@ impl Inner {
         };
         let row = BUILT.get(at).ok_or(Code::INTERNAL)?;
         Operation::name(request.extensions(), row.pattern);
+        if row.callers == Callers::Anybody {
+            let (parts, _) = request.into_parts();
+            let reading: Doing<'_, Response<Body>> = Box::pin(public::read(self, &parts, taken, now));
+            return reading.await;
+        }
         let caller = self.admit(request.headers(), now).await?;
         caller.require(row.operation)?;
         match row.callers {
-            Callers::Everybody => {}
+            Callers::Anybody | Callers::Everybody => {}
             Callers::SignedIn => caller.require_signed_in()?,
             Callers::Servers => caller.require_server()?,
         }
@@ -246,6 +252,8 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::CompanionComplete => Box::pin(companion::complete(call, fields)),
         Route::CompanionAbort => Box::pin(companion::abort(call)),
         // These read their bodies themselves.
-        Route::Content | Route::Upload | Route::Replace => Box::pin(async { Err(Code::INTERNAL.into()) }),
+        Route::Content | Route::Upload | Route::Replace | Route::Public => {
+            Box::pin(async { Err(Code::INTERNAL.into()) })
+        }
     }
 }

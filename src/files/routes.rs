@@ -63,11 +63,14 @@ pub enum Route {
     CompanionPartUrls,
     CompanionComplete,
     CompanionAbort,
+    Public,
 }
 
 /// Who may ask for a route at all. Whether they may for this very file is judged later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Callers {
+    /// Also those who bring no key; one that is brought says nothing.
+    Anybody,
     /// Also those who are not signed in.
     Everybody,
     SignedIn,
@@ -97,7 +100,7 @@ const fn row(method: Method, pattern: &'static str, route: Route, operation: Ope
     }
 }
 
-use Callers::{Everybody, Servers, SignedIn};
+use Callers::{Anybody, Everybody, Servers, SignedIn};
 
 /// Every route that is built.
 pub const BUILT: &[Row] = &[
@@ -449,13 +452,26 @@ pub const BUILT: &[Row] = &[
         Operation::Create,
         SignedIn,
     ),
+    row(
+        Method::GET,
+        "pub/:public/:name",
+        Route::Public,
+        Operation::Read,
+        Anybody,
+    ),
+    row(
+        Method::HEAD,
+        "pub/:public/:name",
+        Route::Public,
+        Operation::Read,
+        Anybody,
+    ),
 ];
 
 /// What is known and not built: anything at or below these paths.
 pub const UNBUILT: &[(&str, &str)] = &[
     ("files/quotas", "Quotas of owners"),
     ("img", "Images by URL"),
-    ("pub", "Public reads by id"),
     ("s3/params", "Forms of Companion"),
     ("s3/sts", "Temporary credentials of Companion"),
     ("auth", "Signing users in: that is the issuers' of a project"),

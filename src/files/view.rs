@@ -9,10 +9,11 @@ use storage_engine::store::share::{Share, ShareAccess, ShareTarget};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::public;
 use crate::media::{self, Mime};
 
 /// What a key in a path of a URL takes as it is.
-const PATH_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const PATH_ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -48,6 +49,7 @@ impl Place<'_> {
 /// The file as this caller sees it.
 pub(super) fn file(id: FileId, file: &File, place: Place<'_>, eyes: Eyes) -> Value {
     let visibility = file.labels.visibility.unwrap_or(Visibility::Private);
+    let is_open = visibility == Visibility::Public && file.state == FileState::Active;
     let mut fields = json!({
         "id": id.to_string(),
         "s3Key": file.key,
@@ -60,7 +62,8 @@ pub(super) fn file(id: FileId, file: &File, place: Place<'_>, eyes: Eyes) -> Val
         "visibility": visibility.name(),
         "metadata": metadata(file, eyes),
         "createdAt": moment(file.created),
-        "url": (visibility == Visibility::Public && file.state == FileState::Active).then(|| place.url(&file.key)),
+        "url": is_open.then(|| place.url(&file.key)),
+        "publicUrl": is_open.then(|| public::url(place, id, file)).flatten(),
     });
     if let (Eyes::Owner, Some(all)) = (eyes, fields.as_object_mut()) {
         let more = json!({
@@ -228,8 +231,14 @@ mod tests {
             "metadata": { "alt": "a cat", "tags": ["cat"] },
             "createdAt": "2023-11-14T22:13:20.123Z",
             "url": "https://files.test/shop-prod/00/my%20photo.png",
+            "publicUrl": seen.get("publicUrl"),
         });
         assert_eq!(seen, expected);
+        let public_url = seen.get("publicUrl").and_then(Value::as_str).unwrap();
+        assert!(
+            public_url.starts_with("https://files.test/v1/pub/shop-prod."),
+            "{public_url}"
+        );
     }
 
     #[test]
@@ -255,9 +264,9 @@ mod tests {
             },
             ..photo()
         };
-        assert_eq!(
-            file(FileId::from_bytes([0; 16]), &private, PLACE, Eyes::Owner).get("url"),
-            Some(&Value::Null)
-        );
+        let seen = file(FileId::from_bytes([0; 16]), &private, PLACE, Eyes::Owner);
+        for url in ["url", "publicUrl"] {
+            assert_eq!(seen.get(url), Some(&Value::Null), "{url}");
+        }
     }
 }

@@ -18,5 +18,5 @@ pub use inspect::{Inspected, Inspection};
 pub use key::{KEY_BYTES_MAX, KeyError, check_key, key_of};
 pub use mime::{MIME_CHARS_MAX, Mime, MimeError};
 pub use name::{FileName, NAME_BYTES_MAX, NameError};
-pub use serve::{attachment, is_shown, safe_disposition, sandbox};
+pub use serve::{attachment, is_shown, kept, safe_disposition, sandbox};
 pub use sniff::{SNIFF_BYTES, sniff};

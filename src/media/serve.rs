@@ -54,6 +54,15 @@ pub fn sandbox(headers: &mut HeaderMap) {
     headers.insert("content-security-policy", HeaderValue::from_static(SANDBOX));
 }
 
+/// How long what everybody may see is kept by whoever keeps it. A URL that names a version is never anything else; of any
+/// other the visibility may change, so those between ask again soon.
+pub fn kept(is_versioned: bool) -> &'static str {
+    match is_versioned {
+        true => "public, max-age=31536000, immutable",
+        false => "public, max-age=3600, s-maxage=60",
+    }
+}
+
 /// Whether a browser may show bytes of this type by itself.
 pub fn is_shown(content_type: &str) -> bool {
     let kind = content_type

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, HeaderMap, ORIGIN};
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
+use storage_engine::store::name::BucketName;
 use storage_engine::store::record::projects::IssuerKeys;
 use time::OffsetDateTime;
 
@@ -18,6 +19,7 @@ use super::caller::{AppCaller, AppRefused, AppUser};
 use super::directory::Projects;
 use super::issuers::sealed_as;
 use super::keys::well_formed;
+use super::scopes::{Operation, Scopes};
 use super::snapshot::{ReadyIssuer, ReadyKey, Snapshot};
 use crate::auth::{Account, Caller, Federated, Identity, Kind, sha256};
 use crate::openid::{OpenIdError, Proved, condition_keys, issuer_said, texts};
@@ -50,6 +52,24 @@ impl Projects {
             Some(token) => Some(self.vouched(&snapshot, &key.project.name, token, now).await?),
         };
         key.caller(vouched)
+    }
+
+    /// Somebody of whom nothing is known and who brings nothing, at the environment that has this app bucket; `None`: none
+    /// has. They read what everybody may read.
+    pub fn anybody(&self, bucket: &BucketName) -> Result<Option<AppCaller>, AppRefused> {
+        let snapshot = self.snapshot().map_err(|_| AppRefused::not_open())?;
+        let found = snapshot.of_bucket(bucket);
+        Ok(found.map(|(project, environment)| AppCaller {
+            project: Arc::clone(project),
+            environment: environment.clone(),
+            bucket: bucket.clone(),
+            key: KeyKind::Publishable,
+            key_id: String::new(),
+            scopes: Scopes::of([Operation::Read]),
+            identity: Identity::Anonymous,
+            user: None,
+            upload: None,
+        }))
     }
 
     /// Whom a token proves.

@@ -42,6 +42,11 @@ impl Scopes {
         Self(Operation::ALL.into_iter().collect())
     }
 
+    /// These and no others.
+    pub(super) fn of(operations: impl IntoIterator<Item = Operation>) -> Self {
+        Self(operations.into_iter().collect())
+    }
+
     /// Reads `files:OPERATION`; a `*` on either side stands for all.
     pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, UnknownScope> {
         let mut allowed = BTreeSet::new();

@@ -26,6 +26,8 @@ pub(super) struct Snapshot {
     projects: BTreeMap<String, Arc<Project>>,
     keys: HashMap<[u8; 32], Arc<ReadyKey>>,
     issuers: BTreeMap<OfProject, Arc<ReadyIssuer>>,
+    /// Project and environment by the app bucket.
+    by_bucket: HashMap<BucketName, (Arc<Project>, String)>,
     /// What shut somebody out, for the operator's log.
     pub(super) troubles: Vec<String>,
 }
@@ -92,6 +94,7 @@ impl Snapshot {
         }
         Self {
             rows,
+            by_bucket: by_bucket(&projects),
             projects,
             keys,
             issuers: known,
@@ -101,6 +104,11 @@ impl Snapshot {
 
     pub(super) fn project(&self, name: &str) -> Option<&Arc<Project>> {
         self.projects.get(name)
+    }
+
+    /// The project, and the name of its environment, that has this app bucket.
+    pub(super) fn of_bucket(&self, bucket: &BucketName) -> Option<&(Arc<Project>, String)> {
+        self.by_bucket.get(bucket)
     }
 
     /// The key with this hash.
@@ -158,6 +166,16 @@ fn projects(rows: &ProjectRows, troubles: &mut Vec<String>) -> BTreeMap<String, 
         (name.clone(), Arc::new(project))
     });
     made.collect()
+}
+
+fn by_bucket(projects: &BTreeMap<String, Arc<Project>>) -> HashMap<BucketName, (Arc<Project>, String)> {
+    let mut found = HashMap::new();
+    for project in projects.values() {
+        for (name, environment) in &project.environments {
+            found.insert(environment.bucket.clone(), (Arc::clone(project), name.clone()));
+        }
+    }
+    found
 }
 
 fn environment(record: &EnvironmentRecord) -> Option<Environment> {

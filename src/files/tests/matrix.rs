@@ -17,6 +17,8 @@ enum For {
     Owner,
     /// Servers of the app, and not even its admins.
     Servers,
+    /// Everybody, with or without a key, once the file is public; before that it is there for nobody.
+    Public,
 }
 
 fn whom(route: Route) -> For {
@@ -71,6 +73,7 @@ fn whom(route: Route) -> For {
         | Route::Refs
         | Route::RefAdd
         | Route::RefRemove => For::Owner,
+        Route::Public => For::Public,
     }
 }
 
@@ -82,6 +85,8 @@ struct Scene {
     share: String,
     hook: String,
     version: String,
+    /// What stands below `/v1/` in the URL that the file had while it was public.
+    public: String,
 }
 
 impl Scene {
@@ -113,6 +118,19 @@ impl Scene {
                 .await
                 .is(200);
         }
+        let mut public = String::new();
+        if route == Route::Public {
+            for visibility in ["public", "private"] {
+                let level = json!({ "visibility": visibility }).to_string().into_bytes();
+                let path = format!("files/{file}/visibility");
+                let told = shop.ask(&ann, "PATCH", &path, &[], level).await.is(200);
+                let url = told.text("/publicUrl");
+                if let Some(path) = url.strip_prefix("https://files.test/v1/") {
+                    path.clone_into(&mut public);
+                }
+            }
+            assert!(!public.is_empty());
+        }
         let receiver = json!({ "url": "http://127.0.0.1:1/", "events": ["quota.exceeded"] });
         let hook = shop.post(&shop.server(), "files/webhooks", receiver).await.is(201);
         Self {
@@ -122,6 +140,7 @@ impl Scene {
             upload: begun.text("/uploadId"),
             share: share.text("/shareId"),
             version,
+            public,
         }
     }
 
@@ -132,6 +151,7 @@ impl Scene {
         let path = path.replace(":number", "1").replace(":name", "media");
         match row.route {
             Route::Upload => format!("{path}?filename=a.txt"),
+            Route::Public => self.public.clone(),
             Route::CompanionPartUrls => format!("{path}?partNumbers=1,2"),
             _ => path,
         }
@@ -200,6 +220,7 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
     let needs = whom(row.route);
     let denied = Some((403, "file/access-denied"));
     match kind {
+        _ if needs == For::Public => Some((404, "file/not-found")),
         Kind::Uploader if row.operation != Operation::Create => Some((403, "SCOPE_INSUFFICIENT")),
         // Whoever copies reads as well.
         Kind::Uploader if row.route == Route::Copy => Some((403, "SCOPE_INSUFFICIENT")),
@@ -212,11 +233,11 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
         Kind::Guest if row.callers == Callers::SignedIn => Some((401, "common/authentication-required")),
         Kind::Guest | Kind::Other | Kind::Uploader => match needs {
             For::Everybody | For::SignedIn => None,
-            For::Readers | For::Owner | For::Servers => denied,
+            For::Readers | For::Owner | For::Servers | For::Public => denied,
         },
         Kind::ShareTarget => match needs {
             For::Everybody | For::SignedIn | For::Readers => None,
-            For::Owner | For::Servers => denied,
+            For::Owner | For::Servers | For::Public => denied,
         },
         Kind::Owner | Kind::Admin | Kind::Server => None,
     }

@@ -5,6 +5,7 @@ mod life;
 mod matrix;
 mod outward;
 mod parts;
+mod public;
 mod refusals;
 mod resumable;
 mod rules;

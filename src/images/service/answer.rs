@@ -13,6 +13,7 @@ use crate::auth::sha256;
 use crate::http::body::{self, Body};
 use crate::images::cache::Variant;
 use crate::images::wire::Encoding;
+use crate::media;
 
 /// Changes when the same options make other bytes than before.
 const MAKING: &str = "1";
@@ -109,17 +110,15 @@ pub(super) fn accepts_webp(headers: &HeaderMap) -> bool {
     })
 }
 
-/// How long it may be kept, and by whom. A URL that names a version is never anything else; of any other the visibility may
-/// change, so those between ask again soon.
+/// How long it may be kept, and by whom.
 fn keep(headers: &mut HeaderMap, head: &Parts, is_open: bool) {
     let query = head.uri.query().unwrap_or_default();
     let is_versioned = query
         .split('&')
         .any(|pair| pair.strip_prefix("v=").is_some_and(|version| !version.is_empty()));
-    let value = match (is_open, is_versioned) {
-        (true, true) => "public, max-age=31536000, immutable",
-        (true, false) => "public, max-age=3600, s-maxage=60",
-        (false, _) => "private, no-cache",
+    let value = match is_open {
+        true => media::kept(is_versioned),
+        false => "private, no-cache",
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
     headers.insert(
