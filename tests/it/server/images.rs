@@ -15,10 +15,10 @@ use crate::images::pool::picture;
 
 const ROOT: (&str, &str) = (USER, PASSWORD);
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: Vec<u8>,
 }
 
 impl Answer {
@@ -38,7 +38,7 @@ impl Answer {
     }
 }
 
-async fn send(address: SocketAddr, method: &str, target: &str, headers: &str, body: &[u8]) -> Answer {
+pub(super) async fn send(address: SocketAddr, method: &str, target: &str, headers: &str, body: &[u8]) -> Answer {
     let head = format!(
         "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()

@@ -14,6 +14,7 @@ mod collect;
 mod cors;
 mod docker;
 mod fleet;
+mod fronts;
 mod identities;
 mod images;
 mod lifecycle;
