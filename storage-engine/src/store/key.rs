@@ -232,7 +232,12 @@ fn in_catalogue(bucket: &BucketName, pieces: &[&[u8]]) -> Key {
 
 /// A file's record.
 pub fn file(bucket: &BucketName, id: &[u8; 16]) -> Key {
-    in_catalogue(bucket, &[b"r", id])
+    join(&[files(bucket).as_bytes(), id])
+}
+
+/// Beginning of the records of all files of a bucket.
+pub fn files(bucket: &BucketName) -> Key {
+    in_catalogue(bucket, &[b"r"])
 }
 
 /// Which file has this key.

@@ -151,7 +151,7 @@ impl Store {
             if after.files && !before.files {
                 ops.extend(self.mark_if_empty(bucket).await?);
             }
-            if before.quota.is_none() && after.quota.is_some() {
+            if !before.has_quota() && after.has_quota() {
                 // Nobody kept the books until now.
                 self.inner.ledgers.forget(bucket);
             }

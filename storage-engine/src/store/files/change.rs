@@ -2,14 +2,16 @@
 
 use super::{File, FileError, FileId, FileState, check, follow, object_key, object_row};
 use crate::backend::{Batch, NewBody, Op, Put, Require, Rev};
-use crate::store::error::{CommitRefused, Fault};
+use crate::store::error::Fault;
 use crate::store::name::BucketName;
+use crate::store::quota::SizedRefused;
 use crate::store::record::Record;
 use crate::store::record::labels::Labels;
 use crate::store::{RACES_MAX, Store, key};
 
 impl Store {
-    /// Announces a file whose bytes are to come. Neither a file nor an object may have its key.
+    /// Announces a file whose bytes are to come. Neither a file nor an object may have its key. The bytes that it is announced
+    /// with must have room, and count from now on.
     pub async fn create_file(&self, bucket: &BucketName, id: FileId, file: &File) -> Result<(), FileError> {
         if file.state != FileState::Pending {
             return Err(FileError::State(file.state));
@@ -23,11 +25,11 @@ impl Store {
         ];
         let ops = self.file_ops(bucket, id, None, Some(file)).await?;
         let _changing = self.changing(bucket);
-        match self.commit(Batch { require, ops }).await {
+        match self.commit_counted(bucket, &[], Batch { require, ops }).await {
             Ok(_) => Ok(()),
-            Err(CommitRefused::Condition { index: 0, .. }) => Err(self.why_gate_closed(bucket).await?.into()),
-            Err(CommitRefused::Condition { .. }) => Err(FileError::KeyTaken),
-            Err(CommitRefused::Fault(fault)) => Err(fault.into()),
+            Err(SizedRefused::Condition { index: 0, .. }) => Err(self.why_gate_closed(bucket).await?.into()),
+            Err(SizedRefused::Condition { .. }) => Err(FileError::KeyTaken),
+            Err(refused) => Err(refused.into()),
         }
     }
 
@@ -67,13 +69,13 @@ impl Store {
                 self.relabel_object(bucket, &after, &mut batch).await?;
             }
             let _changing = self.changing(bucket);
-            match self.commit(batch).await {
+            match self.commit_counted(bucket, &[], batch).await {
                 Ok(_) => return Ok(after),
-                Err(CommitRefused::Condition { index: 0, .. }) => {
+                Err(SizedRefused::Condition { index: 0, .. }) => {
                     return Err(self.why_gate_closed(bucket).await?.into());
                 }
-                Err(CommitRefused::Condition { .. }) => {}
-                Err(CommitRefused::Fault(fault)) => return Err(fault.into()),
+                Err(SizedRefused::Condition { .. }) => {}
+                Err(refused) => return Err(refused.into()),
             }
         }
         Err(Fault::Unavailable("the file changed again and again".into()).into())
@@ -123,6 +125,11 @@ fn settle(before: &File, after: &mut File) -> Result<(), FileError> {
     }
     after.key.clone_from(&before.key);
     (after.public_id, after.created, after.trash) = (before.public_id, before.created, before.trash);
+    after.kept = before.kept;
+    // The bytes are what they are; of what was only announced more may become known.
+    if before.state != FileState::Pending {
+        after.size = before.size;
+    }
     after.labels = follow::of_object(&after.labels);
     Ok(())
 }

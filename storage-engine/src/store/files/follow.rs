@@ -25,10 +25,13 @@ impl Store {
         let Some(op) = batch.ops.iter_mut().find(|op| op.key() == row_key) else {
             return Ok(());
         };
+        let mut kept = standing.as_ref().map_or(0, |filed| filed.file.kept);
         let versions = match (&*op, &standing) {
             (Op::Delete(_), Some(filed)) => self.without_versions(bucket, filed.id, &filed.file).await?,
             (Op::Put(put), Some(filed)) if self.judged.keeps() && !keeps_its_bytes(put) => {
-                self.keep_version(bucket, (filed.id, &filed.file), None).await?
+                let versions = self.keep_version(bucket, (filed.id, &filed.file), None).await?;
+                kept = versions.bytes;
+                versions.batch
             }
             (Op::Delete(_) | Op::Put(_), _) => Batch::default(),
         };
@@ -37,7 +40,7 @@ impl Store {
             (Op::Delete(_), Some(filed)) => (filed.id, Some(filed), None),
             (Op::Put(put), standing) => {
                 let (id, after) = self.file_after(bucket, object_key, put, standing.as_ref()).await?;
-                (id, standing, Some(after))
+                (id, standing, Some(File { kept, ..after }))
             }
         };
         batch.require.push(match &before {

@@ -146,7 +146,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// What stands for root where owners are told apart.
-pub(super) const ROOT: &str = "root";
+pub(in crate::store) const ROOT: &str = "root";
 
 fn facets(file: &File) -> Vec<(Facet, String)> {
     if file.state != FileState::Active {

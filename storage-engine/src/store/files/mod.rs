@@ -37,6 +37,7 @@ use crate::store::{Store, key};
 
 pub use crate::store::record::file::{File, FileState, OwnerType, UploadLimits};
 pub use crate::store::record::file_version::FileVersion;
+pub(in crate::store) use index::ROOT;
 pub use index::SortBy;
 pub use list::{FileFilter, FilePage, FileQuery, FileSort, Viewer};
 pub(in crate::store) use outbox::ToldOfQuota;
@@ -360,7 +361,7 @@ impl Store {
             }
             None => None,
         };
-        self.commit(batch).await
+        self.commit_entered(bucket, batch).await
     }
 }
 

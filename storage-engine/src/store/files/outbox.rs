@@ -15,6 +15,7 @@ use crate::store::clock::Timestamp;
 use crate::store::error::{CommitRefused, Fault};
 use crate::store::key;
 use crate::store::name::BucketName;
+use crate::store::quota::{OverQuota, QuotaOf};
 use crate::store::record::Record;
 use crate::store::record::event::{DeliveryRecord, DeliveryState, EventKind, EventRecord};
 use crate::store::settings::SettingsError;
@@ -108,9 +109,13 @@ impl Store {
         Ok(settings.map_or(0, |(settings, _)| settings.listened))
     }
 
-    /// Tells that a write was refused for the bucket's quota; at most once in an hour. What cannot be told now is not told:
-    /// nothing was changed.
-    pub(in crate::store) async fn tell_over_quota(&self, bucket: &BucketName) {
+    /// Tells that a write was refused for the quota of all; at most once in an hour. That one owner or logical bucket has as
+    /// much as it may is told to nobody but who writes. What cannot be told now is not told: nothing was changed.
+    pub(in crate::store) async fn tell_over_quota(&self, bucket: &BucketName, over: OverQuota) {
+        match over.of {
+            QuotaOf::Bucket | QuotaOf::Environment => {}
+            QuotaOf::Owner | QuotaOf::LogicalBucket => return,
+        }
         let telling = async {
             let now = self.now();
             if self.listened(bucket).await? & EventKind::OverQuota.bit() == 0

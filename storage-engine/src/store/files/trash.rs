@@ -1,6 +1,7 @@
 //! Taking a file away: into the trash, out of it again, for good; or refusing what arrived.
 //!
-//! In the trash its bytes are a noncurrent version of its key, which is free for another. They count for no quota.
+//! In the trash its bytes are a noncurrent version of its key, which is free for another. They count for the quotas of files,
+//! and not for that of the bucket.
 
 use super::{File, FileError, FileId, FileState, object_key, object_row, random};
 use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
@@ -227,6 +228,7 @@ impl Store {
             rejected: Some(why.to_owned()),
             epoch: before.epoch.wrapping_add(1),
             trash: None,
+            kept: 0,
             ..before.clone()
         });
         Ok(Step {

@@ -1,7 +1,8 @@
 //! What a file was: the bytes that others took the place of, kept for a while and brought back.
 //!
 //! Owns the two rows of a version: one beside the file that says what it was, and the noncurrent version of the key that has
-//! its bytes. A file has few of them, and they go with it. They count for no quota.
+//! its bytes. A file has few of them, and they go with it. The file's record says how many bytes they have together: so much
+//! they count for the quotas of files, and nothing for that of the bucket.
 
 use std::fmt;
 
@@ -10,8 +11,9 @@ use super::{File, FileError, FileId, FileState, FileVersion, object_key, object_
 use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev, Row};
 use crate::limits::FILE_VERSIONS_MAX;
 use crate::store::clock::Timestamp;
-use crate::store::error::{CommitRefused, Fault};
+use crate::store::error::Fault;
 use crate::store::name::BucketName;
+use crate::store::quota::SizedRefused;
 use crate::store::record::Record;
 use crate::store::record::labels::Labels;
 use crate::store::record::object::Object;
@@ -143,7 +145,11 @@ impl Store {
                 true => FileState::Received,
                 false => FileState::Active,
             };
-            let Batch { mut require, mut ops } = self.keep_version(bucket, (id, &before), Some(version)).await?;
+            let Kept {
+                batch: Batch { mut require, mut ops },
+                bytes,
+            } = self.keep_version(bucket, (id, &before), Some(version)).await?;
+            after.kept = bytes;
             require.push(Require::RevIs(kept.clone(), old.rev));
             require.push(Require::RevIs(said_key.clone(), said.rev));
             ops.extend([
@@ -178,17 +184,44 @@ impl Store {
         id: FileId,
         version: FileVersionId,
     ) -> Result<(), FileError> {
-        let (file, _) = self.file(bucket, &id).await?.ok_or(FileError::NoSuchFile)?;
-        let [said, kept] = rows_of(bucket, id, &file, version)?;
-        let batch = Batch {
-            require: vec![Require::Present(said.clone())],
-            ops: vec![Op::Delete(said), Op::Delete(kept)],
-        };
-        match self.commit(batch).await {
-            Ok(_) => Ok(()),
-            Err(CommitRefused::Condition { .. }) => Err(FileError::NoSuchVersion),
-            Err(CommitRefused::Fault(fault)) => Err(fault.into()),
+        for _ in 0..RACES_MAX {
+            let (before, rev) = self.file(bucket, &id).await?.ok_or(FileError::NoSuchFile)?;
+            let [said, kept] = rows_of(bucket, id, &before, version)?;
+            let versions = self.version_rows(bucket, &id).await?;
+            if !versions.iter().any(|(known, _)| *known == version) {
+                return Err(FileError::NoSuchVersion);
+            }
+            let left = versions.iter().filter(|(known, _)| *known != version);
+            let after = File {
+                kept: bytes_of(left.map(|(_, row)| row)),
+                ..before.clone()
+            };
+            let mut ops = self.file_ops(bucket, id, Some(&before), Some(&after)).await?;
+            ops.extend([Op::Delete(said.clone()), Op::Delete(kept)]);
+            let batch = Batch {
+                require: vec![
+                    Require::RevIs(key::file(bucket, id.as_bytes()), rev),
+                    Require::Present(said),
+                ],
+                ops,
+            };
+            match self.commit_counted(bucket, &[], batch).await {
+                Ok(_) => return Ok(()),
+                Err(SizedRefused::Condition { .. }) => {}
+                Err(refused) => return Err(refused.into()),
+            }
         }
+        Err(Fault::Unavailable("the file changed again and again".into()).into())
+    }
+
+    /// Bytes of all versions of a file once others are put in the place of those that it has.
+    pub(in crate::store) async fn kept_when_replaced(
+        &self,
+        bucket: &BucketName,
+        id: FileId,
+        file: &File,
+    ) -> Result<u64, Fault> {
+        Ok(self.keep_version(bucket, (id, file), None).await?.bytes)
     }
 
     /// What keeps the bytes that stand at the key of a file when the batch puts others there: they become a version, and the
@@ -199,24 +232,23 @@ impl Store {
         bucket: &BucketName,
         (id, file): (FileId, &File),
         restored: Option<FileVersionId>,
-    ) -> Result<Batch, Fault> {
+    ) -> Result<Kept, Fault> {
         let mut batch = Batch::default();
         let row_key = object_row(bucket, file)?;
+        let unchanged = Kept {
+            batch: Batch::default(),
+            bytes: file.kept,
+        };
         if !matches!(file.state, FileState::Received | FileState::Active) {
-            return Ok(batch);
+            return Ok(unchanged);
         }
         let Some(present) = self.current(&row_key).await? else {
-            return Ok(batch);
+            return Ok(unchanged);
         };
-        let versions: Vec<FileVersionId> = self
-            .version_rows(bucket, &id)
-            .await?
-            .iter()
-            .map(|(id, _)| *id)
-            .collect();
+        let versions = self.version_rows(bucket, &id).await?;
         let now = self.now();
         // Told apart from the one before, also within a millisecond and when the clock goes back.
-        let newest = versions.first().map_or(0, |newest| newest.millis() + 1);
+        let newest = versions.first().map_or(0, |(newest, _)| newest.millis() + 1);
         let version = FileVersionId(version_at(now.max(Timestamp::from_millis(newest)))?);
         let [said, kept] = rows_of(bucket, id, file, version)?;
         batch.require.push(Require::RevIs(row_key.clone(), present.rev));
@@ -227,11 +259,14 @@ impl Store {
             parent_len: None,
         }));
         batch.ops.push(moved(kept, row_key, &present));
-        let others = versions.into_iter().filter(|version| Some(*version) != restored);
-        for old in others.skip(FILE_VERSIONS_MAX - 1) {
+        let mut others = versions;
+        others.retain(|(version, _)| Some(*version) != restored);
+        let most = others.len().min(FILE_VERSIONS_MAX - 1);
+        for (old, _) in others.split_off(most) {
             batch.ops.extend(rows_of(bucket, id, file, old)?.map(Op::Delete));
         }
-        Ok(batch)
+        let bytes = bytes_of(others.iter().map(|(_, row)| row)).saturating_add(file.size);
+        Ok(Kept { batch, bytes })
     }
 
     /// What takes every version of a file away. The batch must require the file's record as it was read.
@@ -261,6 +296,19 @@ impl Store {
         });
         named.collect()
     }
+}
+
+/// What keeps bytes as a version.
+pub(super) struct Kept {
+    pub(super) batch: Batch,
+    /// Of all versions of the file then.
+    pub(super) bytes: u64,
+}
+
+/// Bytes of these versions; of one that cannot be read, none.
+fn bytes_of<'r>(rows: impl Iterator<Item = &'r Row>) -> u64 {
+    let sizes = rows.map(|row| FileVersion::from_value(&row.value).map_or(0, |was| was.size));
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// The row that says what the file was, and the one with its bytes.

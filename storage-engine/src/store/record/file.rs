@@ -184,6 +184,14 @@ pub struct File {
     /// Of a file in the trash: the version that keeps its bytes.
     #[cbor(n(28), with = "minicbor::bytes")]
     pub trash: Option<[u8; 16]>,
+    /// Bytes of all versions that are kept of it.
+    #[cbor(n(29), skip_if = "is_none")]
+    pub kept: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
+fn is_none(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 impl File {
@@ -219,6 +227,7 @@ impl File {
             deleted: None,
             rejected: None,
             trash: None,
+            kept: 0,
         }
     }
 
@@ -273,6 +282,7 @@ mod tests {
             deleted: Some(Timestamp::from_millis(5)),
             rejected: Some("wrong type".into()),
             trash: Some([4; 16]),
+            kept: 21,
             ..pending()
         }
     }

@@ -36,6 +36,16 @@ pub struct BucketSettings {
     /// The kinds of events that somebody listens to, as [`super::event::EventKind::bit`] has them.
     #[cbor(n(9), skip_if = "is_none")]
     pub listened: u32,
+    /// How much the files of the catalogue may take up.
+    #[cbor(n(10), skip_if = "FileQuotas::is_unset")]
+    pub file_quotas: FileQuotas,
+}
+
+impl BucketSettings {
+    /// Whether anything says how much the bucket may hold, or its files.
+    pub fn has_quota(&self) -> bool {
+        self.quota.is_some() || !self.file_quotas.is_unset()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -125,6 +135,70 @@ pub struct Quota {
     pub bytes: u64,
 }
 
+/// How much files may take up: one that is announced by the bytes it was announced with, one in the trash until it is purged,
+/// and what is kept of replaced bytes with the file. What is not set has no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct FileQuotas {
+    /// All files together.
+    #[n(0)]
+    pub environment: Option<FileQuota>,
+    /// The files of each person who is not named among the owners.
+    #[n(1)]
+    pub default_owner: Option<FileQuota>,
+    /// The files of these owners; sorted by name.
+    #[cbor(n(2), skip_if = "Vec::is_empty")]
+    pub owners: Vec<NamedFileQuota>,
+    /// The files of these logical buckets; sorted by name.
+    #[cbor(n(3), skip_if = "Vec::is_empty")]
+    pub buckets: Vec<NamedFileQuota>,
+}
+
+/// How much some files may take up together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct FileQuota {
+    #[n(0)]
+    pub bytes: Option<u64>,
+    /// How many there may be.
+    #[n(1)]
+    pub files: Option<u64>,
+}
+
+/// The same, of the files of one name.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct NamedFileQuota {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub quota: FileQuota,
+}
+
+impl NamedFileQuota {
+    /// What is set for a name.
+    pub fn find(named: &[Self], name: &str) -> Option<FileQuota> {
+        let at = named.binary_search_by(|one| one.name.as_str().cmp(name)).ok()?;
+        named.get(at).map(|found| found.quota)
+    }
+
+    /// Sets it for a name; `None` takes it away.
+    pub fn set(named: &mut Vec<Self>, name: &str, quota: Option<FileQuota>) {
+        named.retain(|one| one.name != name);
+        if let Some(quota) = quota {
+            let at = named.partition_point(|one| one.name.as_str() < name);
+            let name = name.to_owned();
+            named.insert(at, Self { name, quota });
+        }
+    }
+}
+
+impl FileQuotas {
+    pub fn is_unset(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Record for BucketSettings {
     const KIND: &'static str = "bucket settings";
 }
@@ -135,6 +209,10 @@ mod tests {
 
     use super::*;
     use crate::store::record::tests::{rejects_damage, survives};
+
+    fn quota_of(bytes: Option<u64>, files: Option<u64>) -> FileQuota {
+        FileQuota { bytes, files }
+    }
 
     fn full() -> BucketSettings {
         BucketSettings {
@@ -159,6 +237,18 @@ mod tests {
             acl: Some(BucketAcl::PublicReadWrite),
             files: true,
             listened: 3,
+            file_quotas: FileQuotas {
+                environment: Some(quota_of(Some(1 << 40), Some(1_000_000))),
+                default_owner: Some(quota_of(Some(1 << 30), None)),
+                owners: vec![NamedFileQuota {
+                    name: "app:shop/own|ann".into(),
+                    quota: quota_of(None, Some(7)),
+                }],
+                buckets: vec![NamedFileQuota {
+                    name: "images".into(),
+                    quota: quota_of(Some(1 << 20), None),
+                }],
+            },
         }
     }
 
@@ -212,9 +302,24 @@ mod tests {
             acl: None,
             files: false,
             listened: 0,
+            file_quotas: FileQuotas::default(),
             ..full()
         };
         assert_eq!(read, expected);
         assert_eq!(expected.to_value().as_ref(), value);
+    }
+
+    #[test]
+    fn quotas_of_names_are_found_set_anew_and_taken_away() {
+        let mut named = Vec::new();
+        for (name, bytes) in [("b", 1), ("a", 2), ("c", 3), ("b", 4)] {
+            NamedFileQuota::set(&mut named, name, Some(quota_of(Some(bytes), None)));
+        }
+        let names: Vec<&str> = named.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(NamedFileQuota::find(&named, "b"), Some(quota_of(Some(4), None)));
+        NamedFileQuota::set(&mut named, "b", None);
+        assert_eq!(NamedFileQuota::find(&named, "b"), None);
+        assert_eq!(NamedFileQuota::find(&named, "c"), Some(quota_of(Some(3), None)));
     }
 }

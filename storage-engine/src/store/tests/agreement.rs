@@ -104,7 +104,7 @@ impl Bucket<'_> {
             }
             FileState::Pending | FileState::Rejected => same("trash", file.trash, None)?,
         }
-        self.take_versions(id, &key)?;
+        self.take_versions(id, &key, file.kept)?;
         if matches!(file.state, FileState::Pending | FileState::Received | FileState::Active) {
             let holder = rows::file_of_key(self.name, &file.key);
             let held = self.catalogue.get(&holder).map(AsRef::as_ref);
@@ -118,7 +118,7 @@ impl Bucket<'_> {
     }
 
     /// What the file was, and the bytes of it.
-    fn take_versions(&mut self, id: FileId, key: &ObjectKey) -> Result<(), String> {
+    fn take_versions(&mut self, id: FileId, key: &ObjectKey, kept: u64) -> Result<(), String> {
         let beginning = rows::file_versions_of(self.name, id.as_bytes());
         let of_file = |(row, value): (&Key, &bytes::Bytes)| {
             let version = row.as_bytes().strip_prefix(beginning.as_bytes())?;
@@ -126,6 +126,7 @@ impl Bucket<'_> {
         };
         let said: Vec<(Vec<u8>, bytes::Bytes)> = self.catalogue.iter().filter_map(of_file).collect();
         same("too many versions", said.len() > FILE_VERSIONS_MAX, false)?;
+        let mut bytes = 0;
         for (version, value) in said {
             let version: [u8; 16] = version.try_into().map_err(|name| format!("a version's row {name:?}"))?;
             self.expected
@@ -135,9 +136,10 @@ impl Bucket<'_> {
             let object = Object::from_value(&row.ok_or("a version has no bytes")?);
             let object = object.map_err(|error| error.to_string())?;
             same("size of a version", object.size, was.size)?;
+            bytes += was.size;
             same("ETag of a version", Some(object.etag), was.etag)?;
         }
-        Ok(())
+        same("bytes of all versions", bytes, kept)
     }
 
     /// What no file accounts for.

@@ -12,7 +12,7 @@ use crate::store::multipart::part::UploadPartError;
 use crate::store::object::copy::{CopyObject, CopyObjectError, CopySource};
 use crate::store::object::delete::DeleteObject;
 use crate::store::object::put::{PutObject, PutObjectError};
-use crate::store::quota::OverQuota;
+use crate::store::quota::{OverQuota, QuotaOf, QuotaUnit};
 use crate::store::record::settings::Quota;
 
 impl Fixture {
@@ -70,7 +70,12 @@ impl Fixture {
 }
 
 fn over(quota: u64, needed: u64) -> Result<(), OverQuota> {
-    Err(OverQuota { quota, needed })
+    Err(OverQuota {
+        of: QuotaOf::Bucket,
+        unit: QuotaUnit::Bytes,
+        quota,
+        needed,
+    })
 }
 
 #[tokio::test]
@@ -158,6 +163,8 @@ async fn a_part_that_has_no_room_is_refused_and_so_is_the_object_of_parts_that_e
         .complete_upload(fixture.complete_of("a", upload, &parts))
         .await;
     let wanted = OverQuota {
+        of: QuotaOf::Bucket,
+        unit: QuotaUnit::Bytes,
         quota: 8 * MIB as u64,
         needed: 10 * MIB as u64,
     };

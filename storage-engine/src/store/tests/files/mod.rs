@@ -1,6 +1,7 @@
 //! The catalogue: it says what stands in the bucket, whichever door a change came through, and finds what it is asked for.
 
 mod outbox;
+mod quotas;
 mod random;
 mod rebuild;
 mod together;

@@ -24,7 +24,7 @@ use crate::store::tests::{Fixture, key, with_catalogue};
 
 /// What happens to a bucket in the tests below.
 #[derive(Clone, Debug)]
-enum Deed {
+pub(super) enum Deed {
     Create(u64),
     Put {
         name: u64,
@@ -58,7 +58,7 @@ enum Deed {
     Together(Vec<(Index, bool)>),
 }
 
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+pub(super) fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let name = || 0..4_u64;
     let made = any::<Index>;
     let deed = prop_oneof![
@@ -159,7 +159,7 @@ impl Fixture {
     async fn changed(&self, id: FileId, step: usize) -> Result<(), FileError> {
         let change = move |file: &mut File| match step {
             8.. => file.name = name_of(step),
-            0 => file.name = format!("name {}", file.name.len()),
+            0 => file.labels.owner = Some("bob".into()),
             1 => file.tags.push("cat".into()),
             2 => file.bucket = Some("avatars".into()),
             3 => file.labels.visibility = Some(Visibility::Shared),
@@ -240,7 +240,7 @@ impl Fixture {
     }
 
     /// Does it, with any of the files there ever were; those announced are made under their own number.
-    async fn does(&self, deed: &Deed, announcements: &mut u64, made: &mut Vec<FileId>) {
+    pub(super) async fn does(&self, deed: &Deed, announcements: &mut u64, made: &mut Vec<FileId>) {
         let at = |nth: &Index| match made.as_slice() {
             [] => id(9_999),
             made => *nth.get(made),
