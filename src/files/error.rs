@@ -18,6 +18,7 @@ use storage_engine::store::multipart::complete::CompleteUploadError;
 use storage_engine::store::multipart::list::ListPartsError;
 use storage_engine::store::object::get::GetObjectError;
 use storage_engine::store::object::put::PutObjectError;
+use storage_engine::store::quota::{OverQuota, QuotaOf};
 
 use crate::access::Denied;
 use crate::facts::LookError;
@@ -249,7 +250,7 @@ impl From<FileError> for FilesError {
                 format!("This cannot be done: the file is {}.", state.name()),
             ),
             FileError::Invalid(rule) => Self::field(format!("Not taken: {rule}.")),
-            FileError::OverQuota(_) => Code::QUOTA.into(),
+            FileError::OverQuota(over) => over.into(),
             FileError::Fault(fault) => fault.into(),
         }
     }
@@ -338,6 +339,19 @@ impl From<BodyError> for FilesError {
     }
 }
 
+/// An owner is told their own figures; of what they have in common with others, that it is used up.
+impl From<OverQuota> for FilesError {
+    fn from(over: OverQuota) -> Self {
+        let message = match over.of {
+            QuotaOf::Owner => format!("No room is left: {over}."),
+            QuotaOf::LogicalBucket | QuotaOf::Environment | QuotaOf::Bucket => {
+                format!("No room is left for this file: {} holds as much as it may.", over.of)
+            }
+        };
+        Self::because(Code::QUOTA, message)
+    }
+}
+
 impl From<PutObjectError> for FilesError {
     fn from(error: PutObjectError) -> Self {
         match error {
@@ -345,7 +359,7 @@ impl From<PutObjectError> for FilesError {
             PutObjectError::BucketBusy => Code::CONFLICT.into(),
             PutObjectError::Metadata(error) => Self::field(error.to_string()),
             PutObjectError::Refused(refused) => refused.into(),
-            PutObjectError::OverQuota(_) => Code::QUOTA.into(),
+            PutObjectError::OverQuota(over) => over.into(),
             PutObjectError::Body(error) => error.into(),
             PutObjectError::Fault(fault) => fault.into(),
         }
@@ -407,7 +421,7 @@ impl From<CompleteUploadError> for FilesError {
             CompleteUploadError::BucketBusy => Code::CONFLICT.into(),
             CompleteUploadError::NoSuchUpload => Code::NO_SUCH_UPLOAD.into(),
             CompleteUploadError::Refused(refused) => refused.into(),
-            CompleteUploadError::OverQuota(_) => Code::QUOTA.into(),
+            CompleteUploadError::OverQuota(over) => over.into(),
             CompleteUploadError::Fault(fault) => fault.into(),
             CompleteUploadError::PartTooSmall { .. } => {
                 Self::because(Code::TOO_SMALL, format!("Not completed: {error}."))

@@ -46,6 +46,11 @@ impl Fields {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
+    /// The same, where null says something of its own.
+    pub(super) fn stated(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, FilesError> {
         match self.get(name) {
             None => Ok(None),

@@ -203,7 +203,7 @@ fn whole(call: &Call<'_>, name: &str, least: u64) -> Result<Option<usize>, Files
     }
 }
 
-fn flag(call: &Call<'_>, name: &str) -> Result<Option<bool>, FilesError> {
+pub(super) fn flag(call: &Call<'_>, name: &str) -> Result<Option<bool>, FilesError> {
     match call.parameter(name) {
         None => Ok(None),
         Some("true") => Ok(Some(true)),

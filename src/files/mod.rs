@@ -22,6 +22,7 @@ mod plan;
 mod post_url;
 mod presigned_post;
 mod public;
+mod quotas;
 mod refs;
 mod replace;
 mod resumable;
@@ -210,6 +211,8 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::Usage => Box::pin(usage::usage(call)),
         Route::Buckets => Box::pin(bucket::list(call)),
         Route::BucketSet => Box::pin(bucket::set(call, fields)),
+        Route::Quotas => Box::pin(quotas::get(call)),
+        Route::QuotasSet => Box::pin(quotas::set(call, fields)),
         Route::DownloadUrl => Box::pin(download::one(call, fields)),
         Route::DownloadUrls => Box::pin(download::many(call, fields)),
         Route::PartsInit => Box::pin(multipart::init(call, fields)),

@@ -16,6 +16,8 @@ pub enum Route {
     Usage,
     Buckets,
     BucketSet,
+    Quotas,
+    QuotasSet,
     Upload,
     UploadUrl,
     UploadTokens,
@@ -121,6 +123,14 @@ pub const BUILT: &[Row] = &[
     row(Method::POST, "files", Route::Register, Operation::Create, SignedIn),
     row(Method::GET, "files", Route::List, Operation::List, Everybody),
     row(Method::GET, "files/usage", Route::Usage, Operation::List, SignedIn),
+    row(Method::GET, "files/quotas", Route::Quotas, Operation::List, Servers),
+    row(
+        Method::PUT,
+        "files/quotas",
+        Route::QuotasSet,
+        Operation::Update,
+        Servers,
+    ),
     row(Method::GET, "files/buckets", Route::Buckets, Operation::List, SignedIn),
     row(
         Method::PUT,
@@ -470,7 +480,6 @@ pub const BUILT: &[Row] = &[
 
 /// What is known and not built: anything at or below these paths.
 pub const UNBUILT: &[(&str, &str)] = &[
-    ("files/quotas", "Quotas of owners"),
     ("img", "Images by URL"),
     ("s3/params", "Forms of Companion"),
     ("s3/sts", "Temporary credentials of Companion"),

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use storage_engine::store::files::{FileFilter, FileQuery, FileSort, FileState, Viewer};
+use storage_engine::store::quota::Account;
+use storage_engine::store::record::settings::NamedFileQuota;
 
 use super::answer::Answer;
 use super::call::Call;
 use super::error::FilesError;
-use super::list;
+use super::{list, quotas};
+use crate::projects::is_person;
 
 /// Files looked at at once.
 const PAGE: usize = 1_000;
@@ -34,6 +37,10 @@ pub(super) async fn usage(call: &Call<'_>) -> Result<Answer, FilesError> {
         Viewer::All => call.parameter("ownerId").map(|owner| list::owner_id(call, owner)),
         Viewer::Somebody { owner, .. } => owner.clone(),
     };
+    let quota = quota(call, owner.as_deref()).await?;
+    if list::flag(call, "breakdown")? == Some(false) {
+        return Ok(Answer::ok(json!({ "quota": quota })));
+    }
     let of = |state| sums(call, &viewer, owner.as_deref(), state);
     let (mut stored, received) = (of(FileState::Active).await?, of(FileState::Received).await?);
     for (bucket, amount) in received.buckets {
@@ -49,7 +56,24 @@ pub(super) async fn usage(call: &Call<'_>) -> Result<Answer, FilesError> {
         "buckets": buckets,
         "reserved": { "bytes": reserved.bytes, "count": reserved.count },
         "trash": { "bytes": trash.bytes, "count": trash.count },
+        "quota": quota,
     })))
+}
+
+/// How much the files of an owner, or all, may take up, and what is left: as the ledger has it, so no file is looked at.
+async fn quota(call: &Call<'_>, owner: Option<&str>) -> Result<Option<Value>, FilesError> {
+    let set = call.inner.projects.file_quotas(&call.caller).await?;
+    let (limit, account) = match owner {
+        Some(owner) => {
+            let default = set.default_owner.filter(|_| is_person(owner));
+            let limit = NamedFileQuota::find(&set.owners, owner).or(default);
+            (limit, Account::Owner(owner.to_owned()))
+        }
+        None => (set.environment, Account::Files),
+    };
+    let Some(limit) = limit else { return Ok(None) };
+    let held = call.inner.records.held_by(&call.caller.bucket, &[account]).await?;
+    Ok(Some(quotas::used(limit, held.and_then(|held| held.first().copied()))))
 }
 
 async fn sums(call: &Call<'_>, viewer: &Viewer, owner: Option<&str>, state: FileState) -> Result<Sums, FilesError> {

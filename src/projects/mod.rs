@@ -17,6 +17,7 @@ mod keys;
 mod logical;
 mod names;
 mod policies;
+mod quotas;
 mod scopes;
 mod snapshot;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use images::NewImages;
 pub use issuers::{IssuerView, NewIssuer, NewIssuerKeys};
 pub use keys::{MadeKey, NewProjectKey, ProjectKeyView};
 pub use logical::{Confirm, Gc, LogicalBucket, is_type};
+pub use quotas::{QuotaChange, QuotaChanges, is_person};
 pub use scopes::{Operation, Scopes, UnknownScope};
 pub use upload_tokens::{GrantedUser, UPLOAD_TOKEN, UploadGrant, UploadTokenError};
 pub use webhooks::{NewWebhook, Webhook, WebhookChange, WebhooksOf};

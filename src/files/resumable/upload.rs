@@ -246,8 +246,30 @@ impl<'c> Upload<'c> {
         if stored != offset {
             return Err(Refused::Offset { stored, given: offset });
         }
-        self.record = self.store.set_resumable_length(bucket, &self.id, length).await?;
+        // So many bytes must have room before they come.
+        let announced = self.announce_size(length).await?;
+        match self.store.set_resumable_length(bucket, &self.id, length).await {
+            Ok(record) => self.record = record,
+            Err(error) => {
+                if let Some(before) = announced {
+                    self.announce_size(before).await?;
+                }
+                return Err(error.into());
+            }
+        }
         Ok(())
+    }
+
+    /// Makes the file that is announced one of so many bytes; how many it was announced with before, if that was changed.
+    async fn announce_size(&self, size: u64) -> Result<Option<u64>, Refused> {
+        let known = file_of(self.call, &self.record).await?;
+        let Some(Known { id, file, .. }) = known.filter(|known| known.file.state == FileState::Pending) else {
+            return Ok(None);
+        };
+        let change = |file: &mut File| file.size = size;
+        let bucket = &self.call.caller.bucket;
+        self.store.change_file(bucket, id, None, change).await?;
+        Ok(Some(file.size))
     }
 
     /// Stores more bytes; tells whether they broke off.
@@ -421,7 +443,7 @@ impl From<BeginResumableError> for Refused {
             | BeginResumableError::Twice(_)
             | BeginResumableError::NoPiece(_) => FilesError::field(format!("Not begun: {error}.")),
             BeginResumableError::TooLarge { max } => at_most(max),
-            BeginResumableError::OverQuota(_) => Code::QUOTA.into(),
+            BeginResumableError::OverQuota(over) => over.into(),
             BeginResumableError::Fault(fault) => fault.into(),
         })
     }
@@ -438,7 +460,7 @@ impl From<AppendError> for Refused {
             AppendError::Short { .. } => Self::Length(format!("{error}.")),
             AppendError::Digest => Self::Digest,
             AppendError::BrokenOff => Self::Other(Code::INCOMPLETE_BODY.into()),
-            AppendError::OverQuota(_) => Self::Other(Code::QUOTA.into()),
+            AppendError::OverQuota(over) => Self::Other(over.into()),
             AppendError::Finish(error) => error.into(),
             AppendError::Fault(fault) => Self::Other(fault.into()),
         }
@@ -454,7 +476,7 @@ impl From<FinishError> for Refused {
             FinishError::Upload(_) => Code::UPLOAD_EXPIRED.into(),
             FinishError::TooLarge { max } => at_most(max),
             FinishError::TooManyParts { .. } => FilesError::because(Code::BODY_TOO_LARGE, format!("{error}.")),
-            FinishError::OverQuota(_) => Code::QUOTA.into(),
+            FinishError::OverQuota(over) => over.into(),
             FinishError::Refused(_) => Code::KEY_EXISTS.into(),
             FinishError::Fault(fault) => fault.into(),
         })

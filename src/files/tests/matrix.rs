@@ -35,6 +35,8 @@ fn whom(route: Route) -> For {
         | Route::FromUrl => For::SignedIn,
         Route::UploadTokens
         | Route::BucketSet
+        | Route::Quotas
+        | Route::QuotasSet
         | Route::WebhookAdd
         | Route::Webhooks
         | Route::WebhookGet

@@ -6,6 +6,7 @@ mod matrix;
 mod outward;
 mod parts;
 mod public;
+mod quotas;
 mod refusals;
 mod resumable;
 mod rules;

@@ -137,7 +137,7 @@ async fn paths_methods_bodies_and_keys_that_are_wrong_are_told_so() {
     let told = shop.ask(&ann, "PUT", "files/1", &[], Vec::new()).await;
     assert_eq!(told.header("allow"), "DELETE, GET, PATCH");
     told.refused(405, "common/method-not-allowed");
-    shop.post(&ann, "files/quotas", json!({}))
+    shop.post(&ann, "auth/signin", json!({}))
         .await
         .refused(501, "common/not-implemented");
     shop.get(&ann, "files/no-id").await.refused(404, "file/not-found");

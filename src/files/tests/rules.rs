@@ -6,7 +6,7 @@ use super::{Shop, Told, Who};
 use crate::projects::KeyKind;
 
 impl Shop {
-    async fn put(&self, who: &Who, path: &str, fields: Value) -> Told {
+    pub(super) async fn put(&self, who: &Who, path: &str, fields: Value) -> Told {
         self.ask(who, "PUT", path, &[], fields.to_string().into_bytes()).await
     }
 }
@@ -88,6 +88,7 @@ async fn usage_tells_what_is_there_what_is_announced_and_what_is_in_the_trash() 
             { "bucket": null, "bytes": 10, "count": 1 },
             { "bucket": "media", "bytes": 10, "count": 1 },
         ],
+        "quota": null,
     });
     let used = shop.get(&ann, "files/usage").await.is(200);
     assert_eq!(used.field("/data"), expected);
@@ -96,6 +97,7 @@ async fn usage_tells_what_is_there_what_is_announced_and_what_is_in_the_trash() 
     let used = shop.get(&bob, "files/usage").await.is(200);
     let nothing = json!({
         "bytes": 0, "count": 0, "reserved": amount(0, 0), "trash": amount(0, 0), "buckets": [],
+        "quota": null,
     });
     assert_eq!(used.field("/data"), nothing);
 }
