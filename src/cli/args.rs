@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::call::Trust;
+use super::import::{ImportArgs, ImportCommand};
 use super::projects::{AppVerb, IssuerVerb, KeyVerb, ProjectVerb};
 use super::visibility::VisibilityVerb;
 use crate::config::client::AdminArgs;
@@ -21,6 +22,7 @@ pub enum Command {
     Admin(AdminCommand),
     Visibility(VisibilityCommand),
     Apps(AppsCommand),
+    Import(Box<ImportCommand>),
     Inspect(InspectCommand),
     Salvage(SalvageCommand),
     /// A process that the server starts for itself.
@@ -141,6 +143,8 @@ enum Verb {
     Key(Asked<KeyVerb>),
     /// Who vouches for the users of an app
     Issuer(Asked<IssuerVerb>),
+    /// Bring files that are elsewhere into an app, with what is known of them
+    Import(Box<ImportArgs>),
     /// Look at the raw drives of a store, running or not; reads only
     #[command(subcommand)]
     Inspect(InspectVerb),
@@ -461,8 +465,11 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
     if arguments.get(1).is_some_and(|verb| verb == "mc") {
         return Ok(Command::Mc(arguments.split_off(1)));
     }
-    let root = Root::try_parse_from(arguments)?;
-    Ok(match root.verb {
+    Ok(command_of(Root::try_parse_from(arguments)?))
+}
+
+fn command_of(root: Root) -> Command {
+    match root.verb {
         Verb::Server(server) => Command::Server(ServerArgs {
             paths: server.paths,
             address: server.address,
@@ -502,6 +509,11 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
         Verb::Project(Asked { reach, verb }) => apps(reach, AppVerb::Project(verb), root.shared.json),
         Verb::Key(Asked { reach, verb }) => apps(reach, AppVerb::Key(verb), root.shared.json),
         Verb::Issuer(Asked { reach, verb }) => apps(reach, AppVerb::Issuer(verb), root.shared.json),
+        Verb::Import(args) => Command::Import(Box::new(ImportCommand {
+            args: *args,
+            json: root.shared.json,
+            quiet: root.shared.quiet,
+        })),
         Verb::Visibility(Visibility { reach, verb }) => {
             let (server, trust) = reach.split();
             Command::Visibility(VisibilityCommand {
@@ -511,7 +523,7 @@ pub fn parse(mut arguments: Vec<OsString>) -> Result<Command, clap::Error> {
                 json: root.shared.json,
             })
         }
-    })
+    }
 }
 
 fn apps(reach: Reach, verb: AppVerb, json: bool) -> Command {

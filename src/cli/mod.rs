@@ -7,6 +7,7 @@ pub mod args;
 mod call;
 mod drives;
 mod healing;
+mod import;
 pub mod inspect;
 pub mod mc;
 mod print;
@@ -28,6 +29,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(Command::Admin(command)) => admin::run(command),
         Ok(Command::Visibility(command)) => admin::run_visibility(command),
         Ok(Command::Apps(command)) => admin::run_apps(command),
+        Ok(Command::Import(command)) => import::run(*command),
         Ok(Command::Inspect(command)) => inspect::run(&command),
         Ok(Command::Salvage(command)) => salvage::run(&command),
         Ok(Command::ImageWorker(limits)) => crate::images::worker::run(limits),

@@ -71,16 +71,7 @@ pub fn admin(args: AdminArgs, vars: &Vars, read: ReadFile<'_>) -> Result<AdminTa
         Some(value) => Ok(Some(value)),
         None => vars.setting(old, read),
     };
-    let endpoint = match args.endpoint {
-        Some(endpoint) => endpoint,
-        None => vars
-            .setting("ENDPOINT", read)?
-            .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
-    };
-    if endpoint.contains('@') {
-        return Err(AdminTargetError::Credentials);
-    }
-    let host = parse(&endpoint).ok_or(AdminTargetError::Endpoint(endpoint))?;
+    let host = endpoint(args.endpoint, vars, read)?;
     let given = match (args.access_key, args.secret_key) {
         (None, None) => (
             setting("ROOT_USER", "ACCESS_KEY")?,
@@ -98,6 +89,20 @@ pub fn admin(args: AdminArgs, vars: &Vars, read: ReadFile<'_>) -> Result<AdminTa
         access_key,
         secret_key,
     })
+}
+
+/// The server that a flag names, or else `DRYSTONE_ENDPOINT`, or else the one of this machine.
+pub fn endpoint(given: Option<String>, vars: &Vars, read: ReadFile<'_>) -> Result<ServerHost, AdminTargetError> {
+    let endpoint = match given {
+        Some(endpoint) => endpoint,
+        None => vars
+            .setting("ENDPOINT", read)?
+            .unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()),
+    };
+    if endpoint.contains('@') {
+        return Err(AdminTargetError::Credentials);
+    }
+    parse(&endpoint).ok_or(AdminTargetError::Endpoint(endpoint))
 }
 
 /// A server from a URL; what stands before an `@` is credentials, and not looked at.

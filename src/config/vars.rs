@@ -49,6 +49,7 @@ const OURS: &[&str] = &[
     "LOG",
     "CONNECTIONS_MAX",
     "ENDPOINT",
+    "API_KEY",
     "TRUSTED_PROXIES",
     "OUTBOUND_NETWORKS",
     "OUTBOUND_HTTP",

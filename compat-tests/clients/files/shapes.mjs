@@ -116,8 +116,58 @@ const hooked = (table) => ({
   },
 });
 
+/** The same rules with the server's own transaction: whatever the row needs is one commit, or nothing is. */
+const committed = (table) => {
+  const commit = (changes) => good(server, 'POST', '/files:commit', changes);
+  return {
+    async save(id, { avatar, ...row }) {
+      const old = table.rows.get(id)?.avatar;
+      const fresh = avatar && (await saver(avatar, `profile-${id}`));
+      try {
+        await table.write(id, { ...table.rows.get(id), ...row, ...(fresh && { avatar: fresh }) });
+      } catch (error) {
+        if (fresh) await commit({ delete: [fresh] });
+        throw error;
+      }
+      if (fresh) await commit(old ? { replace: [{ old, new: fresh }] } : { activate: [fresh] });
+      return table.rows.get(id);
+    },
+    async delete(id) {
+      const old = table.rows.get(id)?.avatar;
+      await table.write(id, null);
+      if (old) await commit({ delete: [old] });
+    },
+  };
+};
+
 const picture = (seed, name = 'me.png') => new File([png(seed, 100 * seed)], name, { type: 'image/png' });
 const failed = (work) => work.then(() => null, (error) => error.message);
+
+test('redwood_changes_its_files_in_one_commit_with_its_row', async () => {
+  const gone = async (id) => equal((await call(server, 'GET', `/files/${id}`)).status, 404, `${id} is gone`);
+  const there = async (id) => equal((await call(server, 'GET', `/files/${id}`)).status, 200, `${id} is there`);
+  const table = new Profiles();
+  const profiles = committed(table);
+  const first = await profiles.save('8', { name: 'Bob', avatar: picture(2) });
+  await there(first.avatar);
+  const second = await profiles.save('8', { avatar: picture(3) });
+  await gone(first.avatar);
+  await there(second.avatar);
+  table.failing = true;
+  const kept = new Set((await good(server, 'GET', '/files?relatedEntityId=profile-8')).items.map((file) => file.id));
+  equal(await failed(profiles.save('8', { avatar: picture(4) })), 'the database is away');
+  const after = (await good(server, 'GET', '/files?relatedEntityId=profile-8')).items.map((file) => file.id);
+  holds(after.every((id) => kept.has(id)), 'what failed left no file behind');
+  table.failing = false;
+  await profiles.delete('8');
+  await gone(second.avatar);
+  // An item that cannot be done refuses all of it.
+  const third = (await profiles.save('9', { avatar: picture(5) })).avatar;
+  const refused = await call(server, 'POST', '/files:commit', { delete: [third, first.avatar] });
+  equal(refused.status, 404);
+  await there(third);
+  await profiles.delete('9');
+});
 
 test('redwood_saves_replaces_and_deletes_with_its_row', async () => {
   const before = await stored();

@@ -17,6 +17,7 @@ mod fleet;
 mod fronts;
 mod identities;
 mod images;
+mod import;
 mod lifecycle;
 mod links;
 mod mc;

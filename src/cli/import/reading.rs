@@ -1,0 +1,150 @@
+//! Bytes of files on this machine: read piece by piece in a thread of their own, hashed, or sent as the body of a request.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use futures::stream;
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+
+/// The body of a request.
+pub(super) type Sent = UnsyncBoxBody<Bytes, io::Error>;
+
+/// Bytes that are read at once, and pieces that wait.
+const PIECE_BYTES: usize = 256 * 1024;
+const PIECES: usize = 4;
+
+/// A file that was read once.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+    pub(super) sha256: [u8; 32],
+    /// It was fetched, and goes with this.
+    pub(super) _spool: Option<Spool>,
+}
+
+/// A file of this run, which goes with it.
+#[derive(Debug)]
+pub(super) struct Spool(PathBuf);
+
+impl Spool {
+    /// A new one in a folder, readable by nobody else.
+    pub(super) fn new(folder: &Path) -> io::Result<(Self, File)> {
+        let path = folder.join(format!(".drystone-import-{}", uuid::Uuid::new_v4()));
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&path)?;
+        Ok((Self(path), file))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        // Whoever finds it later sees by its name what it is.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Sums up what passes.
+pub(super) struct Hashing {
+    context: digest::Context,
+    size: u64,
+}
+
+impl Hashing {
+    pub(super) fn new() -> Self {
+        Self {
+            context: digest::Context::new(&digest::SHA256),
+            size: 0,
+        }
+    }
+
+    pub(super) fn take(&mut self, piece: &[u8]) {
+        self.context.update(piece);
+        self.size = self.size.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn end(self) -> (u64, [u8; 32]) {
+        let digest = self.context.finish();
+        let sha256 = digest.as_ref().try_into().unwrap_or([0; 32]);
+        (self.size, sha256)
+    }
+}
+
+/// Reads a file to its end.
+pub(super) async fn look_at(path: PathBuf) -> io::Result<Looked> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut file = File::open(&path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        let (mut piece, mut hashing) = (vec![0; PIECE_BYTES], Hashing::new());
+        loop {
+            let read = file.read(&mut piece)?;
+            match piece.get(..read) {
+                None | Some([]) => break,
+                Some(piece) => hashing.take(piece),
+            }
+        }
+        let (size, sha256) = hashing.end();
+        Ok(Looked {
+            path,
+            size,
+            sha256,
+            _spool: None,
+        })
+    });
+    reading.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// Writes to a file of this run, and gives it back.
+pub(super) async fn append(mut file: File, piece: Bytes) -> io::Result<File> {
+    let writing = tokio::task::spawn_blocking(move || file.write_all(&piece).map(|()| file));
+    writing.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+pub(super) fn whole(bytes: impl Into<Bytes>) -> Sent {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// So many bytes of a file from `start` on. A file that has become shorter breaks the request off.
+pub(super) fn range(path: PathBuf, start: u64, length: u64) -> Sent {
+    let (send, receive) = tokio::sync::mpsc::channel::<io::Result<Bytes>>(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let read = || -> io::Result<()> {
+            let mut file = File::open(&path)?;
+            file.seek(SeekFrom::Start(start))?;
+            let mut rest = length;
+            while rest > 0 {
+                let size = usize::try_from(rest).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+                let mut piece = vec![0; size];
+                file.read_exact(&mut piece)?;
+                rest = rest.saturating_sub(u64::try_from(size).unwrap_or(u64::MAX));
+                if send.blocking_send(Ok(Bytes::from(piece))).is_err() {
+                    // The request is over.
+                    return Ok(());
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            // Nobody may wait any more.
+            let _ = send.blocking_send(Err(error));
+        }
+    });
+    let pieces = stream::unfold(receive, |mut receive| async move {
+        let piece = receive.recv().await?;
+        Some((piece.map(Frame::data), receive))
+    });
+    StreamBody::new(pieces).boxed_unsync()
+}

@@ -1,0 +1,305 @@
+//! The server that files are brought to, as its Files API is asked; and other servers, where a list names URLs.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, USER_AGENT};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use url::Url;
+
+use super::item::{Item, Place};
+use super::reading::{self, Hashing, Looked, Sent, Spool};
+use crate::cli::call::{self, Trust};
+use crate::config::Secret;
+use crate::config::client::ServerHost;
+
+const AGENT: &str = concat!("drystone-import/", env!("CARGO_PKG_VERSION"));
+/// Of an answer in JSON or XML.
+const ANSWER_BYTES_MAX: usize = 4 << 20;
+/// How long an answer may take. Files in parts are read once more before it comes.
+const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(6 * 3_600);
+/// The slowest that bytes may go before the request is given up, in bytes a second.
+const SLOWEST: u64 = 32 * 1024;
+const REDIRECTS_MAX: usize = 5;
+
+/// Why there is no answer, or not the one that was wanted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("{code}: {message}")]
+    Refused {
+        status: StatusCode,
+        code: String,
+        message: String,
+        /// After which time to ask again.
+        wait: Option<Duration>,
+    },
+}
+
+impl ApiError {
+    /// Whether asking again may help.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Refused { status, code, .. } => {
+                matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) || code == "common/conflict"
+            }
+        }
+    }
+
+    pub(super) fn is(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == wanted)
+    }
+
+    /// Whether nothing else that is asked with this key will be answered.
+    pub(super) fn ends_all(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => false,
+            Self::Refused { status, code, .. } => {
+                *status == StatusCode::UNAUTHORIZED || code == "SCOPE_INSUFFICIENT" || code == "PERMISSION_DENIED"
+            }
+        }
+    }
+
+    /// How long to wait before asking again for the `tries`-th time.
+    pub(super) fn pause(&self, tries: u32) -> Duration {
+        match self {
+            Self::Refused { wait: Some(wait), .. } => *wait,
+            _ => Duration::from_millis(250 << tries.min(6)),
+        }
+    }
+}
+
+type Pool = Client<HttpsConnector<HttpConnector>, Sent>;
+
+/// See the module.
+pub(super) struct Server {
+    /// Scheme and authority.
+    pub(super) origin: String,
+    key: Secret,
+    client: Pool,
+    /// For other servers, of which nothing was said on the command line.
+    elsewhere: Pool,
+    /// Where what is fetched lies until it was sent.
+    spool: PathBuf,
+}
+
+impl Server {
+    pub(super) fn new(host: &ServerHost, key: Secret, trust: &Trust, spool: PathBuf) -> Result<Self, String> {
+        let machine = Trust::Machine { also: PathBuf::new() };
+        Ok(Self {
+            origin: host.url(),
+            key,
+            client: pool(trust)?,
+            elsewhere: pool(&machine)?,
+            spool,
+        })
+    }
+
+    /// Whether the server is there and takes the key.
+    pub(super) async fn check(&self) -> Result<(), String> {
+        let asked = self.ask((Method::GET, "files/buckets"), None, None).await;
+        asked.map(drop).map_err(|error| format!("{}: {error}", self.origin))
+    }
+
+    /// Asks for a path below `/v1/`, with the key, or with an upload token in its place.
+    pub(super) async fn ask(
+        &self,
+        (method, path): (Method, &str),
+        token: Option<&str>,
+        fields: Option<&Value>,
+    ) -> Result<Value, ApiError> {
+        self.ask_for(PATIENCE, (method, path), token, fields).await
+    }
+
+    pub(super) async fn ask_for(
+        &self,
+        patience: Duration,
+        (method, path): (Method, &str),
+        token: Option<&str>,
+        fields: Option<&Value>,
+    ) -> Result<Value, ApiError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}/v1/{path}", self.origin));
+        request = match token {
+            Some(token) => request.header("x-upload-token", token),
+            None => request.header("x-api-key", self.key.expose()),
+        };
+        let body = match fields {
+            Some(fields) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                reading::whole(fields.to_string())
+            }
+            None => reading::whole(Bytes::new()),
+        };
+        let (_, body) = answered(&self.client, request.body(body), patience).await?;
+        serde_json::from_slice(&body).map_err(|_| ApiError::Unreachable("the answer is no Drystone's".to_owned()))
+    }
+
+    /// Puts bytes to an address that the server gave out.
+    pub(super) async fn put(
+        &self,
+        url: &str,
+        kind: Option<&str>,
+        (body, length): (Sent, u64),
+    ) -> Result<HeaderMap, ApiError> {
+        let mut request = Request::put(url).header(CONTENT_LENGTH, length);
+        if let Some(kind) = kind {
+            request = request.header(CONTENT_TYPE, kind);
+        }
+        let patience = PATIENCE + Duration::from_secs(length / SLOWEST);
+        let (headers, _) = answered(&self.client, request.body(body), patience).await?;
+        Ok(headers)
+    }
+
+    /// Reads the bytes of a file to their end, and finds whether they are what was said of them.
+    pub(super) async fn look_at_bytes(&self, item: &Item) -> Result<Looked, String> {
+        let looked = match &item.place {
+            Place::File(path) => {
+                let named = |error: std::io::Error| format!("{}: {error}", path.display());
+                reading::look_at(path.clone()).await.map_err(named)?
+            }
+            Place::Url(url) => self
+                .fetch(url.clone())
+                .await
+                .map_err(|why| format!("not fetched: {why}"))?,
+        };
+        if item.size.is_some_and(|size| size != looked.size) {
+            let said = item.size.unwrap_or_default();
+            return Err(format!("it has {} bytes, and not {said} as is said of it", looked.size));
+        }
+        if item.sha256.is_some_and(|sha256| sha256 != looked.sha256) {
+            return Err("its bytes do not have the sha256 that is said of it".to_owned());
+        }
+        Ok(looked)
+    }
+
+    /// Fetches a file of another server.
+    async fn fetch(&self, mut url: Url) -> Result<Looked, String> {
+        for _ in 0..=REDIRECTS_MAX {
+            let request = Request::get(url.as_str()).header(USER_AGENT, AGENT);
+            let request = request
+                .body(reading::whole(Bytes::new()))
+                .map_err(|error| error.to_string())?;
+            let called = tokio::time::timeout(PATIENCE, self.elsewhere.request(request)).await;
+            let answer = called
+                .map_err(|_| "no answer in time")?
+                .map_err(|error| causes(&error))?;
+            let status = answer.status();
+            if status.is_redirection() {
+                let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+                let to = to
+                    .and_then(|to| url.join(to).ok())
+                    .filter(|to| matches!(to.scheme(), "http" | "https"));
+                url = to.ok_or("it is redirected to no URL")?;
+                continue;
+            }
+            if status != StatusCode::OK {
+                return Err(format!("the answer was {status}"));
+            }
+            return spooled(answer, &self.spool).await;
+        }
+        Err("it is redirected too often".to_owned())
+    }
+}
+
+/// The bytes of an answer, in a file of this run.
+async fn spooled(answer: Response<Incoming>, folder: &Path) -> Result<Looked, String> {
+    let (spool, mut file) = Spool::new(folder).map_err(|error| error.to_string())?;
+    let (mut body, mut hashing) = (answer.into_body(), Hashing::new());
+    loop {
+        let frame = tokio::time::timeout(PATIENCE, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| "nothing more came")? else {
+            break;
+        };
+        if let Ok(piece) = frame.map_err(|error| causes(&error))?.into_data() {
+            hashing.take(&piece);
+            file = reading::append(file, piece).await.map_err(|error| error.to_string())?;
+        }
+    }
+    let (size, sha256) = hashing.end();
+    Ok(Looked {
+        path: spool.path().to_path_buf(),
+        size,
+        sha256,
+        _spool: Some(spool),
+    })
+}
+
+fn pool(trust: &Trust) -> Result<Pool, String> {
+    let tls = call::tls(trust).map_err(|error| error.to_string())?;
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .build();
+    Ok(Client::builder(TokioExecutor::new()).build(connector))
+}
+
+/// A whole answer that is no refusal.
+async fn answered(
+    client: &Pool,
+    request: http::Result<Request<Sent>>,
+    patience: Duration,
+) -> Result<(HeaderMap, Bytes), ApiError> {
+    let mut request = request.map_err(|error| ApiError::Unreachable(error.to_string()))?;
+    request
+        .headers_mut()
+        .insert(USER_AGENT, http::HeaderValue::from_static(AGENT));
+    let asking = async {
+        let answer = client
+            .request(request)
+            .await
+            .map_err(|error| ApiError::Unreachable(causes(&error)))?;
+        let (parts, body) = answer.into_parts();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| ApiError::Unreachable(format!("the answer was cut off: {error}")))?;
+        Ok((parts, body.to_bytes()))
+    };
+    let asked = tokio::time::timeout(patience, asking).await;
+    let (parts, body) = asked.map_err(|_| ApiError::Unreachable("no answer in time".to_owned()))??;
+    match parts.status.is_success() {
+        true => Ok((parts.headers, body)),
+        false => Err(refused(parts.status, &parts.headers, &body)),
+    }
+}
+
+/// The words of a refusal, in either of the forms that the server has.
+fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
+    let text = String::from_utf8_lossy(body);
+    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    let of_json = |path: &str| document.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let of_xml = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once('<')?.0.to_owned())
+    };
+    let wait = headers
+        .get(RETRY_AFTER)
+        .and_then(|wait| wait.to_str().ok()?.parse().ok());
+    ApiError::Refused {
+        status,
+        code: of_json("/error/code")
+            .or_else(|| of_xml("Code"))
+            .unwrap_or_else(|| status.to_string()),
+        message: of_json("/error/message")
+            .or_else(|| of_xml("Message"))
+            .unwrap_or_default(),
+        wait: wait.map(|seconds: u64| Duration::from_secs(seconds.min(60))),
+    }
+}
+
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
