@@ -61,6 +61,8 @@ pub enum Client {
     WebExample,
     /// The modules of `examples/relay`.
     RelayExample,
+    /// schemathesis, which asks an API whatever its document lets.
+    Schemathesis,
     /// Runs a program under a wrong clock; from Debian.
     Faketime,
 }
@@ -89,6 +91,7 @@ impl Client {
             Self::Uppy5 => "Uppy 5",
             Self::WebExample => "what examples/web needs",
             Self::RelayExample => "what examples/relay needs",
+            Self::Schemathesis => "schemathesis",
             Self::Faketime => "faketime",
         }
     }
@@ -105,6 +108,7 @@ impl Client {
             Self::Boto3Old => python_program("boto3_134", "python"),
             Self::MinioPy => python_program("minio_py", "python"),
             Self::S3cmd => python_program("s3cmd", "s3cmd"),
+            Self::Schemathesis => python_program("schemathesis", "python"),
             Self::MinioJs => node_modules("minio_js", &scripts("minio_js")?),
             Self::TusJs => node_modules("tus_js", &scripts("tus_js")?),
             Self::AwsSdkJs => node_modules("aws_sdk_js", &scripts("aws_sdk_js")?),

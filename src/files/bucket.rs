@@ -14,7 +14,7 @@ use super::plan::{self, BUCKETS};
 use crate::projects::{Confirm, Gc, LogicalBucket};
 
 /// Types of one bucket.
-const TYPES_MAX: usize = 64;
+pub(super) const TYPES_MAX: usize = 64;
 
 /// `GET /files/buckets`.
 #[expect(clippy::unused_async, reason = "every handler is called alike")]

@@ -18,7 +18,7 @@ use crate::access::Action;
 use crate::projects::Operation;
 
 /// Items of one commit.
-const ITEMS_MAX: usize = 1_000;
+pub(super) const ITEMS_MAX: usize = 1_000;
 
 /// One file that is named.
 struct Named {

@@ -21,13 +21,13 @@ use crate::media;
 
 /// How long an address to read from lasts, in seconds.
 const DOWNLOAD_SECONDS: u32 = 3_600;
-const DOWNLOAD_SECONDS_RANGE: (u32, u32) = (60, 604_800);
+pub(super) const DOWNLOAD_SECONDS_RANGE: (u32, u32) = (60, 604_800);
 /// Of which images are made.
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 /// How often an address may be used at most, if that is counted.
-const USES_MAX: u32 = 1_000_000;
+pub(super) const USES_MAX: u32 = 1_000_000;
 /// Addresses that are given out at once.
-const URLS_MAX: usize = 1_000;
+pub(super) const URLS_MAX: usize = 1_000;
 
 /// How an address is to be.
 struct Wanted {

@@ -16,7 +16,7 @@ use crate::auth::Identity;
 
 /// Files of a page that names no number of them.
 const LIMIT: usize = 20;
-const LIMIT_MAX: usize = 100;
+pub(super) const LIMIT_MAX: usize = 100;
 /// Files that can be left out by counting pages; beyond them cursors go on.
 const OFFSET_MAX: usize = 1_000_000;
 

@@ -18,6 +18,7 @@ mod file;
 mod from_url;
 mod list;
 mod multipart;
+mod openapi;
 mod plan;
 mod post_url;
 mod presigned_post;
@@ -50,6 +51,7 @@ use self::call::Call;
 pub use self::error::Code;
 use self::error::FilesError;
 use self::fields::Fields;
+use self::openapi::Document;
 use self::routes::{BUILT, Callers, Found, Route, find};
 use crate::access::Behind;
 use crate::facts::Facts;
@@ -84,6 +86,7 @@ struct Inner {
     origins: Origins,
     inspector: Inspector,
     outward: Outward,
+    document: Document,
 }
 
 /// What calls other servers.
@@ -103,6 +106,7 @@ impl FilesService {
                 store: Behind::new(store),
                 projects,
                 links,
+                document: Document::new(origins.server_url.as_deref()),
                 origins,
                 inspector: Inspector::new(records, INSPECTED_BYTES_MAX),
                 outward,
@@ -151,6 +155,9 @@ impl Inner {
         Operation::name(request.extensions(), row.pattern);
         if row.callers == Callers::Anybody {
             let (parts, _) = request.into_parts();
+            if row.route == Route::Document {
+                return Ok(self.document.answer(&parts));
+            }
             let reading: Doing<'_, Response<Body>> = Box::pin(public::read(self, &parts, taken, now));
             return reading.await;
         }
@@ -254,8 +261,8 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::CompanionPartUrls => Box::pin(companion::part_urls(call)),
         Route::CompanionComplete => Box::pin(companion::complete(call, fields)),
         Route::CompanionAbort => Box::pin(companion::abort(call)),
-        // These read their bodies themselves.
-        Route::Content | Route::Upload | Route::Replace | Route::Public => {
+        // These read their bodies themselves, or are answered before anybody is let in.
+        Route::Content | Route::Upload | Route::Replace | Route::Public | Route::Document => {
             Box::pin(async { Err(Code::INTERNAL.into()) })
         }
     }

@@ -21,9 +21,9 @@ use super::view;
 use crate::links::PartAsk;
 
 /// The highest number of a part.
-const PARTS_MAX: u16 = 10_000;
+pub(super) const PARTS_MAX: u16 = 10_000;
 /// Addresses that are given out at once.
-const URLS_MAX: usize = 1_000;
+pub(super) const URLS_MAX: usize = 1_000;
 /// How long the address of a part lasts, in seconds.
 pub(super) const PART_SECONDS: u32 = UPLOAD_SECONDS;
 /// Parts asked of the store at once.

@@ -16,7 +16,7 @@ use crate::projects::{LogicalBucket, UploadGrant};
 
 /// Logical buckets that every environment has.
 pub(super) const BUCKETS: [&str; 6] = ["avatars", "documents", "media", "files", "images", "temp"];
-const CATEGORIES: [&str; 7] = [
+pub(super) const CATEGORIES: [&str; 7] = [
     "images",
     "documents",
     "media",
@@ -30,7 +30,7 @@ const TEMP: &str = "temp";
 /// How long they last where nothing else is set, in seconds.
 const TEMP_SECONDS: u64 = 24 * 60 * 60;
 /// How long a file may be asked to last: up to ten years.
-const LASTS_SECONDS_RANGE: (u32, u32) = (1, 10 * 365 * 24 * 3_600);
+pub(super) const LASTS_SECONDS_RANGE: (u32, u32) = (1, 10 * 365 * 24 * 3_600);
 /// Says in the metadata of a file which upload token it was made with.
 const OPERATION: &str = "operation";
 /// Tags in one list.

@@ -28,7 +28,7 @@ use crate::projects::Envelope;
 pub(super) const PATH: &str = "files/upload-url/";
 /// How long the address lasts, in seconds.
 const SECONDS: u32 = 3_600;
-const SECONDS_RANGE: (u32, u32) = (60, 3_600);
+pub(super) const SECONDS_RANGE: (u32, u32) = (60, 3_600);
 /// What a file is called that nobody named.
 const UNNAMED: &str = "upload";
 const UNKNOWN: &str = "application/octet-stream";

@@ -66,6 +66,7 @@ pub enum Route {
     CompanionComplete,
     CompanionAbort,
     Public,
+    Document,
 }
 
 /// Who may ask for a route at all. Whether they may for this very file is judged later.
@@ -476,6 +477,8 @@ pub const BUILT: &[Row] = &[
         Operation::Read,
         Anybody,
     ),
+    row(Method::GET, "openapi.json", Route::Document, Operation::Read, Anybody),
+    row(Method::HEAD, "openapi.json", Route::Document, Operation::Read, Anybody),
 ];
 
 /// What is known and not built: anything at or below these paths.
@@ -484,7 +487,6 @@ pub const UNBUILT: &[(&str, &str)] = &[
     ("s3/params", "Forms of Companion"),
     ("s3/sts", "Temporary credentials of Companion"),
     ("auth", "Signing users in: that is the issuers' of a project"),
-    ("openapi.json", "The OpenAPI document"),
 ];
 
 /// What a path is.

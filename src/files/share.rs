@@ -16,7 +16,7 @@ use super::view;
 use crate::access::{Action, link_hash};
 
 /// Shares in one list.
-const SHARES_MAX: usize = 100;
+pub(super) const SHARES_MAX: usize = 100;
 
 /// A share that is made, and the token of a link.
 struct Made {

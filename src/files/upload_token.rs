@@ -13,17 +13,17 @@ use crate::projects::{AppRefused, GrantedUser, KeyKind, UPLOAD_TOKEN, UploadGran
 
 /// How long a token lasts, in seconds.
 const SECONDS: u32 = 3_600;
-const SECONDS_RANGE: (u32, u32) = (60, 604_800);
+pub(super) const SECONDS_RANGE: (u32, u32) = (60, 604_800);
 /// How many files are made with one, where nothing is said of it.
 const FILES: u32 = 20;
-const FILES_MAX: u32 = 10_000;
+pub(super) const FILES_MAX: u32 = 10_000;
 /// Most bytes of a file, where nothing is said of it.
 const SIZE: u64 = 5 << 20;
 /// What its files may be, where nothing is said of it.
 const TYPES: [&str; 5] = ["image/jpeg", "image/png", "image/gif", "image/webp", "application/pdf"];
-const TYPES_MAX: usize = 32;
+pub(super) const TYPES_MAX: usize = 32;
 /// Characters of what its maker calls what it is for, and of a user's name.
-const TEXT_CHARS_MAX: usize = 200;
+pub(super) const TEXT_CHARS_MAX: usize = 200;
 
 /// `POST /files/upload-tokens`.
 pub(super) async fn make(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {

@@ -15,7 +15,7 @@ const LOGICAL_MAX: usize = 64;
 const TYPES_MAX: usize = 64;
 const TYPE_BYTES_MAX: usize = 255;
 /// How long files may last that end by themselves.
-const TTL_SECONDS_RANGE: RangeInclusive<u64> = 60..=315_360_000;
+pub const TTL_SECONDS_RANGE: RangeInclusive<u64> = 60..=315_360_000;
 
 /// What is set on a logical bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

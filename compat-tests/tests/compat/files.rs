@@ -15,9 +15,12 @@ use crate::web::copied;
 const APP_CASES: usize = 12;
 const SHAPE_CASES: usize = 9;
 const RELAY_CASES: usize = 4;
+const DOCUMENT_CASES: usize = 4;
 /// Parts of a large file and the MiB of each: a little more than the least, and 6 GiB where `DRYSTONE_LARGE` is 1.
 const SOME_PARTS: (u32, u32) = (5, 6);
 const MANY_PARTS: (u32, u32) = (96, 64);
+/// How many examples schemathesis makes up for each operation, kind of data and caller.
+const EXAMPLES: &str = "DRYSTONE_SCHEMATHESIS_EXAMPLES";
 const ISSUER_SECRET: &str = "a secret that only the app's own server knows";
 
 pub(crate) fn tests() -> Vec<Test> {
@@ -33,6 +36,11 @@ pub(crate) fn tests() -> Vec<Test> {
             Client::RelayExample,
             "the_example_server_relays_pictures_by_graphql_and_rest",
             relay,
+        ),
+        Test::with(
+            Client::Schemathesis,
+            "the_files_api_is_what_its_openapi_document_says",
+            document,
         ),
     ]
 }
@@ -79,6 +87,22 @@ fn relay(stage: &mut Stage) -> Result<()> {
         .env("COMPAT_EXAMPLE", example)
         .arg(scripts("files/relay.mjs")?);
     script(told(&mut command, stage), RELAY_CASES)?;
+    server.stop()
+}
+
+/// What schemathesis asks as a server, a user and a guest.
+fn document(stage: &mut Stage) -> Result<()> {
+    let server = stage.start()?;
+    let project = project(stage)?;
+    let mut command = stage.command(&stage.program);
+    if let Ok(examples) = env::var(EXAMPLES) {
+        command.env(EXAMPLES, examples);
+    }
+    project
+        .told(&mut command)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(scripts("schemathesis/whole.py")?);
+    script(told(&mut command, stage), DOCUMENT_CASES)?;
     server.stop()
 }
 

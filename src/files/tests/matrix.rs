@@ -1,14 +1,18 @@
-//! Every route for every kind of caller, from the table of routes: a route without a line here does not compile.
+//! Every route for every kind of caller, from the table of routes: a route without a line here does not compile. Whatever is
+//! answered must be what the OpenAPI document says.
 
 use serde_json::{Value, json};
 
 use super::{Shop, Who};
+use crate::files::openapi::tests::Judge;
 use crate::files::routes::{BUILT, Callers, Route, Row};
 use crate::projects::{KeyKind, Operation};
 
 /// Whom a route lets in, beside admins and servers, on a file that ann shares with sue for reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum For {
+    /// Also without a key.
+    Anybody,
     /// It is about no file that stands.
     Everybody,
     SignedIn,
@@ -23,6 +27,7 @@ enum For {
 
 fn whom(route: Route) -> For {
     match route {
+        Route::Document => For::Anybody,
         Route::List | Route::DownloadUrls => For::Everybody,
         Route::Presign
         | Route::PresignedPost
@@ -222,6 +227,7 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
     let needs = whom(row.route);
     let denied = Some((403, "file/access-denied"));
     match kind {
+        _ if needs == For::Anybody => None,
         _ if needs == For::Public => Some((404, "file/not-found")),
         Kind::Uploader if row.operation != Operation::Create => Some((403, "SCOPE_INSUFFICIENT")),
         // Whoever copies reads as well.
@@ -234,11 +240,11 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
         Kind::Guest if row.callers == Callers::Servers => Some((403, "PERMISSION_DENIED")),
         Kind::Guest if row.callers == Callers::SignedIn => Some((401, "common/authentication-required")),
         Kind::Guest | Kind::Other | Kind::Uploader => match needs {
-            For::Everybody | For::SignedIn => None,
+            For::Anybody | For::Everybody | For::SignedIn => None,
             For::Readers | For::Owner | For::Servers | For::Public => denied,
         },
         Kind::ShareTarget => match needs {
-            For::Everybody | For::SignedIn | For::Readers => None,
+            For::Anybody | For::Everybody | For::SignedIn | For::Readers => None,
             For::Owner | For::Servers | For::Public => denied,
         },
         Kind::Owner | Kind::Admin | Kind::Server => None,
@@ -274,6 +280,7 @@ async fn headers(shop: &Shop, kind: Kind, row: &Row) -> Who {
 #[tokio::test]
 async fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
     let shop = Shop::new().await;
+    let document = Judge::new();
     for row in BUILT {
         for kind in KINDS {
             let scene = Scene::new(&shop, row.route).await;
@@ -294,6 +301,7 @@ async fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
                 String::from_utf8_lossy(&told.bytes)
             );
             shop.ask(&shop.server(), "DELETE", &hook, &[], Vec::new()).await;
+            document.holds(row, &told);
             match refusal(kind, row) {
                 Some((status, _)) if method == "HEAD" => assert_eq!(told.status, status, "{case}"),
                 Some((status, code)) => assert_eq!((told.status, told.code().as_str()), (status, code), "{case}"),

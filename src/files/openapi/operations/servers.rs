@@ -1,0 +1,146 @@
+//! What is set up and counted: logical buckets, usage, webhooks.
+
+use super::super::super::bucket::TYPES_MAX;
+use super::super::super::error::Code;
+use super::super::super::routes::Route;
+use super::super::components::{quota_fields, visibility, webhook_fields};
+use super::super::described::{Described, Tag};
+use super::super::schema::{asked, count, flag, list_of, one_of, shared, text, within};
+use super::Entry;
+use crate::projects::{Confirm, Gc, TTL_SECONDS_RANGE};
+
+pub(super) const ALL: &[Entry] = &[
+    (Route::Usage, usage),
+    (Route::Quotas, quotas),
+    (Route::QuotasSet, quotas_set),
+    (Route::Buckets, buckets),
+    (Route::BucketSet, bucket_set),
+    (Route::WebhookAdd, webhook_add),
+    (Route::Webhooks, webhooks),
+    (Route::WebhookGet, webhook_get),
+    (Route::WebhookPatch, webhook_patch),
+    (Route::WebhookDelete, webhook_delete),
+    (Route::WebhookTest, webhook_test),
+    (Route::WebhookDeliveries, webhook_deliveries),
+];
+
+const HOOK: &[Code] = &[Code::NO_SUCH_WEBHOOK];
+const RECEIVER: &[Code] = &[Code::INVALID_URL, Code::URL_NOT_ALLOWED];
+
+fn usage() -> Described {
+    Described::new("getUsage", Tag::Buckets, "What files take up")
+        .says("Your own; of an admin and a server everybody's.")
+        .query("ownerId", text(), "Of admins and servers: one owner's.")
+        .query("issuer", text(), "With a secret key: the issuer that knows the owner.")
+        .query("breakdown", flag(), "Without it `quota` alone is told, at no cost.")
+        .tells(200, "Usage")
+}
+
+fn quotas() -> Described {
+    Described::new(
+        "getQuotas",
+        Tag::Buckets,
+        "How much files may take up, and what is used",
+    )
+    .tells(200, "Quotas")
+}
+
+fn quotas_set() -> Described {
+    Described::new("setQuotas", Tag::Buckets, "How much files may take up")
+        .says("What is named is set, null takes it away, and the rest stays.")
+        .may_ask(asked(Vec::new(), quota_fields()))
+        .tells(200, "Quotas")
+        .refuses(&[&[Code::SIZE_NEGATIVE, Code::TOO_MANY]])
+}
+
+fn buckets() -> Described {
+    Described::new(
+        "listBuckets",
+        Tag::Buckets,
+        "The logical buckets, and what may be put into them",
+    )
+    .tells(200, "Buckets")
+}
+
+fn bucket_set() -> Described {
+    let may = vec![
+        ("maxSize", count(), "Most bytes of a file."),
+        (
+            "allowedTypes",
+            list_of(&text(), (0, TYPES_MAX)),
+            "Such as `image/*`; empty: any.",
+        ),
+        ("defaultVisibility", visibility(), ""),
+        (
+            "ttlSeconds",
+            within((*TTL_SECONDS_RANGE.start(), *TTL_SECONDS_RANGE.end())),
+            "Seconds after which files go to the trash by themselves.",
+        ),
+        ("gc", one_of(&Gc::ALL.map(Gc::name)), ""),
+        ("confirm", one_of(&Confirm::ALL.map(Confirm::name)), ""),
+    ];
+    Described::new(
+        "setBucket",
+        Tag::Buckets,
+        "The rules of a logical bucket, in the place of all that were set",
+    )
+    .may_ask(asked(Vec::new(), may))
+    .tells(200, "Bucket")
+    .refuses(&[&[Code::SIZE_NEGATIVE, Code::TOO_MANY, Code::NOT_BUILT]])
+}
+
+fn webhook_add() -> Described {
+    let mut fields = webhook_fields();
+    let url = fields.pop().into_iter().collect();
+    Described::new("addWebhook", Tag::Webhooks, "A receiver of events")
+        .says("At most 16.")
+        .asks(asked(url, fields))
+        .tells(201, "MadeWebhook")
+        .refuses(&[RECEIVER, &[Code::TOO_MANY]])
+}
+
+fn webhooks() -> Described {
+    Described::new("listWebhooks", Tag::Webhooks, "The receivers").tells(200, "Webhooks")
+}
+
+fn webhook_get() -> Described {
+    Described::new("getWebhook", Tag::Webhooks, "A receiver")
+        .tells(200, "Webhook")
+        .refuses(&[HOOK])
+}
+
+fn webhook_patch() -> Described {
+    Described::new("changeWebhook", Tag::Webhooks, "Another URL, other events, or a pause")
+        .may_ask(shared("WebhookChange"))
+        .tells(200, "Webhook")
+        .refuses(&[HOOK, RECEIVER])
+}
+
+fn webhook_delete() -> Described {
+    Described::new("deleteWebhook", Tag::Webhooks, "That it hears nothing any more")
+        .tells(200, "Nothing")
+        .refuses(&[HOOK])
+}
+
+fn webhook_test() -> Described {
+    Described::new(
+        "testWebhook",
+        Tag::Webhooks,
+        "That it is told of an event of the type `test`, once and now",
+    )
+    .tells(200, "Delivery")
+    .refuses(&[HOOK])
+}
+
+fn webhook_deliveries() -> Described {
+    Described::new("listDeliveries", Tag::Webhooks, "What became of deliveries")
+        .query(
+            "status",
+            one_of(&["ended", "waiting"]),
+            "`ended` by itself, newest first; those that wait oldest first.",
+        )
+        .query("limit", within((1_u16, 100)), "50 by itself.")
+        .query("after", text(), "An `eventId`.")
+        .tells(200, "Deliveries")
+        .refuses(&[HOOK])
+}
