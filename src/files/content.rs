@@ -38,11 +38,12 @@ pub(super) async fn read(call: &Call<'_>, parts: &Parts) -> Result<Response<Body
             "No bytes have been uploaded to this file yet.",
         ));
     }
+    // A name that is asked for is held to the same rules as one that is kept, whatever the conditions say.
+    let saved_as = call.parameter("download").map(FileName::parse).transpose()?;
     let opened = Opened::of(&store, &call.caller.bucket, file, parts).await?;
-    let mut response = match call.parameter("download") {
+    let mut response = match saved_as {
         None => opened.response(file, &file.name, true),
-        // A name that is asked for is held to the same rules as one that is kept.
-        Some(name) => opened.response(file, FileName::parse(name)?.as_str(), false),
+        Some(name) => opened.response(file, name.as_str(), false),
     };
     private(response.headers_mut());
     Ok(response)

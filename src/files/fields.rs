@@ -12,6 +12,8 @@ use crate::http::body::RequestBody;
 
 /// Bytes of a JSON body.
 const JSON_BYTES_MAX: usize = 1 << 20;
+/// The largest number that is taken: many languages have no larger ones, and what is taken is answered again.
+pub(super) const NUMBER_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// An object of JSON.
 #[derive(Debug, Default)]
@@ -65,11 +67,12 @@ impl Fields {
     }
 
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, FilesError> {
-        let wrong = || FilesError::field(format!("{name} must be a whole number that is not negative."));
+        let wrong = || FilesError::field(format!("{name} must be a whole number from 0 to {NUMBER_MAX}."));
         match self.get(name) {
             None => Ok(None),
             Some(Value::Number(number)) => match (number.as_u64(), number.as_f64()) {
-                (Some(number), _) => Ok(Some(number)),
+                (Some(number), _) if number <= NUMBER_MAX => Ok(Some(number)),
+                (Some(_), _) => Err(wrong()),
                 // Some languages have no other numbers.
                 (None, Some(float)) if float >= 0.0 && float.fract() == 0.0 && float < 9e15 => {
                     format!("{float:.0}").parse().map(Some).map_err(|_| wrong())
@@ -192,6 +195,10 @@ mod tests {
         assert!(fields.flag("b").unwrap() && !fields.flag("none").unwrap());
         assert!(fields.get("z").is_none());
         assert_eq!(code(fields.size("neg")), "file/size-negative");
+        let large = Fields::parse(br#"{"most":9223372036854775807,"more":9223372036854775808,"far":1e30}"#).unwrap();
+        assert_eq!(large.size("most").unwrap(), Some(super::NUMBER_MAX));
+        assert_eq!(code(large.size("more")), "common/invalid-request");
+        assert_eq!(code(large.size("far")), "common/invalid-request");
         for wrong in [
             code(fields.number("half")),
             code(fields.number("t")),

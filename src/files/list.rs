@@ -10,6 +10,7 @@ use time::format_description::well_known::Rfc3339;
 use super::answer::Answer;
 use super::call::Call;
 use super::error::FilesError;
+use super::fields::NUMBER_MAX;
 use super::{fields, view};
 use crate::access::{Action, SharedWith, shared_with};
 use crate::auth::Identity;
@@ -190,8 +191,9 @@ fn number(call: &Call<'_>, name: &str) -> Result<Option<u64>, FilesError> {
     let Some(text) = call.parameter(name) else {
         return Ok(None);
     };
-    let wrong = || FilesError::field(format!("{name} must be a whole number."));
-    text.parse().map(Some).map_err(|_| wrong())
+    let number = text.parse().ok().filter(|number| *number <= NUMBER_MAX);
+    let wrong = || FilesError::field(format!("{name} must be a whole number from 0 to {NUMBER_MAX}."));
+    number.map(Some).ok_or_else(wrong)
 }
 
 fn whole(call: &Call<'_>, name: &str, least: u64) -> Result<Option<usize>, FilesError> {

@@ -1,6 +1,7 @@
 //! References to a file: who of the application needs it, in the application's own words. What is needed is not collected.
 
 use serde_json::json;
+use storage_engine::limits::FILE_TEXT_BYTES_MAX;
 use storage_engine::store::files::File;
 
 use super::answer::Answer;
@@ -35,6 +36,12 @@ async fn change(call: &Call<'_>, wanted: impl Fn(&mut Vec<String>, &str) + Send 
     let known = call.named().await?;
     let store = call.open(Action::PutObject, &known.file).await?;
     let name = call.segment(1)?;
+    // One that no file can have is a mistake, also where it is taken away.
+    if name.len() > FILE_TEXT_BYTES_MAX {
+        return Err(FilesError::field(format!(
+            "A reference has at most {FILE_TEXT_BYTES_MAX} bytes."
+        )));
+    }
     let change = |file: &mut File| wanted(&mut file.refs, name);
     let file = store.change_file(&call.caller.bucket, known.id, None, change).await?;
     Ok(Answer::ok(json!({ "refs": file.refs })))

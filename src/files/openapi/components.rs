@@ -100,7 +100,7 @@ pub(super) fn tags() -> Value {
 
 /// All shared schemas by name.
 pub(super) fn components() -> Map<String, Value> {
-    let all = [errors(), files(), uploads(), parts(), buckets(), webhooks()];
+    let all = [errors(), files(), shares(), uploads(), parts(), buckets(), webhooks()];
     let named = all.into_iter().flatten();
     named.map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -132,46 +132,11 @@ fn errors() -> Vec<Named> {
 }
 
 fn files() -> Vec<Named> {
-    let metadata = json!({
-        "type": "object",
-        "description": "At most 16 KiB as JSON. Fields of other names are kept as they are.",
-        "properties": {
-            "alt": or_null(text()),
-            "description": or_null(text()),
-            "category": or_null(text()),
-            "relatedEntityId": or_null(text()),
-            "tags": or_null(tags()),
-            "custom": { "type": ["object", "null"] },
-        },
-    });
-    let owned = told(vec![
-        (
-            "ownerId",
-            or_null(text()),
-            "What the issuer calls the user, or the key of the server.",
-        ),
-        ("ownerType", owner_type(), ""),
-        ("status", state(), ""),
-        ("bucket", or_null(text()), ""),
-        ("category", or_null(text()), ""),
-        ("tags", list(&text()), ""),
-        ("relatedEntityId", or_null(text()), ""),
-        ("refs", list(&text()), "Who of the app needs the file."),
-        ("sha256", or_null(sha256()), ""),
-        ("etag", or_null(text()), ""),
-        ("shares", list(&shared("Share")), ""),
-        ("updatedAt", moment(), ""),
-        ("receivedAt", or_null(moment()), ""),
-        ("registeredAt", or_null(moment()), ""),
-        ("expiresAt", or_null(moment()), ""),
-        ("deletedAt", or_null(moment()), ""),
-        ("rejected", or_null(text()), "Why its bytes were refused."),
-    ]);
     let both = json!({ "anyOf": [shared("File"), shared("PublicFile")] });
     vec![
-        ("NewMetadata", metadata),
+        ("NewMetadata", new_metadata()),
         ("PublicFile", public_file()),
-        ("File", also(vec![shared("PublicFile"), owned])),
+        ("File", also(vec![shared("PublicFile"), owned()])),
         ("SeenFile", both),
         (
             "FilePage",
@@ -193,24 +158,49 @@ fn files() -> Vec<Named> {
         ("Version", version()),
         ("Refs", told(vec![("refs", list(&text()), "")])),
         ("RevokedUrls", told(vec![("id", id(), ""), ("revokedAt", moment(), "")])),
-        ("Share", share()),
-        ("NewShare", new_share()),
-        (
-            "MadeShare",
-            also(vec![
-                shared("Share"),
-                told_with(
-                    Vec::new(),
-                    vec![
-                        ("token", text(), "Of a link; told this once."),
-                        ("url", url(), "Of a link; told this once."),
-                    ],
-                ),
-            ]),
-        ),
-        ("Shares", told(vec![("shares", list(&shared("Share")), "")])),
-        ("MadeShares", told(vec![("shares", list(&shared("MadeShare")), "")])),
     ]
+}
+
+fn new_metadata() -> Value {
+    json!({
+        "type": "object",
+        "description": "At most 16 KiB as JSON. Fields of other names are kept as they are.",
+        "properties": {
+            "alt": or_null(text()),
+            "description": or_null(text()),
+            "category": or_null(text()),
+            "relatedEntityId": or_null(text()),
+            "tags": or_null(tags()),
+            "custom": { "type": ["object", "null"] },
+        },
+    })
+}
+
+/// What only its owner, admins and servers see.
+fn owned() -> Value {
+    told(vec![
+        (
+            "ownerId",
+            or_null(text()),
+            "What the issuer calls the user, or the key of the server.",
+        ),
+        ("ownerType", owner_type(), ""),
+        ("status", state(), ""),
+        ("bucket", or_null(text()), ""),
+        ("category", or_null(text()), ""),
+        ("tags", list(&text()), ""),
+        ("relatedEntityId", or_null(text()), ""),
+        ("refs", list(&text()), "Who of the app needs the file."),
+        ("sha256", or_null(sha256()), ""),
+        ("etag", or_null(text()), ""),
+        ("shares", list(&shared("Share")), ""),
+        ("updatedAt", moment(), ""),
+        ("receivedAt", or_null(moment()), ""),
+        ("registeredAt", or_null(moment()), ""),
+        ("expiresAt", or_null(moment()), ""),
+        ("deletedAt", or_null(moment()), ""),
+        ("rejected", or_null(text()), "Why its bytes were refused."),
+    ])
 }
 
 fn public_file() -> Value {
@@ -280,6 +270,28 @@ fn version() -> Value {
         ("createdAt", moment(), ""),
         ("replacedAt", or_null(moment()), ""),
     ])
+}
+
+fn shares() -> Vec<Named> {
+    vec![
+        ("Share", share()),
+        ("NewShare", new_share()),
+        (
+            "MadeShare",
+            also(vec![
+                shared("Share"),
+                told_with(
+                    Vec::new(),
+                    vec![
+                        ("token", text(), "Of a link; told this once."),
+                        ("url", url(), "Of a link; told this once."),
+                    ],
+                ),
+            ]),
+        ),
+        ("Shares", told(vec![("shares", list(&shared("Share")), "")])),
+        ("MadeShares", told(vec![("shares", list(&shared("MadeShare")), "")])),
+    ]
 }
 
 fn share() -> Value {

@@ -36,7 +36,7 @@ impl Judge {
         assert!(answer.is_object(), "{case} is not described: {}", told.json());
         if let Some(schema) = answer.pointer("/content/application~1json/schema") {
             assert_eq!(told.header("content-type"), "application/json", "{case}");
-            let wrong = self.wrong(schema, &told.json(), "");
+            let wrong = self.wrong(&[schema], &told.json(), "");
             assert_eq!(wrong, Vec::<String>::new(), "{case}: {}", told.json());
         }
     }
@@ -57,9 +57,19 @@ impl Judge {
         all
     }
 
-    /// What of the value is not as the schema has it; fields that it does not name are wrong, where it names any.
-    fn wrong(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
-        let members = self.members(schema);
+    /// What of the value is not as the schemas together have it.
+    fn wrong(&self, schemas: &[&Value], value: &Value, at: &str) -> Vec<String> {
+        let members = schemas.iter().flat_map(|schema| self.members(schema)).collect();
+        self.wrong_of(members, value, at)
+    }
+
+    /// The same, of schemas with all that they are; fields that none of them names are wrong, where they name any.
+    fn wrong_of(&self, mut members: Vec<&Value>, value: &Value, at: &str) -> Vec<String> {
+        if let Some(place) = members.iter().position(|member| member["anyOf"].is_array()) {
+            let any = members.remove(place)["anyOf"].as_array().unwrap().iter();
+            let tried = any.map(|one| self.wrong_of([members.clone(), self.members(one)].concat(), value, at));
+            return tried.min_by_key(Vec::len).unwrap();
+        }
         let mut wrong = Vec::new();
         let mut fields: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
         for member in &members {
@@ -71,10 +81,8 @@ impl Judge {
         for (name, field) in value.as_object().into_iter().flatten() {
             let at = format!("{at}/{name}");
             match fields.get(name.as_str()) {
-                Some(schemas) => wrong.extend(schemas.iter().flat_map(|schema| self.wrong(schema, field, &at))),
-                None if !fields.is_empty() && !members.iter().any(|one| one["anyOf"].is_array()) => {
-                    wrong.push(format!("{at} is not described"));
-                }
+                Some(schemas) => wrong.extend(self.wrong(schemas, field, &at)),
+                None if !fields.is_empty() => wrong.push(format!("{at} is not described")),
                 None => {}
             }
         }
@@ -106,12 +114,8 @@ impl Judge {
                 &format!("{name} is missing"),
             );
         }
-        if let Some(any) = schema["anyOf"].as_array() {
-            let fits = |one: &Value| self.wrong(one, value, at).is_empty();
-            check(any.iter().any(fits), "none of these");
-        }
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-            wrong.extend(self.wrong(&schema["items"], item, &format!("{at}/{index}")));
+            wrong.extend(self.wrong(&[&schema["items"]], item, &format!("{at}/{index}")));
         }
         wrong
     }

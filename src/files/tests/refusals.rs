@@ -19,6 +19,29 @@ async fn presign(shop: &Shop, more: Value) -> Told {
         .await
 }
 
+/// What schemathesis found when it went by the document.
+#[tokio::test]
+async fn what_no_file_can_have_is_refused_also_where_nothing_would_come_of_it() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let file = shop.file(&ann, "private").await;
+    for method in ["PUT", "DELETE"] {
+        let path = format!("files/{file}/refs/{}", "r".repeat(257));
+        let told = shop.ask(&ann, method, &path, &[], Vec::new()).await;
+        told.refused(400, "common/invalid-request");
+    }
+    shop.get(&ann, "files?sizeMin=9223372036854775808")
+        .await
+        .refused(400, "common/invalid-request");
+    let path = format!("files/{file}/content?download={}", "n".repeat(256));
+    for condition in ["\"other\"", "*"] {
+        let told = shop
+            .ask(&ann, "GET", &path, &[("if-match", condition)], Vec::new())
+            .await;
+        told.refused(400, "file/original-name-too-long");
+    }
+}
+
 #[tokio::test]
 async fn what_is_announced_wrongly_is_refused_by_its_code() {
     let shop = Shop::new().await;
@@ -43,6 +66,10 @@ async fn what_is_announced_wrongly_is_refused_by_its_code() {
         (json!({ "contentType": null }), "file/invalid-format"),
         (json!({ "fileSize": -1 }), "file/size-negative"),
         (json!({ "fileSize": "1" }), "common/invalid-request"),
+        (
+            json!({ "fileSize": 9_223_372_036_854_775_808_u64 }),
+            "common/invalid-request",
+        ),
         (json!({ "visibility": "open" }), "common/invalid-request"),
         (json!({ "category": "cats" }), "common/invalid-request"),
         (json!({ "bucket": "cats" }), "common/invalid-request"),
