@@ -21,7 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 DOCUMENT = f"{ENDPOINT}/v1/openapi.json"
 SECRET = {"X-API-Key": os.environ["COMPAT_SK"]}
 GUEST = {"X-API-Key": os.environ["COMPAT_PK"]}
-# What the kinds of callers are asked in, examples of an operation and kind of data.
+# How many examples are made up for each operation and kind of data, beside those at the edges of what it takes.
 EXAMPLES = int(os.environ.get("DRYSTONE_SCHEMATHESIS_EXAMPLES", "3"))
 CHECKS = [
     "not_a_server_error",
@@ -67,13 +67,13 @@ def there(who):
     return {"id": files, "uploadId": begun, "webhookId": hooks}
 
 
-def run(who, owner):
-    """Asks every operation as somebody does; the fixed seed makes each run the same."""
+def run(who, owner, phases):
+    """Asks every operation as somebody does. Nothing is left to chance, so each run asks the same."""
     command = [str(pathlib.Path(sys.executable).parent / "schemathesis"), "run", DOCUMENT]
     for name, value in who.items():
         command += ["--header", f"{name}: {value}"]
-    command += ["--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"]
-    command += ["--max-examples", str(EXAMPLES), "--seed", "7", "--generation-deterministic"]
+    command += ["--checks", ",".join(CHECKS), "--phases", phases]
+    command += ["--max-examples", str(EXAMPLES), "--generation-deterministic"]
     command += ["--continue-on-failure", "--no-shrink", "--warnings", "off", "--output-truncate", "false", "--no-color"]
     environment = os.environ | {
         "SCHEMATHESIS_HOOKS": "hooks",
@@ -96,19 +96,20 @@ def the_document_is_openapi_3_1():
     equal(problems, [], "problems")
 
 
+# Every bound of every field is tried by the one whom nothing is denied.
 @case
 def a_server_is_served_as_the_document_says():
-    run(SECRET, SECRET)
+    run(SECRET, SECRET, "coverage,fuzzing")
 
 
 @case
 def a_user_is_served_as_the_document_says():
-    run(USER, USER)
+    run(USER, USER, "fuzzing")
 
 
 @case
 def a_guest_is_served_as_the_document_says():
-    run(GUEST, USER)
+    run(GUEST, USER, "fuzzing")
 
 
 main()
