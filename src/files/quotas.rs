@@ -24,10 +24,12 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Answer, FilesError> {
 
 /// `PUT /files/quotas`: sets what is named and leaves the rest; null takes away.
 pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    // What is wrong is told also where nobody is named by it.
+    let issuer = fields.text("issuer")?.or(call.parameter("issuer"));
     let changes = QuotaChanges {
         environment: change(fields, "environment")?,
         default_owner: change(fields, "defaultOwner")?,
-        owners: named(fields, "owners", |name, _| owner_id(call, fields, name))?,
+        owners: named(fields, "owners", |name, _| owner_id(call, issuer, name))?,
         buckets: named(fields, "buckets", |name, change| bucket(call, name, change))?,
     };
     call.inner.projects.set_file_quotas(&call.caller, &changes).await?;
@@ -35,11 +37,10 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
 }
 
 /// Whose files a limit of an owner is about.
-fn owner_id(call: &Call<'_>, fields: &Fields, name: &str) -> Result<String, FilesError> {
+fn owner_id(call: &Call<'_>, issuer: Option<&str>, name: &str) -> Result<String, FilesError> {
     if name.starts_with(OF_APP) || name == ROOT {
         return Ok(name.to_owned());
     }
-    let issuer = fields.text("issuer")?.or(call.parameter("issuer"));
     let Some(issuer) = issuer else {
         return Err(FilesError::field(
             "owners: name the issuer that knows them (issuer), or give whole ids: app:PROJECT/ISSUER|ID.",
