@@ -401,6 +401,30 @@ async fn of_those_who_announce_at_once_as_many_as_fit_get_the_last_bytes() {
 }
 
 #[tokio::test]
+async fn what_a_commit_that_goes_on_claims_is_nobody_elses() {
+    let plain = limited(environment(bytes(10))).await;
+    let scripted = Scripted::over(&plain.memory);
+    let all = Arc::new(Fixture {
+        store: store_over(Arc::clone(&scripted) as Arc<dyn Backend>, 3),
+        memory: plain.memory.clone(),
+        bucket: plain.bucket.clone(),
+    });
+    assert_eq!(all.held(Account::Files).await, (0, 0));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let second = Arc::clone(&all);
+    scripted.before_next_commit(move || {
+        Box::pin(async move {
+            assert!(tell.send(refused(second.announce(2, 10).await)).is_ok());
+            None
+        })
+    });
+    all.announce(1, 10).await.unwrap();
+    let full = over(QuotaOf::Environment, QuotaUnit::Bytes, 10, 20);
+    assert_eq!(told.await.unwrap(), full);
+    all.ledger_is_right().await;
+}
+
+#[tokio::test]
 async fn what_a_refused_commit_claimed_is_given_back_and_what_is_unknown_counts_until_it_is_counted() {
     let plain = limited(environment(bytes(100))).await;
     let scripted = Scripted::over(&plain.memory);
