@@ -45,6 +45,7 @@ pub mod outbound;
 pub mod policy;
 pub mod projects;
 pub mod s3;
+pub mod scan;
 pub mod server;
 pub mod sts;
 pub mod telemetry;

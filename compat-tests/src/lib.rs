@@ -4,7 +4,9 @@
 
 pub mod bench;
 pub mod cache;
+pub mod clamd;
 pub mod clients;
+pub mod daemon;
 pub mod mounts;
 pub mod process;
 pub mod s3;

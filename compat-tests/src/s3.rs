@@ -180,6 +180,14 @@ impl Connection {
 /// # Errors
 /// When the address is not plain HTTP or the exchange fails.
 pub fn plain_http(method: &str, url: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+    told_http(method, url, &[], body)
+}
+
+/// As [`plain_http`], with these headers.
+///
+/// # Errors
+/// When the address is not plain HTTP or the exchange fails.
+pub fn told_http(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<(u16, Vec<u8>)> {
     let rest = url
         .strip_prefix("http://")
         .ok_or_else(|| anyhow!("not a plain HTTP link: {url}"))?;
@@ -187,11 +195,11 @@ pub fn plain_http(method: &str, url: &str, body: &[u8]) -> Result<(u16, Vec<u8>)
         .find('/')
         .and_then(|at| rest.split_at_checked(at))
         .unwrap_or((rest, "/"));
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", authority)
-        .body(Full::new(Bytes::copy_from_slice(body)))?;
+    let mut request = Request::builder().method(method).uri(path).header("host", authority);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body)))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stream = TcpStream::connect(authority).await?;

@@ -278,7 +278,10 @@ impl Drop for Server {
 }
 
 /// A port that was free a moment ago on 127.0.0.1.
-pub(crate) fn free_port() -> Result<u16> {
+///
+/// # Errors
+/// When none is free.
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("a free port")?;
     Ok(listener.local_addr()?.port())
 }

@@ -1,24 +1,18 @@
 //! A real LDAP server (OpenLDAP's slapd, from Debian) on loopback, over a database made for one test; ends with its value.
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
-use crate::process::{run, tail};
+use crate::daemon::{Daemon, LIMIT, is_there, program};
+use crate::process::run;
 use crate::server::free_port;
 
 /// Who may search everything.
 pub const SEARCH_DN: &str = "cn=search,dc=example,dc=org";
 /// The password of [`SEARCH_DN`].
 pub const SEARCH_PASSWORD: &str = "search-secret";
-
-const LIMIT: Duration = Duration::from_secs(60);
-const FOLDERS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The groups of `many`; the name of each has 64 bytes.
 pub const GROUPS_OF_MANY: usize = 95;
@@ -77,32 +71,17 @@ pub struct Certificate {
 
 /// A running server.
 pub struct Slapd {
-    child: Child,
-    folder: PathBuf,
+    _daemon: Daemon,
     /// The port of LDAP, with StartTLS where there is a certificate.
     pub port: u16,
     /// The port of LDAP over TLS.
     pub tls_port: u16,
 }
 
-impl Drop for Slapd {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn program(name: &str) -> Command {
-    let mut command = Command::new(name);
-    command.env("PATH", FOLDERS).stdin(Stdio::null());
-    command
-}
-
 /// Why there is none to start; `None`: it is installed.
 #[must_use]
 pub fn missing() -> Option<&'static str> {
-    let is_there = |folder: &str| Path::new(folder).join("slapd").exists();
-    (!FOLDERS.split(':').any(is_there)).then_some("the Debian package slapd is not installed")
+    (!is_there("slapd")).then_some("the Debian package slapd is not installed")
 }
 
 impl Slapd {
@@ -137,35 +116,14 @@ impl Slapd {
         if certificate.is_some() {
             urls.push_str(&format!(" ldaps://127.0.0.1:{tls_port}/"));
         }
-        let log = fs::File::create(folder.join("slapd.log"))?;
-        let child = program("slapd")
-            // In the foreground, and quiet.
-            .args(["-d", "0", "-h", &urls, "-f"])
-            .arg(&settings)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .context("starting slapd")?;
-        let mut slapd = Self {
-            child,
-            folder: folder.to_path_buf(),
+        let mut command = program("slapd");
+        // In the foreground, and quiet.
+        command.args(["-d", "0", "-h", &urls, "-f"]).arg(&settings);
+        Ok(Self {
+            _daemon: Daemon::start(command, port, folder.join("slapd.log"))?,
             port,
             tls_port,
-        };
-        slapd.until_it_listens()?;
-        Ok(slapd)
-    }
-
-    fn until_it_listens(&mut self) -> Result<()> {
-        let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            if self.child.try_wait()?.is_some() || start.elapsed() > LIMIT {
-                let said = fs::read_to_string(self.folder.join("slapd.log")).unwrap_or_default();
-                bail!("slapd does not listen: {}", tail(&said));
-            }
-            sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        })
     }
 }
 

@@ -64,6 +64,15 @@ impl Visibility {
     }
 }
 
+/// Why nobody reads the bytes of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// They are to be scanned.
+    Scanning,
+    /// A scanner found something in them, or could not take them.
+    Quarantined,
+}
+
 /// With whom an object is shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SharedWith {
@@ -98,4 +107,6 @@ pub struct ObjectFacts {
     pub visibility: Option<Visibility>,
     /// They count while it is [`Visibility::Shared`].
     pub shares: Vec<Share>,
+    /// Why nobody reads it, whatever would let them.
+    pub barred: Option<Barred>,
 }

@@ -6,9 +6,11 @@
 //!
 //! A Deny of any policy wins. Then root may. A caller may what its own policies, the bucket's policy or ACL, or the
 //! object's visibility or a share allow, or may give up and list what it uploads itself, and, if its credential carries a
-//! policy itself, no more than that allows; by a link nobody may more than it is for. Everything else is refused.
+//! policy itself, no more than that allows; by a link nobody may more than it is for. Everything else is refused. Bytes that
+//! are barred nobody reads, root neither.
 
 mod action;
+mod barred;
 mod facts;
 mod keys;
 mod link;
@@ -23,7 +25,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use action::Action;
-pub use facts::{BucketAcl, BucketFacts, BucketPolicy, ObjectFacts, Share, SharedWith, Visibility};
+pub use facts::{Barred, BucketAcl, BucketFacts, BucketPolicy, ObjectFacts, Share, SharedWith, Visibility};
 pub use keys::owner_id_of;
 pub use own::decide_own;
 pub use request::{RequestFacts, RequestTags, link_hash};
@@ -101,10 +103,38 @@ impl Grant {
 pub struct Denied {
     /// The caller sent no credentials, so the answer may invite it to.
     pub anonymous: bool,
+    /// They might read it, if anybody did. To others nothing is said of that.
+    pub barred: Option<Barred>,
 }
 
-/// Decides whether `identity` may perform `action` on `resource`.
+impl Denied {
+    fn to(anonymous: bool) -> Self {
+        Self {
+            anonymous,
+            barred: None,
+        }
+    }
+}
+
+/// Decides whether `identity` may perform `action` on `resource`. What is barred nobody reads: the one place that says so.
 pub fn decide(
+    identity: &Identity,
+    action: Action,
+    resource: Resource<'_>,
+    context: &Context<'_>,
+) -> Result<Grant, Denied> {
+    let grant = decide_by_right(identity, action, resource, context)?;
+    match barred::of(action, context) {
+        None => Ok(grant),
+        barred => Err(Denied {
+            anonymous: matches!(identity, Identity::Anonymous),
+            barred,
+        }),
+    }
+}
+
+/// Whether they may it, as far as who they are goes.
+fn decide_by_right(
     identity: &Identity,
     action: Action,
     resource: Resource<'_>,
@@ -133,9 +163,7 @@ pub fn decide(
         Identity::Caller(caller) => may(caller, &question, by_resource),
     };
     let granted = |only_replaces: bool| Grant { action, only_replaces };
-    let denied = Denied {
-        anonymous: matches!(identity, Identity::Anonymous),
-    };
+    let denied = Denied::to(matches!(identity, Identity::Anonymous));
     if !link::is_within(action, resource, context) {
         return Err(denied);
     }

@@ -9,7 +9,7 @@ use crate::policy::{Effect, Question};
 /// denies it, and with a credential that carries a policy itself only what that allows. Whether it is the caller's own is for whoever asks to see to.
 pub fn decide_own(identity: &Identity, action: Action, context: &Context<'_>) -> Result<Grant, Denied> {
     let caller = match identity {
-        Identity::Anonymous => return Err(Denied { anonymous: true }),
+        Identity::Anonymous => return Err(Denied::to(true)),
         Identity::Root => {
             return Ok(Grant {
                 action,
@@ -31,7 +31,7 @@ pub fn decide_own(identity: &Identity, action: Action, context: &Context<'_>) ->
         .iter()
         .any(|policy| policy.judge(&question) == Effect::Deny);
     if denied || !within_session(caller, &question) {
-        return Err(Denied { anonymous: false });
+        return Err(Denied::to(false));
     }
     Ok(Grant {
         action,

@@ -35,9 +35,7 @@ impl Keys for RoleKeys<'_> {
 /// that names the whole account leaves it to the caller's own policies, one of which must allow `sts:AssumeRole` on the
 /// role. A Deny of any of them wins.
 pub fn decide_role(identity: &Identity, role: &RoleAsked<'_>, context: &Context<'_>) -> Result<Grant, Denied> {
-    let denied = Denied {
-        anonymous: matches!(identity, Identity::Anonymous),
-    };
+    let denied = Denied::to(matches!(identity, Identity::Anonymous));
     let keys = RoleKeys {
         said: role.said,
         asked: Asked { identity, context },
@@ -93,6 +91,6 @@ pub fn decide_role_of_token(issuer: &str, role: &RoleAsked<'_>, context: &Contex
             action: Action::AssumeRoleWithWebIdentity,
             only_replaces: false,
         }),
-        Effect::Deny | Effect::Silent => Err(Denied { anonymous: true }),
+        Effect::Deny | Effect::Silent => Err(Denied::to(true)),
     }
 }

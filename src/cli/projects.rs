@@ -108,6 +108,9 @@ pub enum LogicalVerb {
         /// Files that the app does not register within 24 hours go: auto or required [default: auto]
         #[arg(long, value_name = "WHETHER")]
         confirm: Option<String>,
+        /// The server's scanner looks at files, if it has one: on or off [default: on]
+        #[arg(long, value_name = "WHETHER")]
+        scan: Option<String>,
     },
     /// Nothing of its own holds for a logical bucket any more
     Reset {
@@ -324,6 +327,7 @@ fn logical(verb: &LogicalVerb) -> Result<Request, String> {
             ttl_seconds,
             gc,
             confirm,
+            scan,
         } => {
             let (project, environment) = split(environment)?;
             let asked = LogicalAsked {
@@ -336,6 +340,7 @@ fn logical(verb: &LogicalVerb) -> Result<Request, String> {
                 ttl_seconds: *ttl_seconds,
                 gc: gc.clone(),
                 confirm: confirm.clone(),
+                scan: scan.clone(),
             };
             question(Method::PUT, BUCKETS, &asked)
         }
@@ -473,6 +478,9 @@ fn logical_line(report: &LogicalReport) -> String {
     }
     if report.confirm == "required" {
         text.push_str(", goes unless it is registered");
+    }
+    if report.scan == "off" {
+        text.push_str(", not scanned");
     }
     text + "\n"
 }
@@ -625,21 +633,21 @@ mod tests {
     #[test]
     fn what_holds_for_a_logical_bucket_is_set_shown_and_reset() {
         let logical = json!({ "name": "images", "max_size": 5, "types": ["image/*"], "visibility": "public",
-            "ttl_seconds": 60, "gc": "unreferenced", "confirm": "required" });
+            "ttl_seconds": 60, "gc": "unreferenced", "confirm": "required", "scan": "off" });
         let answer = json!({ "project": "shop", "description": "", "envelope": "both", "environments":
             [{ "environment": "dev", "bucket": "shop-dev", "logical": [logical] }] });
         let line = "drystone project bucket set shop/dev images --max-size 5 --type image/* --visibility public \
-                    --ttl 60 --gc unreferenced --confirm required";
+                    --ttl 60 --gc unreferenced --confirm required --scan off";
         let (method, path, body, text) = run(line, &answer);
         assert_eq!((method, path.as_str()), (Method::PUT, BUCKETS));
         let expected = json!({ "project": "shop", "environment": "dev", "name": "images", "max_size": 5,
             "types": ["image/*"], "visibility": "public", "ttl_seconds": 60, "gc": "unreferenced",
-            "confirm": "required" });
+            "confirm": "required", "scan": "off" });
         assert_eq!(body, expected);
         assert!(
             text.ends_with(
                 "    images: public, at most 5 bytes, image/*, ends after 60 s, goes without references, \
-                 goes unless it is registered\n"
+                 goes unless it is registered, not scanned\n"
             ),
             "{text}"
         );

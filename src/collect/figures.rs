@@ -47,6 +47,7 @@ impl Collected {
         self.trash += other.trash;
         self.versions += other.versions;
         self.rejected += other.rejected;
+        self.quarantined += other.quarantined;
         self.failed += other.failed;
     }
 }

@@ -1,6 +1,6 @@
 //! Collection: takes away what no application will come back for. Files that were announced and whose bytes never came,
 //! uploads nobody goes on with, files that end by themselves or that their bucket keeps no longer, what was refused, what
-//! lies in the trash long enough, and bytes that were replaced long ago.
+//! lies in quarantine or in the trash long enough, and bytes that were replaced long ago.
 //!
 //! Owns when each of them is over, and that nothing live goes: every removal names the revision of the file it was decided
 //! on, so whoever comes back in the last moment wins. It only looks into buckets that keep a catalogue, goes on where one file
@@ -10,13 +10,12 @@ mod figures;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
-use storage_engine::store::bucket::ListBuckets;
 use storage_engine::store::clock::{Clock, Timestamp};
 use storage_engine::store::error::Fault;
 use storage_engine::store::files::{
@@ -27,7 +26,7 @@ use storage_engine::store::multipart::list::{ListParts, ListPartsError, ListUplo
 use storage_engine::store::name::{BucketName, ObjectKey};
 
 pub use self::figures::{Figures, Last};
-use crate::projects::{Confirm, Gc, LogicalBucket, Projects};
+use crate::projects::{Confirm, Gc, LogicalBuckets};
 
 /// Files or uploads that are looked at together.
 const PAGE: usize = 500;
@@ -47,6 +46,8 @@ pub struct Terms {
     pub replaced: Duration,
     /// After a file was refused; until then its owner can ask why.
     pub rejected: Duration,
+    /// After a scanner had a file put into quarantine; until then a server of the app can release it.
+    pub quarantined: Duration,
     /// After the bytes came of a file that must be registered and is not.
     pub unregistered: Duration,
     /// After the last change of a file that must be referred to and is not.
@@ -62,6 +63,7 @@ impl Default for Terms {
             trash: 7 * day,
             replaced: 7 * day,
             rejected: 7 * day,
+            quarantined: 7 * day,
             unregistered: day,
             unreferenced: day,
         }
@@ -87,13 +89,15 @@ pub struct Collected {
     pub versions: u64,
     /// Refused, and forgotten now.
     pub rejected: u64,
+    /// Long enough in quarantine, with their bytes.
+    pub quarantined: u64,
     /// What could not be removed; the next pass tries again.
     pub failed: u64,
 }
 
 impl Collected {
     /// How many of each kind, by its name.
-    pub fn kinds(&self) -> [(&'static str, u64); 8] {
+    pub fn kinds(&self) -> [(&'static str, u64); 9] {
         [
             ("announced", self.announced),
             ("uploads", self.uploads),
@@ -103,23 +107,8 @@ impl Collected {
             ("trash", self.trash),
             ("versions", self.versions),
             ("rejected", self.rejected),
+            ("quarantined", self.quarantined),
         ]
-    }
-}
-
-/// What holds for the logical buckets of app buckets.
-pub trait Rules: Send + Sync {
-    /// By the names of the logical buckets; of a bucket that nobody knows, nothing.
-    fn of(&self, bucket: &BucketName) -> BTreeMap<String, LogicalBucket>;
-}
-
-impl Rules for Projects {
-    /// While the projects cannot be read nothing goes by a rule.
-    fn of(&self, bucket: &BucketName) -> BTreeMap<String, LogicalBucket> {
-        let projects = self.list().unwrap_or_default();
-        let mut environments = projects.iter().flat_map(|project| project.environments.values());
-        let found = environments.find(|environment| environment.bucket == *bucket);
-        found.map(|environment| environment.logical.clone()).unwrap_or_default()
     }
 }
 
@@ -129,7 +118,7 @@ pub struct Collector {
     store: Store,
     clock: Arc<dyn Clock>,
     terms: Terms,
-    rules: Arc<dyn Rules>,
+    rules: Arc<dyn LogicalBuckets>,
     figures: Arc<Figures>,
     /// One pass at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -166,7 +155,7 @@ struct Pass<'a> {
 }
 
 impl Collector {
-    pub fn new(store: Store, clock: Arc<dyn Clock>, terms: Terms, rules: Arc<dyn Rules>) -> Self {
+    pub fn new(store: Store, clock: Arc<dyn Clock>, terms: Terms, rules: Arc<dyn LogicalBuckets>) -> Self {
         Self {
             store,
             clock,
@@ -211,32 +200,17 @@ impl Collector {
             let counters = self.store.sweep_counters().await?;
             tracing::debug!(counters, "counters of what has ended went");
         }
-        let mut after = None;
-        loop {
-            let list = ListBuckets {
-                prefix: String::new(),
-                after: after.take(),
-                limit: PAGE,
+        for bucket in self.store.buckets_with_files().await? {
+            let pass = Pass {
+                collector: self,
+                bucket: &bucket,
+                now: self.clock.now(),
+                dry,
+                collected: &mut *collected,
             };
-            let page = self.store.list_buckets(list).await?;
-            for bucket in &page.buckets {
-                let settings = self.store.bucket_settings(&bucket.name).await?;
-                if settings.is_some_and(|(settings, _)| settings.files) {
-                    let pass = Pass {
-                        collector: self,
-                        bucket: &bucket.name,
-                        now: self.clock.now(),
-                        dry,
-                        collected: &mut *collected,
-                    };
-                    pass.run().await?;
-                }
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
+            pass.run().await?;
         }
+        Ok(())
     }
 }
 
@@ -248,10 +222,15 @@ impl Pass<'_> {
         self.by_rules().await?;
         self.versions().await?;
         let terms = self.collector.terms;
-        let trash = self.purge(FileState::Trashed, terms.trash).await?;
+        let changed = |file: &File| file.updated;
+        let trash = self.purge(FileState::Trashed, terms.trash, changed).await?;
         self.collected.trash += trash;
-        let rejected = self.purge(FileState::Rejected, terms.rejected).await?;
+        let rejected = self.purge(FileState::Rejected, terms.rejected, changed).await?;
         self.collected.rejected += rejected;
+        // What is said of a file may change while it is there.
+        let scanned = |file: &File| file.scan.as_ref().map_or(file.updated, |scan| scan.at);
+        let quarantined = self.purge(FileState::Quarantined, terms.quarantined, scanned).await?;
+        self.collected.quarantined += quarantined;
         Ok(())
     }
 
@@ -465,14 +444,18 @@ impl Pass<'_> {
     }
 
     /// Files that were in this state for so long go for good.
-    async fn purge(&mut self, state: FileState, term: Duration) -> Result<u64, Fault> {
+    async fn purge(
+        &mut self,
+        state: FileState,
+        term: Duration,
+        since: impl Fn(&File) -> Timestamp,
+    ) -> Result<u64, Fault> {
         let (mut after, mut purged) = (None, 0);
         loop {
             let (files, next) = self.page(state, after.take()).await?;
             for (id, file) in &files {
-                if self.is_over(file.updated, term) {
-                    let is_still =
-                        |found: &File, pass: &Self| found.state == state && pass.is_over(found.updated, term);
+                if self.is_over(since(file), term) {
+                    let is_still = |found: &File, pass: &Self| found.state == state && pass.is_over(since(found), term);
                     purged += self.remove(*id, is_still).await;
                 }
             }

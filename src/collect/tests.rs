@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use storage_engine::memory::MemoryBackend;
@@ -13,6 +14,7 @@ use storage_engine::store::record::labels::Labels;
 use storage_engine::store::record::object::Metadata;
 
 use super::*;
+use crate::projects::LogicalBucket;
 
 const HOUR: u64 = 3_600_000;
 const DAY: u64 = 24 * HOUR;
@@ -39,7 +41,7 @@ impl Witness for Looked {
 #[derive(Default)]
 struct Own(parking_lot::Mutex<BTreeMap<String, LogicalBucket>>);
 
-impl Rules for Own {
+impl LogicalBuckets for Own {
     fn of(&self, _: &BucketName) -> BTreeMap<String, LogicalBucket> {
         self.0.lock().clone()
     }
@@ -73,7 +75,7 @@ async fn scene() -> Scene {
         store.clone(),
         Arc::clone(&clock) as Arc<dyn Clock>,
         Terms::default(),
-        Arc::clone(&rules) as Arc<dyn Rules>,
+        Arc::clone(&rules) as Arc<dyn LogicalBuckets>,
     );
     Scene {
         store,

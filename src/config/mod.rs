@@ -14,6 +14,7 @@ mod ldap;
 mod openid;
 mod operator_key;
 mod origins;
+mod scan;
 mod secret;
 pub mod stored;
 mod values;
@@ -34,6 +35,7 @@ pub use ldap::{LdapGroups, LdapSecurity, LdapServer};
 pub use openid::{Grants, OpenIdProvider};
 pub use operator_key::OperatorKey;
 pub use origins::Origins;
+pub use scan::{Down, ScanConfig, ScannerAddress, TooLarge};
 pub use secret::Secret;
 pub use stored::Environment;
 pub use vars::{ReadFile, Vars};
@@ -101,6 +103,8 @@ pub struct Config {
     pub outbound: Rules,
     /// Whether it fetches files that applications name.
     pub files_from_url: bool,
+    /// Who scans what is uploaded; `None`: nobody.
+    pub scan: Option<ScanConfig>,
     pub limits: Limits,
     /// Metrics without a token.
     pub metrics_public: bool,
@@ -211,11 +215,9 @@ impl Config {
             trusted_proxies: networks(&setting, "TRUSTED_PROXIES", "DRYSTONE_TRUSTED_PROXIES")?,
             outbound: outbound(&setting)?,
             files_from_url: setting("FILES_FROM_URL")?.as_deref().is_some_and(values::is_on),
+            scan: scan::scan(&setting)?,
             limits: limits(&setting)?,
-            metrics_public: setting("PROMETHEUS_AUTH_TYPE")?
-                .map(|text| values::metrics_public(&text))
-                .transpose()?
-                .unwrap_or(false),
+            metrics_public: metrics_public(&setting)?,
             output: Output {
                 json: args.json,
                 quiet: args.quiet,
@@ -353,6 +355,11 @@ fn outbound(setting: Setting<'_>) -> Result<Rules, ConfigError> {
         networks: networks(setting, "OUTBOUND_NETWORKS", "DRYSTONE_OUTBOUND_NETWORKS")?,
         plain_http: setting("OUTBOUND_HTTP")?.as_deref().is_some_and(values::is_on),
     })
+}
+
+fn metrics_public(setting: Setting<'_>) -> Result<bool, ConfigError> {
+    let said = setting("PROMETHEUS_AUTH_TYPE")?.map(|text| values::metrics_public(&text));
+    Ok(said.transpose()?.unwrap_or(false))
 }
 
 fn limits(setting: Setting<'_>) -> Result<Limits, ConfigError> {

@@ -228,11 +228,22 @@ fn the_other_settings_follow_the_table() {
         ("DRYSTONE_OUTBOUND_NETWORKS", "10.0.0.0/8"),
         ("DRYSTONE_OUTBOUND_HTTP", "on"),
         ("DRYSTONE_FILES_FROM_URL", "on"),
+        ("DRYSTONE_SCAN", "clamd:localhost:3310"),
+        ("DRYSTONE_SCAN_MAX_BYTES", "1000"),
+        ("DRYSTONE_SCAN_TOO_LARGE", "pass"),
+        ("DRYSTONE_SCAN_DOWN", "pass"),
     ]);
     let trusted = ["10.0.0.0/8", "2001:db8::1"].map(|text| crate::policy::Network::parse(text).unwrap());
     assert_eq!(config.trusted_proxies, trusted);
     assert_eq!(config.outbound.networks, trusted[..1]);
     assert!(config.outbound.plain_http && config.files_from_url);
+    let scan = ScanConfig {
+        scanner: ScannerAddress::Clamd("localhost:3310".into()),
+        bytes_max: 1_000,
+        too_large: TooLarge::Pass,
+        down: Down::Pass,
+    };
+    assert_eq!(config.scan, Some(scan));
     assert_eq!(config.domains, ["s3.example.net", "other.test"]);
     assert_eq!(config.parity, Some(3));
     let buckets: Vec<&str> = config.default_buckets.iter().map(|bucket| bucket.as_str()).collect();
@@ -297,4 +308,45 @@ fn secrets_do_not_show_in_debug_output() {
     assert!(!format!("{config:?}").contains("canary"));
     let vars: Vars = vars.into_iter().collect();
     assert!(!format!("{vars:?}").contains("canary"));
+}
+
+#[test]
+fn a_scanner_is_read_with_the_safe_choices_and_nothing_is_guessed() {
+    let scan = |vars: &[(&str, &str)]| with(vars).scan;
+    assert_eq!(scan(&[("DRYSTONE_SCAN_DOWN", "pass")]), None);
+    let safe = |scanner| ScanConfig {
+        scanner,
+        bytes_max: 100 << 20,
+        too_large: TooLarge::Quarantine,
+        down: Down::Hold,
+    };
+    for (text, scanner) in [
+        ("clamd:127.0.0.1:3310", ScannerAddress::Clamd("127.0.0.1:3310".into())),
+        ("clamd:[::1]:3310", ScannerAddress::Clamd("[::1]:3310".into())),
+        (
+            "https://scan.test/x?key=1",
+            ScannerAddress::Webhook("https://scan.test/x?key=1".into()),
+        ),
+    ] {
+        assert_eq!(scan(&[("DRYSTONE_SCAN", text)]), Some(safe(scanner)), "{text}");
+    }
+    let scanner = ("DRYSTONE_SCAN", "clamd:h:1");
+    for wrong in [
+        vec![("DRYSTONE_SCAN", "clamd")],
+        vec![("DRYSTONE_SCAN", "clamd:h")],
+        vec![("DRYSTONE_SCAN", "clamd::1")],
+        vec![("DRYSTONE_SCAN", "clamd:h:0")],
+        vec![("DRYSTONE_SCAN", "clamd:h:99999")],
+        vec![("DRYSTONE_SCAN", "ftp://h/secret")],
+        vec![scanner, ("DRYSTONE_SCAN_DOWN", "open")],
+        vec![scanner, ("DRYSTONE_SCAN_TOO_LARGE", "delete")],
+        vec![scanner, ("DRYSTONE_SCAN_MAX_BYTES", "0")],
+        vec![scanner, ("DRYSTONE_SCAN_MAX_BYTES", "1G")],
+    ] {
+        let error = refused(&wrong);
+        assert!(
+            error.contains("DRYSTONE_SCAN") && !error.contains("secret"),
+            "{wrong:?} {error}"
+        );
+    }
 }

@@ -54,6 +54,10 @@ const OURS: &[&str] = &[
     "OUTBOUND_NETWORKS",
     "OUTBOUND_HTTP",
     "FILES_FROM_URL",
+    "SCAN",
+    "SCAN_MAX_BYTES",
+    "SCAN_TOO_LARGE",
+    "SCAN_DOWN",
 ];
 
 /// Variables that ask for nothing this server leaves undone: update checks, and options that a service unit passes on.

@@ -21,7 +21,7 @@ use storage_engine::store::record::settings::{self, BucketSettings, ObjectOwners
 use storage_engine::store::share::{self, ShareAccess, ShareTarget};
 
 use crate::access::{
-    BucketAcl, BucketFacts, BucketPolicy, ObjectFacts, Share, SharedWith, Visibility, any_policy, owner_id_of,
+    Barred, BucketAcl, BucketFacts, BucketPolicy, ObjectFacts, Share, SharedWith, Visibility, any_policy, owner_id_of,
 };
 use crate::auth::{Account, Identity};
 use crate::policy::{Kind, Policy};
@@ -304,6 +304,7 @@ impl Facts {
                 Some(labels::Visibility::Shared) => labels.shares.iter().map(share).collect(),
                 Some(_) | None => Vec::new(),
             },
+            barred: labels.barred.map(barred),
         })
     }
 }
@@ -321,6 +322,13 @@ fn share(stored: &share::Share) -> Share {
             ShareAccess::Write => true,
         },
         expires_millis: stored.expires.map(Timestamp::millis),
+    }
+}
+
+pub(crate) fn barred(stored: labels::Barred) -> Barred {
+    match stored {
+        labels::Barred::Scanning => Barred::Scanning,
+        labels::Barred::Quarantined => Barred::Quarantined,
     }
 }
 

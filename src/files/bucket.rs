@@ -11,7 +11,7 @@ use super::call::Call;
 use super::error::{Code, FilesError};
 use super::fields::Fields;
 use super::plan::{self, BUCKETS};
-use crate::projects::{Confirm, Gc, LogicalBucket};
+use crate::projects::{Confirm, Gc, LogicalBucket, Scan};
 
 /// Types of one bucket.
 pub(super) const TYPES_MAX: usize = 64;
@@ -48,6 +48,10 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
         let found = Confirm::parse(name);
         found.ok_or_else(|| FilesError::field("confirm must be auto or required."))
     });
+    let scan = fields.text("scan")?.map(|name| {
+        let found = Scan::parse(name);
+        found.ok_or_else(|| FilesError::field("scan must be on or off."))
+    });
     let rules = LogicalBucket {
         max_size: fields.size("maxSize")?,
         types: fields.texts("allowedTypes", TYPES_MAX)?,
@@ -55,6 +59,7 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
         ttl_seconds: fields.number("ttlSeconds")?,
         gc: gc.transpose()?.unwrap_or_default(),
         confirm: confirm.transpose()?.unwrap_or_default(),
+        scan: scan.transpose()?.unwrap_or_default(),
     };
     let name = call.segment(0)?;
     let of = OfProject::new(&call.caller.project.name, &call.caller.environment);
@@ -71,5 +76,6 @@ fn item(name: &str, rules: Option<&LogicalBucket>) -> Value {
         "ttlSeconds": plan::ttl_seconds(Some(name), rules),
         "gc": rules.map(|rules| rules.gc).unwrap_or_default().name(),
         "confirm": rules.map(|rules| rules.confirm).unwrap_or_default().name(),
+        "scan": rules.map(|rules| rules.scan).unwrap_or_default().name(),
     })
 }

@@ -13,6 +13,7 @@ use storage_engine::store::judged::Found;
 use storage_engine::store::name::ObjectKey;
 use storage_engine::store::object::labels::ObjectPlace;
 use storage_engine::store::record::labels::{Labels, Visibility};
+use storage_engine::store::record::object::Object;
 use time::OffsetDateTime;
 
 use super::Inner;
@@ -130,7 +131,12 @@ impl<'i> Call<'i> {
         let known = self.named_or_trashed().await?;
         match known.file.state {
             FileState::Trashed => Err(Code::NOT_FOUND.into()),
-            FileState::Pending | FileState::Received | FileState::Active | FileState::Rejected => Ok(known),
+            FileState::Pending
+            | FileState::Received
+            | FileState::Active
+            | FileState::Rejected
+            | FileState::Scanning
+            | FileState::Quarantined => Ok(known),
         }
     }
 
@@ -163,6 +169,25 @@ impl<'i> Call<'i> {
             return Err(Code::ACCESS_DENIED.into());
         }
         Ok(self.opened(&grant, &looked))
+    }
+
+    /// Refuses whoever may not know what is said of the file: who may not read it. What bars its bytes does not bar this.
+    pub(super) async fn sees(&self, file: &File) -> Result<(), FilesError> {
+        let action = Action::GetObject;
+        let looked = self.look_at_bucket().await?;
+        let object = ObjectFacts {
+            barred: None,
+            ..self.facts_of(action, file, &looked).await?
+        };
+        self.decide(action, &file.key, &looked, Some(&object)).map(drop)
+    }
+
+    /// Judges once more, on the very object that was read: other bytes may have come since [`Self::open`] looked.
+    pub(super) async fn still_may(&self, action: Action, file: &File, found: &Object) -> Result<(), FilesError> {
+        let looked = self.look_at_bucket().await?;
+        let settings = looked.settings.as_deref();
+        let object = self.inner.facts.of_record(&self.caller.bucket, settings, found).await?;
+        self.decide(action, &file.key, &looked, Some(&object)).map(drop)
     }
 
     /// The store, for whoever may put other bytes in the place of the file's; also by a share, through which nothing else is

@@ -12,9 +12,10 @@ use http_body_util::{BodyExt, StreamBody};
 use storage_engine::store::Store;
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::condition::ETagMatch;
-use storage_engine::store::files::{File, FileState};
+use storage_engine::store::files::File;
 use storage_engine::store::name::BucketName;
 use storage_engine::store::object::get::{GetObject, ObjectHead, Selection};
+use storage_engine::store::record::object::Object;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -32,7 +33,7 @@ pub(super) async fn read(call: &Call<'_>, parts: &Parts) -> Result<Response<Body
     let known = call.named().await?;
     let store = call.open(Action::GetObject, &known.file).await?;
     let file = &known.file;
-    if !matches!(file.state, FileState::Active | FileState::Received) {
+    if !file.state.has_bytes() {
         return Err(FilesError::because(
             Code::NOT_FOUND,
             "No bytes have been uploaded to this file yet.",
@@ -41,6 +42,7 @@ pub(super) async fn read(call: &Call<'_>, parts: &Parts) -> Result<Response<Body
     // A name that is asked for is held to the same rules as one that is kept, whatever the conditions say.
     let saved_as = call.parameter("download").map(FileName::parse).transpose()?;
     let opened = Opened::of(&store, &call.caller.bucket, file, parts).await?;
+    call.still_may(Action::GetObject, file, opened.object()).await?;
     let mut response = match saved_as {
         None => opened.response(file, &file.name, true),
         Some(name) => opened.response(file, name.as_str(), false),
@@ -79,6 +81,11 @@ impl Opened {
     /// Whether they are those that the record is about.
     pub(super) fn is_of(&self, file: &File) -> bool {
         file.etag.is_none_or(|etag| etag == self.head.object.etag)
+    }
+
+    /// The object that they are of.
+    pub(super) fn object(&self) -> &Object {
+        &self.head.object
     }
 
     /// The answer that holds them, under this name; `inline`: shown if their type is a safe one, and not saved.

@@ -6,6 +6,7 @@ use storage_engine::backend::SourceError;
 use storage_engine::store::condition::ReadConditions;
 use storage_engine::store::files::File;
 use storage_engine::store::object::get::{GetObject, Selection};
+use storage_engine::store::record::scan::ScanVerdict;
 
 use super::answer::Answer;
 use super::call::{Call, object_key};
@@ -49,12 +50,15 @@ pub(super) async fn copy(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
     if Some(read.head.object.etag) != source.etag {
         return Err(Code::CONFLICT.into());
     }
+    call.still_may(Action::GetObject, &source, &read.head.object).await?;
     let sent = Sent {
         declared: None,
         len: Some(read.head.object.size),
         sha256: None,
     };
-    upload::store(call, &plan, sent, read.body.map_err(SourceError::from)).await
+    // Bytes that may be read were scanned, if they ever are, and need it no second time.
+    let cleared = source.scan.filter(|scan| scan.verdict == ScanVerdict::Clean);
+    upload::store_cleared(call, &plan, sent, (read.body.map_err(SourceError::from), cleared)).await
 }
 
 /// Where the copy belongs, if nothing is said: where its owner has the file.

@@ -20,7 +20,7 @@ use storage_engine::store::object::get::GetObjectError;
 use storage_engine::store::object::put::PutObjectError;
 use storage_engine::store::quota::{OverQuota, QuotaOf};
 
-use crate::access::Denied;
+use crate::access::{Barred, Denied};
 use crate::facts::LookError;
 use crate::http::body::{self, Body};
 use crate::intake::Refused;
@@ -76,6 +76,8 @@ codes! {
     KEY_EXISTS = 409 "file/s3-key-already-exists" "A file with this key is registered already.";
     STATE = 409 "file/invalid-state" "This cannot be done with the file as it stands.";
     CONFLICT = 409 "common/conflict" "It was changed meanwhile. Please try again.";
+    LOCKED = 423 "file/locked" "The file is in quarantine: nobody reads its bytes unless a server of the app releases it.";
+    SCAN_OFF = 403 "file/scan-disabled" "This server has no scanner.";
     PRECONDITION_FAILED = 412 "common/precondition-failed" "A condition of the request does not hold.";
     REQUEST_TOO_LARGE = 413 "common/request-too-large" "A JSON body has at most 1 MiB.";
     NO_SUCH_WEBHOOK = 404 "webhook/not-found" "There is no such webhook.";
@@ -203,8 +205,14 @@ impl From<AppRefused> for FilesError {
 }
 
 impl From<Denied> for FilesError {
-    fn from(_: Denied) -> Self {
-        Code::ACCESS_DENIED.into()
+    fn from(denied: Denied) -> Self {
+        match denied.barred {
+            None => Code::ACCESS_DENIED.into(),
+            Some(Barred::Quarantined) => Code::LOCKED.into(),
+            // It is worth to come again.
+            Some(Barred::Scanning) => Self::because(Code::LOCKED, "The file is being scanned. Please try again soon.")
+                .with_header(RETRY_AFTER, HeaderValue::from_static("5")),
+        }
     }
 }
 

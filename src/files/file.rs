@@ -16,7 +16,7 @@ use crate::media::FileName;
 /// `GET /files/:id`.
 pub(super) async fn get(call: &Call<'_>) -> Result<Answer, FilesError> {
     let known = call.named().await?;
-    call.open(Action::GetObject, &known.file).await?;
+    call.sees(&known.file).await?;
     Ok(shown(call, &known))
 }
 

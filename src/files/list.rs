@@ -132,8 +132,9 @@ fn state(call: &Call<'_>, viewer: &Viewer) -> Result<Option<FileState>, FilesErr
         return Ok(None);
     };
     let found = FileState::ALL.into_iter().find(|state| state.name() == name);
-    let state =
-        found.ok_or_else(|| FilesError::field("state must be pending, received, active, trashed or rejected."))?;
+    let state = found.ok_or_else(|| {
+        FilesError::field("state must be pending, received, scanning, active, quarantined, trashed or rejected.")
+    })?;
     let is_guest = matches!(viewer, Viewer::Somebody { owner: None, .. });
     if is_guest && state != FileState::Active {
         return Err(super::error::Code::ACCESS_DENIED.into());

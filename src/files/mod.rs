@@ -28,6 +28,7 @@ mod refs;
 mod replace;
 mod resumable;
 pub mod routes;
+mod scan;
 mod share;
 mod single;
 #[cfg(test)]
@@ -94,6 +95,8 @@ pub struct Outward {
     pub webhooks: Webhooks,
     /// Fetches files of other servers; `None`: the operator does not let it.
     pub fetch: Option<Outbound>,
+    /// Whether a scanner looks at what is uploaded.
+    pub scans: bool,
 }
 
 impl FilesService {
@@ -241,6 +244,8 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::Refs => Box::pin(refs::list(call)),
         Route::RefAdd => Box::pin(refs::add(call)),
         Route::RefRemove => Box::pin(refs::remove(call)),
+        Route::ScanAgain => Box::pin(scan::again(call)),
+        Route::Release => Box::pin(scan::release(call, fields)),
         Route::RevokeUrls => Box::pin(file::revoke_urls(call)),
         Route::Shares => Box::pin(share::list(call)),
         Route::ShareAdd => Box::pin(share::add(call, fields)),

@@ -139,6 +139,7 @@ pub(super) async fn complete(call: &Call<'_>, fields: &Fields) -> Result<Answer,
         "location": call.place().url(&known.file.key),
         "fileId": known.id.to_string(),
         "size": known.file.size,
+        "status": known.file.state.name(),
         "etag": known.file.etag.map(|etag| format!("\"{etag}\"")),
     })))
 }

@@ -149,11 +149,11 @@ pub(super) async fn complete(call: &Call<'_>) -> Result<Answer, FilesError> {
 /// The file, once its bytes are there and were looked at.
 pub(super) async fn arrived(call: &Call<'_>, known: Known) -> Result<Known, FilesError> {
     match known.file.state {
-        FileState::Active => Ok(known),
+        FileState::Active | FileState::Scanning | FileState::Quarantined => Ok(known),
         FileState::Received => {
             let key = object_key(&known.file)?;
             match call.inner.inspector.settle((&call.caller.bucket, &key)).await? {
-                Settled::Nothing | Settled::Active => call.look(&known.id.to_string()).await,
+                Settled::Nothing | Settled::Active | Settled::Scanning => call.look(&known.id.to_string()).await,
                 Settled::Rejected(refused) => Err(refused.into()),
             }
         }

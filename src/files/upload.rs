@@ -15,6 +15,7 @@ use storage_engine::store::files::{File, FileId};
 use storage_engine::store::name::BucketName;
 use storage_engine::store::object::put::PutObject;
 use storage_engine::store::record::object::Metadata;
+use storage_engine::store::record::scan::ScanRecord;
 
 use super::answer::Answer;
 use super::call::{Call, object_key};
@@ -136,8 +137,25 @@ pub(super) async fn store<S>(call: &Call<'_>, plan: &Plan, sent: Sent, source: S
 where
     S: Stream<Item = Result<Bytes, SourceError>> + Send + Unpin,
 {
+    store_cleared(call, plan, sent, (source, None)).await
+}
+
+/// As [`store`], of bytes that a scanner said something of before, if it did.
+pub(super) async fn store_cleared<S>(
+    call: &Call<'_>,
+    plan: &Plan,
+    sent: Sent,
+    (source, cleared): (S, Option<ScanRecord>),
+) -> Result<Answer, FilesError>
+where
+    S: Stream<Item = Result<Bytes, SourceError>> + Send + Unpin,
+{
     let (id, file) = plan.file(call)?;
     let store = call.open_to_make(&file.key).await?;
+    let store = match cleared {
+        Some(scan) => store.with_cleared(scan),
+        None => store,
+    };
     call.announce(&store, (id, &file)).await?;
     let condition = WriteCondition {
         if_none_match: Some(ETagMatch::parse("*")),

@@ -42,11 +42,14 @@ pub(super) async fn usage(call: &Call<'_>) -> Result<Answer, FilesError> {
         return Ok(Answer::ok(json!({ "quota": quota })));
     }
     let of = |state| sums(call, &viewer, owner.as_deref(), state);
-    let (mut stored, received) = (of(FileState::Active).await?, of(FileState::Received).await?);
-    for (bucket, amount) in received.buckets {
-        add(stored.buckets.entry(bucket).or_default(), amount);
+    let mut stored = Sums::default();
+    for state in FileState::ALL.into_iter().filter(|state| state.has_bytes()) {
+        let sums = of(state).await?;
+        for (bucket, amount) in sums.buckets {
+            add(stored.buckets.entry(bucket).or_default(), amount);
+        }
+        add(&mut stored.all, sums.all);
     }
-    add(&mut stored.all, received.all);
     let (reserved, trash) = (of(FileState::Pending).await?.all, of(FileState::Trashed).await?.all);
     let named = |(name, amount): (String, Amount)| json!({ "bucket": Some(name).filter(|name| !name.is_empty()), "bytes": amount.bytes, "count": amount.count });
     let buckets: Vec<_> = stored.buckets.into_iter().map(named).collect();

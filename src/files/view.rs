@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::files::{File, FileId, FileState};
 use storage_engine::store::record::labels::Visibility;
+use storage_engine::store::record::scan::ScanRecord;
 use storage_engine::store::share::{Share, ShareAccess, ShareTarget};
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -84,6 +85,7 @@ pub(super) fn file(id: FileId, file: &File, place: Place<'_>, eyes: Eyes) -> Val
             "expiresAt": file.expires.map(moment),
             "deletedAt": file.deleted.map(moment),
             "rejected": file.rejected,
+            "scan": file.scan.as_ref().map(scan),
         });
         if let Value::Object(more) = more {
             all.extend(more);
@@ -95,13 +97,29 @@ pub(super) fn file(id: FileId, file: &File, place: Place<'_>, eyes: Eyes) -> Val
 /// The type that its bytes are served as: what was declared, unless the bytes are something else.
 pub(super) fn served_type(file: &File) -> String {
     let declared = file.declared_type.as_deref().and_then(|text| Mime::parse(text).ok());
-    let looked_at = matches!(file.state, FileState::Active | FileState::Trashed);
+    let looked_at = matches!(
+        file.state,
+        FileState::Active | FileState::Trashed | FileState::Scanning | FileState::Quarantined
+    );
     match (&declared, looked_at) {
         // Nobody looked at them yet.
         (Some(declared), false) => declared.as_str().to_owned(),
         _ => media::accept(declared.as_ref(), file.sniffed_type.as_deref(), &[])
             .map_or_else(|mismatch| mismatch.found, |accepted| accepted.content_type),
     }
+}
+
+/// What a scanner said of its bytes.
+fn scan(scan: &ScanRecord) -> Value {
+    json!({
+        "verdict": scan.verdict.name(),
+        "engine": scan.engine,
+        "signature": scan.signature,
+        "at": moment(scan.at),
+        "releasedBy": scan.released.as_ref().map(|released| &released.by),
+        "reason": scan.released.as_ref().map(|released| &released.reason),
+        "releasedAt": scan.released.as_ref().map(|released| moment(released.at)),
+    })
 }
 
 /// What applications are told of who owns it: what the issuer calls them, without the project and the issuer.

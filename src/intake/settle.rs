@@ -20,6 +20,8 @@ pub enum Settled {
     /// There was nothing to look at: no file, or none that waits for it.
     Nothing,
     Active,
+    /// Nobody reads it until it was scanned.
+    Scanning,
     /// It is not what it must be: its bytes are gone.
     Rejected(Refused),
 }
@@ -37,7 +39,7 @@ impl Inspector {
         Self { store, whole_bytes }
     }
 
-    /// Looks at the bytes of a received file, and makes it active or rejects it. A file that changes meanwhile is looked at
+    /// Looks at the bytes of a received file, and makes it active, has it scanned, or rejects it. A file that changes meanwhile is looked at
     /// again.
     pub async fn settle(&self, place: (&BucketName, &ObjectKey)) -> Result<Settled, FileError> {
         settle(&self.store, place, self.whole_bytes).await
@@ -63,10 +65,14 @@ async fn settle(
         if file.etag != Some(etag) {
             continue;
         }
+        let (state, settled) = match file.labels.barred {
+            None => (FileState::Active, Settled::Active),
+            Some(_) => (FileState::Scanning, Settled::Scanning),
+        };
         let done = match &looked {
             Ok(seen) => {
                 let activate = |file: &mut File| {
-                    file.state = FileState::Active;
+                    file.state = state;
                     (file.sha256, file.width, file.height) = (seen.sha256, seen.width, seen.height);
                     file.sniffed_type.clone_from(&seen.sniffed_type);
                     // It was said of these bytes; others may come in their place.
@@ -77,7 +83,7 @@ async fn settle(
             Err(refused) => store.reject_file(bucket, id, Some(rev), &refused.to_string()).await,
         };
         match (done, looked) {
-            (Ok(()), Ok(_)) => return Ok(Settled::Active),
+            (Ok(()), Ok(_)) => return Ok(settled),
             (Ok(()), Err(refused)) => return Ok(Settled::Rejected(refused)),
             (Err(FileError::Changed | FileError::NoSuchFile), _) => {}
             (Err(error), _) => return Err(error),

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, LOCATION};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyDataStream, Full};
+use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use storage_engine::backend::SourceError;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::{Outbound, OutboundError, URL_BYTES_MAX, no_request, uri};
+use crate::http::body;
 
 /// Redirects that are followed.
 const REDIRECTS_MAX: usize = 5;
@@ -80,7 +81,7 @@ impl Outbound {
             self.judge(&url)?;
             let request = Request::get(uri(&url)?)
                 .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
-                .body(Full::default())
+                .body(body::empty())
                 .map_err(|_| no_request())?;
             let (parts, body) = self.call(request).await?.into_parts();
             match parts.status {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -25,6 +25,7 @@ use url::{Host, Url};
 use self::address::may_be_called;
 use self::dial::{Dialer, LookUp};
 pub use self::fetch::{Fetched, Patience};
+use crate::http::body::{self, Body};
 use crate::http::trust;
 use crate::policy::Network;
 
@@ -95,7 +96,7 @@ pub struct Answered {
 /// Calls other servers. Clones are the same.
 #[derive(Clone)]
 pub struct Outbound {
-    client: Client<HttpsConnector<Dialer>, Full<Bytes>>,
+    client: Client<HttpsConnector<Dialer>, Body>,
     networks: Arc<[Network]>,
     plain_http: bool,
 }
@@ -162,13 +163,21 @@ impl Outbound {
         &self,
         url: &Url,
         (headers, body): (HeaderMap, Bytes),
+        within: (Duration, usize),
+    ) -> Result<Answered, OutboundError> {
+        self.send(url, (headers, body::full(body)), within).await
+    }
+
+    /// As [`Self::post`], of a body that comes in pieces.
+    pub async fn send(
+        &self,
+        url: &Url,
+        (headers, body): (HeaderMap, Body),
         (time, answer_bytes): (Duration, usize),
     ) -> Result<Answered, OutboundError> {
         let calling = async {
             self.judge(url)?;
-            let mut request = Request::post(uri(url)?)
-                .body(Full::new(body))
-                .map_err(|_| no_request())?;
+            let mut request = Request::post(uri(url)?).body(body).map_err(|_| no_request())?;
             *request.headers_mut() = headers;
             let (parts, body) = self.call(request).await?.into_parts();
             // Whatever is wrong with the rest of an answer, the request was taken.
@@ -182,7 +191,7 @@ impl Outbound {
         called.unwrap_or(Err(OutboundError::TimedOut))
     }
 
-    async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>, OutboundError> {
+    async fn call(&self, mut request: Request<Body>) -> Result<Response<Incoming>, OutboundError> {
         let name = http::HeaderValue::from_static(USER_AGENT);
         request.headers_mut().insert(http::header::USER_AGENT, name);
         let called = self.client.request(request).await;

@@ -1,7 +1,9 @@
 //! What is set on the logical buckets of an environment: what may be put into them, and what of it goes by itself.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use storage_engine::store::name::BucketName;
 use storage_engine::store::projects::{OfProject, ProjectChange};
 use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::projects::LogicalBucketRecord;
@@ -30,6 +32,7 @@ pub struct LogicalBucket {
     pub ttl_seconds: Option<u64>,
     pub gc: Gc,
     pub confirm: Confirm,
+    pub scan: Scan,
 }
 
 /// Which files go because nobody needs them.
@@ -48,6 +51,14 @@ pub enum Confirm {
     Auto,
     /// What is not registered goes.
     Required,
+}
+
+/// Whether the server's scanner looks at what comes in, if it has one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scan {
+    #[default]
+    On,
+    Off,
 }
 
 impl Gc {
@@ -82,6 +93,22 @@ impl Confirm {
     }
 }
 
+impl Scan {
+    pub const ALL: [Self; 2] = [Self::On, Self::Off];
+
+    /// As applications and operators spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scan| scan.name() == name)
+    }
+}
+
 impl LogicalBucket {
     pub(super) fn read(record: &LogicalBucketRecord) -> Self {
         Self {
@@ -99,6 +126,7 @@ impl LogicalBucket {
             } else {
                 Confirm::Auto
             },
+            scan: if record.not_scanned { Scan::Off } else { Scan::On },
         }
     }
 
@@ -111,7 +139,24 @@ impl LogicalBucket {
             ttl_seconds: self.ttl_seconds,
             collects_unreferenced: self.gc == Gc::Unreferenced,
             needs_registration: self.confirm == Confirm::Required,
+            not_scanned: self.scan == Scan::Off,
         }
+    }
+}
+
+/// What holds for the logical buckets of app buckets.
+pub trait LogicalBuckets: Send + Sync {
+    /// By the names of the logical buckets; of a bucket that nobody knows, nothing.
+    fn of(&self, bucket: &BucketName) -> BTreeMap<String, LogicalBucket>;
+}
+
+impl LogicalBuckets for Projects {
+    /// While the projects cannot be read nothing goes by a rule.
+    fn of(&self, bucket: &BucketName) -> BTreeMap<String, LogicalBucket> {
+        let projects = self.list().unwrap_or_default();
+        let mut environments = projects.iter().flat_map(|project| project.environments.values());
+        let found = environments.find(|environment| environment.bucket == *bucket);
+        found.map(|environment| environment.logical.clone()).unwrap_or_default()
     }
 }
 

@@ -83,10 +83,14 @@ pub(crate) async fn file(
     let found = found.filter(|(id, file, _)| *id.as_bytes() == terms.file && file.epoch == terms.epoch);
     let found = found.ok_or_else(|| refused("The links of this file were revoked, or it is gone."))?;
     let is_ready = match (&terms.lets, found.1.state) {
-        (LinkUse::Get { .. }, FileState::Received | FileState::Active) => true,
+        // What is barred is refused where rights are judged.
+        (
+            LinkUse::Get { .. },
+            FileState::Received | FileState::Active | FileState::Scanning | FileState::Quarantined,
+        ) => true,
         (LinkUse::Put { .. } | LinkUse::Part { .. }, FileState::Pending) => true,
-        (LinkUse::Put { once, .. }, FileState::Received | FileState::Active) if !once => true,
-        (LinkUse::Put { .. } | LinkUse::Part { .. }, FileState::Received | FileState::Active) => {
+        (LinkUse::Put { once, .. }, state) if !once && state.has_bytes() => true,
+        (LinkUse::Put { .. } | LinkUse::Part { .. }, state) if state.has_bytes() => {
             let message = "The file was uploaded already, and this link is for one upload.";
             return Err(Failure::because(Code::PRECONDITION_FAILED, message));
         }
@@ -94,6 +98,10 @@ pub(crate) async fn file(
         | (
             LinkUse::Get { .. } | LinkUse::Put { .. } | LinkUse::Part { .. },
             FileState::Trashed | FileState::Rejected,
+        )
+        | (
+            LinkUse::Put { .. } | LinkUse::Part { .. },
+            FileState::Received | FileState::Active | FileState::Scanning | FileState::Quarantined,
         ) => false,
     };
     if !is_ready {

@@ -35,4 +35,5 @@ mod xml;
 
 pub use cors::CorsRules;
 pub use events::Happened;
+pub use front::HASHED_BYTES_MAX;
 pub use service::{S3Config, S3Service, service};

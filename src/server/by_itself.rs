@@ -8,6 +8,7 @@ use crate::admin::drives::Fleet;
 use crate::admin::heal::Healing;
 use crate::collect::Figures;
 use crate::images::service::Images;
+use crate::scan;
 use crate::telemetry::apps::AppStatus;
 use crate::telemetry::metrics::ByItself;
 
@@ -25,7 +26,7 @@ pub(super) fn engine(healing: Option<Arc<dyn Healing>>, fleet: Option<Arc<dyn Fl
 /// Who tells how far everything is.
 pub(super) fn all(
     engine: EngineStatus,
-    collected: Arc<Figures>,
+    (collected, scanned): (Arc<Figures>, Option<Arc<scan::Figures>>),
     images: Images,
 ) -> Arc<dyn Fn() -> ByItself + Send + Sync> {
     Arc::new(move || {
@@ -33,17 +34,18 @@ pub(super) fn all(
         ByItself {
             healing,
             moving,
-            apps: apps(&collected, &images),
+            apps: apps(&collected, scanned.as_deref(), &images),
         }
     })
 }
 
-fn apps(collected: &Figures, images: &Images) -> AppStatus {
+fn apps(collected: &Figures, scanned: Option<&scan::Figures>, images: &Images) -> AppStatus {
     let (sum, last) = collected.now();
     AppStatus {
         collected: sum.kinds().to_vec(),
         collect_failed: sum.failed,
         collect_last: last.map(|last| (last.ended.seconds(), last.is_whole)),
         images: images.figures(),
+        scans: scanned.map(scan::Figures::now),
     }
 }

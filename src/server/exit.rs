@@ -4,6 +4,7 @@ use crate::config::credentials::KeepError;
 use crate::http::listener::BindError;
 use crate::http::tls::TlsError;
 use crate::ldap::LdapSetupError;
+use crate::outbound::OutboundError;
 
 /// The command line or the environment is wrong.
 pub const USAGE: u8 = 2;
@@ -54,6 +55,8 @@ pub enum ServerError {
     Providers(rustls::Error),
     #[error("no connection to another server can be made: {0}")]
     Outbound(rustls::Error),
+    #[error("DRYSTONE_SCAN: {0}")]
+    Scanner(OutboundError),
     #[error(transparent)]
     Ldap(#[from] LdapSetupError),
     #[error("cannot wait for signals: {0}")]
@@ -75,7 +78,7 @@ impl ServerError {
             Self::Engine(EngineError::NotWritable(_)) => NOT_WRITABLE,
             Self::Engine(EngineError::Full(_)) => DISK_FULL,
             Self::Credentials(_) => CREDENTIALS,
-            Self::Ldap(_) => USAGE,
+            Self::Ldap(_) | Self::Scanner(_) => USAGE,
             Self::Engine(EngineError::Other(_))
             | Self::Random(_)
             | Self::Providers(_)

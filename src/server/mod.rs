@@ -11,6 +11,7 @@ mod feeds;
 mod front;
 mod images;
 mod machine;
+mod scan;
 mod settings;
 
 use std::io::{IsTerminal, Write};
@@ -53,6 +54,7 @@ use crate::identity::{self, Directory, Federation, SealKeys};
 use crate::images::pool::THIS_PROGRAM;
 use crate::links::{Credentials, Links};
 use crate::projects::Projects;
+use crate::scan::{Figures, Scans};
 use crate::sts::StsService;
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
@@ -67,6 +69,9 @@ const REGION: &str = "us-east-1";
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Files that are not connections: shard files, the index, logs.
 const FILES_BESIDE_CONNECTIONS: u64 = 1_024;
+
+/// A store, and what its scans did; `None`: nobody scans.
+type Screened = (Store, Option<Arc<Figures>>);
 
 /// How the server is run beside its configuration; tests shorten the waiting.
 pub struct Conditions {
@@ -289,6 +294,7 @@ impl Server {
             .directory(config, &root, &store, front::federation(&providers, &ldap))
             .await;
         let projects = self.projects(&store, &directory, &region).await;
+        let (store, scanned) = self.screened(config, store, &projects)?;
         let links = Links::new(directory.clone(), Arc::new(projects.clone()), region.as_str());
         let credentials = Credentials::new(directory.clone(), links.clone());
         let authenticator = front::authenticator(config, credentials).map_err(ServerError::Random)?;
@@ -302,6 +308,7 @@ impl Server {
         }
         let outward = self.outward(config, &store, &projects)?;
         let collector = self.collector(&store, &projects);
+        let figures = (collector.figures(), scanned);
         let engine_status = by_itself::engine(engine.healing.clone(), engine.fleet.clone());
         let files = FilesService::new(store.clone(), projects.clone(), links, told.origins.clone(), outward);
         let reach = Reach {
@@ -320,30 +327,41 @@ impl Server {
             streams: self.feeds.of_operators(),
         };
         let admin = front::admin(Arc::clone(&authenticator), AdminService::new(reach, told));
-        let scraper = front::scraper(Arc::clone(&authenticator));
         let cors = front::cors(config, store.clone());
         let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers, ldap);
-        self.background.push(tokio::spawn(collector.clone().keep_collecting()));
         let about = (self.edge.host_id(), self.feeds.events.clone());
         let service = front::service(config, directory, store, about);
         let images = images::images(&self.image_worker, (&authenticator, &projects, &service));
         self.edge.open(Service {
             backend,
-            by_itself: Some(by_itself::all(engine_status, collector.figures(), images.clone())),
+            by_itself: Some(by_itself::all(engine_status, figures, images.clone())),
+            scraper: front::scraper(Arc::clone(&authenticator)),
             s3: front::s3(authenticator, sts, service),
             admin,
             files: front::files(files, images),
             cors,
-            scraper,
             usage,
         });
         self.announce(config);
         Ok(())
     }
 
-    fn collector(&self, store: &Store, projects: &Projects) -> Collector {
+    /// The store through which what is uploaded waits for its scan, if there is a scanner; it scans from here on.
+    fn screened(&mut self, config: &Config, store: Store, projects: &Projects) -> Result<Screened, ServerError> {
+        let (store, scans) = scan::screened(config, store, (projects, Arc::clone(&self.clock)))?;
+        let figures = scans.as_ref().map(Scans::figures);
+        if let Some(scans) = scans {
+            self.background.push(tokio::spawn(scans.keep_scanning()));
+        }
+        Ok((store, figures))
+    }
+
+    /// What takes away what is over; it does so from here on.
+    fn collector(&mut self, store: &Store, projects: &Projects) -> Collector {
         let rules = Arc::new(projects.clone());
-        Collector::new(store.clone(), Arc::clone(&self.clock), Terms::default(), rules)
+        let collector = Collector::new(store.clone(), Arc::clone(&self.clock), Terms::default(), rules);
+        self.background.push(tokio::spawn(collector.clone().keep_collecting()));
+        collector
     }
 
     async fn default_buckets(&mut self, config: &Config, store: &Store, region: &str) {
@@ -409,6 +427,7 @@ impl Server {
         Ok(Outward {
             webhooks,
             fetch: config.files_from_url.then_some(outbound),
+            scans: config.scan.is_some(),
         })
     }
 

@@ -8,6 +8,7 @@ use prometheus_client::registry::Registry;
 
 use super::metrics::signed;
 use crate::images::service::ImageFigures;
+use crate::scan::Sums;
 
 /// How what is done for apps stands.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,8 @@ pub struct AppStatus {
     /// When its last pass ended, in seconds since 1970, and whether it went through everything.
     pub collect_last: Option<(u64, bool)>,
     pub images: ImageFigures,
+    /// Of the scanner of what is uploaded; `None`: there is none.
+    pub scans: Option<Sums>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -26,8 +29,16 @@ struct KindLabels {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VerdictLabels {
+    verdict: &'static str,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct AppGauges {
+    scans: Family<VerdictLabels, Gauge>,
+    scan_seconds: Gauge,
+    scan_waiting: Gauge,
     collected: Family<KindLabels, Gauge>,
     collect_failed: Gauge,
     collect_last_seconds: Gauge,
@@ -50,6 +61,7 @@ impl AppGauges {
             "Files and uploads that were collected since the start",
             self.collected.clone(),
         );
+        self.register_scans(registry);
         for (name, help, gauge) in [
             (
                 "drystone_collect_failed",
@@ -112,9 +124,34 @@ impl AppGauges {
         }
     }
 
+    fn register_scans(&self, registry: &mut Registry) {
+        registry.register(
+            "drystone_scan_total",
+            "What the scanner of uploads said since the start; error: nothing",
+            self.scans.clone(),
+        );
+        registry.register(
+            "drystone_scan_seconds",
+            "Seconds that were spent on scans since the start",
+            self.scan_seconds.clone(),
+        );
+        registry.register(
+            "drystone_scan_waiting",
+            "Files that nobody reads until they were scanned",
+            self.scan_waiting.clone(),
+        );
+    }
+
     pub(super) fn set(&self, status: &AppStatus) {
         for (kind, count) in &status.collected {
             self.collected.get_or_create(&KindLabels { kind }).set(signed(*count));
+        }
+        if let Some(scans) = &status.scans {
+            for (verdict, count) in &scans.verdicts {
+                self.scans.get_or_create(&VerdictLabels { verdict }).set(signed(*count));
+            }
+            self.scan_seconds.set(signed(scans.seconds));
+            self.scan_waiting.set(signed(scans.waiting));
         }
         self.collect_failed.set(signed(status.collect_failed));
         let (ended, is_whole) = status.collect_last.unwrap_or_default();
@@ -140,7 +177,7 @@ impl AppGauges {
 #[cfg(test)]
 mod tests {
     use super::super::metrics::{ByItself, Metrics};
-    use super::{AppStatus, ImageFigures};
+    use super::{AppStatus, ImageFigures, Sums};
 
     #[test]
     fn the_text_tells_what_was_collected_and_how_images_stand() {
@@ -153,6 +190,11 @@ mod tests {
                 cache_hits: 9,
                 ..ImageFigures::default()
             },
+            scans: Some(Sums {
+                verdicts: vec![("clean", 4), ("infected", 1)],
+                seconds: 6,
+                waiting: 2,
+            }),
         };
         let by_itself = ByItself {
             apps,
@@ -162,6 +204,10 @@ mod tests {
         for line in [
             "drystone_collected{kind=\"announced\"} 3",
             "drystone_collected{kind=\"trash\"} 0",
+            "drystone_scan_total{verdict=\"clean\"} 4",
+            "drystone_scan_total{verdict=\"infected\"} 1",
+            "drystone_scan_seconds 6",
+            "drystone_scan_waiting 2",
             "drystone_collect_failed 2",
             "drystone_collect_last_seconds 1700000000",
             "drystone_collect_last_whole 1",

@@ -17,6 +17,7 @@ pub fn name(kind: EventKind) -> &'static str {
         EventKind::Rejected => "file.rejected",
         EventKind::Deleted => "file.deleted",
         EventKind::OverQuota => "quota.exceeded",
+        EventKind::Quarantined => "file.quarantined",
         EventKind::Test => "test",
     }
 }
@@ -74,6 +75,7 @@ fn data(id: FileId, file: &File, event: &EventRecord) -> Value {
         "previousStatus": event.from.map(|state| state.name()),
         "purged": event.purged,
         "rejected": file.rejected,
+        "scan": file.scan.as_ref().map(|scan| json!({ "verdict": scan.verdict.name(), "signature": scan.signature })),
         "bucket": file.bucket,
         "category": file.category,
         "tags": file.tags,

@@ -107,6 +107,11 @@ fn document(stage: &mut Stage) -> Result<()> {
 }
 
 impl Project {
+    /// Its secret key.
+    pub(crate) fn secret(&self) -> &str {
+        &self.secret
+    }
+
     /// The environment of scripts that are apps of this project.
     pub(crate) fn told<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command

@@ -20,6 +20,7 @@ mod rclone;
 mod readme;
 mod restic;
 mod s3cmd;
+mod scan;
 mod scripts;
 mod soak;
 mod stage;
@@ -100,6 +101,7 @@ fn all() -> Vec<Test> {
         soak::tests(),
         drives::tests(),
         files::tests(),
+        scan::tests(),
         inspect::tests(),
         uploads::tests(),
         browser::tests(),

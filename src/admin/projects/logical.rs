@@ -5,7 +5,7 @@ use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::labels::Visibility;
 
 use super::{AdminError, Ask};
-use crate::projects::{Confirm, Gc, LogicalBucket};
+use crate::projects::{Confirm, Gc, LogicalBucket, Scan};
 
 /// What is set on a logical bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct LogicalReport {
     /// `auto` or `required`.
     #[serde(default)]
     pub confirm: String,
+    /// `on` or `off`.
+    #[serde(default)]
+    pub scan: String,
 }
 
 /// What to set on a logical bucket, in the place of all that was.
@@ -47,6 +50,8 @@ pub struct LogicalAsked {
     pub gc: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<String>,
 }
 
 /// Sets what is asked for.
@@ -64,6 +69,7 @@ pub(super) fn logical_report((name, logical): (&String, &LogicalBucket)) -> Logi
         ttl_seconds: logical.ttl_seconds,
         gc: logical.gc.name().to_owned(),
         confirm: logical.confirm.name().to_owned(),
+        scan: logical.scan.name().to_owned(),
     }
 }
 
@@ -76,6 +82,8 @@ fn read(asked: &LogicalAsked) -> Result<(OfProject, LogicalBucket), AdminError> 
     let gc = gc.map(|name| Gc::parse(name).ok_or_else(|| wrong("A gc is off or unreferenced.")));
     let confirm = asked.confirm.as_deref();
     let confirm = confirm.map(|name| Confirm::parse(name).ok_or_else(|| wrong("A confirm is auto or required.")));
+    let scan = asked.scan.as_deref();
+    let scan = scan.map(|name| Scan::parse(name).ok_or_else(|| wrong("A scan is on or off.")));
     let logical = LogicalBucket {
         max_size: asked.max_size,
         types: asked.types.clone(),
@@ -83,6 +91,7 @@ fn read(asked: &LogicalAsked) -> Result<(OfProject, LogicalBucket), AdminError> 
         ttl_seconds: asked.ttl_seconds,
         gc: gc.transpose()?.unwrap_or_default(),
         confirm: confirm.transpose()?.unwrap_or_default(),
+        scan: scan.transpose()?.unwrap_or_default(),
     };
     Ok((OfProject::new(&asked.project, &asked.environment), logical))
 }

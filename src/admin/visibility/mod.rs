@@ -344,6 +344,7 @@ fn object_facts(labels: &Labels, settings: &BucketSettings) -> ObjectFacts {
             Visibility::Shared => access::Visibility::Shared,
         }),
         shares: Vec::new(),
+        barred: labels.barred.map(crate::facts::barred),
     }
 }
 

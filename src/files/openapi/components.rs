@@ -7,6 +7,7 @@ use storage_engine::limits::FILE_TAGS_MAX;
 use storage_engine::store::files::{FileState, OwnerType};
 use storage_engine::store::record::event::EventKind;
 use storage_engine::store::record::labels::Visibility;
+use storage_engine::store::record::scan::ScanVerdict;
 
 use super::super::error::Code;
 use super::super::plan::{CATEGORIES, LASTS_SECONDS_RANGE};
@@ -16,7 +17,7 @@ use super::schema::{
     short, text, told, told_with, url, within,
 };
 use crate::media::{MIME_CHARS_MAX, NAME_BYTES_MAX};
-use crate::projects::{Confirm, Gc};
+use crate::projects::{Confirm, Gc, Scan};
 use crate::webhooks::payload;
 
 pub(super) fn visibility() -> Value {
@@ -156,6 +157,7 @@ fn files() -> Vec<Named> {
             told(vec![("versions", list(&shared("Version")), "The newest first.")]),
         ),
         ("Version", version()),
+        ("Scan", scan()),
         ("Refs", told(vec![("refs", list(&text()), "")])),
         ("RevokedUrls", told(vec![("id", id(), ""), ("revokedAt", moment(), "")])),
     ]
@@ -200,6 +202,19 @@ fn owned() -> Value {
         ("expiresAt", or_null(moment()), ""),
         ("deletedAt", or_null(moment()), ""),
         ("rejected", or_null(text()), "Why its bytes were refused."),
+        ("scan", or_null(shared("Scan")), "What a scanner said of its bytes."),
+    ])
+}
+
+fn scan() -> Value {
+    told(vec![
+        ("verdict", one_of(&ScanVerdict::ALL.map(ScanVerdict::name)), ""),
+        ("engine", text(), "What kind of scanner."),
+        ("signature", or_null(text()), "What it found."),
+        ("at", moment(), ""),
+        ("releasedBy", or_null(text()), "Who let the bytes be read all the same."),
+        ("reason", or_null(text()), ""),
+        ("releasedAt", or_null(moment()), ""),
     ])
 }
 
@@ -490,6 +505,7 @@ fn parts() -> Vec<Named> {
                 ("location", url(), ""),
                 ("fileId", id(), ""),
                 ("size", count(), "Bytes."),
+                ("status", state(), ""),
                 ("etag", or_null(text()), ""),
             ]),
         ),
@@ -513,6 +529,7 @@ fn buckets() -> Vec<Named> {
         ),
         ("gc", one_of(&Gc::ALL.map(Gc::name)), ""),
         ("confirm", one_of(&Confirm::ALL.map(Confirm::name)), ""),
+        ("scan", one_of(&Scan::ALL.map(Scan::name)), ""),
     ]);
     let usage = told_with(
         vec![(

@@ -311,7 +311,11 @@ impl<'c> Upload<'c> {
             return Ok(());
         };
         match known.file.state {
-            FileState::Active | FileState::Trashed | FileState::Pending => return Ok(()),
+            FileState::Active
+            | FileState::Scanning
+            | FileState::Quarantined
+            | FileState::Trashed
+            | FileState::Pending => return Ok(()),
             FileState::Received => self.check_whole(&known).await?,
             FileState::Rejected => {}
         }

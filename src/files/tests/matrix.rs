@@ -42,6 +42,8 @@ fn whom(route: Route) -> For {
         | Route::BucketSet
         | Route::Quotas
         | Route::QuotasSet
+        | Route::ScanAgain
+        | Route::Release
         | Route::WebhookAdd
         | Route::Webhooks
         | Route::WebhookGet
@@ -186,6 +188,7 @@ impl Scene {
             Route::FromUrl => json!({ "url": "http://127.0.0.1:1/", "filename": "" }),
             Route::WebhookAdd => json!({ "url": "http://127.0.0.1:1/", "events": ["file.active"] }),
             Route::WebhookPatch => json!({ "active": false }),
+            Route::Release => json!({ "reason": "a false alarm" }),
             Route::ShareAdd => json!({ "type": "group", "id": "staff" }),
             Route::SharesReplace => json!({ "shares": [] }),
             _ => json!({}),

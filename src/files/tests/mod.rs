@@ -183,6 +183,7 @@ impl Shop {
         let outward = Outward {
             webhooks: webhooks.clone(),
             fetch: Some(outbound.clone()),
+            scans: true,
         };
         let mut shop = Self {
             service: FilesService::new(store.clone(), projects.clone(), links, origins, outward),

@@ -17,7 +17,7 @@ async fn rules_of_a_logical_bucket_are_set_by_a_server_and_hold_for_what_comes()
     let (server, ann) = (shop.server(), shop.person("ann"));
     let rules = json!({
         "maxSize": 20, "allowedTypes": ["text/*"], "defaultVisibility": "public", "ttlSeconds": 3600,
-        "gc": "unreferenced", "confirm": "required",
+        "gc": "unreferenced", "confirm": "required", "scan": "off",
     });
     let set = shop.put(&server, "files/buckets/reports", rules.clone()).await.is(200);
     let mut expected = rules;
@@ -43,6 +43,7 @@ async fn rules_of_a_logical_bucket_are_set_by_a_server_and_hold_for_what_comes()
     for wrong in [
         json!({ "gc": "all" }),
         json!({ "confirm": "never" }),
+        json!({ "scan": "later" }),
         json!({ "ttlSeconds": 1 }),
         json!({ "allowedTypes": ["text"] }),
         json!({ "defaultVisibility": "open" }),

@@ -32,7 +32,7 @@ use crate::intake::{Inspector, Settled};
 use crate::telemetry::feed::Feed;
 
 /// Largest file, in bytes, that is read whole to know its SHA-256 when it was stored unseen.
-const HASHED_BYTES_MAX: u64 = 16 << 20;
+pub const HASHED_BYTES_MAX: u64 = 16 << 20;
 
 /// The canned ACL by which a writer offers an object to the bucket's owner.
 pub(crate) const GIVEN_TO_BUCKET_OWNER: &str = "bucket-owner-full-control";
@@ -403,7 +403,9 @@ impl Front {
             let grant = asking.decide(action, resource, &bucket, None)?;
             return Ok(judged(grant, Basis::Policies));
         };
-        if !looks_at_object(asking, action, &bucket) {
+        // What is barred nobody reads, whatever policy would let them.
+        let may_be_barred = reads_object(action) && catalogue::keeps_one(settings.as_deref());
+        if !may_be_barred && !looks_at_object(asking, action, &bucket) {
             match asking.decide(action, resource, &bucket, None) {
                 Ok(grant) => return Ok(judged(grant, Basis::Policies)),
                 Err(denied) if !is_visible_by(action) => return Err(denied),
@@ -474,7 +476,7 @@ impl Front {
             return Ok(());
         }
         match self.inspector.settle(place).await {
-            Ok(Settled::Nothing | Settled::Active) => Ok(()),
+            Ok(Settled::Nothing | Settled::Active | Settled::Scanning) => Ok(()),
             Ok(Settled::Rejected(refused)) => Err(refused.into()),
             Err(error) => {
                 tracing::warn!(bucket = %place.0, %error, "a file that was stored could not be looked at");

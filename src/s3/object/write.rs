@@ -125,6 +125,7 @@ impl Asked {
             writing_named: self.acl.is_some_and(|acl| acl.writing_named),
             offered,
             held: false,
+            barred: None,
         })
     }
 }

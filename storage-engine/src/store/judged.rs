@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use super::files::{File, FileId, Seen, Witness};
+use super::files::{File, FileId, Screen, Seen, Witness};
 use super::name::{BucketName, ObjectKey};
+use super::record::scan::ScanRecord;
 use super::{Store, key};
 use crate::backend::{Key, Require, Rev};
 
@@ -48,6 +49,10 @@ pub(super) struct Judged {
     file: Option<JudgedFile>,
     /// Whether the bytes of a file are kept when others take their place.
     keeps: bool,
+    /// Who says which bytes are held back.
+    screen: Option<Arc<dyn Screen>>,
+    /// What was said of the bytes that come in, when they were scanned before.
+    cleared: Option<ScanRecord>,
 }
 
 /// A file as it was when rights to put its bytes were judged.
@@ -73,6 +78,25 @@ impl Judged {
     /// What was seen of the bytes that came in; `None`: nobody looked at them.
     pub(super) fn seen(&self) -> Option<Seen> {
         self.witness.as_ref().map(|witness| witness.seen())
+    }
+
+    /// Whether bytes that come in for this file are read by nobody yet.
+    pub(super) fn holds_back(&self, bucket: &BucketName, file: &File) -> bool {
+        self.screen
+            .as_ref()
+            .is_some_and(|screen| screen.holds_back(bucket, file))
+    }
+
+    /// Tells whoever holds bytes back that there may be some.
+    pub(super) fn tell_screen(&self, bucket: &BucketName) {
+        if let Some(screen) = &self.screen {
+            screen.came(bucket);
+        }
+    }
+
+    /// What was said before of the bytes that come in.
+    pub(super) fn cleared(&self) -> Option<&ScanRecord> {
+        self.cleared.as_ref()
     }
 
     /// Whether the bytes of a file are kept when others take their place.
@@ -108,6 +132,24 @@ impl Store {
     pub fn witnessed(&self, witness: Arc<dyn Witness>) -> Self {
         self.with(Judged {
             witness: Some(witness),
+            ..self.judged.clone()
+        })
+    }
+
+    /// The same store, through which bytes that come in for files are held back as `screen` says.
+    #[must_use]
+    pub fn screened(&self, screen: Arc<dyn Screen>) -> Self {
+        self.with(Judged {
+            screen: Some(screen),
+            ..self.judged.clone()
+        })
+    }
+
+    /// The same store, whose next PUT brings bytes that were scanned before: they are not held back, and this is kept of them.
+    #[must_use]
+    pub fn with_cleared(&self, scan: ScanRecord) -> Self {
+        self.with(Judged {
+            cleared: Some(scan),
             ..self.judged.clone()
         })
     }

@@ -17,14 +17,14 @@ use super::stack::{PASSWORD, USER, exchange};
 use super::support::{config_over, status};
 
 const HOUR: u64 = 3_600_000;
-const DAY: u64 = 24 * HOUR;
+pub(super) const DAY: u64 = 24 * HOUR;
 /// Requests at once.
 const AT_ONCE: usize = 16;
 const KINDS: usize = 9;
 
 /// The system's clock, put forward.
 #[derive(Default)]
-struct Ahead(AtomicU64);
+pub(super) struct Ahead(pub(super) AtomicU64);
 
 impl Clock for Ahead {
     fn now(&self) -> Timestamp {

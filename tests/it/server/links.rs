@@ -11,11 +11,11 @@ use super::admin::{ask_bytes, document, exchange_bytes};
 use super::stack::{PASSWORD, USER, exchange, start};
 use super::support::status;
 
-const SECRET: &str = "a-secret-of-the-issuer-of-32-bytes-or-more";
+pub(super) const SECRET: &str = "a-secret-of-the-issuer-of-32-bytes-or-more";
 const GIF: &str = "GIF89a\x0A\0\x14\0\0\0\0;";
 
 /// A token of the project's own issuer.
-fn token(subject: &str) -> String {
+pub(super) fn token(subject: &str) -> String {
     let encode = |value: Value| URL_SAFE_NO_PAD.encode_to_string(value.to_string());
     let ends = OffsetDateTime::now_utc().unix_timestamp() + 3_600;
     let head = encode(json!({ "alg": "HS256", "typ": "JWT" }));

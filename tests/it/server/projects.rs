@@ -222,7 +222,7 @@ async fn what_holds_for_the_files_of_a_logical_bucket_is_set_shown_and_reset() {
     let base = json!({ "project": "shop", "environment": "dev", "name": "images" });
     let images = json!({ "max_size": 5_000_000, "types": ["image/*"], "visibility": "public" });
     let (code, told) = root("PUT", "/buckets", with(base.clone(), &images)).await;
-    let rest = json!({ "name": "images", "ttl_seconds": null, "gc": "off", "confirm": "auto" });
+    let rest = json!({ "name": "images", "ttl_seconds": null, "gc": "off", "confirm": "auto", "scan": "on" });
     let shown = with(rest, &images);
     assert_eq!((code, &told["environments"][0]["logical"]), (200, &json!([shown])));
     for (more, refusal) in [

@@ -149,7 +149,7 @@ fn copy() -> Described {
     Described::new("copyFile", Tag::Files, "A file of your own with the same bytes")
         .may_ask(asked(Vec::new(), may))
         .tells(201, "StoredFile")
-        .refuses(&[FILE, PLAN, BYTES, ARRIVED])
+        .refuses(&[FILE, PLAN, BYTES, ARRIVED, &[Code::LOCKED]])
 }
 
 fn commit() -> Described {

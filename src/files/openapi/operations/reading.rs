@@ -40,6 +40,7 @@ fn content() -> Described {
         .answers(206, "The range.", body)
         .answers(304, "It is the one that is known.", Value::Null)
         .refuses(&[
+            &[Code::LOCKED],
             FILE,
             &[
                 Code::PRECONDITION_FAILED,
@@ -111,7 +112,7 @@ fn download_url() -> Described {
     Described::new("makeDownloadUrl", Tag::Reading, "An address to GET it from")
         .may_ask(asked(Vec::new(), wanted()))
         .tells(200, "DownloadAddress")
-        .refuses(&[FILE, LINK, &[Code::INVALID_FORMAT, Code::NOT_BUILT]])
+        .refuses(&[FILE, LINK, &[Code::LOCKED, Code::INVALID_FORMAT, Code::NOT_BUILT]])
 }
 
 fn download_urls() -> Described {

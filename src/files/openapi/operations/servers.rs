@@ -5,9 +5,10 @@ use super::super::super::error::Code;
 use super::super::super::routes::Route;
 use super::super::components::{quota_fields, visibility, webhook_fields};
 use super::super::described::{Described, Tag};
+use super::super::refusals::CHANGE;
 use super::super::schema::{asked, count, flag, list_of, one_of, shared, text, within};
 use super::Entry;
-use crate::projects::{Confirm, Gc, TTL_SECONDS_RANGE};
+use crate::projects::{Confirm, Gc, Scan, TTL_SECONDS_RANGE};
 
 pub(super) const ALL: &[Entry] = &[
     (Route::Usage, usage),
@@ -15,6 +16,8 @@ pub(super) const ALL: &[Entry] = &[
     (Route::QuotasSet, quotas_set),
     (Route::Buckets, buckets),
     (Route::BucketSet, bucket_set),
+    (Route::ScanAgain, scan_again),
+    (Route::Release, release),
     (Route::WebhookAdd, webhook_add),
     (Route::Webhooks, webhooks),
     (Route::WebhookGet, webhook_get),
@@ -78,6 +81,7 @@ fn bucket_set() -> Described {
         ),
         ("gc", one_of(&Gc::ALL.map(Gc::name)), ""),
         ("confirm", one_of(&Confirm::ALL.map(Confirm::name)), ""),
+        ("scan", one_of(&Scan::ALL.map(Scan::name)), ""),
     ];
     Described::new(
         "setBucket",
@@ -87,6 +91,25 @@ fn bucket_set() -> Described {
     .may_ask(asked(Vec::new(), may))
     .tells(200, "Bucket")
     .refuses(&[&[Code::SIZE_NEGATIVE, Code::TOO_MANY, Code::NOT_BUILT]])
+}
+
+fn scan_again() -> Described {
+    Described::new("scanFile", Tag::Files, "That it is scanned again")
+        .says("Nobody reads it until then.")
+        .tells(200, "SeenFile")
+        .refuses(&[CHANGE, &[Code::SCAN_OFF]])
+}
+
+fn release() -> Described {
+    let reason = vec![("reason", text(), "Kept with the file.")];
+    Described::new(
+        "releaseFile",
+        Tag::Files,
+        "That its bytes may be read whatever a scanner said",
+    )
+    .asks(asked(reason, Vec::new()))
+    .tells(200, "SeenFile")
+    .refuses(&[CHANGE])
 }
 
 fn webhook_add() -> Described {

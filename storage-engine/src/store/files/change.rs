@@ -6,7 +6,7 @@ use crate::store::error::Fault;
 use crate::store::name::BucketName;
 use crate::store::quota::SizedRefused;
 use crate::store::record::Record;
-use crate::store::record::labels::Labels;
+use crate::store::record::labels::{Barred, Labels};
 use crate::store::{RACES_MAX, Store, key};
 
 impl Store {
@@ -34,8 +34,8 @@ impl Store {
     }
 
     /// Changes what is said of a file, and gives the file as it is then; its object changes with it. With `judged` only if
-    /// the file still has that revision; without, `change` is called again when another change came in between. Key, ids
-    /// and state are not changed by it, but a file that was received can be made active.
+    /// the file still has that revision; without, `change` is called again when another change came in between. Key and ids
+    /// are not changed by it, and of the state only what [`may_follow`] lets: what is done with bytes that are there.
     pub async fn change_file(
         &self,
         bucket: &BucketName,
@@ -53,6 +53,7 @@ impl Store {
             let mut after = before.clone();
             change(&mut after);
             settle(&before, &mut after)?;
+            self.hold_back_moved(bucket, &before, &mut after);
             if after == before {
                 return Ok(after);
             }
@@ -70,7 +71,12 @@ impl Store {
             }
             let _changing = self.changing(bucket);
             match self.commit_counted(bucket, &[], batch).await {
-                Ok(_) => return Ok(after),
+                Ok(_) => {
+                    if after.state == FileState::Scanning && before.state != after.state {
+                        self.judged.tell_screen(bucket);
+                    }
+                    return Ok(after);
+                }
                 Err(SizedRefused::Condition { index: 0, .. }) => {
                     return Err(self.why_gate_closed(bucket).await?.into());
                 }
@@ -81,11 +87,22 @@ impl Store {
         Err(Fault::Unavailable("the file changed again and again".into()).into())
     }
 
+    /// Of a file that moves to where bytes are scanned, bytes that never were are held back until they have been.
+    fn hold_back_moved(&self, bucket: &BucketName, before: &File, after: &mut File) {
+        let moves = (&before.bucket, &before.category) != (&after.bucket, &after.category);
+        if moves && after.state == FileState::Active && after.scan.is_none() && self.judged.holds_back(bucket, after) {
+            after.state = FileState::Scanning;
+            after.labels.barred = Some(Barred::Scanning);
+        }
+    }
+
     /// Adds what makes the object say of itself what its file says. The object of a file in the trash is the version kept
     /// there; what stands at its key by then is another's.
     async fn relabel_object(&self, bucket: &BucketName, file: &File, batch: &mut Batch) -> Result<(), FileError> {
         let row_key = match (file.state, file.trash) {
-            (FileState::Received | FileState::Active, _) => object_row(bucket, file)?,
+            (FileState::Received | FileState::Active | FileState::Scanning | FileState::Quarantined, _) => {
+                object_row(bucket, file)?
+            }
             (FileState::Trashed, Some(version)) => key::version(bucket, &object_key(file)?, &version),
             (FileState::Pending | FileState::Trashed | FileState::Rejected, _) => return Ok(()),
         };
@@ -119,8 +136,7 @@ impl Store {
 
 /// Keeps what no change changes.
 fn settle(before: &File, after: &mut File) -> Result<(), FileError> {
-    let activates = (before.state, after.state) == (FileState::Received, FileState::Active);
-    if after.state != before.state && !activates {
+    if after.state != before.state && !may_follow(before, after.state) {
         return Err(FileError::State(before.state));
     }
     after.key.clone_from(&before.key);
@@ -131,5 +147,25 @@ fn settle(before: &File, after: &mut File) -> Result<(), FileError> {
         after.size = before.size;
     }
     after.labels = follow::of_object(&after.labels);
+    after.labels.barred = match after.state {
+        FileState::Active => None,
+        FileState::Scanning => Some(Barred::Scanning),
+        FileState::Quarantined => Some(Barred::Quarantined),
+        FileState::Pending | FileState::Received | FileState::Trashed | FileState::Rejected => before.labels.barred,
+    };
     Ok(())
+}
+
+/// Whether a change may take a file into this state. What was looked at is active, unless it is to be scanned first; what
+/// was scanned is active or in quarantine, may be let out of it, and may be scanned again.
+fn may_follow(before: &File, state: FileState) -> bool {
+    let to_be_scanned = before.labels.barred.is_some();
+    match (before.state, state) {
+        (FileState::Received, FileState::Active) => !to_be_scanned,
+        (FileState::Received, FileState::Scanning) => to_be_scanned,
+        (FileState::Scanning, FileState::Active | FileState::Quarantined)
+        | (FileState::Quarantined, FileState::Active | FileState::Scanning)
+        | (FileState::Active, FileState::Scanning) => true,
+        _ => false,
+    }
 }

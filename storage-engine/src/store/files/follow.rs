@@ -10,7 +10,7 @@ use crate::store::error::Fault;
 use crate::store::key;
 use crate::store::name::BucketName;
 use crate::store::record::Record;
-use crate::store::record::labels::{Labels, Visibility};
+use crate::store::record::labels::{Barred, Labels, Visibility};
 use crate::store::record::object::Object;
 use crate::store::tags::Tags;
 
@@ -89,6 +89,10 @@ impl Store {
         } else {
             // Bytes that nobody looks at here were there before the catalogue was.
             let seen = if same_bytes { None } else { self.judged.seen() };
+            let cleared = self.judged.cleared().filter(|_| !same_bytes);
+            let held_back = cleared.is_none() && self.judged.holds_back(bucket, &file);
+            file.labels.barred = held_back.then_some(Barred::Scanning);
+            file.scan = cleared.cloned();
             receive(&mut file, &mut object, seen, now);
             // Whoever has an address of the old bytes has none of these. A share lets nobody end addresses.
             if self.judged.keeps() && self.only_replaceable().is_none() {
@@ -123,7 +127,8 @@ fn relabel(file: &mut File, object: &Object) {
     }
 }
 
-/// Bytes arrived for the file. Whose it is stays; who may read it stays, unless the write says so itself.
+/// Bytes arrived for the file. Whose it is stays; who may read it stays, unless the write says so itself. What bars them is
+/// in the file's labels already.
 fn receive(file: &mut File, object: &mut Object, seen: Option<Seen>, now: Timestamp) {
     let announced = file.state == FileState::Pending;
     match &file.declared_type {
@@ -146,11 +151,7 @@ fn receive(file: &mut File, object: &mut Object, seen: Option<Seen>, now: Timest
     if !announced || seen.is_some() {
         file.limits.sha256 = None;
     }
-    file.state = if seen.is_some() {
-        FileState::Active
-    } else {
-        FileState::Received
-    };
+    file.state = FileState::of_labels(&object.labels);
     let seen = seen.unwrap_or_default();
     (file.sha256, file.sniffed_type, file.width, file.height) =
         (seen.sha256, seen.sniffed_type, seen.width, seen.height);

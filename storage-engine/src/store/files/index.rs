@@ -274,7 +274,9 @@ pub(super) fn ops(bucket: &BucketName, id: FileId, before: Option<&File>, after:
 /// Whether nothing else may stand at the key of a file in this state.
 fn holds_key(state: FileState) -> bool {
     match state {
-        FileState::Pending | FileState::Received | FileState::Active => true,
+        FileState::Pending | FileState::Received | FileState::Active | FileState::Scanning | FileState::Quarantined => {
+            true
+        }
         FileState::Trashed | FileState::Rejected => false,
     }
 }

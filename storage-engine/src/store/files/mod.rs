@@ -11,6 +11,7 @@ mod list;
 mod narrow;
 mod outbox;
 mod rebuild;
+mod screen;
 mod stream;
 mod together;
 mod totals;
@@ -29,6 +30,7 @@ use crate::limits::{
 use crate::store::bucket::GateClosed;
 use crate::store::clock::Timestamp;
 use crate::store::error::{CommitRefused, Fault, faults_from_below};
+use crate::store::judged::Judged;
 use crate::store::name::{BucketName, ObjectKey};
 use crate::store::quota::{OverQuota, place_of};
 use crate::store::record::Record;
@@ -43,6 +45,7 @@ pub use list::{FileFilter, FilePage, FileQuery, FileSort, Viewer};
 pub(in crate::store) use outbox::ToldOfQuota;
 pub use outbox::{EventId, ListenerId};
 pub(in crate::store) use rebuild::{Rebuilding, mark as index_mark};
+pub use screen::Screen;
 pub use together::{FileDeed, NotTogether};
 pub(in crate::store) use totals::{Changing, Totals};
 pub use trash::Removed;
@@ -327,7 +330,8 @@ impl Store {
     ) -> Result<Following<'s>, Fault> {
         self.follow(bucket, object_row, batch).await?;
         Ok(Following {
-            _changing: self.changing(bucket),
+            changing: self.changing(bucket),
+            judged: &self.judged,
             _turn: turn,
         })
     }
@@ -367,8 +371,16 @@ impl Store {
 
 /// A change that the catalogue follows, for as long as its commit is waited for.
 pub(super) struct Following<'s> {
-    _changing: Changing<'s>,
+    changing: Changing<'s>,
+    judged: &'s Judged,
     _turn: MutexGuard<'s, ()>,
+}
+
+/// What came in may have to be scanned.
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.judged.tell_screen(self.changing.bucket);
+    }
 }
 
 /// Turns of those who change objects that a catalogue follows, by the hash of the object's row.

@@ -64,6 +64,7 @@ fn kinds(before: Option<&File>, after: Option<&File>) -> Vec<EventKind> {
     match (from, to) {
         (from, Some(FileState::Active)) if from != to || bytes_came => kinds.push(EventKind::Active),
         (from, Some(FileState::Rejected)) if from != to => kinds.push(EventKind::Rejected),
+        (from, Some(FileState::Quarantined)) if from != to => kinds.push(EventKind::Quarantined),
         (from, Some(FileState::Trashed)) if from != to => kinds.push(EventKind::Deleted),
         // Of what was only announced nobody knew.
         (Some(from), None) if from != FileState::Pending => kinds.push(EventKind::Deleted),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::trash::Step;
-use super::{File, FileError, FileId, FileState};
+use super::{File, FileError, FileId};
 use crate::backend::{Batch, Rev};
 use crate::limits::BATCH_OPS_MAX;
 use crate::store::Store;
@@ -86,7 +86,7 @@ impl Store {
                 .await?
                 .ok_or(FileError::Changed),
             FileDeed::Register => {
-                if !matches!(before.state, FileState::Received | FileState::Active) {
+                if !before.state.has_bytes() {
                     return Err(FileError::State(before.state));
                 }
                 let now = self.now();

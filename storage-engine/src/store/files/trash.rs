@@ -85,7 +85,7 @@ impl Store {
             FileState::Pending | FileState::Rejected => {
                 return Ok(Some(self.end_step(bucket, id, (before, rev), None).await?));
             }
-            FileState::Received | FileState::Active => {}
+            FileState::Received | FileState::Active | FileState::Scanning | FileState::Quarantined => {}
         }
         let row_key = object_row(bucket, &before)?;
         let Some(current) = self.current(&row_key).await? else {
@@ -137,11 +137,7 @@ impl Store {
                 return Err(FileError::KeyTaken);
             }
             let after = File {
-                state: if current.object.labels.held {
-                    FileState::Received
-                } else {
-                    FileState::Active
-                },
+                state: FileState::of_labels(&current.object.labels),
                 deleted: None,
                 updated: self.now(),
                 trash: None,
@@ -209,7 +205,7 @@ impl Store {
     ) -> Result<Step, FileError> {
         let (mut require, mut ops) = (Vec::new(), Vec::new());
         // Another file waits for its bytes or has them in the trash: whatever stands at its key is not its own.
-        let has_object = matches!(before.state, FileState::Received | FileState::Active);
+        let has_object = before.state.has_bytes();
         if has_object {
             let row_key = object_row(bucket, &before)?;
             // What cannot be read can be taken away.
@@ -280,7 +276,12 @@ impl Store {
         batch.require.extend(grows.then(|| self.is_open(bucket)));
         let _changing = self.changing(bucket);
         match self.commit_counted(bucket, sized.as_slice(), batch).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                if grows {
+                    self.judged.tell_screen(bucket);
+                }
+                Ok(true)
+            }
             Err(SizedRefused::Condition { .. }) if judged.is_none() => Ok(false),
             Err(refused) => Err(refused.into()),
         }

@@ -116,7 +116,7 @@ impl Store {
     ) -> Result<File, FileError> {
         for _ in 0..RACES_MAX {
             let (before, rev) = self.file_as_judged(bucket, id, judged).await?;
-            if !matches!(before.state, FileState::Received | FileState::Active) {
+            if !before.state.has_bytes() {
                 return Err(FileError::State(before.state));
             }
             let said_key = key::file_version(bucket, id.as_bytes(), &version.0);
@@ -133,6 +133,7 @@ impl Store {
                 modified: now,
                 labels: Labels {
                     held: old.object.labels.held,
+                    barred: old.object.labels.barred,
                     ..present.object.labels
                 },
                 ..old.object
@@ -141,10 +142,8 @@ impl Store {
             was.put_back(&mut after);
             (after.received, after.updated) = (Some(now), now);
             after.epoch = after.epoch.wrapping_add(1);
-            after.state = match object.labels.held {
-                true => FileState::Received,
-                false => FileState::Active,
-            };
+            after.state = FileState::of_labels(&object.labels);
+            after.labels.barred = object.labels.barred;
             let Kept {
                 batch: Batch { mut require, mut ops },
                 bytes,
@@ -239,7 +238,7 @@ impl Store {
             batch: Batch::default(),
             bytes: file.kept,
         };
-        if !matches!(file.state, FileState::Received | FileState::Active) {
+        if !file.state.has_bytes() {
             return Ok(unchanged);
         }
         let Some(present) = self.current(&row_key).await? else {

@@ -142,6 +142,7 @@ impl Store {
                 writing_named: false,
                 offered: copy.offered,
                 held: false,
+                barred: None,
             },
             body: NewBody {
                 source: as_source(read.body),
@@ -293,6 +294,7 @@ fn relabelled(copy: &CopyObject, standing: &Labels) -> Labels {
         writing_named: copy.visibility.is_none() && standing.writing_named,
         offered: copy.offered || (copy.visibility.is_none() && standing.offered),
         held: standing.held,
+        barred: standing.barred,
     }
 }
 

@@ -105,7 +105,12 @@ impl Weight {
         let logical = file.bucket.clone().map(Account::Logical);
         match file.state {
             FileState::Rejected => Self::default(),
-            FileState::Pending | FileState::Received | FileState::Active | FileState::Trashed => Self {
+            FileState::Pending
+            | FileState::Received
+            | FileState::Active
+            | FileState::Scanning
+            | FileState::Quarantined
+            | FileState::Trashed => Self {
                 accounts: [Account::Owner(owner.to_owned()), Account::Files]
                     .into_iter()
                     .chain(logical)

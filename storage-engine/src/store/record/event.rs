@@ -28,16 +28,20 @@ pub enum EventKind {
     /// Nothing happened: somebody wants to know whether a listener hears.
     #[n(5)]
     Test,
+    /// A scanner found something in its bytes, or could not take them: nobody reads them.
+    #[n(6)]
+    Quarantined,
 }
 
 impl EventKind {
     /// Every kind that can be listened to.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Received,
         Self::Active,
         Self::Rejected,
         Self::Deleted,
         Self::OverQuota,
+        Self::Quarantined,
     ];
 
     /// Its place in a set of kinds.
@@ -49,6 +53,7 @@ impl EventKind {
             Self::Deleted => 1 << 3,
             Self::OverQuota => 1 << 4,
             Self::Test => 1 << 5,
+            Self::Quarantined => 1 << 6,
         }
     }
 }
@@ -180,6 +185,6 @@ mod tests {
     #[test]
     fn each_kind_has_a_place_of_its_own_in_a_set() {
         let set = EventKind::ALL.into_iter().fold(0, |set, kind| set | kind.bit());
-        assert_eq!((set, set & EventKind::Test.bit()), (0b1_1111, 0));
+        assert_eq!((set, set & EventKind::Test.bit()), (0b101_1111, 0));
     }
 }

@@ -5,7 +5,8 @@ use minicbor::{Decode, Encode};
 use crate::store::clock::Timestamp;
 use crate::store::etag::ETag;
 use crate::store::record::Record;
-use crate::store::record::labels::Labels;
+use crate::store::record::labels::{Barred, Labels};
+use crate::store::record::scan::ScanRecord;
 
 /// How far a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
@@ -26,15 +27,23 @@ pub enum FileState {
     /// Refused after its bytes had arrived; they are gone.
     #[n(4)]
     Rejected,
+    /// Its bytes are there, were looked at, and are to be scanned: nobody reads them.
+    #[n(5)]
+    Scanning,
+    /// A scanner found something in its bytes, or could not take them: they are kept for a while, and nobody reads them.
+    #[n(6)]
+    Quarantined,
 }
 
 impl FileState {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Pending,
         Self::Received,
         Self::Active,
         Self::Trashed,
         Self::Rejected,
+        Self::Scanning,
+        Self::Quarantined,
     ];
 
     /// Its name, as applications spell it.
@@ -45,6 +54,26 @@ impl FileState {
             Self::Active => "active",
             Self::Trashed => "trashed",
             Self::Rejected => "rejected",
+            Self::Scanning => "scanning",
+            Self::Quarantined => "quarantined",
+        }
+    }
+
+    /// Whether its bytes stand at its key.
+    pub fn has_bytes(self) -> bool {
+        match self {
+            Self::Received | Self::Active | Self::Scanning | Self::Quarantined => true,
+            Self::Pending | Self::Trashed | Self::Rejected => false,
+        }
+    }
+
+    /// The state of a file whose object carries these labels and stands at its key.
+    pub(in crate::store) fn of_labels(labels: &Labels) -> Self {
+        match (labels.barred, labels.held) {
+            (Some(Barred::Quarantined), _) => Self::Quarantined,
+            (None | Some(Barred::Scanning), true) => Self::Received,
+            (Some(Barred::Scanning), false) => Self::Scanning,
+            (None, false) => Self::Active,
         }
     }
 }
@@ -187,6 +216,9 @@ pub struct File {
     /// Bytes of all versions that are kept of it.
     #[cbor(n(29), skip_if = "is_none")]
     pub kept: u64,
+    /// What a scanner said of its bytes; `None`: nothing yet, or nobody asked one.
+    #[n(30)]
+    pub scan: Option<ScanRecord>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -228,6 +260,7 @@ impl File {
             rejected: None,
             trash: None,
             kept: 0,
+            scan: None,
         }
     }
 
@@ -283,6 +316,7 @@ mod tests {
             rejected: Some("wrong type".into()),
             trash: Some([4; 16]),
             kept: 21,
+            scan: Some(crate::store::record::scan::tests::full()),
             ..pending()
         }
     }

@@ -6,6 +6,7 @@ use crate::store::clock::Timestamp;
 use crate::store::etag::ETag;
 use crate::store::record::Record;
 use crate::store::record::file::File;
+use crate::store::record::scan::ScanRecord;
 
 /// What a file was. The object of it, with the bytes, is the noncurrent version of the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -33,6 +34,9 @@ pub struct FileVersion {
     pub received: Option<Timestamp>,
     #[n(8)]
     pub replaced: Timestamp,
+    /// What a scanner said of its bytes.
+    #[n(9)]
+    pub scan: Option<ScanRecord>,
 }
 
 impl FileVersion {
@@ -48,6 +52,7 @@ impl FileVersion {
             height: file.height,
             received: file.received,
             replaced,
+            scan: file.scan.clone(),
         }
     }
 
@@ -56,6 +61,7 @@ impl FileVersion {
         (file.size, file.etag, file.sha256) = (self.size, self.etag, self.sha256);
         (file.declared_type, file.sniffed_type) = (self.declared_type, self.sniffed_type);
         (file.width, file.height, file.received) = (self.width, self.height, self.received);
+        file.scan = self.scan;
     }
 }
 
@@ -78,6 +84,7 @@ mod tests {
             width: Some(640),
             height: Some(480),
             received: Some(Timestamp::from_millis(2)),
+            scan: Some(crate::store::record::scan::tests::full()),
             ..bare()
         }
     }

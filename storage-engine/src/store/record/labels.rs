@@ -39,6 +39,18 @@ impl Visibility {
     }
 }
 
+/// Why nobody reads the bytes of an object, whatever their rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Barred {
+    /// They are to be scanned.
+    #[n(0)]
+    Scanning,
+    /// A scanner found something in them, or could not take them.
+    #[n(1)]
+    Quarantined,
+}
+
 /// Of an object, or of an upload that becomes one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -64,6 +76,9 @@ pub struct Labels {
     /// but its owner and those who may everything.
     #[cbor(n(6), skip_if = "is_unset")]
     pub held: bool,
+    /// Why nobody reads its bytes; `None`: whoever has the right does.
+    #[cbor(n(7), decode_with = "crate::cbor::known")]
+    pub barred: Option<Barred>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -77,9 +92,9 @@ impl Labels {
         *self == Self::default()
     }
 
-    /// The visibility that counts in a bucket with this default. What is held is its owner's alone.
+    /// The visibility that counts in a bucket with this default. What is held, or barred, is its owner's alone.
     pub fn in_effect(&self, default: Option<Visibility>) -> Option<Visibility> {
-        match self.held {
+        match self.held || self.barred.is_some() {
             true => Some(Visibility::Private),
             false => self.visibility.or(default),
         }

@@ -17,6 +17,7 @@ pub mod part;
 pub mod part_table;
 pub mod projects;
 pub mod resumable;
+pub mod scan;
 pub mod server_settings;
 pub mod settings;
 pub mod upload;

@@ -140,7 +140,7 @@ mod tests {
         TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, VALUE_BYTES_MAX,
     };
     use crate::store::checksum::{Checksum, ChecksumType};
-    use crate::store::record::labels::Visibility;
+    use crate::store::record::labels::{Barred, Visibility};
     use crate::store::record::part_table::TablePart;
     use crate::store::record::tests::{rejects_damage, survives};
     use crate::store::share::{Share, ShareAccess, ShareId, ShareTarget};
@@ -222,6 +222,11 @@ mod tests {
                     writing_named: tags == 1,
                     offered: tags == 2,
                     held: tags == 3,
+                    barred: match tags {
+                        4 => Some(Barred::Scanning),
+                        5 => Some(Barred::Quarantined),
+                        _ => None,
+                    },
                 },
             });
         }
@@ -331,6 +336,7 @@ mod tests {
                 writing_named: true,
                 offered: true,
                 held: true,
+                barred: Some(Barred::Quarantined),
             },
         }
     }

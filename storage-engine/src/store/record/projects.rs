@@ -157,6 +157,9 @@ pub struct LogicalBucketRecord {
     /// Files that the app never registered go.
     #[cbor(n(6), skip_if = "is_unset")]
     pub needs_registration: bool,
+    /// Its files are not scanned.
+    #[cbor(n(7), skip_if = "is_unset")]
+    pub not_scanned: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -418,6 +421,7 @@ mod tests {
                 ttl_seconds: Some(60),
                 collects_unreferenced: true,
                 needs_registration: true,
+                not_scanned: true,
                 ..environment().logical[0].clone()
             }],
             ..environment()

@@ -85,13 +85,13 @@ impl Bucket<'_> {
         self.expected.extend(index_rows(self.name, id, file));
         let key = ObjectKey::parse(file.key.clone()).map_err(|error| error.to_string())?;
         match file.state {
-            FileState::Received | FileState::Active => {
+            FileState::Received | FileState::Active | FileState::Scanning | FileState::Quarantined => {
                 let row = self.objects.remove(&rows::current(self.name, &key));
                 let row = row.ok_or("it has no object")?;
                 let object = Object::from_value(&row).map_err(|error| error.to_string())?;
                 same("size", object.size, file.size)?;
                 same("ETag", Some(object.etag), file.etag)?;
-                same("held", object.labels.held, file.state == FileState::Received)?;
+                same("state", FileState::of_labels(&object.labels), file.state)?;
                 same("labels", labels_of(file, &object.labels), object.labels)?;
             }
             FileState::Trashed => {
@@ -105,7 +105,7 @@ impl Bucket<'_> {
             FileState::Pending | FileState::Rejected => same("trash", file.trash, None)?,
         }
         self.take_versions(id, &key, file.kept)?;
-        if matches!(file.state, FileState::Pending | FileState::Received | FileState::Active) {
+        if file.state == FileState::Pending || file.state.has_bytes() {
             let holder = rows::file_of_key(self.name, &file.key);
             let held = self.catalogue.get(&holder).map(AsRef::as_ref);
             same("who has the key", held, Some(id.as_bytes().as_slice()))?;
@@ -208,7 +208,7 @@ async fn told(backend: &dyn Backend, bucket: &BucketName, files: &BTreeMap<FileI
         let is_told = match file.state {
             FileState::Pending => true,
             // It may have been in the trash since.
-            FileState::Received => events
+            FileState::Received | FileState::Scanning => events
                 .iter()
                 .filter(|event| of_these_bytes(event))
                 .any(said(EventKind::Received)),
@@ -218,6 +218,7 @@ async fn told(backend: &dyn Backend, bucket: &BucketName, files: &BTreeMap<FileI
             }
             FileState::Trashed => events.last().is_some_and(said(EventKind::Deleted)),
             FileState::Rejected => events.last().is_some_and(said(EventKind::Rejected)),
+            FileState::Quarantined => events.last().is_some_and(said(EventKind::Quarantined)),
         };
         if !is_told {
             let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();

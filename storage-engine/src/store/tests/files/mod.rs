@@ -4,6 +4,7 @@ mod outbox;
 mod quotas;
 mod random;
 mod rebuild;
+mod screen;
 mod together;
 mod versions;
 

@@ -20,7 +20,7 @@ impl Fixture {
         store.put_object(self.put_of(name, body.to_owned())).await.unwrap();
     }
 
-    async fn versions(&self, id: FileId) -> Vec<FileVersionId> {
+    pub(super) async fn versions(&self, id: FileId) -> Vec<FileVersionId> {
         let versions = self.store.file_versions(&self.bucket, &id).await.unwrap();
         versions.into_iter().map(|(version, _)| version).collect()
     }
