@@ -80,7 +80,7 @@ pub(crate) struct Subject<'s> {
 #[derive(Clone)]
 pub enum Scanner {
     Clamd(Clamd),
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
 }
 
 impl Scanner {
@@ -89,7 +89,8 @@ impl Scanner {
         Ok(match address {
             ScannerAddress::Clamd(address) => Self::Clamd(Clamd::new(address.clone(), patience)),
             ScannerAddress::Webhook(url) => {
-                Self::Webhook(Webhook::new(outbound.check(url)?, outbound.clone(), patience))
+                let webhook = Webhook::new(outbound.check(url)?, outbound.clone(), patience);
+                Self::Webhook(Box::new(webhook))
             }
         })
     }
