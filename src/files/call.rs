@@ -86,6 +86,11 @@ impl<'i> Call<'i> {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 
+    /// All that the query says, in its order.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// What stands for a variable segment of the path.
     pub(super) fn segment(&self, at: usize) -> Result<&str, FilesError> {
         self.taken

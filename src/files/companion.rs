@@ -1,5 +1,5 @@
-//! Uploads in parts in the dialect of Uppy's Companion, below `/v1/s3/`: other names for what `multipart` does, answered
-//! bare.
+//! Uploads in the dialect of Uppy's Companion, below `/v1/s3/`: other names for what `multipart` and `presigned_post` do,
+//! answered bare.
 //!
 //! <https://uppy.io/docs/companion/>, its S3 endpoints.
 
@@ -9,15 +9,51 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::{Code, FilesError};
 use super::fields::Fields;
-use super::multipart;
+use super::{multipart, presigned_post, single};
 
 /// Addresses asked for at once.
 const BATCH_MAX: usize = 1_000;
+/// How a query names one of the metadata: `metadata[NAME]`.
+const METADATA: (&str, &str) = ("metadata[", "]");
 /// What the other routes know; what else is said of a file is the application's own.
 const KNOWN_METADATA: [&str; 5] = ["description", "alt", "category", "relatedEntityId", "tags"];
 
+/// `GET /s3/params?filename=…&type=…&metadata[NAME]=…`: a form that uploads a file in one piece.
+pub(super) async fn params(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let mut said: Map<String, Value> = ["filename", "type", "bucket", "visibility"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), call.parameter(name)?.into())))
+        .collect();
+    let metadata: Map<String, Value> = call
+        .parameters()
+        .filter_map(|(name, text)| Some((within_brackets(name)?.to_owned(), text.into())))
+        .collect();
+    said.insert("metadata".to_owned(), metadata.into());
+    let asked = announced(&Fields::of(&Value::Object(said))?)?;
+    let made = presigned_post::make(call, &asked).await?;
+    Ok(made.told_as(|made| {
+        json!({
+            "method": "POST",
+            "url": made.get("url"),
+            "fields": made.get("fields"),
+            "expires": single::UPLOAD_SECONDS,
+        })
+    }))
+}
+
+fn within_brackets(name: &str) -> Option<&str> {
+    name.strip_prefix(METADATA.0)?.strip_suffix(METADATA.1)
+}
+
 /// `POST /s3/multipart`: `{filename, type, metadata}`.
 pub(super) async fn begin(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    let begun = multipart::init(call, &announced(fields)?).await?;
+    let bucket = call.caller.bucket.as_str();
+    Ok(begun.told_as(|begun| json!({ "key": begun.get("key"), "uploadId": begun.get("uploadId"), "bucket": bucket })))
+}
+
+/// What is said of a file to come, as the other routes are told it.
+fn announced(fields: &Fields) -> Result<Fields, FilesError> {
     let mut asked = Map::new();
     asked.insert("filename".to_owned(), fields.need("filename")?.into());
     let kind = fields.text("type")?.unwrap_or("application/octet-stream");
@@ -30,9 +66,7 @@ pub(super) async fn begin(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fi
     if let Some(metadata) = fields.object("metadata")? {
         asked.insert("metadata".to_owned(), sorted_out(metadata));
     }
-    let begun = multipart::init(call, &Fields::of(&Value::Object(asked))?).await?;
-    let bucket = call.caller.bucket.as_str();
-    Ok(begun.told_as(|begun| json!({ "key": begun.get("key"), "uploadId": begun.get("uploadId"), "bucket": bucket })))
+    Fields::of(&Value::Object(asked))
 }
 
 /// `GET /s3/multipart/:upload`: the parts that have arrived.

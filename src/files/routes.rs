@@ -61,6 +61,7 @@ pub enum Route {
     Refs,
     RefAdd,
     RefRemove,
+    CompanionParams,
     CompanionBegin,
     CompanionParts,
     CompanionPartUrl,
@@ -438,6 +439,13 @@ pub const BUILT: &[Row] = &[
         SignedIn,
     ),
     row(
+        Method::GET,
+        "s3/params",
+        Route::CompanionParams,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
         Method::POST,
         "s3/multipart",
         Route::CompanionBegin,
@@ -500,7 +508,6 @@ pub const BUILT: &[Row] = &[
 /// What is known and not built: anything at or below these paths.
 pub const UNBUILT: &[(&str, &str)] = &[
     ("img", "Images by URL"),
-    ("s3/params", "Forms of Companion"),
     ("s3/sts", "Temporary credentials of Companion"),
     ("auth", "Signing users in: that is the issuers' of a project"),
 ];

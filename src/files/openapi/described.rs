@@ -42,7 +42,7 @@ impl Tag {
         (Self::Webhooks, "Receivers of events; for servers of the app."),
         (
             Self::Companion,
-            "Uploads in parts as Uppy's Companion tells them, answered without an envelope.",
+            "Uploads as Uppy's Companion tells them, answered without an envelope.",
         ),
         (Self::Document, "This document."),
     ];
@@ -97,6 +97,13 @@ impl Described {
     pub(super) fn query(self, name: &'static str, schema: Value, says: &'static str) -> Self {
         // An empty one counts as left out.
         let given = json!({ "name": name, "in": "query", "schema": schema, "allowEmptyValue": true });
+        self.given(saying(given, says))
+    }
+
+    /// Texts by names that the client chooses: `NAME[KEY]=TEXT`.
+    pub(super) fn query_texts(self, name: &'static str, says: &'static str) -> Self {
+        let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+        let given = json!({ "name": name, "in": "query", "style": "deepObject", "explode": true, "schema": texts });
         self.given(saying(given, says))
     }
 

@@ -36,6 +36,7 @@ fn whom(route: Route) -> For {
         | Route::Buckets
         | Route::Upload
         | Route::PartsInit
+        | Route::CompanionParams
         | Route::CompanionBegin
         | Route::FromUrl => For::SignedIn,
         Route::UploadTokens
@@ -161,6 +162,7 @@ impl Scene {
         match row.route {
             Route::Upload => format!("{path}?filename=a.txt"),
             Route::Public => self.public.clone(),
+            Route::CompanionParams => format!("{path}?filename=a.png&type=image/png"),
             Route::CompanionPartUrls => format!("{path}?partNumbers=1,2"),
             _ => path,
         }

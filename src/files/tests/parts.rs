@@ -8,6 +8,35 @@ use storage_engine::store::name::{ObjectKey, PartNumber, UploadId};
 use super::{Shop, bucket};
 
 #[tokio::test]
+async fn companion_gives_a_form_for_a_file_in_one_piece() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let path = "s3/params?filename=a.txt&type=text/plain&metadata[name]=a.txt&metadata[alt]=a%20cat&visibility=public";
+    let form = shop.get(&ann, path).await.is(200);
+    assert_eq!(
+        (form.text("/method"), form.text("/url"), form.field("/expires")),
+        ("POST".to_owned(), "https://files.test/shop-dev".to_owned(), json!(900))
+    );
+    assert_eq!(form.text("/fields/Content-Type"), "text/plain");
+    assert!(!form.text("/fields/policy").is_empty(), "{form:?}");
+    let key = form.text("/fields/key");
+    let (_, file, _) = shop.store.file_of_key(&bucket(), &key).await.unwrap().unwrap();
+    assert_eq!(file.name, "a.txt");
+    let told = shop.get(&ann, "files?state=pending").await.is(200);
+    assert_eq!(
+        told.field("/items/0/metadata"),
+        json!({ "alt": "a cat", "custom": { "name": "a.txt" } })
+    );
+    for (wrong, code) in [
+        ("s3/params", "common/invalid-request"),
+        ("s3/params?filename=a/b", "file/invalid-path"),
+        ("s3/params?filename=a&type=words", "file/invalid-format"),
+    ] {
+        shop.get(&ann, wrong).await.refused(400, code);
+    }
+}
+
+#[tokio::test]
 async fn companion_brings_a_file_in_parts_and_finds_what_arrived() {
     let shop = Shop::new().await;
     let ann = shop.person("ann");

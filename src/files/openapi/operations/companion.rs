@@ -12,6 +12,7 @@ use super::super::schema::{all, asked, count, list, list_of, text, told, url, wi
 use super::Entry;
 
 pub(super) const ALL: &[Entry] = &[
+    (Route::CompanionParams, params),
     (Route::CompanionBegin, begin),
     (Route::CompanionParts, parts),
     (Route::CompanionPartUrl, part_url),
@@ -21,6 +22,27 @@ pub(super) const ALL: &[Entry] = &[
 ];
 
 const KEY: &str = "If it is said, it must be the key of this upload.";
+
+fn params() -> Described {
+    let form = told(vec![
+        ("method", text(), "`POST`."),
+        ("url", url(), ""),
+        ("fields", all(&text()), "To be sent before the field `file`."),
+        ("expires", count(), "Seconds the form lasts."),
+    ]);
+    Described::new(
+        "companionParams",
+        Tag::Companion,
+        "A form that uploads a file in one piece",
+    )
+    .query("filename", name(), "It must be said.")
+    .query("type", kind(), "`application/octet-stream` by itself.")
+    .query_texts("metadata", "What the other routes do not know goes below `custom`.")
+    .query("bucket", text(), "A logical bucket.")
+    .query("visibility", visibility(), "")
+    .tells_bare(200, form)
+    .refuses(&[PLAN, LINK])
+}
 
 fn begin() -> Described {
     let may = vec![
