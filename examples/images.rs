@@ -114,6 +114,7 @@ async fn worker_peak(program: &Path, source: Vec<u8>) -> f64 {
     let order = Order {
         options: "400x300".to_owned(),
         encoding: Some(Encoding::Webp),
+        avif_if_small: false,
     };
     let (turn, length) = (pool.turn().await.unwrap(), source.len() as u64);
     let source = futures::stream::iter([Ok(Bytes::from(source))]);

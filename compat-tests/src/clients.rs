@@ -61,6 +61,8 @@ pub enum Client {
     WebExample,
     /// The modules of `examples/relay`.
     RelayExample,
+    /// Pillow, which reads images.
+    Pillow,
     /// schemathesis, which asks an API whatever its document lets.
     Schemathesis,
     /// Runs a program under a wrong clock; from Debian.
@@ -91,6 +93,7 @@ impl Client {
             Self::Uppy5 => "Uppy 5",
             Self::WebExample => "what examples/web needs",
             Self::RelayExample => "what examples/relay needs",
+            Self::Pillow => "Pillow",
             Self::Schemathesis => "schemathesis",
             Self::Faketime => "faketime",
         }
@@ -108,6 +111,7 @@ impl Client {
             Self::Boto3Old => python_program("boto3_134", "python"),
             Self::MinioPy => python_program("minio_py", "python"),
             Self::S3cmd => python_program("s3cmd", "s3cmd"),
+            Self::Pillow => python_program("pillow", "python"),
             Self::Schemathesis => python_program("schemathesis", "python"),
             Self::MinioJs => node_modules("minio_js", &scripts("minio_js")?),
             Self::TusJs => node_modules("tus_js", &scripts("tus_js")?),

@@ -10,6 +10,46 @@ use super::options::Options;
 use super::sign;
 use crate::auth::SecretKey;
 
+/// Formats that are chosen where a client says to take them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AutoFormats {
+    pub avif: bool,
+    pub webp: bool,
+}
+
+impl Default for AutoFormats {
+    fn default() -> Self {
+        // AVIF takes several times as long to make: docs/images.md has the figures.
+        Self {
+            avif: false,
+            webp: true,
+        }
+    }
+}
+
+impl AutoFormats {
+    /// Those with these names, as [`Self::names`] tells them; `None`: one of them is no such format.
+    pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let mut formats = Self {
+            avif: false,
+            webp: false,
+        };
+        for name in names {
+            match name {
+                "avif" => formats.avif = true,
+                "webp" => formats.webp = true,
+                _ => return None,
+            }
+        }
+        Some(formats)
+    }
+
+    pub fn names(self) -> Vec<&'static str> {
+        let named = [(self.avif, "avif"), (self.webp, "webp")];
+        named.into_iter().filter_map(|(is, name)| is.then_some(name)).collect()
+    }
+}
+
 /// The images of one environment.
 #[derive(Clone)]
 pub struct Album {
@@ -20,6 +60,8 @@ pub struct Album {
     /// URLs that nobody signed make nothing but presets.
     pub signed_only: bool,
     pub presets: BTreeMap<String, Options>,
+    /// What is chosen by itself for clients that say to take it.
+    pub auto_formats: AutoFormats,
     /// Different images of one file that URLs without signature may have made in an hour.
     pub unsigned_variants_per_hour: u32,
 }
@@ -32,6 +74,7 @@ impl Album {
             signing_key: None,
             signed_only: false,
             presets: BTreeMap::new(),
+            auto_formats: AutoFormats::default(),
             unsigned_variants_per_hour: UNSIGNED_VARIANTS_PER_HOUR,
         }
     }

@@ -202,6 +202,7 @@ mod tests {
             order: Order {
                 options: options.to_owned(),
                 encoding: None,
+                avif_if_small: false,
             },
         }
     }

@@ -14,6 +14,11 @@ pub const SOURCE_PIXELS_MAX: u64 = 50_000_000;
 pub const SOURCE_BYTES_MAX: u64 = 25 << 20;
 /// Bytes of an image that is made.
 pub const OUTPUT_BYTES_MAX: u32 = 32 << 20;
+/// Pixels of an AVIF, times how often it may be written until it has few enough bytes. One of noise alone then takes two
+/// thirds of a worker's processor time, and a photograph a fifth.
+pub const AVIF_PIXELS_MAX: u32 = 2_000_000;
+/// The same where nobody asked for AVIF by name; also, up to this it is written with more care.
+pub const AVIF_CAREFUL_PIXELS_MAX: u32 = 500_000;
 /// Bytes of the options and the key in a URL, as they stand there.
 pub const PATH_BYTES_MAX: usize = 4_096;
 /// Address space of a worker: two copies of the largest source with 16 bits a channel, and some room.

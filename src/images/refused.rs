@@ -145,6 +145,7 @@ impl From<NotMade> for Refused {
         let (status, code) = match error {
             NotMade::NoImage => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "image/not-an-image"),
             NotMade::Damaged => (StatusCode::UNPROCESSABLE_ENTITY, "image/damaged"),
+            NotMade::TooManyPixelsForAvif => (StatusCode::UNPROCESSABLE_ENTITY, "image/too-expensive"),
             NotMade::TooManyPixels | NotMade::TooLarge => (StatusCode::UNPROCESSABLE_ENTITY, "image/too-large"),
             NotMade::Outside => (StatusCode::BAD_REQUEST, "image/invalid-options"),
             NotMade::BadOrder => return Self::internal(),

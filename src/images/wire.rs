@@ -5,12 +5,15 @@
 
 use std::io::{self, Read, Write};
 
-use super::limits::{OUTPUT_BYTES_MAX, PATH_BYTES_MAX, SOURCE_BYTES_MAX};
+use super::limits::{AVIF_PIXELS_MAX, OUTPUT_BYTES_MAX, PATH_BYTES_MAX, SOURCE_BYTES_MAX};
 
 /// Bytes of the head of an order: the format, the length of the options, and that of the source.
 pub const ORDER_HEAD_BYTES: usize = 9;
 /// Bytes of the head of an answer: its kind, the pixels of the source, and the length of the image.
 pub const ANSWER_HEAD_BYTES: usize = 9;
+
+/// In the first byte of an order, beside the format.
+const AVIF_IF_SMALL: u8 = 0x80;
 
 /// What an image can be written as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,10 +22,11 @@ pub enum Encoding {
     Png,
     Webp,
     Gif,
+    Avif,
 }
 
 impl Encoding {
-    pub const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif];
+    pub const ALL: [Self; 5] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Avif];
 
     /// Its media type.
     pub fn media_type(self) -> &'static str {
@@ -31,6 +35,7 @@ impl Encoding {
             Self::Png => "image/png",
             Self::Webp => "image/webp",
             Self::Gif => "image/gif",
+            Self::Avif => "image/avif",
         }
     }
 
@@ -40,6 +45,7 @@ impl Encoding {
             Self::Png => 2,
             Self::Webp => 3,
             Self::Gif => 4,
+            Self::Avif => 5,
         }
     }
 
@@ -59,6 +65,11 @@ pub enum NotMade {
     TooManyPixels,
     #[error("the result would have more bytes than are sent")]
     TooLarge,
+    #[error(
+        "an AVIF of so many pixels takes longer than one image may: it has {AVIF_PIXELS_MAX} at most, and with max_bytes a \
+         fourth or fifth of that"
+    )]
+    TooManyPixelsForAvif,
     #[error("what is to be taken out lies outside of the image")]
     Outside,
     #[error("the order of the server was not understood")]
@@ -66,11 +77,12 @@ pub enum NotMade {
 }
 
 impl NotMade {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoImage,
         Self::Damaged,
         Self::TooManyPixels,
         Self::TooLarge,
+        Self::TooManyPixelsForAvif,
         Self::Outside,
         Self::BadOrder,
     ];
@@ -83,6 +95,7 @@ impl NotMade {
             Self::TooLarge => 4,
             Self::Outside => 5,
             Self::BadOrder => 6,
+            Self::TooManyPixelsForAvif => 7,
         }
     }
 
@@ -98,6 +111,8 @@ pub struct Order {
     pub options: String,
     /// `None`: what fits the source.
     pub encoding: Option<Encoding>,
+    /// AVIF in the place of that, if the image is small enough for it.
+    pub avif_if_small: bool,
 }
 
 /// The beginning of an answer.
@@ -120,7 +135,8 @@ impl Order {
         let options = self.options.as_bytes();
         let length = u32::try_from(options.len()).unwrap_or(u32::MAX);
         let mut head = Vec::with_capacity(ORDER_HEAD_BYTES + options.len());
-        head.push(self.encoding.map_or(0, Encoding::byte));
+        let avif = if self.avif_if_small { AVIF_IF_SMALL } else { 0 };
+        head.push(self.encoding.map_or(0, Encoding::byte) | avif);
         head.extend_from_slice(&length.to_le_bytes());
         head.extend_from_slice(&source_bytes.to_le_bytes());
         head.extend_from_slice(options);
@@ -138,7 +154,8 @@ impl Order {
         let options_bytes = u64::from(u32::from_le_bytes([a, b, c, d]));
         let source_bytes = u64::from(u32::from_le_bytes([e, f, g, h]));
         let malformed = || io::Error::new(io::ErrorKind::InvalidData, Malformed);
-        let encoding = match encoding {
+        let avif_if_small = encoding & AVIF_IF_SMALL != 0;
+        let encoding = match encoding & !AVIF_IF_SMALL {
             0 => None,
             byte => Some(Encoding::of_byte(byte).ok_or_else(malformed)?),
         };
@@ -148,7 +165,12 @@ impl Order {
         }
         let options = String::from_utf8(exactly(input, options_bytes)?).map_err(|_| malformed())?;
         let source = exactly(input, source_bytes)?;
-        Ok(Some((Self { options, encoding }, source)))
+        let order = Self {
+            options,
+            encoding,
+            avif_if_small,
+        };
+        Ok(Some((order, source)))
     }
 }
 
@@ -206,6 +228,7 @@ mod tests {
         let order = Order {
             options: "fit-in/400x300".to_owned(),
             encoding: Some(Encoding::Webp),
+            avif_if_small: true,
         };
         let mut sent = order.head(3);
         sent.extend_from_slice(b"abc");
@@ -224,6 +247,7 @@ mod tests {
         let order = Order {
             options: String::new(),
             encoding: None,
+            avif_if_small: false,
         };
         let head = order.head(u32::try_from(SOURCE_BYTES_MAX).unwrap() + 1);
         assert!(Order::read(&mut head.as_slice().chain(io::repeat(0))).is_err());

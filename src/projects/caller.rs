@@ -13,6 +13,7 @@ use super::logical::LogicalBucket;
 use super::scopes::{Operation, Scopes};
 use super::upload_tokens::UploadGrant;
 use crate::auth::Identity;
+use crate::images::album::AutoFormats;
 use crate::openid::OpenIdError;
 
 /// A project as it stands.
@@ -47,6 +48,8 @@ pub struct ImageSettings {
     pub presets: BTreeMap<String, String>,
     /// Different images of one file that URLs without signature may have made in an hour; `None`: as the server has it.
     pub unsigned_variants_per_hour: Option<u32>,
+    /// What is chosen by itself for clients that say to take it.
+    pub auto_formats: AutoFormats,
 }
 
 /// Who comes from an app.

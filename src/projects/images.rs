@@ -12,6 +12,7 @@ use super::directory::Projects;
 use super::error::ProjectsError;
 use super::names;
 use crate::auth::SecretKey;
+use crate::images::album::AutoFormats;
 use crate::images::limits::PRESETS_MAX;
 use crate::images::options::Options;
 
@@ -30,6 +31,8 @@ pub struct NewImages {
     /// All of them, by name.
     pub presets: Option<BTreeMap<String, String>>,
     pub unsigned_variants_per_hour: Option<u32>,
+    /// `avif` and `webp`: what is chosen by itself for clients that say to take it.
+    pub auto_formats: Option<Vec<String>>,
 }
 
 fn sealed_as(of: &OfProject) -> String {
@@ -44,6 +47,10 @@ impl Projects {
         }
         if new.presets.as_ref().is_some_and(|presets| presets.len() > PRESETS_MAX) {
             return Err(ProjectsError::TooMany("An environment has at most 100 presets"));
+        }
+        if let Some(formats) = &new.auto_formats {
+            let known = AutoFormats::named(formats.iter().map(String::as_str));
+            known.ok_or_else(|| ProjectsError::Invalid("The formats of auto_formats are avif and webp".to_owned()))?;
         }
         {
             let snapshot = self.snapshot()?;
@@ -104,6 +111,9 @@ fn apply(images: &mut ImagesRecord, new: &NewImages, sealed: Option<Vec<u8>>) {
     if let Some(most) = new.unsigned_variants_per_hour {
         images.unsigned_variants_per_hour = Some(most);
     }
+    if let Some(formats) = &new.auto_formats {
+        images.auto_formats = Some(formats.clone());
+    }
 }
 
 fn check(name: &str, options: &str) -> Result<(), ProjectsError> {
@@ -160,7 +170,7 @@ mod tests {
             ("card", ""),
             ("card", "k.jpg"),
             ("card", "5000x0"),
-            ("card", "filters:format(avif)"),
+            ("card", "filters:format(heic)"),
         ] {
             assert!(check(name, options).is_err(), "{name} {options}");
         }

@@ -17,6 +17,7 @@ use super::logical::LogicalBucket;
 use super::policies;
 use super::scopes::Scopes;
 use crate::config::Origins;
+use crate::images::album::AutoFormats;
 use crate::openid::{IssuerKeys, Issuers, Pinned};
 use crate::policy::Policy;
 
@@ -190,6 +191,9 @@ fn environment(record: &EnvironmentRecord) -> Option<Environment> {
 
 fn image_settings(record: &ImagesRecord) -> ImageSettings {
     let presets = record.presets.iter();
+    let auto_formats = record.auto_formats.as_ref();
+    // A name of a newer version leaves what this one does by itself.
+    let auto_formats = auto_formats.and_then(|names| AutoFormats::named(names.iter().map(String::as_str)));
     ImageSettings {
         has_key: record.signing_key.is_some(),
         signed_only: record.signed_only,
@@ -197,6 +201,7 @@ fn image_settings(record: &ImagesRecord) -> ImageSettings {
             .map(|preset| (preset.name.clone(), preset.options.clone()))
             .collect(),
         unsigned_variants_per_hour: record.unsigned_variants_per_hour,
+        auto_formats: auto_formats.unwrap_or_default(),
     }
 }
 

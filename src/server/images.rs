@@ -95,6 +95,7 @@ async fn album(projects: &Projects, of: &OfProject, with_key: bool) -> Result<Op
     let settings = &environment.images;
     let mut album = Album::new(environment.bucket.clone());
     album.signed_only = settings.signed_only;
+    album.auto_formats = settings.auto_formats;
     // One that is written as no URL is any more makes nothing, and leaves the others as they are.
     album.presets = settings
         .presets

@@ -16,6 +16,7 @@ const APP_CASES: usize = 12;
 const SHAPE_CASES: usize = 9;
 const RELAY_CASES: usize = 4;
 const DOCUMENT_CASES: usize = 4;
+const IMAGE_CASES: usize = 3;
 /// Parts of a large file and the MiB of each: a little more than the least, and 6 GiB where `DRYSTONE_LARGE` is 1.
 const SOME_PARTS: (u32, u32) = (5, 6);
 const MANY_PARTS: (u32, u32) = (96, 64);
@@ -37,6 +38,7 @@ pub(crate) fn tests() -> Vec<Test> {
             "the_example_server_relays_pictures_by_graphql_and_rest",
             relay,
         ),
+        Test::with(Client::Pillow, "images_are_what_another_decoder_sees_in_them", images),
         Test::with(
             Client::Schemathesis,
             "the_files_api_is_what_its_openapi_document_says",
@@ -87,6 +89,19 @@ fn relay(stage: &mut Stage) -> Result<()> {
         .env("COMPAT_EXAMPLE", example)
         .arg(scripts("files/relay.mjs")?);
     script(told(&mut command, stage), RELAY_CASES)?;
+    server.stop()
+}
+
+/// What Pillow sees in images that were made.
+fn images(stage: &mut Stage) -> Result<()> {
+    let server = stage.start()?;
+    let project = project(stage)?;
+    let mut command = stage.command(&stage.program);
+    project
+        .told(&mut command)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .arg(scripts("pillow/images.py")?);
+    script(told(&mut command, stage), IMAGE_CASES)?;
     server.stop()
 }
 

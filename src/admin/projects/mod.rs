@@ -144,6 +144,8 @@ pub struct ImagesReport {
     pub signed_only: bool,
     pub presets: BTreeMap<String, String>,
     pub unsigned_variants_per_hour: u32,
+    /// What is chosen by itself for clients that say to take it: `avif`, `webp`.
+    pub auto_formats: Vec<String>,
 }
 
 /// What is to be set on the images of an environment; what is left out stays.
@@ -161,6 +163,8 @@ pub struct ImagesAsked {
     pub presets: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsigned_variants_per_hour: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_formats: Option<Vec<String>>,
 }
 
 /// A key of a project.
@@ -391,6 +395,7 @@ fn images(ask: &Ask<'_>, name: &str, environment: &str, made: Option<String>) ->
         signed_only,
         presets,
         unsigned_variants_per_hour,
+        auto_formats,
     } = found.images.clone();
     Answer::of(ImagesReport {
         project: name.to_owned(),
@@ -400,6 +405,7 @@ fn images(ask: &Ask<'_>, name: &str, environment: &str, made: Option<String>) ->
         signed_only,
         presets,
         unsigned_variants_per_hour: unsigned_variants_per_hour.unwrap_or(UNSIGNED_VARIANTS_PER_HOUR),
+        auto_formats: auto_formats.names().into_iter().map(str::to_owned).collect(),
     })
 }
 
@@ -410,6 +416,7 @@ async fn set_images(ask: &Ask<'_>) -> Result<Answer, AdminError> {
         signed_only: asked.signed_only,
         presets: asked.presets,
         unsigned_variants_per_hour: asked.unsigned_variants_per_hour,
+        auto_formats: asked.auto_formats,
     };
     let of = OfProject::new(&asked.project, &asked.environment);
     let made = ask.reach.projects.set_images(of, new).await?;

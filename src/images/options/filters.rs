@@ -68,6 +68,7 @@ pub enum Format {
     Png,
     Webp,
     Gif,
+    Avif,
 }
 
 /// A Gaussian blur, in pixels of the result.
@@ -118,6 +119,7 @@ impl fmt::Display for Filters {
             Format::Png => all.push("format(png)".to_owned()),
             Format::Webp => all.push("format(webp)".to_owned()),
             Format::Gif => all.push("format(gif)".to_owned()),
+            Format::Avif => all.push("format(avif)".to_owned()),
         }
         match self.blur {
             Some(Blur { radius, sigma: None }) => all.push(format!("blur({radius})")),
@@ -241,8 +243,9 @@ fn format_named(name: &str) -> Result<Format, OptionsError> {
         "png" => Ok(Format::Png),
         "webp" => Ok(Format::Webp),
         "gif" => Ok(Format::Gif),
-        "avif" | "heic" | "jxl" => Err(OptionsError::NotBuilt(format!("the format {name}"))),
-        _ => Err(wrong("a format is auto, jpeg, png, webp or gif".to_owned())),
+        "avif" => Ok(Format::Avif),
+        "heic" | "jxl" => Err(OptionsError::NotBuilt(format!("the format {name}"))),
+        _ => Err(wrong("a format is auto, jpeg, png, webp, gif or avif".to_owned())),
     }
 }
 

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use super::original::Asking;
 use crate::auth::sha256;
 use crate::http::body::{self, Body};
+use crate::images::album::AutoFormats;
 use crate::images::cache::Variant;
 use crate::images::wire::Encoding;
 use crate::media;
@@ -80,7 +81,8 @@ impl Served<'_> {
     /// Of this image alone: of the file as it is, these options, and this format.
     fn etag(&self) -> String {
         let Variant { state, order, .. } = self.variant;
-        let told = format!("{MAKING}\n{state}\n{}\n{:?}", order.options, order.encoding);
+        let avif = if order.avif_if_small { " or AVIF" } else { "" };
+        let told = format!("{MAKING}\n{state}\n{}\n{:?}{avif}", order.options, order.encoding);
         let hash = sha256(told.as_bytes());
         let start = hash.first_chunk::<16>().copied().unwrap_or_default();
         format!("\"{}\"", hex_simd::encode_to_string(start, hex_simd::AsciiCase::Lower))
@@ -96,18 +98,28 @@ pub(super) fn original(mut answer: Response<Body>, head: &Parts, asking: &Asking
     answer
 }
 
-/// Whether a client says that it shows WebP.
-pub(super) fn accepts_webp(headers: &HeaderMap) -> bool {
+/// Which of these formats a client says to take: by name, since `image/*` is said by clients that show neither. AVIF is not
+/// taken by whom WebP is dearer to.
+pub(super) fn accepted(headers: &HeaderMap, of: AutoFormats) -> AutoFormats {
+    let (avif, webp) = (weight(headers, "image/avif"), weight(headers, "image/webp"));
+    AutoFormats {
+        avif: of.avif && avif > 0.0 && !(of.webp && webp > avif),
+        webp: of.webp && webp > 0.0,
+    }
+}
+
+/// How much a client wants a media type that it names: 0 is not at all, 1 most.
+fn weight(headers: &HeaderMap, named: &str) -> f32 {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|text| text.split(',')).any(|kind| {
+    let weights = accepted.flat_map(|text| text.split(',')).filter_map(|kind| {
         let mut words = kind.split(';').map(str::trim);
-        let named = words.next().is_some_and(|kind| kind.eq_ignore_ascii_case("image/webp"));
-        let refused = words.any(|word| {
-            let weight = word.strip_prefix("q=").or(word.strip_prefix("Q="));
-            weight.is_some_and(|weight| weight.parse() == Ok(0.0_f32))
-        });
-        named && !refused
-    })
+        let is_named = words.next().is_some_and(|kind| kind.eq_ignore_ascii_case(named));
+        let said = words.find_map(|word| word.strip_prefix("q=").or(word.strip_prefix("Q=")));
+        // What is no weight was meant as some.
+        let weight = said.and_then(|weight| weight.parse().ok()).unwrap_or(1.0_f32);
+        is_named.then_some(weight.clamp(0.0, 1.0))
+    });
+    weights.fold(0.0, f32::max)
 }
 
 /// How long it may be kept, and by whom.
@@ -145,25 +157,53 @@ fn names(known: &HeaderValue, etag: &str) -> bool {
 mod tests {
     use super::*;
 
+    const BOTH: AutoFormats = AutoFormats { avif: true, webp: true };
+
+    fn told(text: &'static str, of: AutoFormats) -> Vec<&'static str> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static(text));
+        accepted(&headers, of).names()
+    }
+
     #[test]
-    fn webp_is_sent_to_who_says_to_take_it() {
-        let accepts = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT, HeaderValue::from_static(text));
-            accepts_webp(&headers)
-        };
-        assert!(accepts("image/avif,image/webp,image/apng,image/*,*/*;q=0.8"));
-        assert!(accepts("image/png, Image/WebP;q=0.5"));
-        for text in [
-            "*/*",
-            "image/*",
-            "image/webp;q=0",
-            "image/webp;q=0.000, */*",
-            "image/webpx",
+    fn a_format_is_sent_to_who_names_it() {
+        for (text, formats) in [
+            (
+                "image/avif,image/webp,image/apng,image/*,*/*;q=0.8",
+                &["avif", "webp"][..],
+            ),
+            ("image/png, Image/AVIF;q=0.5", &["avif"]),
+            ("image/png, Image/WebP;q=0.5", &["webp"]),
+            ("image/webp;q=x", &["webp"]),
+            ("image/webp;level=1;q=0.1", &["webp"]),
+            ("*/*", &[]),
+            ("image/*", &[]),
+            ("image/webp;q=0, image/avif; Q=0.0", &[]),
+            ("image/webp;q=0.000, */*", &[]),
+            ("image/webpx, image/avif-sequence", &[]),
+            // Whoever wants WebP more gets that.
+            ("image/avif;q=0.5,image/webp;q=0.9", &["webp"]),
+            ("image/avif;q=0.9,image/webp;q=0.9", &["avif", "webp"]),
+            ("image/avif;q=0.9,image/webp;q=0", &["avif"]),
         ] {
-            assert!(!accepts(text), "{text}");
+            assert_eq!(told(text, BOTH), formats, "{text}");
         }
-        assert!(!accepts_webp(&HeaderMap::new()));
+        assert_eq!(accepted(&HeaderMap::new(), BOTH).names(), [""; 0]);
+    }
+
+    #[test]
+    fn a_format_that_is_not_chosen_here_is_sent_to_nobody() {
+        let browser = "image/avif;q=0.5,image/webp";
+        for (of, formats) in [
+            (&["avif", "webp"][..], &["webp"][..]),
+            (&["webp"], &["webp"]),
+            (&["avif"], &["avif"]),
+            (&[], &[]),
+        ] {
+            let of = AutoFormats::named(of.iter().copied()).unwrap();
+            assert_eq!(told(browser, of), formats);
+        }
+        assert_eq!(AutoFormats::named(["webp", "jpeg"]), None);
     }
 
     #[test]

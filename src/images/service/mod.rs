@@ -21,9 +21,9 @@ use http_body_util::Empty;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use self::answer::{Served, accepts_webp};
+use self::answer::{Served, accepted};
 use self::original::{Asking, Found, is_shown, pieces};
-use super::album::Album;
+use super::album::{Album, AutoFormats};
 use super::cache::{Cache, Derived, FileName, Variant};
 use super::flood::Flood;
 use super::limits::SOURCE_BYTES_MAX;
@@ -217,14 +217,11 @@ impl Images {
                 self.inner.cache.lock().forget(&file);
             }
         })?;
-        let encoding = encoding(wanted.options.filters.format, accepts_webp(&head.headers));
+        let accepted = accepted(&head.headers, album.auto_formats);
         let variant = Variant {
             file,
             state: std::mem::take(&mut found.state),
-            order: Order {
-                options: wanted.options.to_string(),
-                encoding,
-            },
+            order: order(&wanted.options, accepted),
         };
         let served = Served {
             variant: &variant,
@@ -399,14 +396,21 @@ fn wanted(album: &Album, path: &ImagePath<'_>) -> Result<Option<Wanted>, Refused
     }
 }
 
-fn encoding(format: Format, accepts_webp: bool) -> Option<Encoding> {
-    match format {
-        Format::Auto if accepts_webp => Some(Encoding::Webp),
+/// What a worker is told.
+fn order(options: &Options, accepted: AutoFormats) -> Order {
+    let encoding = match options.filters.format {
+        Format::Auto if accepted.webp => Some(Encoding::Webp),
         Format::Auto => None,
         Format::Jpeg => Some(Encoding::Jpeg),
         Format::Png => Some(Encoding::Png),
         Format::Webp => Some(Encoding::Webp),
         Format::Gif => Some(Encoding::Gif),
+        Format::Avif => Some(Encoding::Avif),
+    };
+    Order {
+        options: options.to_string(),
+        encoding,
+        avif_if_small: options.filters.format == Format::Auto && accepted.avif,
     }
 }
 

@@ -4,6 +4,7 @@
 //! has a bounded address space and processor time. It knows no file, no key and no caller. What its server does about one
 //! that hangs or dies is in [`super::pool`].
 
+mod avif;
 mod decode;
 mod encode;
 mod saliency;
@@ -140,7 +141,7 @@ pub fn make(order: &Order, source: Vec<u8>, pixels_max: u64) -> Outcome {
     let made = header.decode().and_then(|decoded| {
         let source = decoded.encoding;
         let image = shape::shape(decoded, &options)?;
-        encode::encode(&image, order.encoding, source, &options.filters)
+        encode::encode(&image, order, source, &options.filters)
     });
     Outcome {
         made,

@@ -30,6 +30,7 @@ fn made_as(options: &str, encoding: Option<Encoding>, source: Vec<u8>) -> Result
     let order = Order {
         options: options.to_owned(),
         encoding,
+        avif_if_small: false,
     };
     make(&order, source, SOURCE_PIXELS_MAX).made
 }
@@ -216,6 +217,11 @@ fn every_kind_becomes_every_kind() {
             assert_eq!(encoding, to);
             let format = image::guess_format(&bytes).unwrap();
             assert_eq!(format.to_mime_type(), to.media_type());
+            if to == Encoding::Avif {
+                // What is in it is a decoder's to say: tests/it has it judged by one.
+                assert_eq!(size_of_avif(&bytes), (32, 32));
+                continue;
+            }
             let image = image::load_from_memory(&bytes).unwrap();
             assert_eq!(image.dimensions(), (32, 32));
             if from != ImageFormat::Jpeg {
@@ -244,7 +250,7 @@ fn quality_and_a_limit_on_the_bytes_make_files_smaller() {
     });
     let source = file(noisy, ImageFormat::Png);
     let size = |options: &str, encoding| made_as(options, Some(encoding), source.clone()).unwrap().1.len();
-    for encoding in [Encoding::Jpeg, Encoding::Webp] {
+    for encoding in [Encoding::Jpeg, Encoding::Webp, Encoding::Avif] {
         let whole = size("filters:quality(95)", encoding);
         assert!(size("filters:quality(30)", encoding) < whole / 2, "{encoding:?}");
         let most = whole / 2;
@@ -252,6 +258,44 @@ fn quality_and_a_limit_on_the_bytes_make_files_smaller() {
             size(&format!("filters:quality(95):max_bytes({most})"), encoding) <= most,
             "{encoding:?}"
         );
+    }
+}
+
+/// The pixels of an AVIF by its header (the box `ispe`).
+fn size_of_avif(bytes: &[u8]) -> (u32, u32) {
+    let at = bytes.windows(4).position(|name| name == b"ispe").unwrap() + 8;
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    (number(at), number(at + 4))
+}
+
+#[test]
+fn an_avif_is_made_where_it_is_made_in_time() {
+    let small = file(RgbImage::new(60, 40), ImageFormat::Png);
+    let wide = |width: u32| file(RgbImage::new(width, 1), ImageFormat::Png);
+    let ask = |options: &str, encoding: Option<Encoding>, avif_if_small: bool, source: Vec<u8>| {
+        let order = Order {
+            options: options.to_owned(),
+            encoding,
+            avif_if_small,
+        };
+        make(&order, source, SOURCE_PIXELS_MAX)
+            .made
+            .map(|(encoding, _)| encoding)
+    };
+    let webp = Some(Encoding::Webp);
+    assert_eq!(ask("30x20", webp, true, small.clone()), Ok(Encoding::Avif));
+    assert_eq!(ask("30x20", webp, false, small.clone()), Ok(Encoding::Webp));
+    // One pixel more than is made by itself, and then what the client takes beside it.
+    assert_eq!(ask("1001x500", webp, true, wide(1_001)), Ok(Encoding::Webp));
+    assert_eq!(ask("1001x500", None, true, wide(1_001)), Ok(Encoding::Png));
+    // As often as it may be written, so much smaller it has to be.
+    let often = "500x334/filters:max_bytes(1)";
+    assert_eq!(ask(often, webp, true, small.clone()), Ok(Encoding::Webp));
+    // Also who asks for it by name gets none that takes too long, and is told so before it is begun.
+    let avif = Some(Encoding::Avif);
+    for options in ["2001x1000", "2000x251/filters:max_bytes(1)"] {
+        let refused = Err(NotMade::TooManyPixelsForAvif);
+        assert_eq!(ask(options, avif, false, small.clone()), refused, "{options}");
     }
 }
 
@@ -279,6 +323,7 @@ fn what_is_no_image_or_a_damaged_one_is_refused() {
     let order = Order {
         options: "32x0".to_owned(),
         encoding: None,
+        avif_if_small: false,
     };
     let outcome = make(&order, png, 64 * 64 - 1);
     assert_eq!(outcome.made.unwrap_err(), NotMade::TooManyPixels);

@@ -180,6 +180,7 @@ async fn a_worker_that_computes_for_too_long_is_ended_by_either_clock() {
     let order = drystone::images::wire::Order {
         options: long.to_owned(),
         encoding: Some(drystone::images::wire::Encoding::Gif),
+        avif_if_small: false,
     };
     let source = picture(400, 300);
     let run = async |config: PoolConfig| {

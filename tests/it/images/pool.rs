@@ -39,6 +39,7 @@ pub(super) fn order(options: &str) -> Order {
     Order {
         options: options.to_owned(),
         encoding: None,
+        avif_if_small: false,
     }
 }
 

@@ -124,7 +124,7 @@ async fn an_operator_sets_the_key_and_the_presets_of_an_environments_images() {
     let root = async |method: &str, path: &str, body: Value| ask(address, ROOT, method, path, &body).await;
     let of = "/images?project=shop&environment=prod";
     let expected = json!({ "project": "shop", "environment": "prod", "has_signing_key": false, "signed_only": false,
-        "presets": {}, "unsigned_variants_per_hour": 32 });
+        "presets": {}, "unsigned_variants_per_hour": 32, "auto_formats": ["webp"] });
     assert_eq!(root("GET", of, Value::Null).await, (200, expected));
     let asked = json!({ "project": "shop", "environment": "prod", "new_signing_key": true, "signed_only": true,
         "presets": { "card": "fit-in/64x64/filters:format(png)" }, "unsigned_variants_per_hour": 5 });
@@ -155,8 +155,21 @@ async fn an_operator_sets_the_key_and_the_presets_of_an_environments_images() {
         json!({ "project": "shop", "environment": "prod", "presets": { "card": "5000x0" } }),
         json!({ "project": "shop", "environment": "prod", "presets": { "a/b": "50x0" } }),
         json!({ "project": "shop", "environment": "prod", "preset": {} }),
+        json!({ "project": "shop", "environment": "prod", "auto_formats": ["jpeg"] }),
     ] {
         assert_eq!(root("PUT", "/images", wrong).await.0, 400);
+    }
+    let browser = "Accept: image/avif,image/webp,*/*;q=0.8\r\n";
+    let asked = json!({ "project": "shop", "environment": "prod", "presets": { "card": "64x64" }, "auto_formats": [] });
+    for (formats, kind) in [
+        (json!(["avif", "webp"]), "image/avif"),
+        (json!(["webp"]), "image/webp"),
+        (json!([]), "image/jpeg"),
+    ] {
+        let mut asked = asked.clone();
+        asked["auto_formats"] = formats.clone();
+        assert_eq!(root("PUT", "/images", asked).await.1["auto_formats"], formats);
+        assert_eq!(get(address, "p/card/open/a.jpg", browser).await.kind(), kind);
     }
     let elsewhere = json!({ "project": "shop", "environment": "dev", "signed_only": true });
     assert_eq!(root("PUT", "/images", elsewhere).await.0, 404);

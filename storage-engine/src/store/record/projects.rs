@@ -120,6 +120,12 @@ pub struct ImagesRecord {
     /// Different images of one file that URLs without signature may have made in an hour; absent: as the server has it.
     #[n(3)]
     pub unsigned_variants_per_hour: Option<u32>,
+    /// Formats that are chosen where a client says to take them, `avif` and `webp`; absent: as the server has it.
+    #[n(4)]
+    pub auto_formats: Option<Vec<String>>,
+    /// Names of hosts that serve nothing but these images, sorted.
+    #[cbor(n(5), skip_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// Options of an image with a name.
@@ -308,6 +314,8 @@ mod tests {
                     options: "fit-in/400x300".into(),
                 }],
                 unsigned_variants_per_hour: Some(9),
+                auto_formats: None,
+                hosts: Vec::new(),
             }),
             webhooks: Vec::new(),
         }
@@ -325,6 +333,17 @@ mod tests {
                 active: true,
                 description: "d".into(),
             }],
+            ..environment()
+        }
+    }
+
+    fn with_image_hosts() -> EnvironmentRecord {
+        EnvironmentRecord {
+            images: Some(ImagesRecord {
+                auto_formats: Some(vec!["avif".into()]),
+                hosts: vec!["img.test".into()],
+                ..ImagesRecord::default()
+            }),
             ..environment()
         }
     }
@@ -462,6 +481,8 @@ mod tests {
         rejects_damage(&environment());
         rejects_damage(&with_webhook());
         survives(&with_webhook());
+        rejects_damage(&with_image_hosts());
+        survives(&with_image_hosts());
         rejects_damage(&key(KeyKind::Publishable, Some("pk_0")));
         rejects_damage(&key(KeyKind::Secret, None));
         rejects_damage(&issuer(IssuerKeys::Secret(vec![1; 40])));
