@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use futures::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -54,6 +55,9 @@ pub type BucketRules = Pin<Box<dyn Future<Output = Option<Vec<CorsRule>>> + Send
 /// Looks those rules up, by what the request names.
 pub type BucketCors = dyn Fn(&Uri, &HeaderMap) -> BucketRules + Send + Sync;
 
+/// The project and the environment whose images, and nothing else, a host with this name serves.
+pub type ImageHosts = dyn Fn(&str) -> Option<(String, String)> + Send + Sync;
+
 /// Where images are.
 pub const IMAGES_PATH: &str = "/v1/img/";
 
@@ -67,6 +71,7 @@ pub struct Service {
     pub files: Arc<Front>,
     /// The CORS rules of the bucket that a request is about.
     pub cors: Arc<BucketCors>,
+    pub image_hosts: Arc<ImageHosts>,
     /// How far what the store does by itself is; `None` for a backend that does nothing.
     pub by_itself: Option<Arc<dyn Fn() -> ByItself + Send + Sync>>,
     pub scraper: Arc<Scraper>,
@@ -264,8 +269,15 @@ impl Edge {
         let Ok(style) = self.hosts.settle(&head.uri, &mut head.headers) else {
             return alone(self.refuse(Refusal::BadHost, form_of(&path), &path, id));
         };
+        let service = self.service.load_full();
+        if let Some(service) = service.as_deref().filter(|_| style == Style::Path) {
+            self.lead_to_images(service, &mut head);
+        }
         // On a bucket's own host these paths are keys.
-        let form = if style == Style::Path { form_of(&path) } else { Form::S3 };
+        let form = match style {
+            Style::Path => form_of(head.uri.path()),
+            Style::VirtualHost => Form::S3,
+        };
         let admin = form == Form::Admin;
         if !admin
             && style == Style::Path
@@ -280,7 +292,7 @@ impl Edge {
         if !admin && let Some(allowed) = Cors::preflight(page, &head.method, &head.headers) {
             return alone(allowed);
         }
-        let Some(service) = self.service.load_full() else {
+        let Some(service) = service else {
             return alone(self.refuse(Refusal::Starting, form, &path, id));
         };
         head.extensions.insert(id);
@@ -309,6 +321,21 @@ impl Edge {
             }
             Err(refusal) => alone(self.refuse(refusal, form, &path, id)),
         }
+    }
+
+    /// A request to the image host of an environment becomes one for an image of it, whatever its path is.
+    fn lead_to_images(&self, service: &Service, head: &mut Parts) {
+        let host = self.hosts.foreign(&head.headers);
+        let Some((project, environment)) = host.and_then(|host| (service.image_hosts)(&host)) else {
+            return;
+        };
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let image = target.strip_prefix('/').unwrap_or(target);
+        let target = format!("{IMAGES_PATH}{project}/{environment}/{image}");
+        // What was a path stays one with another before it; an empty one is refused as no image's.
+        let none = || Uri::from_static(IMAGES_PATH);
+        head.uri = Uri::try_from(target).unwrap_or_else(|_| none());
+        self.hosts.bring_home(&mut head.headers);
     }
 
     /// Lets a front answer, with its body paced.

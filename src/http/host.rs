@@ -7,8 +7,8 @@ use http::{Uri, uri::Authority};
 #[derive(Clone, Debug, Default)]
 pub struct Hosts {
     domains: Vec<String>,
-    /// Host and port of `MINIO_SERVER_URL`, if it names a port.
-    public: Option<(String, u16)>,
+    /// Host and port of `MINIO_SERVER_URL`.
+    public: Option<Authority>,
 }
 
 /// A request that names no host, several, or different ones.
@@ -18,10 +18,8 @@ pub struct BadHost;
 impl Hosts {
     /// `domains` in lower case; `server_url` as checked by the configuration.
     pub fn new(domains: Vec<String>, server_url: Option<&str>) -> Self {
-        let public = server_url.and_then(|url| url.parse::<Uri>().ok()).and_then(|url| {
-            url.authority()
-                .and_then(|authority| Some((host_of(authority), authority.port_u16()?)))
-        });
+        let public = server_url.and_then(|url| url.parse::<Uri>().ok());
+        let public = public.and_then(|url| url.authority().cloned());
         Self { domains, public }
     }
 
@@ -57,25 +55,48 @@ impl Hosts {
         }
         let host = host_of(&authority);
         let style = self.style(&host);
-        let lost_port = self.public.as_ref().filter(|(public, _)| {
-            authority.port().is_none() && (host == *public || matches!(style, Style::VirtualHost))
+        let lost_port = self.public.as_ref().filter(|public| {
+            authority.port().is_none() && (host == host_of(public) || matches!(style, Style::VirtualHost))
         });
-        let settled = match lost_port {
-            Some((_, port)) => HeaderValue::from_str(&format!("{}:{port}", authority.host())),
+        let settled = match lost_port.and_then(Authority::port_u16) {
+            Some(port) => HeaderValue::from_str(&format!("{}:{port}", authority.host())),
             None => HeaderValue::from_str(authority.as_str()),
         };
         headers.insert(HOST, settled.map_err(|_| BadHost)?);
         Ok(style)
     }
 
+    /// Whether this is a name of the server itself or of one of its buckets, and so nobody else's. In lower case.
+    pub fn is_own(&self, host: &str) -> bool {
+        let is_public = self.public.as_ref().is_some_and(|public| host_of(public) == host);
+        is_public || self.domains.iter().any(|domain| domain == host) || self.is_below(host)
+    }
+
+    /// The name that a settled request is sent to, without port, where it is none of the server's own.
+    pub fn foreign(&self, headers: &HeaderMap) -> Option<String> {
+        let authority = headers.get(HOST)?.to_str().ok()?.parse::<Authority>().ok()?;
+        Some(host_of(&authority)).filter(|host| !self.is_own(host))
+    }
+
+    /// Makes a settled request one to the server itself, where it is known how clients call that.
+    pub fn bring_home(&self, headers: &mut HeaderMap) {
+        let public = self.public.as_ref();
+        if let Some(own) = public.and_then(|public| HeaderValue::from_str(public.as_str()).ok()) {
+            headers.insert(HOST, own);
+        }
+    }
+
+    fn is_below(&self, host: &str) -> bool {
+        self.domains.iter().any(|domain| {
+            let front = host.strip_suffix(domain.as_str());
+            let bucket = front.and_then(|front| front.strip_suffix('.'));
+            bucket.is_some_and(|bucket| !bucket.is_empty())
+        })
+    }
+
     fn style(&self, host: &str) -> Style {
-        let in_domain = |domain: &String| {
-            host.strip_suffix(domain.as_str())
-                .and_then(|front| front.strip_suffix('.'))
-                .is_some_and(|b| !b.is_empty())
-        };
         // A domain that is itself below another one is not a bucket of it.
-        if !self.domains.iter().any(|domain| domain == host) && self.domains.iter().any(in_domain) {
+        if !self.domains.iter().any(|domain| domain == host) && self.is_below(host) {
             Style::VirtualHost
         } else {
             Style::Path
@@ -150,6 +171,32 @@ mod tests {
         for (host, style) in table {
             assert_eq!(settle(&hosts, "/minio/x", &[host]).unwrap().0, style, "{host}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_not_the_servers_own_may_be_an_image_hosts() {
+        let hosts = Hosts::new(vec!["s3.test".into()], Some("https://Store.test:8443"));
+        let foreign = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+            hosts.foreign(&headers)
+        };
+        for own in ["store.test", "STORE.test:9000", "s3.test", "b.s3.test.", "store.test."] {
+            assert_eq!(foreign(own), None, "{own}");
+        }
+        for (host, name) in [
+            ("IMG.test:9000", "img.test"),
+            ("img.test.", "img.test"),
+            ("xs3.test", "xs3.test"),
+        ] {
+            assert_eq!(foreign(host).as_deref(), Some(name));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("img.test"));
+        Hosts::default().bring_home(&mut headers);
+        assert_eq!(headers[HOST], "img.test");
+        hosts.bring_home(&mut headers);
+        assert_eq!(headers[HOST], "Store.test:8443");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct ImageSettings {
     pub unsigned_variants_per_hour: Option<u32>,
     /// What is chosen by itself for clients that say to take it.
     pub auto_formats: AutoFormats,
+    /// Names of hosts that serve nothing but these images, sorted.
+    pub hosts: Vec<String>,
 }
 
 /// Who comes from an app.

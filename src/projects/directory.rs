@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use storage_engine::store::Store;
 use storage_engine::store::clock::{Clock, Timestamp};
 use storage_engine::store::error::Fault;
-use storage_engine::store::projects::ProjectChange;
+use storage_engine::store::projects::{OfProject, ProjectChange};
 use storage_engine::store::whole::ChangeWholeError;
 
 use super::caller::Project;
@@ -93,6 +93,11 @@ impl Projects {
     pub fn project(&self, name: &str) -> Result<Arc<Project>, ProjectsError> {
         let found = self.snapshot()?.project(name).cloned();
         found.ok_or_else(|| ProjectsError::NoSuchProject(name.to_owned()))
+    }
+
+    /// The environment whose images, and nothing else, a host with this name serves. In lower case, without port.
+    pub fn image_host(&self, host: &str) -> Option<OfProject> {
+        self.snapshot().ok()?.image_host(host).cloned()
     }
 
     pub(super) fn snapshot(&self) -> Result<Arc<Snapshot>, ProjectsError> {

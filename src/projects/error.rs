@@ -32,6 +32,9 @@ pub enum ProjectsError {
     /// The app bucket's name is taken by a bucket that is none.
     #[error("There is a bucket '{0}' already, and it is no app bucket; choose another name.")]
     BucketTaken(String),
+    /// A host that serves the images of another environment.
+    #[error("The host '{0}' serves the images of another environment.")]
+    HostTaken(String),
     /// More than one change takes.
     #[error("{0}.")]
     TooMany(&'static str),

@@ -3,7 +3,7 @@
 //! The key is sealed by the directory of users, as an issuer's secret is, and told once, when it is made. What the options
 //! of a preset mean is `images`'s to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use storage_engine::store::projects::{OfProject, ProjectChange};
 use storage_engine::store::record::projects::{ImagesRecord, PresetRecord};
@@ -19,6 +19,10 @@ use crate::images::options::Options;
 /// Bytes of the name and of the options of a preset.
 const NAME_BYTES_MAX: usize = 64;
 const OPTIONS_BYTES_MAX: usize = 512;
+/// Hosts of one environment; bytes of a name, and of what stands between two dots (RFC 1035 §2.3.4).
+const HOSTS_MAX: usize = 16;
+const HOST_BYTES_MAX: usize = 253;
+const LABEL_BYTES_MAX: usize = 63;
 /// Random bytes of a key that is made.
 const KEY_BYTES: usize = 32;
 
@@ -33,6 +37,8 @@ pub struct NewImages {
     pub unsigned_variants_per_hour: Option<u32>,
     /// `avif` and `webp`: what is chosen by itself for clients that say to take it.
     pub auto_formats: Option<Vec<String>>,
+    /// Names of hosts that serve nothing but these images: all of them.
+    pub hosts: Option<Vec<String>>,
 }
 
 fn sealed_as(of: &OfProject) -> String {
@@ -41,7 +47,7 @@ fn sealed_as(of: &OfProject) -> String {
 
 impl Projects {
     /// Sets it. The key, if one was made: nobody is ever told it again.
-    pub async fn set_images(&self, of: OfProject, new: NewImages) -> Result<Option<SecretKey>, ProjectsError> {
+    pub async fn set_images(&self, of: OfProject, mut new: NewImages) -> Result<Option<SecretKey>, ProjectsError> {
         for (name, options) in new.presets.iter().flatten() {
             check(name, options)?;
         }
@@ -51,6 +57,9 @@ impl Projects {
         if let Some(formats) = &new.auto_formats {
             let known = AutoFormats::named(formats.iter().map(String::as_str));
             known.ok_or_else(|| ProjectsError::Invalid("The formats of auto_formats are avif and webp".to_owned()))?;
+        }
+        if let Some(hosts) = &mut new.hosts {
+            *hosts = checked_hosts(hosts)?;
         }
         {
             let snapshot = self.snapshot()?;
@@ -69,6 +78,10 @@ impl Projects {
             let Some(before) = snapshot.rows.environments.get(&of) else {
                 return Err(ProjectsError::NoSuchEnvironment(of.name.clone()));
             };
+            let taken = |host: &&String| snapshot.image_host(host).is_some_and(|other| *other != of);
+            if let Some(host) = new.hosts.iter().flatten().find(taken) {
+                return Err(ProjectsError::HostTaken(host.clone()));
+            }
             let mut after = before.clone();
             after.updated = now;
             apply(after.images.get_or_insert_default(), &new, sealed.clone());
@@ -114,6 +127,9 @@ fn apply(images: &mut ImagesRecord, new: &NewImages, sealed: Option<Vec<u8>>) {
     if let Some(formats) = &new.auto_formats {
         images.auto_formats = Some(formats.clone());
     }
+    if let Some(hosts) = &new.hosts {
+        images.hosts.clone_from(hosts);
+    }
 }
 
 fn check(name: &str, options: &str) -> Result<(), ProjectsError> {
@@ -128,6 +144,33 @@ fn check(name: &str, options: &str) -> Result<(), ProjectsError> {
     let parsed = Options::parse(options);
     parsed.map_err(|error| ProjectsError::Invalid(format!("The preset {name}: {error}")))?;
     Ok(())
+}
+
+/// Names of hosts in lower case, each once and sorted. Whether one is the server's own is its front's to say.
+fn checked_hosts(hosts: &[String]) -> Result<Vec<String>, ProjectsError> {
+    if hosts.len() > HOSTS_MAX {
+        return Err(ProjectsError::TooMany("An environment has at most 16 image hosts"));
+    }
+    let named = hosts.iter().map(|host| image_host(host));
+    let all: Option<BTreeSet<String>> = named.collect();
+    let rule = "An image host is the name of a host, with a dot in it and without port, and no address";
+    let all = all.ok_or_else(|| ProjectsError::Invalid(rule.to_owned()))?;
+    Ok(all.into_iter().collect())
+}
+
+/// The name of a host as it is kept and looked up; `None`: it is none.
+pub fn image_host(text: &str) -> Option<String> {
+    let host = text.to_ascii_lowercase();
+    let of_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = |label: &str| {
+        let fits = (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(of_label);
+        fits && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let (_, last) = host.rsplit_once('.')?;
+    // What ends in a number is an address of four of them, or means to be.
+    let is_address = last.bytes().all(|byte| byte.is_ascii_digit());
+    let fits = host.len() <= HOST_BYTES_MAX && !is_address && host.split('.').all(is_label);
+    fits.then_some(host)
 }
 
 /// A key that clients can be given as text.
@@ -174,6 +217,43 @@ mod tests {
         ] {
             assert!(check(name, options).is_err(), "{name} {options}");
         }
+    }
+
+    #[test]
+    fn an_image_host_is_a_name_and_no_address() {
+        let hosts = |hosts: &[&str]| checked_hosts(&hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            hosts(&["img.B.test", "a.test", "A.test"]).unwrap(),
+            ["a.test", "img.b.test"]
+        );
+        for wrong in [
+            "",
+            "localhost",
+            "127.0.0.1",
+            "1.2.3.4.",
+            "[::1]",
+            "::1",
+            "img.test:9000",
+            "img.test.",
+            ".test",
+            "a..test",
+            "-a.test",
+            "a-.test",
+            "a_b.test",
+            "a b.test",
+            "*.test",
+            "user@a.test",
+            "https://a.test",
+            "bücher.test",
+        ] {
+            assert!(matches!(hosts(&[wrong]), Err(ProjectsError::Invalid(_))), "{wrong}");
+        }
+        assert!(matches!(
+            hosts(&[&format!("{}.test", "a".repeat(64))]),
+            Err(ProjectsError::Invalid(_))
+        ));
+        let many: Vec<String> = (0..17).map(|number| format!("{number}.test")).collect();
+        assert!(matches!(checked_hosts(&many), Err(ProjectsError::TooMany(_))));
     }
 
     #[test]

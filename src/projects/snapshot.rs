@@ -29,6 +29,8 @@ pub(super) struct Snapshot {
     issuers: BTreeMap<OfProject, Arc<ReadyIssuer>>,
     /// Project and environment by the app bucket.
     by_bucket: HashMap<BucketName, (Arc<Project>, String)>,
+    /// Whose images a host serves.
+    image_hosts: HashMap<String, OfProject>,
     /// What shut somebody out, for the operator's log.
     pub(super) troubles: Vec<String>,
 }
@@ -96,6 +98,7 @@ impl Snapshot {
         Self {
             rows,
             by_bucket: by_bucket(&projects),
+            image_hosts: image_hosts(&projects),
             projects,
             keys,
             issuers: known,
@@ -110,6 +113,11 @@ impl Snapshot {
     /// The project, and the name of its environment, that has this app bucket.
     pub(super) fn of_bucket(&self, bucket: &BucketName) -> Option<&(Arc<Project>, String)> {
         self.by_bucket.get(bucket)
+    }
+
+    /// The environment whose images this host serves.
+    pub(super) fn image_host(&self, host: &str) -> Option<&OfProject> {
+        self.image_hosts.get(host)
     }
 
     /// The key with this hash.
@@ -179,6 +187,18 @@ fn by_bucket(projects: &BTreeMap<String, Arc<Project>>) -> HashMap<BucketName, (
     found
 }
 
+fn image_hosts(projects: &BTreeMap<String, Arc<Project>>) -> HashMap<String, OfProject> {
+    let mut found = HashMap::new();
+    for project in projects.values() {
+        for (name, environment) in &project.environments {
+            for host in &environment.images.hosts {
+                found.insert(host.clone(), OfProject::new(&project.name, name));
+            }
+        }
+    }
+    found
+}
+
 fn environment(record: &EnvironmentRecord) -> Option<Environment> {
     let logical = record.logical.iter();
     let logical = logical.map(|record| (record.name.clone(), LogicalBucket::read(record)));
@@ -202,6 +222,7 @@ fn image_settings(record: &ImagesRecord) -> ImageSettings {
             .collect(),
         unsigned_variants_per_hour: record.unsigned_variants_per_hour,
         auto_formats: auto_formats.unwrap_or_default(),
+        hosts: record.hosts.clone(),
     }
 }
 

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 
 use crate::auth::Authenticator;
 use crate::http::body::Body;
+use crate::http::edge::ImageHosts;
 use crate::images::album::Album;
 use crate::images::limits::CACHE_BYTES_MAX;
 use crate::images::options::Options;
@@ -43,6 +44,15 @@ pub(super) fn images(
         cache_bytes: CACHE_BYTES_MAX,
     };
     Images::new(Arc::new(files), config)
+}
+
+/// What hosts are those of images, by the projects as they stand.
+pub(super) fn hosts(projects: &Projects) -> Arc<ImageHosts> {
+    let projects = projects.clone();
+    Arc::new(move |host: &str| {
+        let OfProject { project, name } = projects.image_host(host)?;
+        Some((project, name))
+    })
 }
 
 /// The files of all projects.

@@ -327,10 +327,9 @@ impl Server {
             streams: self.feeds.of_operators(),
         };
         let admin = front::admin(Arc::clone(&authenticator), AdminService::new(reach, told));
-        let cors = front::cors(config, store.clone());
         let sts = StsService::new(Arc::clone(&authenticator), directory.clone(), providers, ldap);
         let about = (self.edge.host_id(), self.feeds.events.clone());
-        let service = front::service(config, directory, store, about);
+        let service = front::service(config, directory, store.clone(), about);
         let images = images::images(&self.image_worker, (&authenticator, &projects, &service));
         self.edge.open(Service {
             backend,
@@ -339,7 +338,8 @@ impl Server {
             s3: front::s3(authenticator, sts, service),
             admin,
             files: front::files(files, images),
-            cors,
+            cors: front::cors(config, store),
+            image_hosts: images::hosts(&projects),
             usage,
         });
         self.announce(config);

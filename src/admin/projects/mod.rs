@@ -8,7 +8,7 @@ mod logical;
 
 use std::collections::BTreeMap;
 
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use storage_engine::store::clock::Timestamp;
@@ -28,6 +28,7 @@ use super::usage::shown_millis;
 use super::{Ask, Inner};
 use crate::access::Action;
 use crate::auth::SecretKey;
+use crate::http::host::Hosts;
 use crate::images::limits::UNSIGNED_VARIANTS_PER_HOUR;
 use crate::projects::{
     Envelope, ImageSettings, IssuerView, KeyKind, NewImages, NewIssuer, NewIssuerKeys, NewProjectKey, Project,
@@ -146,6 +147,8 @@ pub struct ImagesReport {
     pub unsigned_variants_per_hour: u32,
     /// What is chosen by itself for clients that say to take it: `avif`, `webp`.
     pub auto_formats: Vec<String>,
+    /// Names of hosts that serve nothing but these images.
+    pub hosts: Vec<String>,
 }
 
 /// What is to be set on the images of an environment; what is left out stays.
@@ -165,6 +168,9 @@ pub struct ImagesAsked {
     pub unsigned_variants_per_hour: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_formats: Option<Vec<String>>,
+    /// All of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<String>>,
 }
 
 /// A key of a project.
@@ -322,7 +328,10 @@ impl Inner {
                 let (name, environment) = (ask.query.must("project")?, ask.query.must("environment")?);
                 images(ask, name, environment, None)
             }
-            Verb::ImagesSet => set_images(ask).await,
+            Verb::ImagesSet => {
+                let server_url = self.config.origins.server_url.as_deref();
+                set_images(ask, &Hosts::new(self.config.domains.clone(), server_url)).await
+            }
             Verb::KeyList => {
                 let keys = projects.keys(ask.query.must("project")?, ask.query.get("environment"))?;
                 Answer::of(KeysReport {
@@ -396,6 +405,7 @@ fn images(ask: &Ask<'_>, name: &str, environment: &str, made: Option<String>) ->
         presets,
         unsigned_variants_per_hour,
         auto_formats,
+        hosts,
     } = found.images.clone();
     Answer::of(ImagesReport {
         project: name.to_owned(),
@@ -406,17 +416,33 @@ fn images(ask: &Ask<'_>, name: &str, environment: &str, made: Option<String>) ->
         presets,
         unsigned_variants_per_hour: unsigned_variants_per_hour.unwrap_or(UNSIGNED_VARIANTS_PER_HOUR),
         auto_formats: auto_formats.names().into_iter().map(str::to_owned).collect(),
+        hosts,
     })
 }
 
-async fn set_images(ask: &Ask<'_>) -> Result<Answer, AdminError> {
+/// Nobody may cut off the server from the names by which it is reached, the one of this very request among them.
+fn refuse_own(ask: &Ask<'_>, own: &Hosts, host: &str) -> Result<(), AdminError> {
+    let asked = host.to_ascii_lowercase();
+    let here = ask.origin.parse::<Uri>().ok();
+    let is_here = here.and_then(|here| Some(here.host()?.eq_ignore_ascii_case(&asked)));
+    if own.is_own(&asked) || is_here == Some(true) {
+        return Err(ProjectsError::Invalid(format!("The host {asked} is the server's own")).into());
+    }
+    Ok(())
+}
+
+async fn set_images(ask: &Ask<'_>, own: &Hosts) -> Result<Answer, AdminError> {
     let asked: ImagesAsked = read(ask)?;
+    for host in asked.hosts.iter().flatten() {
+        refuse_own(ask, own, host)?;
+    }
     let new = NewImages {
         new_key: asked.new_signing_key,
         signed_only: asked.signed_only,
         presets: asked.presets,
         unsigned_variants_per_hour: asked.unsigned_variants_per_hour,
         auto_formats: asked.auto_formats,
+        hosts: asked.hosts,
     };
     let of = OfProject::new(&asked.project, &asked.environment);
     let made = ask.reach.projects.set_images(of, new).await?;
@@ -574,6 +600,7 @@ impl From<ProjectsError> for AdminError {
             | ProjectsError::HasEnvironments
             | ProjectsError::HasFiles
             | ProjectsError::BucketTaken(_)
+            | ProjectsError::HostTaken(_)
             | ProjectsError::TooMany(_) => Self::Refused(message),
             ProjectsError::Invalid(_) => Self::Argument(message),
             ProjectsError::NotOpen(_) => Self::Unavailable(message),

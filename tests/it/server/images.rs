@@ -22,25 +22,37 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn kind(&self) -> &str {
+    pub(super) fn kind(&self) -> &str {
         let lines = self.head.lines();
         let value = lines.filter_map(|line| line.strip_prefix("content-type: ")).next();
         value.unwrap_or_default()
     }
 
-    fn width(&self) -> u32 {
+    pub(super) fn width(&self) -> u32 {
         image::load_from_memory(&self.body).unwrap().width()
     }
 
-    fn code(&self) -> String {
+    pub(super) fn code(&self) -> String {
         let document: Value = serde_json::from_slice(&self.body).unwrap();
         document["error"]["code"].as_str().unwrap().to_owned()
     }
 }
 
 pub(super) async fn send(address: SocketAddr, method: &str, target: &str, headers: &str, body: &[u8]) -> Answer {
+    let host = address.to_string();
+    send_to(address, &host, (method, target), headers, body).await
+}
+
+/// The same to a host of this name.
+pub(super) async fn send_to(
+    address: SocketAddr,
+    host: &str,
+    (method, target): (&str, &str),
+    headers: &str,
+    body: &[u8],
+) -> Answer {
     let head = format!(
-        "{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
+        "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
         body.len()
     );
     let answer = exchange_bytes(address, &[head.as_bytes(), body].concat()).await;
@@ -53,13 +65,13 @@ pub(super) async fn send(address: SocketAddr, method: &str, target: &str, header
     }
 }
 
-async fn put(address: SocketAddr, key: &str, body: &[u8]) {
+pub(super) async fn put(address: SocketAddr, key: &str, body: &[u8]) {
     let target = presigned(PASSWORD, "PUT", &address.to_string(), &format!("/shop-prod/{key}"));
     assert_eq!(send(address, "PUT", &target, "", body).await.status, 200);
 }
 
 /// Makes the project, and all its files public.
-async fn open_shop(address: SocketAddr) {
+pub(super) async fn open_shop(address: SocketAddr) {
     let shop = json!({ "project": "shop", "environments": ["prod"] });
     assert_eq!(ask(address, ROOT, "POST", "", &shop).await.0, 200);
     let target = presigned(PASSWORD, "PUT", &address.to_string(), "/shop-prod?policy");
@@ -124,7 +136,7 @@ async fn an_operator_sets_the_key_and_the_presets_of_an_environments_images() {
     let root = async |method: &str, path: &str, body: Value| ask(address, ROOT, method, path, &body).await;
     let of = "/images?project=shop&environment=prod";
     let expected = json!({ "project": "shop", "environment": "prod", "has_signing_key": false, "signed_only": false,
-        "presets": {}, "unsigned_variants_per_hour": 32, "auto_formats": ["webp"] });
+        "presets": {}, "unsigned_variants_per_hour": 32, "auto_formats": ["webp"], "hosts": [] });
     assert_eq!(root("GET", of, Value::Null).await, (200, expected));
     let asked = json!({ "project": "shop", "environment": "prod", "new_signing_key": true, "signed_only": true,
         "presets": { "card": "fit-in/64x64/filters:format(png)" }, "unsigned_variants_per_hour": 5 });

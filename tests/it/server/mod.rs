@@ -17,6 +17,7 @@ mod docker;
 mod fleet;
 mod fronts;
 mod identities;
+mod image_hosts;
 mod images;
 mod import;
 mod lifecycle;

@@ -157,6 +157,7 @@ impl Rig {
         let s3 = Arc::new(move |request| -> Answering { Box::pin(front(request)) });
         let admin = Arc::new(|_| -> Answering { Box::pin(async { Response::new(full("the admin front")) }) });
         edge.open(Service {
+            image_hosts: Arc::new(|_: &str| None),
             backend: Arc::clone(&backend) as _,
             s3,
             admin,
