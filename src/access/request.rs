@@ -5,13 +5,12 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use http::header::{REFERER, USER_AGENT};
 use http::{Extensions, HeaderMap};
 use time::OffsetDateTime;
 
-use crate::auth::{LinkTerms, Signing, sha256};
+use crate::auth::{Signing, Terms, sha256};
 use crate::http::peer::Peer;
 
 /// What a request says.
@@ -27,8 +26,8 @@ pub struct RequestFacts {
     pub signing: Option<Signing>,
     /// The SHA-256 of the token of a link that it brings: see [`link_hash`].
     pub link: Option<[u8; 32]>,
-    /// The terms of the presigned URL that it came by, if the server gave that out as a link: beyond them nothing is allowed.
-    pub terms: Option<Arc<LinkTerms>>,
+    /// The terms of the link or of the credential for uploads that it came with: beyond them nothing is allowed.
+    pub terms: Option<Terms>,
     /// Values of further condition keys. The names are as policies ask for them: lower case up to the first slash.
     values: Vec<(Cow<'static, str>, Vec<String>)>,
 }
@@ -55,7 +54,7 @@ impl RequestFacts {
             facts.secure = peer.secure;
         }
         facts.signing = extensions.get::<Signing>().copied();
-        facts.terms = extensions.get::<Arc<LinkTerms>>().cloned();
+        facts.terms = extensions.get::<Terms>().cloned();
         for (header, key) in [(USER_AGENT, "aws:useragent"), (REFERER, "aws:referer")] {
             for value in headers.get_all(header) {
                 facts.say(key, String::from_utf8_lossy(value.as_bytes()).into_owned());

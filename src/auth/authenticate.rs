@@ -19,7 +19,7 @@ use super::credentials::{Credential, CredentialSource, SecretKey};
 use super::date::shown;
 use super::error::AuthError;
 use super::identity::Identity;
-use super::link::{LinkTerms, is_link_key};
+use super::link::{Terms, is_link_key};
 use super::payload::PayloadMode;
 use super::signed_with::SignedWith;
 use super::signing::{SignedIn, Signing};
@@ -51,7 +51,7 @@ pub enum Realm {
 /// A request whose caller is known.
 pub struct Authenticated {
     /// Who is calling; also in the request's extensions, with a [`Standing`] where it came signed to S3 or the admin API, and
-    /// with the [`LinkTerms`] of the link that it came with.
+    /// with the [`Terms`] of the link or of the credential for uploads that it came with.
     pub identity: Identity,
     /// The plain, unsigned request. Its extensions hold [`Identity`], [`super::Payload`], of a signed request [`Signing`],
     /// and of one to the admin API [`SignedWith`], too.
@@ -76,7 +76,7 @@ pub(super) struct Verdict {
     signing: Option<Signing>,
     signed_with: Option<SignedWith>,
     standing: Option<Standing>,
-    link: Option<Arc<LinkTerms>>,
+    terms: Option<Terms>,
 }
 
 impl Authenticator {
@@ -151,8 +151,8 @@ impl Authenticator {
         if let Some(signing) = verdict.signing {
             parts.extensions.insert(signing);
         }
-        if let Some(link) = verdict.link {
-            parts.extensions.insert(link);
+        if let Some(terms) = verdict.terms {
+            parts.extensions.insert(terms);
         }
         if let (Realm::Admin, Some(signed_with)) = (realm, verdict.signed_with) {
             parts.extensions.insert(signed_with);
@@ -242,7 +242,7 @@ impl Authenticator {
             PayloadMode::SignedBody(_) | PayloadMode::Unsigned | PayloadMode::StreamingUnsignedTrailer => None,
         };
         Ok(Verdict {
-            link: credential.link,
+            terms: credential.terms,
             identity: credential.identity,
             mode,
             chain,
@@ -257,17 +257,17 @@ impl Authenticator {
     }
 
     /// The credential a claim names: a token names a temporary one. That of a link signs presigned URLs, or forms, and
-    /// nothing else.
+    /// nothing else; one that only uploads signs no forms.
     fn look_up(&self, claim: &Claim<'_>) -> Option<Credential> {
         let token = claim.session_token.as_ref();
         token
             .and_then(|token| self.credentials.find_temporary(&claim.access_key, token))
             .or_else(|| self.credentials.find(&claim.access_key))
-            .filter(|found| match (&found.link, claim.form) {
-                (None, _) => true,
-                (Some(terms), Form::Presigned { .. }) => !terms.is_of_form(),
-                (Some(terms), Form::Post) => terms.is_of_form(),
-                (Some(_), Form::Header) => false,
+            .filter(|found| match (&found.terms, claim.form) {
+                (None, _) | (Some(Terms::Uploads(_)), Form::Header | Form::Presigned { .. }) => true,
+                (Some(Terms::Link(terms)), Form::Presigned { .. }) => !terms.is_of_form(),
+                (Some(Terms::Link(terms)), Form::Post) => terms.is_of_form(),
+                (Some(Terms::Link(_)), Form::Header) | (Some(Terms::Uploads(_)), Form::Post) => false,
             })
     }
 
@@ -309,7 +309,7 @@ impl Authenticator {
             });
         };
         // Each link has a key of its own, and those of links would drive out the keys in daily use.
-        if known.is_none() && credential.link.is_none() {
+        if known.is_none() && !matches!(credential.terms, Some(Terms::Link(_))) {
             self.keys
                 .keep(&claim.access_key, &credential.secret, scope, key.clone());
         }
@@ -333,8 +333,14 @@ impl Authenticator {
             (Realm::Iam, _) => return Err(claim.form.malformed("the Credential's service must be \"iam\"")),
         }
         match (realm, claim.form, &self.site_region) {
-            (Realm::Admin, Form::Header | Form::Post, _) => Ok(()),
-            (Realm::Sts | Realm::Iam, Form::Header | Form::Post, _) => Ok(()),
+            // What was sealed for uploads, or for one file, opens nothing but S3.
+            (Realm::Admin | Realm::Sts | Realm::Iam, Form::Header | Form::Post, _)
+                if is_link_key(&claim.access_key) =>
+            {
+                let access_key = claim.access_key.clone().into_owned();
+                Err(AuthError::InvalidAccessKeyId { access_key })
+            }
+            (Realm::Admin | Realm::Sts | Realm::Iam, Form::Header | Form::Post, _) => Ok(()),
             (Realm::Sts | Realm::Iam, Form::Presigned { .. }, _) => Err(AuthError::InvalidArgument(
                 "Requests to the token service and to IAM are signed in the Authorization header; links are not taken.",
             )),
@@ -380,7 +386,8 @@ fn check_body_signed(realm: Realm, mode: &PayloadMode) -> Result<(), AuthError> 
 
 /// The method that the signature is for. Who has a link to read a file may ask for its head with the same.
 fn signed_method<'m>(method: &'m Method, claim: &Claim<'_>) -> &'m str {
-    match *method == Method::HEAD && claim.session_token.is_some() && is_link_key(&claim.access_key) {
+    let is_url = matches!(claim.form, Form::Presigned { .. });
+    match *method == Method::HEAD && is_url && claim.session_token.is_some() && is_link_key(&claim.access_key) {
         true => Method::GET.as_str(),
         false => method.as_str(),
     }
@@ -418,7 +425,7 @@ pub(super) fn anonymous(headers: &HeaderMap) -> Result<Verdict, AuthError> {
         signing: None,
         signed_with: None,
         standing: None,
-        link: None,
+        terms: None,
     })
 }
 

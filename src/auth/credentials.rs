@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::identity::Identity;
-use super::link::LinkTerms;
+use super::link::Terms;
 
 /// A secret key or token. Cloning shares the bytes; they are wiped with the last clone.
 #[derive(Clone)]
@@ -50,8 +50,8 @@ pub struct Credential {
     pub session_token: Option<SecretKey>,
     /// When a temporary credential ends.
     pub expires: Option<OffsetDateTime>,
-    /// What its request must keep to, if it is that of a link; it signs presigned URLs only.
-    pub link: Option<Arc<LinkTerms>>,
+    /// What its requests must keep to, if it is one that the server sealed for a narrow use.
+    pub terms: Option<Terms>,
 }
 
 impl Credential {
@@ -62,7 +62,7 @@ impl Credential {
             secret,
             session_token: None,
             expires: None,
-            link: None,
+            terms: None,
         }
     }
 }

@@ -20,7 +20,7 @@ use super::clean::{self, Cleaning};
 use super::date::AmzDate;
 use super::error::AuthError;
 use super::identity::Identity;
-use super::link::LinkTerms;
+use super::link::Terms;
 use super::payload::PayloadMode;
 use super::signing::{SignedIn, Signing};
 use super::target::{Query, decode_path};
@@ -44,7 +44,7 @@ pub struct FormSender {
     /// `None`: it is not signed.
     pub signing: Option<Signing>,
     /// What it lets, if the server gave it out.
-    pub link: Option<Arc<LinkTerms>>,
+    pub terms: Option<Terms>,
 }
 
 /// Stands in the extensions of a form that was let in, and verifies what its fields claim once they are read. A request
@@ -113,7 +113,7 @@ impl Authenticator {
                 Ok(FormSender {
                     identity: Identity::Anonymous,
                     signing: None,
-                    link: None,
+                    terms: None,
                 })
             };
         };
@@ -159,7 +159,7 @@ impl Authenticator {
         Ok(FormSender {
             identity: credential.identity,
             signing: Some(signing),
-            link: credential.link,
+            terms: credential.terms,
         })
     }
 }

@@ -1,9 +1,11 @@
-//! What a link lets: a presigned URL for one file, with terms of its own that the server sealed into it. Plain values.
+//! What a link lets: a presigned URL for one file, with terms of its own that the server sealed into it; and what a
+//! credential that only uploads lets, which is sealed the same way. Plain values.
 //!
 //! Owns which access keys are those of links. It never makes or reads a link (that is `links`), and never decides whether a
 //! request keeps to the terms (that is `access`, and the front that takes the bytes).
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use time::OffsetDateTime;
 
@@ -12,7 +14,27 @@ pub const LINK_KEY_START: &str = "DSLK";
 /// Length of the access key of a link, in characters.
 pub const LINK_KEY_CHARS: usize = 20;
 
-/// The terms of a link that was found to be genuine; in the extensions of the request that came with it.
+/// What a request must keep to, whoever it counts as, since the server gave out what it came with; in its extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Terms {
+    /// A link: one presigned URL, or one form.
+    Link(Arc<LinkTerms>),
+    /// A credential that only uploads: it signs any number of requests.
+    Uploads(Arc<UploadTerms>),
+}
+
+/// The terms of a credential that only uploads, as a page is given one that signs its requests itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadTerms {
+    /// The one bucket it is for.
+    pub bucket: String,
+    /// When it ends.
+    pub expires: OffsetDateTime,
+    /// Whether what it stores is a user's of the app, and not the app's own.
+    pub of_user: bool,
+}
+
+/// The terms of a link that was found to be genuine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkTerms {
     /// The id of the file it was made for.

@@ -12,6 +12,7 @@ use storage_engine::store::Store;
 use storage_engine::store::bucket::{BucketPage, ListBuckets};
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::error::Fault;
+use storage_engine::store::files::File;
 use storage_engine::store::multipart::list::{ListParts, ListPartsError};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::labels::ObjectPlace;
@@ -220,6 +221,12 @@ impl Facts {
             Err(ListPartsError::NoSuchBucket | ListPartsError::NoSuchUpload) => Ok(None),
             Err(ListPartsError::Fault(fault)) => Err(fault.into()),
         }
+    }
+
+    /// The file with this key, but for one that gave it free, as in the trash.
+    pub(crate) async fn file_of_key(&self, bucket: &BucketName, key: &str) -> Result<Option<File>, LookError> {
+        let found = self.store.file_of_key(bucket, key).await?;
+        Ok(found.map(|(_, file, _)| file))
     }
 
     /// A page of all buckets there are, for whoever filters it.

@@ -14,6 +14,8 @@ pub(super) struct Answer {
     fields: Map<String, Value>,
     /// What is written in their place, as it is.
     bare: Option<Value>,
+    /// They are secrets: not even the caller's own cache keeps them.
+    secret: bool,
 }
 
 impl Answer {
@@ -35,12 +37,19 @@ impl Answer {
             status,
             fields,
             bare: None,
+            secret: false,
         }
     }
 
     /// The same told in another dialect, without any envelope.
     pub(super) fn told_as(mut self, tell: impl FnOnce(&Map<String, Value>) -> Value) -> Self {
         self.bare = Some(tell(&self.fields));
+        self
+    }
+
+    /// The same, which holds secrets: not even the caller's own cache keeps it.
+    pub(super) fn kept_by_nobody(mut self) -> Self {
+        self.secret = true;
         self
     }
 
@@ -54,6 +63,10 @@ impl Answer {
         let mut response = Response::new(body::full(document.to_string()));
         *response.status_mut() = self.status;
         private(response.headers_mut());
+        if self.secret {
+            let never = HeaderValue::from_static("no-store");
+            response.headers_mut().insert(header::CACHE_CONTROL, never);
+        }
         let kind = HeaderValue::from_static("application/json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response

@@ -1,5 +1,5 @@
-//! Uploads in the dialect of Uppy's Companion, below `/v1/s3/`: other names for what `multipart` and `presigned_post` do,
-//! answered bare.
+//! Uploads in the dialect of Uppy's Companion, below `/v1/s3/`: other names for what `multipart` and `presigned_post` do, and
+//! credentials for pages that sign S3 requests themselves. All answered bare.
 //!
 //! <https://uppy.io/docs/companion/>, its S3 endpoints.
 
@@ -9,7 +9,8 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::{Code, FilesError};
 use super::fields::Fields;
-use super::{multipart, presigned_post, single};
+use super::{multipart, presigned_post, single, view};
+use crate::links::{UPLOADS_SECONDS, UploadsAsk};
 
 /// Addresses asked for at once.
 const BATCH_MAX: usize = 1_000;
@@ -39,6 +40,48 @@ pub(super) async fn params(call: &Call<'_>) -> Result<Answer, FilesError> {
             "expires": single::UPLOAD_SECONDS,
         })
     }))
+}
+
+/// `GET /s3/sts?expiresIn=…`: credentials that upload new files as the caller's own, and do nothing else.
+pub(super) async fn credentials(call: &Call<'_>) -> Result<Answer, FilesError> {
+    // Whoever has an upload token makes files within its limits, which no request to S3 says.
+    if call.caller.upload.is_some() {
+        return Err(Code::ACCESS_DENIED.into());
+    }
+    let asker = call.asker()?;
+    let ask = UploadsAsk {
+        asker: &asker,
+        of_user: call.caller.user.is_some(),
+        bucket: call.caller.bucket.as_str(),
+        now: call.now,
+        seconds: lifetime(call)?,
+    };
+    let made = call.inner.links.upload_credential(&ask).await?;
+    let text = |secret: &[u8]| String::from_utf8_lossy(secret).into_owned();
+    let told = json!({
+        "credentials": {
+            "AccessKeyId": made.access_key,
+            "SecretAccessKey": text(made.secret.expose()),
+            "SessionToken": text(made.token.expose()),
+            "Expiration": view::written(made.expires),
+        },
+        "bucket": call.caller.bucket.as_str(),
+        "region": made.region,
+    });
+    Ok(Answer::ok(told).told_as(|told| told.clone().into()).kept_by_nobody())
+}
+
+fn lifetime(call: &Call<'_>) -> Result<u32, FilesError> {
+    let (least, most) = (*UPLOADS_SECONDS.start(), *UPLOADS_SECONDS.end());
+    let Some(text) = call.parameter("expiresIn") else {
+        return Ok(most);
+    };
+    let seconds = text.parse().ok().filter(|seconds| UPLOADS_SECONDS.contains(seconds));
+    seconds.ok_or_else(|| {
+        FilesError::field(format!(
+            "expiresIn must be a whole number of seconds from {least} to {most}."
+        ))
+    })
 }
 
 fn within_brackets(name: &str) -> Option<&str> {

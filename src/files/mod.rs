@@ -261,6 +261,7 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::WebhookTest => Box::pin(webhooks::test(call)),
         Route::WebhookDeliveries => Box::pin(webhooks::deliveries(call)),
         Route::CompanionParams => Box::pin(companion::params(call)),
+        Route::CompanionCredentials => Box::pin(companion::credentials(call)),
         Route::CompanionBegin => Box::pin(companion::begin(call, fields)),
         Route::CompanionParts => Box::pin(companion::parts(call)),
         Route::CompanionPartUrl => Box::pin(companion::part_url(call)),

@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::single::{Announced, announce};
 use super::{Inner, upload, view};
 use crate::access::{Action, Context, RequestFacts, Resource, decide};
+use crate::auth::Terms;
 use crate::http::body::RequestBody;
 use crate::media::{FileName, Mime};
 use crate::projects::Envelope;
@@ -131,7 +132,7 @@ async fn awaited(inner: &Inner, parts: &Parts, now: OffsetDateTime) -> Result<Aw
         ));
     }
     let mut request = RequestFacts::read(&parts.extensions, &parts.headers, now);
-    request.terms = Some(terms);
+    request.terms = Some(Terms::Link(terms));
     let looked = inner.facts.of_bucket(&identity, bucket.as_str()).await?;
     let context = Context {
         request: Some(&request),

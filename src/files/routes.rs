@@ -62,6 +62,7 @@ pub enum Route {
     RefAdd,
     RefRemove,
     CompanionParams,
+    CompanionCredentials,
     CompanionBegin,
     CompanionParts,
     CompanionPartUrl,
@@ -446,6 +447,13 @@ pub const BUILT: &[Row] = &[
         SignedIn,
     ),
     row(
+        Method::GET,
+        "s3/sts",
+        Route::CompanionCredentials,
+        Operation::Create,
+        SignedIn,
+    ),
+    row(
         Method::POST,
         "s3/multipart",
         Route::CompanionBegin,
@@ -508,7 +516,6 @@ pub const BUILT: &[Row] = &[
 /// What is known and not built: anything at or below these paths.
 pub const UNBUILT: &[(&str, &str)] = &[
     ("img", "Images by URL"),
-    ("s3/sts", "Temporary credentials of Companion"),
     ("auth", "Signing users in: that is the issuers' of a project"),
 ];
 

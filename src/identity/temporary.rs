@@ -280,7 +280,7 @@ impl Snapshot {
             secret,
             session_token: Some(SecretKey::new(token)),
             expires: Some(expires),
-            link: None,
+            terms: None,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Who asked for a link, as the link carries it, and who that is when the link is used.
+//! Who asked for a link or for a credential that only uploads, as it carries them, and who that is when it is used.
 //!
 //! Only who they are is carried. What they may is asked of [`Askers`] at every use, so that whoever may less by then may
 //! less by every link they were given. It never judges anything.
@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 use super::LinkError;
 use crate::auth::{Account, Caller, Federated, Identity, Kind, LinkTerms, LinkUse};
@@ -44,10 +45,30 @@ pub struct Person {
 
 /// What those who ask for links may do now.
 pub trait Askers: Send + Sync {
-    /// The rights that whoever asked for a link with these terms has now; `None`: their key is revoked or has ended, or is
-    /// not one of this bucket's, or does not let this, so that the link lets nothing. Called once a request: it must not
-    /// block.
-    fn rights(&self, asker: &Asker, terms: &LinkTerms) -> Option<AskerRights>;
+    /// The rights that whoever asked to do this in `bucket` has there now; `None`: their key is revoked or has ended, or is
+    /// not one of this bucket's, or does not let this, so that what they were given lets nothing. Called once a request: it
+    /// must not block.
+    fn rights(&self, asker: &Asker, bucket: &str, purpose: Purpose) -> Option<AskerRights>;
+}
+
+/// What somebody was given something for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read one file.
+    Read,
+    /// To send the bytes of one file.
+    Write,
+    /// To store what does not stand yet: of admins and servers no more than that, too.
+    Uploads,
+}
+
+impl From<&LinkUse> for Purpose {
+    fn from(lets: &LinkUse) -> Self {
+        match lets {
+            LinkUse::Get { .. } => Self::Read,
+            LinkUse::Put { .. } | LinkUse::Part { .. } => Self::Write,
+        }
+    }
 }
 
 /// The rights of somebody who asked for a link.
@@ -55,7 +76,7 @@ pub trait Askers: Send + Sync {
 pub struct AskerRights {
     pub policies: Vec<Arc<Policy>>,
     /// What their key lets at most; `None`: everything in the app bucket. A guest has no account to narrow: whether the key
-    /// lets it is said by there being rights at all.
+    /// lets it is said by there being rights at all. Who has no such bound uploads nothing by [`Purpose::Uploads`].
     pub session: Option<Arc<Policy>>,
 }
 
@@ -80,10 +101,7 @@ impl Asker {
         match lets {
             LinkUse::Get { .. } => {}
             LinkUse::Put { .. } | LinkUse::Part { .. } => {
-                if let Some(person) = &mut carried.person {
-                    person.groups.clear();
-                    person.claims.clear();
-                }
+                carried.person = carried.person.map(Person::without_claims);
             }
         }
         carried
@@ -98,20 +116,39 @@ impl Asker {
             Some(session) => session,
             None => Arc::new(Policy::parse(session(terms).as_bytes(), policy::Kind::Session).ok()?),
         };
-        Some(Identity::Caller(Arc::new(Caller {
-            access_key: access_key.to_owned(),
-            kind: Kind::Temporary { expires: terms.expires },
-            account: Account::Federated(Federated::new(&person.name)),
-            canonical_id: person.owner,
-            groups: person.groups,
-            claims: person.claims,
-            policies: rights.policies,
-            session: Some(session),
-        })))
+        Some(person.identity((access_key, terms.expires), rights.policies, session))
     }
 }
 
 impl Person {
+    /// As they are carried where nothing is read: groups and claims matter to reading only.
+    pub(super) fn without_claims(self) -> Self {
+        Self {
+            groups: Vec::new(),
+            claims: BTreeMap::new(),
+            ..self
+        }
+    }
+
+    /// Who they are with an access key that lasts so long, with these rights.
+    pub(super) fn identity(
+        self,
+        (access_key, expires): (&str, OffsetDateTime),
+        policies: Vec<Arc<Policy>>,
+        session: Arc<Policy>,
+    ) -> Identity {
+        Identity::Caller(Arc::new(Caller {
+            access_key: access_key.to_owned(),
+            kind: Kind::Temporary { expires },
+            account: Account::Federated(Federated::new(&self.name)),
+            canonical_id: self.owner,
+            groups: self.groups,
+            claims: self.claims,
+            policies,
+            session: Some(session),
+        }))
+    }
+
     fn of(caller: &Caller) -> Result<Self, LinkError> {
         let name = match &caller.account {
             Account::Federated(federated) => federated.name().to_owned(),

@@ -1,4 +1,4 @@
-//! What the token of a link carries, as bytes. Pure.
+//! What the token of a link, or of a credential that only uploads, carries, as bytes. Pure.
 //!
 //! Owns the form described under "Links" in docs/on-disk-format.md. A field that this version does not know is refused and
 //! never passed over: it could be a limit.
@@ -7,11 +7,19 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::asker::{Asker, Person};
-use crate::auth::{LinkTerms, LinkUse};
+use super::uploads::Uploader;
+use crate::auth::{LinkTerms, LinkUse, UploadTerms};
+
+/// What a token was given out for, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carried {
+    Link(LinkTerms, Asker),
+    Uploads(UploadTerms, Uploader),
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Carried {
+struct CarriedLink {
     /// The id of the file, 32 hexadecimal digits.
     #[serde(rename = "f")]
     file: String,
@@ -33,6 +41,34 @@ struct Carried {
     admin: bool,
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     person: Option<Person>,
+}
+
+/// It is about no file, and never a guest's.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CarriedUploads {
+    #[serde(rename = "b")]
+    bucket: String,
+    /// Seconds since 1970.
+    #[serde(rename = "x")]
+    expires: i64,
+    #[serde(rename = "l")]
+    lets: CarriedUploadsUse,
+    /// The id of the asker's project key.
+    #[serde(rename = "i")]
+    key_id: String,
+    #[serde(rename = "p")]
+    person: Person,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+enum CarriedUploadsUse {
+    #[serde(rename = "u")]
+    Uploads {
+        #[serde(rename = "s", default, skip_serializing_if = "is_not")]
+        of_server: bool,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,7 +133,7 @@ fn unhex(text: &str) -> Option<[u8; 16]> {
 
 /// What is sealed into a link with these terms for this asker.
 pub fn encode(terms: &LinkTerms, asker: &Asker) -> Result<Vec<u8>, serde_json::Error> {
-    let carried = Carried {
+    let carried = CarriedLink {
         file: hex(&terms.file),
         bucket: terms.bucket.clone(),
         key: terms.key.clone(),
@@ -144,9 +180,43 @@ pub fn encode(terms: &LinkTerms, asker: &Asker) -> Result<Vec<u8>, serde_json::E
     serde_json::to_vec(&carried)
 }
 
-/// The terms and the asker of a link that [`encode`] wrote; `None`: it is none that this version writes.
-pub fn decode(bytes: &[u8]) -> Option<(LinkTerms, Asker)> {
-    let carried: Carried = serde_json::from_slice(bytes).ok()?;
+/// What is sealed into a credential that only uploads, for whoever asked for it.
+pub fn encode_uploads(terms: &UploadTerms, uploader: &Uploader) -> Result<Vec<u8>, serde_json::Error> {
+    let carried = CarriedUploads {
+        bucket: terms.bucket.clone(),
+        expires: terms.expires.unix_timestamp(),
+        lets: CarriedUploadsUse::Uploads {
+            of_server: !terms.of_user,
+        },
+        key_id: uploader.key_id.clone(),
+        person: uploader.person.clone(),
+    };
+    serde_json::to_vec(&carried)
+}
+
+/// What [`encode`] or [`encode_uploads`] wrote; `None`: it is nothing that this version writes. What is the one never reads
+/// as the other: what it lets says which.
+pub fn decode(bytes: &[u8]) -> Option<Carried> {
+    match serde_json::from_slice::<CarriedUploads>(bytes) {
+        Ok(carried) => {
+            let CarriedUploadsUse::Uploads { of_server } = carried.lets;
+            let terms = UploadTerms {
+                bucket: carried.bucket,
+                expires: OffsetDateTime::from_unix_timestamp(carried.expires).ok()?,
+                of_user: !of_server,
+            };
+            let uploader = Uploader {
+                key_id: carried.key_id,
+                person: carried.person,
+            };
+            Some(Carried::Uploads(terms, uploader))
+        }
+        Err(_) => decode_link(bytes),
+    }
+}
+
+fn decode_link(bytes: &[u8]) -> Option<Carried> {
+    let carried: CarriedLink = serde_json::from_slice(bytes).ok()?;
     let terms = LinkTerms {
         file: unhex(&carried.file)?,
         bucket: carried.bucket,
@@ -196,7 +266,7 @@ pub fn decode(bytes: &[u8]) -> Option<(LinkTerms, Asker)> {
         admin: carried.admin,
         person: carried.person,
     };
-    Some((terms, asker))
+    Some(Carried::Link(terms, asker))
 }
 
 #[cfg(test)]
@@ -205,7 +275,7 @@ mod tests {
 
     use time::macros::datetime;
 
-    use super::{Asker, LinkTerms, LinkUse, Person, decode, encode};
+    use super::{Asker, Carried, LinkTerms, LinkUse, Person, UploadTerms, Uploader, decode, encode, encode_uploads};
 
     fn terms(lets: LinkUse) -> LinkTerms {
         LinkTerms {
@@ -299,7 +369,40 @@ mod tests {
                 let whole = format!("{HEAD}{text}{rest}");
                 let written = encode(&terms(lets.clone()), &asker).unwrap();
                 assert_eq!(String::from_utf8(written).unwrap(), whole);
-                assert_eq!(decode(whole.as_bytes()), Some((terms(lets.clone()), asker)), "{whole}");
+                let expected = Carried::Link(terms(lets.clone()), asker);
+                assert_eq!(decode(whole.as_bytes()), Some(expected), "{whole}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_credentials_that_only_upload_carry_reads_on() {
+        const REST: &str = r#"},"i":"k1","p":{"n":"shop/main|ann","o":"app:shop/main|ann"}}"#;
+        for (of_user, lets) in [(true, r#"{"u":{}"#), (false, r#"{"u":{"s":true}"#)] {
+            let terms = UploadTerms {
+                bucket: "shop-prod".into(),
+                expires: datetime!(2026-01-02 03:04:05 UTC),
+                of_user,
+            };
+            let uploader = Uploader {
+                key_id: "k1".into(),
+                person: ann().person.unwrap().without_claims(),
+            };
+            let whole = format!(r#"{{"b":"shop-prod","x":1767323045,"l":{lets}{REST}"#);
+            let written = encode_uploads(&terms, &uploader).unwrap();
+            assert_eq!(String::from_utf8(written).unwrap(), whole);
+            assert_eq!(decode(whole.as_bytes()), Some(Carried::Uploads(terms, uploader)));
+            for (from, to) in [
+                (r#""i":"k1""#, r#""i":"k1","q":1"#),
+                (r#""i":"k1""#, r#""i":"k1","a":true"#),
+                (r#""u":{"#, r#""u":{"q":1,"#),
+                (r#""u":{"#, r#""p":{"#),
+                (r#""b":"#, r#""k":"a","b":"#),
+                (r#","p":{"n":"shop/main|ann","o":"app:shop/main|ann"}"#, ""),
+            ] {
+                let changed = whole.replacen(from, to, 1);
+                assert_ne!(changed, whole, "{from}");
+                assert_eq!(decode(changed.as_bytes()), None, "{changed}");
             }
         }
     }

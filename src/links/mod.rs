@@ -1,4 +1,5 @@
-//! Links: presigned URLs for one file each, with limits sealed into them, that end as soon as the file's owner says so.
+//! Links: presigned URLs for one file each, with limits sealed into them, that end as soon as the file's owner says so; and
+//! credentials that only upload, which are sealed the same way.
 //!
 //! Owns what a link carries, how it is made, and how its credential is found again. Any S3 client and any browser can use
 //! one: it is an ordinary URL of Signature Version 4 that signs `host` alone, or the fields of a form. Nothing of it is stored
@@ -8,6 +9,7 @@
 mod asker;
 pub mod carried;
 mod source;
+mod uploads;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -19,12 +21,13 @@ use storage_engine::limits::PUT_BYTES_MAX;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-pub use asker::{Asker, AskerRights, Askers, Person};
+pub use asker::{Asker, AskerRights, Askers, Person, Purpose};
 pub use source::Credentials;
+pub use uploads::{UPLOADS_SECONDS, UploadCredential, Uploader, UploadsAsk};
 
 use crate::auth::sign::{Signer, path_text, query_text};
 use crate::auth::{AuthError, LinkTerms, LinkUse};
-use crate::identity::{Directory, IdentityError, LINK_TOKEN_CHARS_MAX};
+use crate::identity::{Directory, IdentityError, LINK_TOKEN_CHARS_MAX, SealedLink};
 
 /// How long a link may last, in seconds.
 pub const LINK_SECONDS: RangeInclusive<u32> = 60..=604_800;
@@ -34,7 +37,7 @@ const STABLE_SHARE: u32 = 4;
 /// Why no link was given out.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    #[error("a link lasts 60 to 604800 seconds")]
+    #[error("a link lasts 60 to 604800 seconds, and a credential for uploads 900 to 3600")]
     Lifetime,
     /// Only callers of the Files API get links.
     #[error("links are for callers of apps")]
@@ -266,14 +269,20 @@ impl Links {
             lets,
         };
         let text = carried::encode(&terms, &asker).map_err(|error| LinkError::Writing(error.to_string()))?;
-        let sealed = self.directory.seal_link(&text).await?;
-        let chars = sealed.token.expose().len();
-        if chars > LINK_TOKEN_CHARS_MAX {
-            return Err(LinkError::TooLong { chars });
-        }
+        let sealed = self.sealed(&text).await?;
         let token = String::from_utf8_lossy(sealed.token.expose());
         let signer = Signer::new(sealed.access_key, sealed.secret, self.region.as_str()).with_session_token(token);
         Ok((signer, expires))
+    }
+
+    /// Seals what a token carries, if that fits into one.
+    async fn sealed(&self, text: &[u8]) -> Result<SealedLink, LinkError> {
+        let sealed = self.directory.seal_link(text).await?;
+        let chars = sealed.token.expose().len();
+        match chars > LINK_TOKEN_CHARS_MAX {
+            true => Err(LinkError::TooLong { chars }),
+            false => Ok(sealed),
+        }
     }
 }
 

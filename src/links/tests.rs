@@ -14,13 +14,14 @@ use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
 
 use super::{
-    Asker, AskerRights, Askers, Credentials, Download, Link, LinkAsk, LinkError, Links, PartAsk, UploadLimits,
+    Asker, AskerRights, Askers, Credentials, Download, Link, LinkAsk, LinkError, Links, PartAsk, Purpose,
+    UploadCredential, UploadLimits, UploadsAsk,
 };
 use crate::access::{Action, Context, ObjectFacts, RequestFacts, Resource, Visibility, decide};
 use crate::auth::sign::Signer;
 use crate::auth::{
     Account, AuthError, Authenticated, Authenticator, Caller, CredentialSource, Federated, Identity, Kind, LinkTerms,
-    LinkUse, PayloadMode, SecretKey,
+    LinkUse, PayloadMode, Realm, SecretKey, Terms,
 };
 use crate::identity::{Directory, Federation, Root, SealKeys};
 use crate::policy::{self, Policy};
@@ -33,12 +34,13 @@ const OWN: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Act
 struct OneKey;
 
 impl Askers for OneKey {
-    fn rights(&self, asker: &Asker, terms: &LinkTerms) -> Option<AskerRights> {
-        let own = || Arc::new(Policy::parse(OWN.as_bytes(), policy::Kind::Identity).unwrap());
-        let stands = asker.key_id == "k1" && terms.bucket == "shop-prod";
+    fn rights(&self, asker: &Asker, bucket: &str, purpose: Purpose) -> Option<AskerRights> {
+        let of = |kind| Arc::new(Policy::parse(OWN.as_bytes(), kind).unwrap());
+        let own = || of(policy::Kind::Identity);
+        let stands = asker.key_id == "k1" && bucket == "shop-prod";
         stands.then(|| AskerRights {
             policies: if asker.admin { vec![own()] } else { Vec::new() },
-            session: None,
+            session: (purpose == Purpose::Uploads).then(|| of(policy::Kind::Session)),
         })
     }
 }
@@ -148,7 +150,10 @@ impl Ground {
 }
 
 fn terms_of(authenticated: &Authenticated) -> Arc<LinkTerms> {
-    Arc::clone(authenticated.request.extensions().get::<Arc<LinkTerms>>().unwrap())
+    match authenticated.request.extensions().get::<Terms>() {
+        Some(Terms::Link(terms)) => Arc::clone(terms),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
@@ -515,6 +520,101 @@ async fn what_no_link_can_be_made_for_is_refused() {
         ..ask(&asker)
     };
     assert!(ground.links.download_url(&evil, Download::default()).await.is_err());
+}
+
+fn sign(given: &UploadCredential, method: &Method, at: OffsetDateTime) -> Request<Empty<Bytes>> {
+    let token = String::from_utf8(given.token.expose().to_vec()).unwrap();
+    let signer = Signer::new(&given.access_key, given.secret.clone(), "us-east-1").with_session_token(token);
+    let request = Request::builder().method(method).uri("/shop-prod/a");
+    let request = request.header(HOST, "store.test:9000").body(()).unwrap();
+    let (mut parts, ()) = request.into_parts();
+    let mode = PayloadMode::SignedBody(crate::auth::sign::body_hash(b""));
+    signer.sign(&mut parts, &mode, at).unwrap();
+    Request::from_parts(parts, Empty::new())
+}
+
+#[tokio::test]
+async fn a_credential_for_uploads_signs_requests_to_s3_until_it_ends_and_is_for_no_other_action() {
+    let ground = ground().await;
+    let admin = Asker::of(&ann(), "k1", true).unwrap();
+    let ask = UploadsAsk {
+        asker: &admin,
+        of_user: true,
+        bucket: "shop-prod",
+        now: NOW,
+        seconds: 900,
+    };
+    let given = ground.links.upload_credential(&ask).await.unwrap();
+    let come = |realm, at: OffsetDateTime| {
+        let request = sign(&given, &Method::PUT, at);
+        ground.authenticator.authenticate_in(realm, request, at)
+    };
+    let came = come(Realm::S3, NOW).unwrap();
+    let facts = RequestFacts::read(came.request.extensions(), came.request.headers(), NOW);
+    let context = Context {
+        request: Some(&facts),
+        ..Context::default()
+    };
+    let object = |bucket| Resource::Object { bucket, key: "a" };
+    let uploads = [
+        Action::PutObject,
+        Action::AbortMultipartUpload,
+        Action::ListMultipartUploadParts,
+    ];
+    // Its asker may everything; it lets no more than this all the same.
+    let root = Identity::Root;
+    for action in Action::ALL {
+        let may = |resource| decide(&root, *action, resource, &context).is_ok();
+        assert_eq!(may(object("shop-prod")), uploads.contains(action), "{action:?}");
+        for other in [object("shop-dev"), Resource::Bucket("shop-prod"), Resource::Service] {
+            assert!(!may(other), "{action:?} {other:?}");
+        }
+    }
+    for realm in [Realm::Admin, Realm::Sts, Realm::Iam] {
+        assert!(come(realm, NOW).is_err(), "{realm:?}");
+    }
+    let admin = come(Realm::Admin, NOW).err().unwrap();
+    assert_eq!(admin.code(), "InvalidAccessKeyId");
+    let last = given.expires;
+    assert!(come(Realm::S3, last - Duration::SECOND).is_ok());
+    assert_eq!(come(Realm::S3, last).err().unwrap().code(), "ExpiredToken");
+
+    for seconds in [0, 899, 3_601] {
+        let made = ground.links.upload_credential(&UploadsAsk { seconds, ..ask }).await;
+        assert!(matches!(made, Err(LinkError::Lifetime)), "{seconds}");
+    }
+    let guest = Asker::of(&Identity::Anonymous, "k1", false).unwrap();
+    let of_guest = UploadsAsk { asker: &guest, ..ask };
+    let made = ground.links.upload_credential(&of_guest).await;
+    assert!(matches!(made, Err(LinkError::NotOfAnApp)));
+    for (key, bucket) in [("k2", "shop-prod"), ("k1", "shop-dev")] {
+        let asker = Asker::of(&ann(), key, false).unwrap();
+        let ask = UploadsAsk {
+            asker: &asker,
+            bucket,
+            ..ask
+        };
+        let given = ground.links.upload_credential(&ask).await.unwrap();
+        let request = sign(&given, &Method::PUT, NOW);
+        let refused = ground.authenticator.authenticate_at(request, NOW).err().unwrap();
+        assert_eq!(refused.code(), "InvalidAccessKeyId", "{key} {bucket}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_for_uploads_is_no_link() {
+    let ground = ground().await;
+    let asker = asker();
+    let ask = UploadsAsk {
+        asker: &asker,
+        of_user: true,
+        bucket: "shop-prod",
+        now: NOW,
+        seconds: 900,
+    };
+    let given = ground.links.upload_credential(&ask).await.unwrap();
+    let token = String::from_utf8(given.token.expose().to_vec()).unwrap();
+    assert!(ground.links.redeem(&given.access_key, &token, NOW).is_none());
 }
 
 #[tokio::test]

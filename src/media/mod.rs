@@ -15,7 +15,7 @@ mod sniff;
 pub use accept::{Accepted, Mismatch, accept, allows, common_types};
 pub use header::{Dimensions, HEADER_BYTES, dimensions};
 pub use inspect::{Inspected, Inspection};
-pub use key::{KEY_BYTES_MAX, KeyError, check_key, key_of};
+pub use key::{KEY_BYTES_MAX, KeyError, check_key, is_of_file, key_of};
 pub use mime::{MIME_CHARS_MAX, Mime, MimeError};
 pub use name::{FileName, NAME_BYTES_MAX, NameError};
 pub use serve::{attachment, is_shown, kept, safe_disposition, sandbox};

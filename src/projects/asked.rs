@@ -1,4 +1,4 @@
-//! What those who asked for links may do when a link is used: what their key and their kind have by then, as long as
+//! What those who asked for links, and for credentials that only upload, may do when these are used: what their key and their kind have by then, as long as
 //! whoever vouched for them still is an issuer of the project.
 
 use std::sync::Arc;
@@ -7,23 +7,23 @@ use time::OffsetDateTime;
 
 use super::directory::Projects;
 use super::scopes::Operation;
-use crate::auth::{LinkTerms, LinkUse};
-use crate::links::{Asker, AskerRights, Askers};
+use crate::links::{Asker, AskerRights, Askers, Purpose};
 
 impl Askers for Projects {
-    fn rights(&self, asker: &Asker, terms: &LinkTerms) -> Option<AskerRights> {
+    fn rights(&self, asker: &Asker, bucket: &str, purpose: Purpose) -> Option<AskerRights> {
         let snapshot = self.snapshot().ok()?;
         let key = snapshot.key_with_id(&asker.key_id)?;
-        if !key.stands_at(OffsetDateTime::now_utc()) || key.bucket.as_str() != terms.bucket {
+        if !key.stands_at(OffsetDateTime::now_utc()) || key.bucket.as_str() != bucket {
             return None;
         }
         let person = asker.person.as_ref();
         if person.is_some_and(|person| !snapshot.answers_for(&key.project.name, &person.name)) {
             return None;
         }
-        let operations: &[Operation] = match terms.lets {
-            LinkUse::Get { .. } => &[Operation::Read],
-            LinkUse::Put { .. } | LinkUse::Part { .. } => &[Operation::Create, Operation::Update],
+        let operations: &[Operation] = match purpose {
+            Purpose::Read => &[Operation::Read],
+            Purpose::Write => &[Operation::Create, Operation::Update],
+            Purpose::Uploads => &[Operation::Create],
         };
         if !operations.iter().any(|operation| key.scopes.allow(*operation)) {
             return None;
@@ -33,9 +33,13 @@ impl Askers for Projects {
             (Some(_), true) => vec![Arc::clone(&key.of_scopes)],
             (Some(_), false) => vec![Arc::clone(&key.of_users)],
         };
+        let most = match purpose {
+            Purpose::Read | Purpose::Write => &key.of_scopes,
+            Purpose::Uploads => &key.of_uploads,
+        };
         Some(AskerRights {
             policies,
-            session: Some(Arc::clone(&key.of_scopes)),
+            session: Some(Arc::clone(most)),
         })
     }
 }

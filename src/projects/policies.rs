@@ -98,6 +98,18 @@ pub(super) fn of_scopes(bucket: &BucketName, scopes: &Scopes) -> Result<Arc<Poli
     policy(statements, Kind::Session)
 }
 
+/// What may be done with a credential that only uploads: put what does not stand yet, and go on with an upload or give it up.
+/// Whose upload that must be is said by the rights of who has it.
+pub(super) fn of_uploads(bucket: &BucketName) -> Result<Arc<Policy>, PolicyError> {
+    let files = format!("arn:aws:s3:::{bucket}/*");
+    let parts = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"];
+    let statements = vec![
+        allow(&["s3:PutObject"], &files, Some(absent())),
+        allow(&parts, &files, None),
+    ];
+    policy(statements, Kind::Session)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -170,6 +182,47 @@ mod tests {
                     "{action:?} {object:?}"
                 );
                 assert!(!may(&user, action, "shop-prod", object), "{action:?} {object:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_uploads_puts_what_does_not_stand_and_nothing_else() {
+        let Identity::Caller(user) = caller(of_users(&bucket()).unwrap(), &Scopes::all()) else {
+            unreachable!("a caller")
+        };
+        let uploader = Identity::Caller(Arc::new(Caller {
+            session: Some(of_uploads(&bucket()).unwrap()),
+            ..Caller::clone(&user)
+        }));
+        let stands = [
+            None,
+            Some(of(ANN, Visibility::Private)),
+            Some(of("x", Visibility::Public)),
+        ];
+        for object in &stands {
+            for action in Action::ALL {
+                let expected = *action == Action::PutObject && object.is_none();
+                let found = may(&uploader, *action, "shop-dev", object.as_ref());
+                assert_eq!(found, expected, "{action:?} {object:?}");
+                assert!(!may(&uploader, *action, "shop-prod", object.as_ref()), "{action:?}");
+            }
+        }
+        for (initiator, expected) in [(None, false), (Some("x"), false), (Some(ANN), true)] {
+            let context = Context {
+                initiator,
+                ..Context::default()
+            };
+            let resource = Resource::Object {
+                bucket: "shop-dev",
+                key: "f",
+            };
+            for action in [Action::AbortMultipartUpload, Action::ListMultipartUploadParts] {
+                assert_eq!(
+                    decide(&uploader, action, resource, &context).is_ok(),
+                    expected,
+                    "{initiator:?}"
+                );
             }
         }
     }

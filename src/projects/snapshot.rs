@@ -46,6 +46,8 @@ pub(super) struct ReadyKey {
     /// What its scopes let: the most for everybody who brings it, and all of it for admins.
     pub(super) of_scopes: Arc<Policy>,
     pub(super) of_users: Arc<Policy>,
+    /// What a credential that only uploads lets at most.
+    pub(super) of_uploads: Arc<Policy>,
 }
 
 /// Who vouches for users.
@@ -237,6 +239,7 @@ fn ready(id: &str, record: &ProjectKeyRecord, projects: &BTreeMap<String, Arc<Pr
         origins: Origins::named(&record.origins).ok_or("one of its origins is none")?,
         of_scopes: policies::of_scopes(&bucket, &scopes).map_err(written)?,
         of_users: policies::of_users(&bucket).map_err(written)?,
+        of_uploads: policies::of_uploads(&bucket).map_err(written)?,
         record: record.clone(),
         scopes,
         project: Arc::clone(project),

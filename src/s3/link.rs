@@ -1,6 +1,6 @@
 //! Requests that came by a link of a file: held to what the link is for, and answered for its holder alone.
 //!
-//! Owns which request is the one a link is for, whether its file still is the one it was made for, and the headers of its
+//! Owns which request is the one a link is for (of credentials that only upload see [`super::uploads`]), whether its file still is the one it was made for, and the headers of its
 //! answer. It never makes or reads a link, and never decides what its asker may (`access` does).
 
 use std::sync::Arc;
@@ -20,13 +20,16 @@ use super::error::{Code, Failure};
 use super::form::OfForm;
 use super::guard::Parameter;
 use super::target::Target;
-use crate::auth::{LinkTerms, LinkUse, ShownAs};
+use crate::auth::{LinkTerms, LinkUse, ShownAs, Terms};
 
 const USED_UP: &str = "The link was used as often as it may be.";
 
 /// The terms of the link that a request came by.
 pub(crate) fn terms(extensions: &Extensions) -> Option<&Arc<LinkTerms>> {
-    extensions.get::<Arc<LinkTerms>>()
+    match extensions.get::<Terms>() {
+        Some(Terms::Link(terms)) => Some(terms),
+        Some(Terms::Uploads(_)) | None => None,
+    }
 }
 
 /// Refuses every request but the one that the link is for. Its signature says the same, but for what it does not cover.

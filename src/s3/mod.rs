@@ -31,6 +31,7 @@ mod service;
 mod settings;
 mod tagging;
 mod target;
+mod uploads;
 mod xml;
 
 pub use cors::CorsRules;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, REFERRER_POLICY, SERVER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use s3s::Body;
@@ -29,8 +29,10 @@ use super::listen;
 use super::normalise;
 use super::object::BareETag;
 use super::target::{Domains, Target};
+use super::uploads;
 use super::{body, xml};
-use crate::auth::{Accounts, FormDoor};
+use crate::access::owner_id_of;
+use crate::auth::{Accounts, FormDoor, Terms};
 use crate::http::body::{self as edge, BoxError};
 use crate::http::request_id::RequestId;
 use crate::telemetry::feed::Feed;
@@ -210,9 +212,19 @@ impl S3Service {
         let query = guard::parameters(parts.uri.query());
         normalise::unfold_query(&query, &mut parts.headers)?;
         guard::check(&parts.method, target, &query, &parts.headers)?;
-        if let Some(terms) = link::terms(&parts.extensions) {
-            let said = (&parts.headers, &parts.extensions);
-            link::admit(terms, (&parts.method, target), &query, said)?;
+        match parts.extensions.get::<Terms>() {
+            Some(Terms::Link(terms)) => {
+                let said = (&parts.headers, &parts.extensions);
+                link::admit(terms, (&parts.method, target), &query, said)?;
+            }
+            Some(Terms::Uploads(terms)) => {
+                let place = uploads::admit(terms, (&parts.method, target), &query, &parts.headers)?;
+                if matches!(parts.method, Method::PUT | Method::POST) {
+                    let owner = parts.extensions.get().and_then(owner_id_of);
+                    self.inner.front.check_free(place, owner).await?;
+                }
+            }
+            None => {}
         }
         let facts = request::facts(&parts, &query, OffsetDateTime::now_utc())?;
         parts.extensions.insert(facts);

@@ -1,8 +1,23 @@
-// Uppy of today: tus, one PUT whose address the Files API signs, and parts of S3 that the page signs with a temporary credential.
+// Uppy of today: tus, one PUT whose address the Files API signs, and one PUT or parts that the page signs with credentials of its user.
 import AwsS3 from '@uppy/aws-s3';
 import Uppy from '@uppy/core';
 import Tus from '@uppy/tus';
 import { call, play, told } from '../pages/uploader.mjs';
+
+/** As the Files API gives them to Companion's clients, and as this Uppy takes them. */
+async function getCredentials() {
+  const { credentials: given, region } = await call('GET', '/s3/sts');
+  const credentials = { accessKeyId: given.AccessKeyId, secretAccessKey: given.SecretAccessKey, sessionToken: given.SessionToken };
+  return { credentials, region };
+}
+
+const signing = (shouldUseMultipart) => () => new Uppy().use(AwsS3, {
+  shouldUseMultipart,
+  getChunkSize: () => told.part,
+  generateObjectKey: (file) => `uppy/${file.name}`,
+  s3Endpoint: told.s3,
+  getCredentials,
+});
 
 play({
   tus: () => new Uppy().use(Tus, { endpoint: `${told.api}/tus`, headers: told.headers }),
@@ -15,11 +30,6 @@ play({
       return { url: signed.url, key: signed.key };
     },
   }),
-  parts: () => new Uppy().use(AwsS3, {
-    shouldUseMultipart: true,
-    getChunkSize: () => told.part,
-    generateObjectKey: (file) => `uppy/${file.name}`,
-    s3Endpoint: told.s3,
-    getCredentials: () => ({ credentials: told.credentials, region: 'us-east-1' }),
-  }),
+  signed: signing(false),
+  parts: signing(true),
 });

@@ -16,7 +16,9 @@ use crate::stage::{Stage, Test, script};
 /// Megabytes of the upload that is killed half-way; `DRYSTONE_WEB_MB` says otherwise.
 const LARGE_MB: u32 = 200;
 const EXAMPLE_CASES: usize = 7;
-const UPPY_CASES: usize = 6;
+/// Two more where the page signs by itself.
+const UPPY_CASES: usize = 8;
+const UPPY_5_CASES: usize = 6;
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
@@ -28,18 +30,18 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::with_all(
             &[Client::Chromium, Client::Pages, Client::Uppy, Client::AwsSdkJs],
             "uppy_uploads_and_goes_on_in_a_page_loaded_anew",
-            |stage| uppy(stage, "uppy", Client::Uppy),
+            |stage| uppy(stage, ("uppy", UPPY_CASES), Client::Uppy),
         ),
         Test::with_all(
             &[Client::Chromium, Client::Pages, Client::Uppy5, Client::AwsSdkJs],
             "uppy_5_uploads_and_goes_on_in_a_page_loaded_anew",
-            |stage| uppy(stage, "uppy5", Client::Uppy5),
+            |stage| uppy(stage, ("uppy5", UPPY_5_CASES), Client::Uppy5),
         ),
     ]
 }
 
 /// The page stands in the folder `name` of the clients.
-fn uppy(stage: &mut Stage, name: &str, modules: Client) -> Result<()> {
+fn uppy(stage: &mut Stage, (name, cases): (&str, usize), modules: Client) -> Result<()> {
     let server = stage.start()?;
     let project = project(stage)?;
     let mut command = driver(stage, "pages/uppy.mjs")?;
@@ -48,7 +50,7 @@ fn uppy(stage: &mut Stage, name: &str, modules: Client) -> Result<()> {
         .env("COMPAT_UPPY", name)
         .env("COMPAT_MODULES_UPPY", modules.fetch()?)
         .env("COMPAT_MODULES_SDK", Client::AwsSdkJs.fetch()?);
-    script(told(&mut command, stage), UPPY_CASES)?;
+    script(told(&mut command, stage), cases)?;
     server.stop()
 }
 

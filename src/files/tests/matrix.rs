@@ -37,6 +37,7 @@ fn whom(route: Route) -> For {
         | Route::Upload
         | Route::PartsInit
         | Route::CompanionParams
+        | Route::CompanionCredentials
         | Route::CompanionBegin
         | Route::FromUrl => For::SignedIn,
         Route::UploadTokens
@@ -237,6 +238,8 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
         Kind::Uploader if row.operation != Operation::Create => Some((403, "SCOPE_INSUFFICIENT")),
         // Whoever copies reads as well.
         Kind::Uploader if row.route == Route::Copy => Some((403, "SCOPE_INSUFFICIENT")),
+        // They let more than the token does.
+        Kind::Uploader if row.route == Route::CompanionCredentials => denied,
         Kind::Owner | Kind::Other | Kind::Admin | Kind::ShareTarget | Kind::Uploader if needs == For::Servers => {
             Some((403, "PERMISSION_DENIED"))
         }

@@ -120,8 +120,8 @@ where
     if let Some(signing) = sender.signing {
         parts.extensions.insert(signing);
     }
-    if let Some(link) = sender.link {
-        parts.extensions.insert(link);
+    if let Some(terms) = sender.terms {
+        parts.extensions.insert(terms);
     }
     Ok(Upload {
         put: Request::from_parts(parts, body.boxed_unsync()),

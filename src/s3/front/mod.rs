@@ -12,6 +12,7 @@ use s3s::dto::Owner;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::bucket::{Bucket, BucketPage, ListBuckets};
+use storage_engine::store::files::{FileState, OwnerType};
 use storage_engine::store::judged::Found;
 use storage_engine::store::multipart::list::ListParts;
 use storage_engine::store::name::{BucketName, ObjectKey, UploadId};
@@ -22,13 +23,15 @@ use super::catalogue;
 use super::convert;
 use super::error::{Code, Failure};
 use super::events::{Happened, Pending};
+use super::uploads::Place;
 use crate::access::{
     Action, Behind, BucketFacts, Context, Grant, ObjectFacts, RequestFacts, RequestTags, Resource, any_policy, decide,
     is_visible_by, owner_id_of, reads_object,
 };
-use crate::auth::{Accounts, Identity};
+use crate::auth::{Accounts, Identity, Terms};
 use crate::facts::{Facts, Looked, Standing, owner_or_root};
 use crate::intake::{Inspector, Settled};
+use crate::media::is_of_file;
 use crate::telemetry::feed::Feed;
 
 /// Largest file, in bytes, that is read whole to know its SHA-256 when it was stored unseen.
@@ -112,6 +115,14 @@ impl<'r> Asking<'r> {
             tags: extensions.get::<RequestTags>(),
             at_write: false,
             initiator: None,
+        }
+    }
+
+    /// The store as files are made through it: those of a page that uploads are its user's.
+    fn as_maker(&self, store: &Store) -> Store {
+        match self.request.and_then(|request| request.terms.as_ref()) {
+            Some(Terms::Uploads(terms)) if terms.of_user => store.made_by(OwnerType::User),
+            Some(Terms::Uploads(_) | Terms::Link(_)) | None => store.clone(),
         }
     }
 
@@ -246,7 +257,7 @@ impl Front {
         if judged.grant.only_replaces() {
             return Err(Code::ACCESS_DENIED.into());
         }
-        self.opened(action, resource, judged)
+        self.opened(asking, action, resource, judged)
     }
 
     /// As [`Self::open_object`], to begin an upload of it or to send a part, and what is set on the bucket.
@@ -325,9 +336,10 @@ impl Front {
         (bucket, key): (&BucketName, &ObjectKey),
     ) -> Result<(Opened, PutBy), Failure> {
         let (action, resource) = (Action::PutObject, object_resource(bucket, key));
-        let judged = self.judge(&Asking::of(extensions), action, resource).await?;
+        let asking = Asking::of(extensions);
+        let judged = self.judge(&asking, action, resource).await?;
         let only_replaces = judged.grant.only_replaces();
-        let opened = self.opened(action, resource, judged)?;
+        let opened = self.opened(&asking, action, resource, judged)?;
         let (store, by) = match (only_replaces, opened.basis) {
             (false, basis) => (basis.bind(opened.store, bucket, key), PutBy::Right),
             (true, Basis::Record(Some(rev))) => {
@@ -340,8 +352,33 @@ impl Front {
         Ok((Opened { store, ..opened }, by))
     }
 
-    fn opened(&self, action: Action, resource: Resource<'_>, judged: Judgement) -> Result<Opened, Failure> {
-        let store = self.store.with(&judged.grant);
+    /// Refuses an upload to a key that another file has: only what nobody announced, or the caller did, is uploaded so. Keys
+    /// that the Files API gave out stay those files' own, also when these are in the trash.
+    pub(crate) async fn check_free(&self, place: Place<'_>, caller: Option<&str>) -> Result<(), Failure> {
+        let Ok(bucket) = BucketName::parse(place.bucket) else {
+            return Err(Code::INVALID_BUCKET_NAME.into());
+        };
+        let is_free = match self.facts.file_of_key(&bucket, place.key).await? {
+            Some(file) => {
+                let is_own = caller.is_some() && file.labels.owner.as_deref() == caller;
+                file.state == FileState::Pending && is_own
+            }
+            None => !is_of_file(place.key),
+        };
+        match is_free {
+            true => Ok(()),
+            false => Err(Failure::because(Code::ACCESS_DENIED, "This key is another file's.")),
+        }
+    }
+
+    fn opened(
+        &self,
+        asking: &Asking<'_>,
+        action: Action,
+        resource: Resource<'_>,
+        judged: Judgement,
+    ) -> Result<Opened, Failure> {
+        let store = asking.as_maker(self.store.with(&judged.grant));
         let store = match (judged.standing, resource) {
             (Standing::At(rev), Resource::Bucket(bucket) | Resource::Object { bucket, .. }) => {
                 let bucket = BucketName::parse(bucket).map_err(|_| Code::INVALID_BUCKET_NAME)?;
@@ -349,7 +386,7 @@ impl Front {
             }
             // Somebody else may be making it just now, and whoever was judged on none has no rights in that one.
             (Standing::Absent, _) if action != Action::CreateBucket => return Err(Code::NO_SUCH_BUCKET.into()),
-            (Standing::Unasked | Standing::Absent | Standing::At(_), _) => store.clone(),
+            (Standing::Unasked | Standing::Absent | Standing::At(_), _) => store,
         };
         Ok(Opened {
             store,

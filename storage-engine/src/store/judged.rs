@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::files::{File, FileId, Screen, Seen, Witness};
+use super::files::{File, FileId, OwnerType, Screen, Seen, Witness};
 use super::name::{BucketName, ObjectKey};
 use super::record::scan::ScanRecord;
 use super::{Store, key};
@@ -53,6 +53,8 @@ pub(super) struct Judged {
     screen: Option<Arc<dyn Screen>>,
     /// What was said of the bytes that come in, when they were scanned before.
     cleared: Option<ScanRecord>,
+    /// What kind of owner a file has that nobody announced.
+    maker: Option<OwnerType>,
 }
 
 /// A file as it was when rights to put its bytes were judged.
@@ -97,6 +99,11 @@ impl Judged {
     /// What was said before of the bytes that come in.
     pub(super) fn cleared(&self) -> Option<&ScanRecord> {
         self.cleared.as_ref()
+    }
+
+    /// What kind of owner a file has that nobody announced.
+    pub(super) fn maker(&self) -> OwnerType {
+        self.maker.unwrap_or(OwnerType::Service)
     }
 
     /// Whether the bytes of a file are kept when others take their place.
@@ -150,6 +157,15 @@ impl Store {
     pub fn with_cleared(&self, scan: ScanRecord) -> Self {
         self.with(Judged {
             cleared: Some(scan),
+            ..self.judged.clone()
+        })
+    }
+
+    /// The same store, through which files that nobody announced have an owner of this kind; else they are a service's.
+    #[must_use]
+    pub fn made_by(&self, maker: OwnerType) -> Self {
+        self.with(Judged {
+            maker: Some(maker),
             ..self.judged.clone()
         })
     }

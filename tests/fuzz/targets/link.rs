@@ -1,16 +1,17 @@
 //! Tokens of links. The first byte says what is done: the rest is read as what a token carries, or as a token itself, or it
 //! is sealed, opened, and opened again with one byte changed.
 
-use drystone::auth::{LinkTerms, LinkUse};
+use drystone::auth::{LinkTerms, LinkUse, UploadTerms};
 use drystone::identity::LinkSealer;
-use drystone::links::{Asker, Person, carried};
+use drystone::links::carried::Carried;
+use drystone::links::{Asker, Person, Uploader, carried};
 use time::OffsetDateTime;
 
 fn sealer() -> LinkSealer {
     LinkSealer::new(&[7; 32]).unwrap()
 }
 
-/// What tokens of every kind of link carry.
+/// What tokens of every kind of link, and of credentials that only upload, carry.
 pub(super) fn texts() -> Vec<Vec<u8>> {
     let uses = [
         LinkUse::Get {
@@ -37,6 +38,16 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
         groups: vec!["staff".into()],
         claims: [("jwt:email".to_owned(), vec!["a@b.c".to_owned()])].into(),
     };
+    let uploads = UploadTerms {
+        bucket: "shop-prod".into(),
+        expires: OffsetDateTime::UNIX_EPOCH,
+        of_user: true,
+    };
+    let uploader = Uploader {
+        key_id: "k1".into(),
+        person: person.clone(),
+    };
+    let uploads = carried::encode_uploads(&uploads, &uploader).unwrap();
     let askers = [None, Some(person)].map(|person| Asker {
         key_id: "k1".into(),
         admin: person.is_some(),
@@ -55,7 +66,7 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
             carried::encode(&terms, asker).unwrap()
         })
     });
-    made.collect()
+    made.chain([uploads]).collect()
 }
 
 /// A token that carries `text`, and its access key.
@@ -69,11 +80,14 @@ pub(super) fn link_token(data: &[u8]) {
     let Some((mode, rest)) = data.split_first() else { return };
     match mode % 3 {
         0 => {
-            let Some((terms, asker)) = carried::decode(rest) else {
+            let Some(read) = carried::decode(rest) else {
                 return;
             };
-            let again = carried::encode(&terms, &asker).unwrap();
-            assert_eq!(carried::decode(&again), Some((terms, asker)));
+            let again = match &read {
+                Carried::Link(terms, asker) => carried::encode(terms, asker),
+                Carried::Uploads(terms, uploader) => carried::encode_uploads(terms, uploader),
+            };
+            assert_eq!(carried::decode(&again.unwrap()), Some(read));
         }
         1 => {
             let Some((access_key, text)) = std::str::from_utf8(rest).ok().and_then(|text| text.split_once(' ')) else {

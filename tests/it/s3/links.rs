@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use drystone::auth::{Account, Authenticator, Caller, Federated, Identity, Kind, SecretKey, sha256};
 use drystone::identity::{Directory, Federation, Root, SealKeys};
-use drystone::links::{Asker, AskerRights, Askers, Credentials, Download, Link, LinkAsk, Links, PartAsk, UploadLimits};
+use drystone::links::{
+    Asker, AskerRights, Askers, Credentials, Download, Link, LinkAsk, Links, PartAsk, Purpose, UploadLimits,
+};
 use drystone::policy::{self, Policy};
 use http::{Request, Uri};
 use http_body::Frame;
@@ -40,7 +42,7 @@ const OF_USERS: &str = r#"{"Version":"2012-10-17","Statement":[
 struct OneKey(AtomicBool);
 
 impl Askers for OneKey {
-    fn rights(&self, asker: &Asker, _: &drystone::auth::LinkTerms) -> Option<AskerRights> {
+    fn rights(&self, asker: &Asker, _: &str, _: Purpose) -> Option<AskerRights> {
         let own = Policy::parse(OF_USERS.as_bytes(), policy::Kind::Identity).unwrap();
         let stands = !self.0.load(Ordering::Relaxed);
         stands.then(|| AskerRights {

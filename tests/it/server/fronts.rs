@@ -70,17 +70,20 @@ enum Front {
     Image,
     /// GET of the object by S3.
     Object,
+    /// The same, signed with a credential for uploads that this caller was given.
+    Uploads,
     /// HEAD of the resumable upload it came by.
     Resumable,
     /// `GET /v1/pub/…`.
     Public,
 }
 
-const FRONTS: [Front; 6] = [
+const FRONTS: [Front; 7] = [
     Front::Content,
     Front::Link,
     Front::Image,
     Front::Object,
+    Front::Uploads,
     Front::Resumable,
     Front::Public,
 ];
@@ -106,9 +109,11 @@ fn expected(level: &str, caller: Caller, front: Front) -> Option<u16> {
     match front {
         Front::Public if level == "public" => Some(200),
         Front::Public => Some(404),
-        Front::Content | Front::Link | Front::Resumable if caller == Caller::Nobody => Some(401),
-        Front::Content | Front::Resumable if of_s3 => None,
+        Front::Content | Front::Link | Front::Uploads | Front::Resumable if caller == Caller::Nobody => Some(401),
+        Front::Content | Front::Uploads | Front::Resumable if of_s3 => None,
         Front::Object if of_app => None,
+        // Nothing is read by it, whoever sees the file.
+        Front::Uploads => Some(if caller == Caller::Guest { 401 } else { 403 }),
         // An upload is its maker's, whoever sees the file.
         Front::Resumable => Some(match caller {
             Caller::Owner | Caller::Server => 200,
@@ -231,9 +236,13 @@ impl Scene {
 
     /// A signed request of S3's.
     async fn signed(&self, caller: Caller, path: &str) -> Answer {
-        let Some(signer) = self.signers.get(&caller) else {
-            return send(self.address, "GET", path, "", b"").await;
-        };
+        match self.signers.get(&caller) {
+            Some(signer) => self.signed_by(signer, path).await,
+            None => send(self.address, "GET", path, "", b"").await,
+        }
+    }
+
+    async fn signed_by(&self, signer: &Signer, path: &str) -> Answer {
         let request = Request::get(path).header("host", self.address.to_string());
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let mode = PayloadMode::SignedBody(body_hash(b""));
@@ -346,6 +355,18 @@ impl Picture {
                 scene.send(caller, ("GET", &path), "", b"").await
             }
             Front::Object => scene.signed(caller, &object).await,
+            Front::Uploads => {
+                let given = scene.send(caller, ("GET", "/v1/s3/sts"), "", b"").await;
+                if given.status != 200 {
+                    return given;
+                }
+                let told: Value = serde_json::from_slice(&given.body).unwrap();
+                let text = |name: &str| told["credentials"][name].as_str().unwrap().to_owned();
+                let signer = users::signer((&text("AccessKeyId"), &text("SecretAccessKey")));
+                scene
+                    .signed_by(&signer.with_session_token(text("SessionToken")), &object)
+                    .await
+            }
             Front::Resumable => {
                 let more = "Tus-Resumable: 1.0.0\r\n";
                 scene.send(caller, ("HEAD", &self.upload), more, b"").await
@@ -390,7 +411,7 @@ async fn every_way_to_a_file_lets_in_whom_its_visibility_says_and_all_ways_agree
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(
         cells,
-        4 * (6 * 6 - 5 + 4 * 4),
+        4 * (6 * 7 - 5 + 4 * 4),
         "every caller was asked at every front they come by"
     );
     server.stop().await.unwrap();

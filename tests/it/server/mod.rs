@@ -33,5 +33,6 @@ mod stack;
 mod streams;
 mod support;
 mod tls;
+mod uploads;
 mod users;
 mod visibility;

@@ -8,11 +8,13 @@ use super::super::super::routes::Route;
 use super::super::components::{kind, name, visibility};
 use super::super::described::{Described, Tag};
 use super::super::refusals::{ARRIVED, BYTES, LINK, PLAN, UPLOAD};
-use super::super::schema::{all, asked, count, list, list_of, text, told, url, within};
+use super::super::schema::{all, asked, count, list, list_of, moment, text, told, url, within};
 use super::Entry;
+use crate::links::UPLOADS_SECONDS;
 
 pub(super) const ALL: &[Entry] = &[
     (Route::CompanionParams, params),
+    (Route::CompanionCredentials, credentials),
     (Route::CompanionBegin, begin),
     (Route::CompanionParts, parts),
     (Route::CompanionPartUrl, part_url),
@@ -42,6 +44,29 @@ fn params() -> Described {
     .query("visibility", visibility(), "")
     .tells_bare(200, form)
     .refuses(&[PLAN, LINK])
+}
+
+fn credentials() -> Described {
+    let credentials = told(vec![
+        ("AccessKeyId", text(), ""),
+        ("SecretAccessKey", text(), ""),
+        ("SessionToken", text(), "Goes with every request."),
+        ("Expiration", moment(), "When they end, at the latest."),
+    ]);
+    let given = told(vec![
+        ("credentials", credentials, ""),
+        ("bucket", text(), "The app bucket."),
+        ("region", text(), "What signatures name as their region."),
+    ]);
+    let (least, most) = (*UPLOADS_SECONDS.start(), *UPLOADS_SECONDS.end());
+    Described::new(
+        "companionCredentials",
+        Tag::Companion,
+        "Credentials for S3 that upload new files as the caller's own, and do nothing else",
+    )
+    .query("expiresIn", within((least, most)), "Seconds; the most by itself.")
+    .tells_bare(200, given)
+    .refuses(&[LINK])
 }
 
 fn begin() -> Described {

@@ -81,7 +81,11 @@ impl Store {
                     .labels
                     .visibility
                     .get_or_insert(default.unwrap_or(Visibility::Private));
-                (id, adopted(object_key, random()?, &object, now))
+                let file = File {
+                    owner_type: self.judged.maker(),
+                    ..adopted(object_key, random()?, &object, now)
+                };
+                (id, file)
             }
         };
         if same_bytes && standing.is_some() {
