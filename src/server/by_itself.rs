@@ -11,6 +11,7 @@ use crate::images::service::Images;
 use crate::scan;
 use crate::telemetry::apps::AppStatus;
 use crate::telemetry::metrics::ByItself;
+use crate::webhooks::Webhooks;
 
 /// What the engine tells.
 pub(super) type EngineStatus = Box<dyn Fn() -> (HealStatus, MovingStatus) + Send + Sync>;
@@ -26,7 +27,7 @@ pub(super) fn engine(healing: Option<Arc<dyn Healing>>, fleet: Option<Arc<dyn Fl
 /// Who tells how far everything is.
 pub(super) fn all(
     engine: EngineStatus,
-    (collected, scanned): (Arc<Figures>, Option<Arc<scan::Figures>>),
+    (collected, scanned, webhooks): (Arc<Figures>, Option<Arc<scan::Figures>>, Webhooks),
     images: Images,
 ) -> Arc<dyn Fn() -> ByItself + Send + Sync> {
     Arc::new(move || {
@@ -34,12 +35,12 @@ pub(super) fn all(
         ByItself {
             healing,
             moving,
-            apps: apps(&collected, scanned.as_deref(), &images),
+            apps: apps(&collected, scanned.as_deref(), (&images, &webhooks)),
         }
     })
 }
 
-fn apps(collected: &Figures, scanned: Option<&scan::Figures>, images: &Images) -> AppStatus {
+fn apps(collected: &Figures, scanned: Option<&scan::Figures>, (images, webhooks): (&Images, &Webhooks)) -> AppStatus {
     let (sum, last) = collected.now();
     AppStatus {
         collected: sum.kinds().to_vec(),
@@ -47,5 +48,6 @@ fn apps(collected: &Figures, scanned: Option<&scan::Figures>, images: &Images) -
         collect_last: last.map(|last| (last.ended.seconds(), last.is_whole)),
         images: images.figures(),
         scans: scanned.map(scan::Figures::now),
+        webhooks: webhooks.figures(),
     }
 }

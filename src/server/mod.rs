@@ -308,7 +308,7 @@ impl Server {
         }
         let outward = self.outward(config, &store, &projects)?;
         let collector = self.collector(&store, &projects);
-        let figures = (collector.figures(), scanned);
+        let figures = (collector.figures(), scanned, outward.webhooks.clone());
         let engine_status = by_itself::engine(engine.healing.clone(), engine.fleet.clone());
         let files = FilesService::new(store.clone(), projects.clone(), links, told.origins.clone(), outward);
         let reach = Reach {

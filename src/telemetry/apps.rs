@@ -1,4 +1,4 @@
-//! Metrics of what is done for apps: images by URL, and the collection of what they leave behind. What others tell, as gauges;
+//! Metrics of what is done for apps: images by URL, scans, deliveries to their servers, and the collection of what they leave behind. What others tell, as gauges;
 //! it measures nothing itself.
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use super::metrics::signed;
 use crate::images::service::ImageFigures;
 use crate::scan::Sums;
+use crate::webhooks;
 
 /// How what is done for apps stands.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub struct AppStatus {
     pub images: ImageFigures,
     /// Of the scanner of what is uploaded; `None`: there is none.
     pub scans: Option<Sums>,
+    /// Of deliveries to receivers of webhooks.
+    pub webhooks: webhooks::Sums,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -34,8 +37,16 @@ struct VerdictLabels {
     verdict: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct AppGauges {
+    webhooks: Family<OutcomeLabels, Gauge>,
+    webhooks_waiting: Gauge,
+    webhooks_oldest_seconds: Gauge,
     scans: Family<VerdictLabels, Gauge>,
     scan_seconds: Gauge,
     scan_waiting: Gauge,
@@ -62,6 +73,7 @@ impl AppGauges {
             self.collected.clone(),
         );
         self.register_scans(registry);
+        self.register_webhooks(registry);
         for (name, help, gauge) in [
             (
                 "drystone_collect_failed",
@@ -142,7 +154,32 @@ impl AppGauges {
         );
     }
 
+    fn register_webhooks(&self, registry: &mut Registry) {
+        registry.register(
+            "drystone_webhook_total",
+            "Deliveries to receivers since the start that were taken or given up, and attempts that are made again",
+            self.webhooks.clone(),
+        );
+        registry.register(
+            "drystone_webhook_waiting",
+            "Deliveries that wait for their receivers",
+            self.webhooks_waiting.clone(),
+        );
+        registry.register(
+            "drystone_webhook_oldest_seconds",
+            "Seconds since that happened which the oldest waiting delivery tells of; 0: none waits",
+            self.webhooks_oldest_seconds.clone(),
+        );
+    }
+
     pub(super) fn set(&self, status: &AppStatus) {
+        for (outcome, count) in &status.webhooks.outcomes {
+            self.webhooks
+                .get_or_create(&OutcomeLabels { outcome })
+                .set(signed(*count));
+        }
+        self.webhooks_waiting.set(signed(status.webhooks.waiting));
+        self.webhooks_oldest_seconds.set(signed(status.webhooks.oldest_seconds));
         for (kind, count) in &status.collected {
             self.collected.get_or_create(&KindLabels { kind }).set(signed(*count));
         }
@@ -177,7 +214,7 @@ impl AppGauges {
 #[cfg(test)]
 mod tests {
     use super::super::metrics::{ByItself, Metrics};
-    use super::{AppStatus, ImageFigures, Sums};
+    use super::{AppStatus, ImageFigures, Sums, webhooks};
 
     #[test]
     fn the_text_tells_what_was_collected_and_how_images_stand() {
@@ -195,6 +232,11 @@ mod tests {
                 seconds: 6,
                 waiting: 2,
             }),
+            webhooks: webhooks::Sums {
+                outcomes: vec![("delivered", 5), ("retried", 3), ("dead", 0)],
+                waiting: 8,
+                oldest_seconds: 61,
+            },
         };
         let by_itself = ByItself {
             apps,
@@ -208,6 +250,11 @@ mod tests {
             "drystone_scan_total{verdict=\"infected\"} 1",
             "drystone_scan_seconds 6",
             "drystone_scan_waiting 2",
+            "drystone_webhook_total{outcome=\"delivered\"} 5",
+            "drystone_webhook_total{outcome=\"retried\"} 3",
+            "drystone_webhook_total{outcome=\"dead\"} 0",
+            "drystone_webhook_waiting 8",
+            "drystone_webhook_oldest_seconds 61",
             "drystone_collect_failed 2",
             "drystone_collect_last_seconds 1700000000",
             "drystone_collect_last_whole 1",

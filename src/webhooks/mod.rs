@@ -6,10 +6,11 @@
 //! The order is not kept. No receiver waits for another one.
 
 mod attempt;
+mod figures;
 pub mod payload;
 mod queue;
 mod retry;
-mod sign;
+pub mod sign;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use storage_engine::store::record::event::{DeliveryRecord, DeliveryState, EventK
 use tokio::task::JoinSet;
 use url::Url;
 
+pub use self::figures::Sums;
+use self::figures::{Figures, Outcome};
 use self::queue::Queue;
 use crate::outbound::{Outbound, OutboundError};
 use crate::projects::{Projects, ProjectsError};
@@ -47,6 +50,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// What is known of what waits for each receiver.
     queues: Mutex<HashMap<ListenerId, Queue>>,
+    figures: Figures,
     /// Held while events are handed out, and while a receiver is forgotten.
     turn: tokio::sync::Mutex<()>,
 }
@@ -59,6 +63,7 @@ impl Webhooks {
             outbound,
             clock,
             queues: Mutex::default(),
+            figures: Figures::default(),
             turn: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -103,6 +108,24 @@ impl Webhooks {
         }
     }
 
+    /// How it stands now.
+    pub fn figures(&self) -> Sums {
+        let now = self.inner.clock.now();
+        let all = self.inner.projects.all_webhooks().unwrap_or_default();
+        let hooks = all.iter().flat_map(|listening| &listening.webhooks);
+        let queues = self.inner.queues.lock();
+        let (mut waiting, mut oldest) = (0, None);
+        for queue in hooks.filter_map(|hook| queues.get(&hook.id)) {
+            waiting += queue.waiting as u64;
+            oldest = oldest.into_iter().chain(queue.oldest).min();
+        }
+        Sums {
+            outcomes: self.inner.figures.outcomes(),
+            waiting,
+            oldest_seconds: oldest.map_or(0, |oldest| now.millis().saturating_sub(oldest.millis()) / 1_000),
+        }
+    }
+
     /// Whether an address may be called; who is told of events must have one that may.
     pub fn check(&self, url: &str) -> Result<Url, OutboundError> {
         self.inner.outbound.check(url)
@@ -138,6 +161,10 @@ impl Webhooks {
         };
         let event_id = self.inner.store.next_file_id()?;
         let told = attempt::tell(&self.inner, of, &hook, (event_id, &event)).await;
+        self.inner.figures.note(match told.error {
+            None => Outcome::Delivered,
+            Some(_) => Outcome::Dead,
+        });
         let delivery = DeliveryRecord {
             event,
             attempts: 1,

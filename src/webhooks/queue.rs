@@ -11,6 +11,7 @@ use storage_engine::store::name::BucketName;
 use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::event::{DeliveryRecord, DeliveryState, EventRecord};
 
+use super::figures::Outcome;
 use super::{Inner, attempt, retry};
 use crate::projects::{ProjectsError, Webhook, WebhooksOf};
 
@@ -28,7 +29,11 @@ const AT_ONCE: usize = 4;
 /// What is known of what waits for one receiver.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Queue {
-    waiting: usize,
+    pub(super) waiting: usize,
+    /// When the oldest happened of what waits; `None`: nothing waits.
+    pub(super) oldest: Option<Timestamp>,
+    /// The same of what was handed out since it was last delivered.
+    came: Option<Timestamp>,
     /// When something is to be delivered; `None`: nothing waits.
     due: Option<Timestamp>,
     is_running: bool,
@@ -138,9 +143,13 @@ async fn hand_out_one(
         let Some(queue) = queues.get_mut(hook) else { continue };
         if delivery.state == DeliveryState::Waiting {
             queue.waiting += 1;
+            let at = event.at;
+            queue.came = Some(queue.came.map_or(at, |came| came.min(at)));
+            queue.oldest = Some(queue.oldest.map_or(at, |oldest| oldest.min(at)));
             queue.due = Some(queue.due.map_or(now, |due| due.min(now)));
         } else {
             queue.ended += 1;
+            inner.figures.note(Outcome::Dead);
         }
     }
     Ok(())
@@ -180,12 +189,13 @@ fn ended(delivery: DeliveryRecord, state: DeliveryState, error: Option<String>) 
 
 /// Counts what waits for a receiver that nothing is known of yet.
 async fn count(inner: &Inner, bucket: &BucketName, hook: &ListenerId) -> Result<Queue, Fault> {
-    let (mut waiting, mut due, mut after) = (0, None, None);
+    let (mut waiting, mut due, mut oldest, mut after) = (0, None, None, None);
     loop {
         let page = inner.store.waiting_deliveries(bucket, hook, (after, PAGE)).await?;
         waiting += page.len();
         let first = page.iter().map(|(_, delivery)| delivery.at).min();
         due = due.into_iter().chain(first).min();
+        oldest = oldest.into_iter().chain(happened(&page)).min();
         match page.last() {
             Some((last, _)) if page.len() == PAGE => after = Some(*last),
             Some(_) | None => break,
@@ -193,6 +203,8 @@ async fn count(inner: &Inner, bucket: &BucketName, hook: &ListenerId) -> Result<
     }
     Ok(Queue {
         waiting,
+        oldest,
+        came: None,
         due,
         is_running: false,
         ended: ENDED_SURPLUS,
@@ -203,14 +215,17 @@ async fn count(inner: &Inner, bucket: &BucketName, hook: &ListenerId) -> Result<
 pub(super) async fn run(inner: &Arc<Inner>, due: Due) {
     // What comes in from here on makes it due again.
     if let Some(queue) = inner.queues.lock().get_mut(&due.hook.id) {
-        queue.due = None;
+        (queue.due, queue.came) = (None, None);
     }
-    let next = deliver(inner, &due).await;
+    let left = deliver(inner, &due).await;
     let now = inner.clock.now();
-    let next = next.unwrap_or_else(|fault| {
-        tracing::debug!(%fault, webhook = %due.hook.url, "what waits for a receiver cannot be read now");
-        Some(later(now, Duration::from_secs(5)))
-    });
+    let (next, oldest) = match left {
+        Ok(left) => (left.next, Some(left.oldest)),
+        Err(fault) => {
+            tracing::debug!(%fault, webhook = %due.hook.url, "what waits for a receiver cannot be read now");
+            (Some(later(now, Duration::from_secs(5))), None)
+        }
+    };
     let surplus = {
         let mut queues = inner.queues.lock();
         let Some(queue) = queues.get_mut(&due.hook.id) else {
@@ -218,6 +233,9 @@ pub(super) async fn run(inner: &Arc<Inner>, due: Due) {
         };
         queue.is_running = false;
         queue.due = queue.due.into_iter().chain(next).min();
+        if let Some(oldest) = oldest {
+            queue.oldest = queue.came.into_iter().chain(oldest).min();
+        }
         queue.ended > ENDED_SURPLUS
     };
     if surplus {
@@ -232,9 +250,29 @@ pub(super) async fn run(inner: &Arc<Inner>, due: Due) {
     }
 }
 
-/// When the next of those is due that wait on.
-async fn deliver(inner: &Arc<Inner>, due: &Due) -> Result<Option<Timestamp>, Fault> {
-    let (mut next, mut after) = (None, None);
+/// When the oldest happened of what some deliveries tell of.
+fn happened(deliveries: &[(EventId, DeliveryRecord)]) -> Option<Timestamp> {
+    deliveries.iter().map(|(_, delivery)| delivery.event.at).min()
+}
+
+/// What waits on for a receiver.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    /// When the next is due.
+    next: Option<Timestamp>,
+    /// When the oldest happened.
+    oldest: Option<Timestamp>,
+}
+
+impl Left {
+    fn add(&mut self, at: Option<Timestamp>, happened: Option<Timestamp>) {
+        self.next = self.next.into_iter().chain(at).min();
+        self.oldest = self.oldest.into_iter().chain(happened).min();
+    }
+}
+
+async fn deliver(inner: &Arc<Inner>, due: &Due) -> Result<Left, Fault> {
+    let (mut left, mut after) = (Left::default(), None);
     loop {
         let page = inner
             .store
@@ -244,21 +282,20 @@ async fn deliver(inner: &Arc<Inner>, due: &Due) -> Result<Option<Timestamp>, Fau
         let is_whole = page.len() < PAGE;
         let now = inner.clock.now();
         let (ripe, unripe): (Vec<_>, Vec<_>) = page.into_iter().partition(|(_, delivery)| delivery.at <= now);
-        next = next
-            .into_iter()
-            .chain(unripe.iter().map(|(_, delivery)| delivery.at))
-            .min();
+        let first = unripe.iter().map(|(_, delivery)| delivery.at).min();
+        left.add(first, happened(&unripe));
         for some in ripe.chunks(AT_ONCE) {
             let telling = some
                 .iter()
                 .map(|(id, delivery)| one(inner, due, (*id, delivery.clone())));
-            for again in join_all(telling).await {
-                next = next.into_iter().chain(again?).min();
+            for (again, (_, delivery)) in join_all(telling).await.into_iter().zip(some) {
+                let again = again?;
+                left.add(again, again.map(|_| delivery.event.at));
             }
         }
         match last {
             Some(last) if !is_whole => after = Some(last),
-            Some(_) | None => return Ok(next),
+            Some(_) | None => return Ok(left),
         }
     }
 }
@@ -294,6 +331,11 @@ fn one<'a>(
             }
         };
         inner.store.note_delivery(&due.bucket, &due.hook.id, id, &noted).await?;
+        inner.figures.note(match noted.state {
+            DeliveryState::Delivered => Outcome::Delivered,
+            DeliveryState::Dead => Outcome::Dead,
+            DeliveryState::Waiting => Outcome::Retried,
+        });
         if noted.state != DeliveryState::Waiting
             && let Some(queue) = inner.queues.lock().get_mut(&due.hook.id)
         {

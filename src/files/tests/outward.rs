@@ -220,6 +220,68 @@ async fn a_receiver_that_is_gone_is_given_up_and_holds_up_nobody() {
     assert_eq!(receiver.came().len(), 1);
 }
 
+/// Delivered, tried again, dead, waiting, and seconds since the oldest happened.
+fn figures(webhooks: &Webhooks) -> (u64, u64, u64, u64, u64) {
+    let sums = webhooks.figures();
+    let of = |name| sums.outcomes.iter().find(|(known, _)| *known == name).unwrap().1;
+    (
+        of("delivered"),
+        of("retried"),
+        of("dead"),
+        sums.waiting,
+        sums.oldest_seconds,
+    )
+}
+
+#[tokio::test]
+async fn figures_tell_what_came_of_deliveries_and_how_long_the_oldest_waits() {
+    let shop = Shop::new().await;
+    let webhooks = &shop.webhooks;
+    let receiver = Receiver::new(&[answer("500 No", "", ""), answer("500 No", "", ""), ok()]).await;
+    shop.hook(&receiver.url, &["file.active"]).await;
+    assert_eq!(figures(webhooks), (0, 0, 0, 0, 0));
+    let ann = shop.person("ann");
+    shop.file(&ann, "private").await;
+    webhooks.deliver_due().await;
+    assert_eq!(figures(webhooks), (0, 1, 0, 1, 0));
+    // The store has a clock of its own, which goes on.
+    shop.later.forward(Duration::from_secs(100));
+    let (.., waiting, oldest) = figures(webhooks);
+    assert!(waiting == 1 && (50..=100).contains(&oldest), "{oldest}");
+    shop.later.forward(Duration::from_secs(60));
+    // It is refused once more, and so is nothing that came after it.
+    webhooks.deliver_due().await;
+    let (delivered, retried, dead, waiting, oldest) = figures(webhooks);
+    assert_eq!((delivered, retried, dead, waiting), (0, 2, 0, 1));
+    assert!((110..=160).contains(&oldest), "{oldest}");
+    // A newer one goes by it, and the old one stays the oldest.
+    shop.file(&ann, "private").await;
+    webhooks.deliver_due().await;
+    let (delivered, retried, _, waiting, oldest) = figures(webhooks);
+    assert_eq!((delivered, retried, waiting), (1, 2, 1));
+    assert!(oldest >= 110, "{oldest}");
+
+    // The next server finds what waits.
+    let clock = Arc::clone(&shop.later);
+    let next = Webhooks::new(shop.store.clone(), shop.projects.clone(), shop.outbound.clone(), clock);
+    next.deliver_due().await;
+    let (.., waiting, oldest) = figures(&next);
+    assert!(waiting == 1 && oldest >= 110, "{waiting} {oldest}");
+    shop.later.forward(Duration::from_secs(120));
+    next.deliver_due().await;
+    assert_eq!(figures(&next), (1, 0, 0, 0, 0));
+
+    // One that is given up.
+    shop.hook("http://127.0.0.1:1/", &["file.active"]).await;
+    shop.file(&ann, "private").await;
+    next.deliver_due().await;
+    let (delivered, retried, dead, waiting, _) = figures(&next);
+    assert_eq!((delivered, retried, dead, waiting), (2, 1, 0, 1));
+    shop.later.forward(Duration::from_secs(73 * 3_600));
+    next.deliver_due().await;
+    assert_eq!(figures(&next), (2, 1, 1, 0, 0));
+}
+
 #[tokio::test]
 async fn a_stop_in_the_removal_of_the_last_webhook_leaves_nothing_that_grows() {
     let shop = Shop::new().await;
