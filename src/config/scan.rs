@@ -1,6 +1,7 @@
 //! The scanner of what is uploaded.
 
-use super::{ConfigError, Setting};
+use super::{ConfigError, Secret, Setting};
+use crate::webhooks::sign;
 
 /// What the operator says of scanning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,11 @@ pub enum ScannerAddress {
     /// A clamd that listens there, as `HOST:PORT`.
     Clamd(String),
     /// Whoever answers a POST of the bytes there.
-    Webhook(String),
+    Webhook {
+        url: String,
+        /// What signs the requests; `None`: nothing does.
+        secret: Option<Secret>,
+    },
 }
 
 /// What becomes of files that are larger than is scanned.
@@ -68,11 +73,21 @@ pub(super) fn scan(setting: Setting<'_>) -> Result<Option<ScanConfig>, ConfigErr
         Some("pass") => Down::Pass,
         Some(_) => return Err(wrong("DRYSTONE_SCAN_DOWN", "must be hold or pass")),
     };
+    let problem = "must be clamd:HOST:PORT or an address that begins with https://";
+    let mut scanner = address(&scanner).ok_or(wrong("DRYSTONE_SCAN", problem))?;
+    if let Some(given) = setting("SCAN_SECRET")?.map(Secret::new) {
+        let ScannerAddress::Webhook { secret, .. } = &mut scanner else {
+            let problem = "is for a scanner that is asked by https://";
+            return Err(wrong("DRYSTONE_SCAN_SECRET", problem));
+        };
+        if !sign::is_secret(given.expose()) {
+            let problem = "must be whsec_ and the base64 of 24 to 64 bytes";
+            return Err(wrong("DRYSTONE_SCAN_SECRET", problem));
+        }
+        *secret = Some(given);
+    }
     Ok(Some(ScanConfig {
-        scanner: address(&scanner).ok_or(wrong(
-            "DRYSTONE_SCAN",
-            "must be clamd:HOST:PORT or an address that begins with https://",
-        ))?,
+        scanner,
         bytes_max: bytes_max.ok_or(wrong(
             "DRYSTONE_SCAN_MAX_BYTES",
             "must be a number of bytes from 1 to 4294967295",
@@ -90,5 +105,8 @@ fn address(text: &str) -> Option<ScannerAddress> {
         return (is_port && !bare.is_empty()).then(|| ScannerAddress::Clamd(address.to_owned()));
     }
     let is_url = text.starts_with("https://") || text.starts_with("http://");
-    is_url.then(|| ScannerAddress::Webhook(text.to_owned()))
+    is_url.then(|| ScannerAddress::Webhook {
+        url: text.to_owned(),
+        secret: None,
+    })
 }

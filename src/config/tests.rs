@@ -325,11 +325,22 @@ fn a_scanner_is_read_with_the_safe_choices_and_nothing_is_guessed() {
         ("clamd:[::1]:3310", ScannerAddress::Clamd("[::1]:3310".into())),
         (
             "https://scan.test/x?key=1",
-            ScannerAddress::Webhook("https://scan.test/x?key=1".into()),
+            ScannerAddress::Webhook {
+                url: "https://scan.test/x?key=1".into(),
+                secret: None,
+            },
         ),
     ] {
         assert_eq!(scan(&[("DRYSTONE_SCAN", text)]), Some(safe(scanner)), "{text}");
     }
+    let canary = "whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0";
+    let webhook = ("DRYSTONE_SCAN", "https://scan.test/");
+    let signed = scan(&[webhook, ("DRYSTONE_SCAN_SECRET", canary)]).unwrap();
+    assert!(!format!("{signed:?}").contains(canary));
+    let ScannerAddress::Webhook { secret, .. } = signed.scanner else {
+        panic!("a webhook")
+    };
+    assert_eq!(secret.unwrap().expose(), canary);
     let scanner = ("DRYSTONE_SCAN", "clamd:h:1");
     for wrong in [
         vec![("DRYSTONE_SCAN", "clamd")],
@@ -338,6 +349,9 @@ fn a_scanner_is_read_with_the_safe_choices_and_nothing_is_guessed() {
         vec![("DRYSTONE_SCAN", "clamd:h:0")],
         vec![("DRYSTONE_SCAN", "clamd:h:99999")],
         vec![("DRYSTONE_SCAN", "ftp://h/secret")],
+        vec![scanner, ("DRYSTONE_SCAN_SECRET", canary)],
+        vec![webhook, ("DRYSTONE_SCAN_SECRET", "secret")],
+        vec![webhook, ("DRYSTONE_SCAN_SECRET", "whsec_c2VjcmV0")],
         vec![scanner, ("DRYSTONE_SCAN_DOWN", "open")],
         vec![scanner, ("DRYSTONE_SCAN_TOO_LARGE", "delete")],
         vec![scanner, ("DRYSTONE_SCAN_MAX_BYTES", "0")],
@@ -345,7 +359,7 @@ fn a_scanner_is_read_with_the_safe_choices_and_nothing_is_guessed() {
     ] {
         let error = refused(&wrong);
         assert!(
-            error.contains("DRYSTONE_SCAN") && !error.contains("secret"),
+            error.contains("DRYSTONE_SCAN") && !error.contains("secret") && !error.contains("c2VjcmV0"),
             "{wrong:?} {error}"
         );
     }

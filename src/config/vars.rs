@@ -58,6 +58,7 @@ const OURS: &[&str] = &[
     "SCAN_MAX_BYTES",
     "SCAN_TOO_LARGE",
     "SCAN_DOWN",
+    "SCAN_SECRET",
 ];
 
 /// Variables that ask for nothing this server leaves undone: update checks, and options that a service unit passes on.

@@ -28,6 +28,10 @@ impl From<OutboundError> for FilesError {
                 tracing::debug!(%why, "another server cannot be reached");
                 Code::FETCH_FAILED
             }
+            OutboundError::Certificate(why) => {
+                tracing::debug!(%why, "the certificate of another server is not believed");
+                Code::FETCH_FAILED
+            }
             OutboundError::Redirects | OutboundError::Status(_) | OutboundError::Encoded => Code::FETCH_FAILED,
         };
         Self::because(code, error.to_string())

@@ -10,6 +10,7 @@ mod fetch;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +55,11 @@ pub enum OutboundError {
     /// No connection, or one that broke. Why, for the log.
     #[error("The other server cannot be reached.")]
     Unreachable(String),
+    /// Its certificate is not one that is believed, or is for another name. Why, for the log.
+    #[error(
+        "The other server's certificate is not believed: it is of nobody that this server trusts, for another name, or over."
+    )]
+    Certificate(String),
     #[error("The other server did not answer in time.")]
     TimedOut,
     #[error("The other server redirected more often than is followed.")]
@@ -72,11 +78,26 @@ impl OutboundError {
 
     /// Of whatever a client ran into: what was said below, if it was said here.
     fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self::find(error).cloned().unwrap_or_else(|| {
-            let said: Vec<String> = causes(error).map(ToString::to_string).collect();
-            Self::Unreachable(said.join(": "))
-        })
+        if let Some(own) = Self::find(error) {
+            return own.clone();
+        }
+        let said: Vec<String> = causes(error).map(ToString::to_string).collect();
+        let said = said.join(": ");
+        match causes(error).any(is_of_certificate) {
+            true => Self::Certificate(said),
+            false => Self::Unreachable(said),
+        }
     }
+}
+
+/// Whether a handshake ended because of the certificate that was shown. An error of the system's keeps what it is about
+/// inside, and that may be another one.
+fn is_of_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
+    }
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    inside.is_some_and(|inside| is_of_certificate(inside))
 }
 
 fn causes<'e>(
@@ -102,9 +123,9 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// Trusts whom the machine trusts.
-    pub fn new(rules: Rules) -> Result<Self, rustls::Error> {
-        Ok(Self::with(rules, dial::system(), trust::of_machine()?))
+    /// Trusts whom the machine trusts, and the operator's own authorities in these folders of certificates.
+    pub fn new(rules: Rules, certs_dirs: &[PathBuf]) -> Result<Self, rustls::Error> {
+        Ok(Self::with(rules, dial::system(), trust::of_machine_and(certs_dirs)?))
     }
 
     fn with(rules: Rules, look_up: LookUp, tls: rustls::ClientConfig) -> Self {

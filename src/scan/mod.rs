@@ -13,11 +13,15 @@ mod worker;
 use std::time::Duration;
 
 use storage_engine::backend::BodyStream;
+use storage_engine::store::Store;
+use storage_engine::store::clock::Timestamp;
 use storage_engine::store::files::{File, FileId};
 use storage_engine::store::name::BucketName;
+use storage_engine::store::object::get::GetObject;
 
 use self::clamd::Clamd;
 use self::webhook::Webhook;
+use crate::auth::SecretKey;
 use crate::config::ScannerAddress;
 use crate::outbound::{Outbound, OutboundError};
 
@@ -74,6 +78,22 @@ pub(crate) struct Subject<'s> {
     pub bucket: &'s BucketName,
     pub id: FileId,
     pub file: &'s File,
+    /// When it is asked about.
+    pub now: Timestamp,
+}
+
+/// Where the bytes of a file come from, as often as they are read.
+pub(crate) struct Source<'s> {
+    store: &'s Store,
+    get: GetObject,
+}
+
+impl Source<'_> {
+    async fn open(&self) -> Result<BodyStream, ScanError> {
+        let read = self.store.get_object(&self.get).await;
+        let read = read.map_err(|error| ScanError::Bytes(error.to_string()))?;
+        Ok(read.body)
+    }
 }
 
 /// A scanner that can be asked.
@@ -88,8 +108,9 @@ impl Scanner {
     pub fn new(address: &ScannerAddress, outbound: &Outbound, patience: Patience) -> Result<Self, OutboundError> {
         Ok(match address {
             ScannerAddress::Clamd(address) => Self::Clamd(Clamd::new(address.clone(), patience)),
-            ScannerAddress::Webhook(url) => {
-                let webhook = Webhook::new(outbound.check(url)?, outbound.clone(), patience);
+            ScannerAddress::Webhook { url, secret } => {
+                let secret = secret.as_ref().map(|secret| SecretKey::new(secret.expose()));
+                let webhook = Webhook::new((outbound.check(url)?, secret), outbound.clone(), patience);
                 Self::Webhook(Box::new(webhook))
             }
         })
@@ -103,11 +124,11 @@ impl Scanner {
         }
     }
 
-    /// Sends it all of `body`, piece by piece.
-    async fn scan(&self, subject: &Subject<'_>, body: BodyStream) -> Result<Verdict, ScanError> {
+    /// Sends it all of the bytes, piece by piece.
+    async fn scan(&self, subject: &Subject<'_>, source: &Source<'_>) -> Result<Verdict, ScanError> {
         match self {
-            Self::Clamd(clamd) => clamd.scan(body).await,
-            Self::Webhook(webhook) => webhook.scan(subject, body).await,
+            Self::Clamd(clamd) => clamd.scan(source.open().await?).await,
+            Self::Webhook(webhook) => webhook.scan(subject, source).await,
         }
     }
 }

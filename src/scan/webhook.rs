@@ -1,21 +1,25 @@
 //! A scanner that takes the bytes by HTTP: one POST, whose answer says what they are.
+//!
+//! It is signed as deliveries of webhooks are, where the operator gave a secret. The signature stands before the bytes, so they
+//! are read once more for it: nothing of them is kept.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use parking_lot::Mutex;
 use serde::Deserialize;
-use storage_engine::backend::BodyStream;
 use url::Url;
 
-use super::{Patience, ScanError, Subject, Verdict};
+use super::{Patience, ScanError, Source, Subject, Verdict};
+use crate::auth::SecretKey;
 use crate::http::body::Body;
 use crate::outbound::Outbound;
+use crate::webhooks::sign::Signing;
 
 /// Most bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -26,6 +30,7 @@ const SIGNATURE_CHARS_MAX: usize = 200;
 #[derive(Clone)]
 pub struct Webhook {
     url: Url,
+    secret: Option<SecretKey>,
     outbound: Outbound,
     patience: Patience,
 }
@@ -39,16 +44,22 @@ struct Answer {
 }
 
 impl Webhook {
-    pub(super) fn new(url: Url, outbound: Outbound, patience: Patience) -> Self {
+    pub(super) fn new((url, secret): (Url, Option<SecretKey>), outbound: Outbound, patience: Patience) -> Self {
         Self {
             url,
+            secret,
             outbound,
             patience,
         }
     }
 
-    /// Posts the bytes of `body`.
-    pub(super) async fn scan(&self, subject: &Subject<'_>, body: BodyStream) -> Result<Verdict, ScanError> {
+    /// Posts the bytes.
+    pub(super) async fn scan(&self, subject: &Subject<'_>, source: &Source<'_>) -> Result<Verdict, ScanError> {
+        let mut headers = headers(subject);
+        if let Some(secret) = &self.secret {
+            self.sign(secret, subject, source, &mut headers).await?;
+        }
+        let body = source.open().await?;
         // Whose fault it was that the bytes broke off is not told by a call that failed.
         let broken = Arc::new(Mutex::new(None));
         let noted = Arc::clone(&broken);
@@ -58,12 +69,32 @@ impl Webhook {
         });
         let body: Body = StreamBody::new(frames).boxed_unsync();
         let within = (self.patience.whole, ANSWER_BYTES_MAX);
-        let called = self.outbound.send(&self.url, (headers(subject), body), within).await;
+        let called = self.outbound.send(&self.url, (headers, body), within).await;
         if let Some(why) = broken.lock().take() {
             return Err(ScanError::Bytes(why));
         }
         let answered = called.map_err(|error| ScanError::Scanner(error.to_string()))?;
         read(answered.status, &answered.body)
+    }
+
+    /// Signs the bytes, as a message of its own each time they are asked about.
+    async fn sign(
+        &self,
+        secret: &SecretKey,
+        subject: &Subject<'_>,
+        source: &Source<'_>,
+        headers: &mut HeaderMap,
+    ) -> Result<(), ScanError> {
+        let no_signature = || ScanError::Scanner("no signature can be made for it".to_owned());
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|_| no_signature())?;
+        let id = format!("scan_{}", hex_simd::encode_to_string(id, hex_simd::AsciiCase::Lower));
+        let mut signing = Signing::begin(secret.expose(), id, subject.now.seconds()).ok_or_else(no_signature)?;
+        let mut body = source.open().await?;
+        while let Some(piece) = body.next().await {
+            signing.update(&piece.map_err(|error| ScanError::Bytes(error.to_string()))?);
+        }
+        signing.say(headers).ok_or_else(no_signature)
     }
 }
 

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 
 use super::figures::Figures;
 use super::screen::News;
-use super::{ScanError, Scanner, Subject, Verdict};
+use super::{ScanError, Scanner, Source, Subject, Verdict};
 use crate::config::{Down, ScanConfig, TooLarge};
 use crate::intake::Inspector;
 
@@ -395,9 +395,17 @@ impl Inner {
             selection: Selection::Whole,
             conditions: Default::default(),
         };
-        let read = self.store.get_object(&get).await;
-        let read = read.map_err(|error| bytes(error.to_string()))?;
-        let answered = self.scanner.scan(&Subject { bucket, id, file }, read.body).await;
+        let source = Source {
+            store: &self.store,
+            get,
+        };
+        let subject = Subject {
+            bucket,
+            id,
+            file,
+            now: self.clock.now(),
+        };
+        let answered = self.scanner.scan(&subject, &source).await;
         let mut tried = self.tried.lock();
         match &answered {
             Ok(_) if tried.unanswered > 0 => {

@@ -80,7 +80,7 @@ pub(super) fn issuers() -> Issuers {
 
 /// What calls addresses that applications name.
 pub(super) fn outbound(config: &Config) -> Result<Outbound, ServerError> {
-    Outbound::new(config.outbound.clone()).map_err(ServerError::Outbound)
+    Outbound::new(config.outbound.clone(), &config.certs_dirs).map_err(ServerError::Outbound)
 }
 
 /// The LDAP server of the configuration. It is not asked for anything yet, so it does not hold up the start.

@@ -6,7 +6,7 @@ use storage_engine::store::Store;
 use storage_engine::store::clock::Clock;
 
 use super::ServerError;
-use crate::config::Config;
+use crate::config::{Config, ScannerAddress};
 use crate::intake::Inspector;
 use crate::outbound::Outbound;
 use crate::projects::Projects;
@@ -22,7 +22,10 @@ pub(super) fn screened(
     let Some(scan) = config.scan.clone() else {
         return Ok((store, None));
     };
-    let outbound = Outbound::new(config.outbound.clone()).map_err(ServerError::Outbound)?;
+    if let ScannerAddress::Webhook { secret: None, .. } = scan.scanner {
+        tracing::warn!("requests to the scanner are not signed: set DRYSTONE_SCAN_SECRET, so that it knows who asks");
+    }
+    let outbound = Outbound::new(config.outbound.clone(), &config.certs_dirs).map_err(ServerError::Outbound)?;
     let scanner = Scanner::new(&scan.scanner, &outbound, Patience::default());
     let scanner = scanner.map_err(ServerError::Scanner)?;
     let news = Arc::new(News::default());

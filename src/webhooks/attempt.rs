@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use storage_engine::store::files::EventId;
 use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::event::EventRecord;
@@ -62,8 +62,20 @@ pub(super) async fn tell(inner: &Inner, of: &OfProject, hook: &Webhook, (id, eve
             error: Some(not_taken(answered.status)),
         },
         Err(error) => {
-            if let OutboundError::Unreachable(why) = &error {
-                tracing::debug!(%why, webhook = %hook.url, "a receiver cannot be reached");
+            match &error {
+                OutboundError::Unreachable(why) => {
+                    tracing::debug!(%why, webhook = %hook.url, "a receiver cannot be reached");
+                }
+                // Nothing but an operator can mend it.
+                OutboundError::Certificate(why) => {
+                    tracing::warn!(%why, webhook = %hook.url, "the certificate of a receiver is not believed");
+                }
+                OutboundError::Url(_)
+                | OutboundError::Forbidden
+                | OutboundError::TimedOut
+                | OutboundError::Redirects
+                | OutboundError::Status(_)
+                | OutboundError::Encoded => {}
             }
             Told::failed(error.to_string())
         }
@@ -76,15 +88,10 @@ fn not_taken(status: StatusCode) -> String {
 
 /// The headers of Standard Webhooks.
 fn headers(secret: &[u8], (id, second): (&str, u64), body: &[u8]) -> Option<HeaderMap> {
-    let signature = sign::signature(secret, id, second, body)?;
+    let mut signing = sign::Signing::begin(secret, id.to_owned(), second)?;
+    signing.update(body);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    for (name, text) in [
-        ("webhook-id", id),
-        ("webhook-timestamp", &second.to_string()),
-        ("webhook-signature", &signature),
-    ] {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_str(text).ok()?);
-    }
+    signing.say(&mut headers)?;
     Some(headers)
 }

@@ -173,11 +173,11 @@ impl Shop {
             tls: true,
         };
         // Servers of the tests are on loopback.
-        let outbound = Outbound::new(Rules {
+        let rules = Rules {
             networks: vec![Network::parse("127.0.0.0/8").unwrap()],
             plain_http: true,
-        });
-        let outbound = outbound.unwrap();
+        };
+        let outbound = Outbound::new(rules, &[]).unwrap();
         let later = Arc::new(Later::default());
         let webhooks = Webhooks::new(store.clone(), projects.clone(), outbound.clone(), later.clone());
         let outward = Outward {

@@ -26,7 +26,7 @@ const JSON: &str = "Content-Type: application/json\r\n";
 const TEXT: &str = "Content-Type: text/plain\r\n";
 
 /// An app: a project with a secret key, a publishable one and an issuer.
-struct App {
+pub(super) struct App {
     address: SocketAddr,
     secret: String,
     publishable: String,
@@ -34,14 +34,14 @@ struct App {
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+pub(super) enum Who {
     Guest,
     Person(&'static str),
     Server,
 }
 
 impl App {
-    async fn new(address: SocketAddr) -> Self {
+    pub(super) async fn new(address: SocketAddr) -> Self {
         let shop = json!({ "project": "shop", "environments": ["prod"] });
         assert_eq!(ask(address, ROOT, "POST", "", &shop).await.0, 200);
         let issuer = json!({ "project": "shop", "alias": "own", "secret": SECRET });
@@ -95,21 +95,21 @@ impl App {
     }
 
     /// A file of ann's, sent through the server.
-    async fn upload(&self, query: &str, body: &[u8]) -> Value {
+    pub(super) async fn upload(&self, query: &str, body: &[u8]) -> Value {
         let path = format!("files/upload?filename=a.txt{query}");
         let told = self.call(Who::Person("ann"), "POST", &path, TEXT, body).await;
         assert_eq!(told.status, 201, "{}", told.head);
         document(&told)
     }
 
-    async fn file(&self, id: &str) -> Value {
+    pub(super) async fn file(&self, id: &str) -> Value {
         let told = self.call(Who::Server, "GET", &format!("files/{id}"), "", b"").await;
         assert_eq!(told.status, 200, "{}", told.head);
         document(&told)
     }
 
     /// Waits until the file is so.
-    async fn becomes(&self, id: &str, status: &str) -> Value {
+    pub(super) async fn becomes(&self, id: &str, status: &str) -> Value {
         for _ in 0..600 {
             let file = self.file(id).await;
             if file["status"] == json!(status) {
@@ -121,7 +121,7 @@ impl App {
     }
 
     /// Waits until so many scans have failed.
-    async fn fails_to_scan(&self, times: u64) {
+    pub(super) async fn fails_to_scan(&self, times: u64) {
         for _ in 0..600 {
             let told = send(self.address, "GET", "/minio/v2/metrics/cluster", "", b"").await;
             let told = String::from_utf8_lossy(&told.body).into_owned();
@@ -137,7 +137,7 @@ impl App {
         panic!("it never failed");
     }
 
-    async fn reads(&self, who: Who, id: &str) -> Answer {
+    pub(super) async fn reads(&self, who: Who, id: &str) -> Answer {
         self.call(who, "GET", &format!("files/{id}/content"), "", b"").await
     }
 }
