@@ -5,7 +5,7 @@
 //! forgot to ask does not compile.
 //!
 //! A Deny of any policy wins. Then root may. A caller may what its own policies, the bucket's policy or ACL, or the
-//! object's visibility or a share allow, or may give up and list what it uploads itself, and, if its credential carries a
+//! object's visibility or a share allow, or may put a new file where guests may, or may give up and list what it uploads itself, and, if its credential carries a
 //! policy itself, no more than that allows; by a link nobody may more than it is for. Everything else is refused. Bytes that
 //! are barred nobody reads, root neither.
 
@@ -71,6 +71,8 @@ pub struct Context<'a> {
     pub object: Option<&'a ObjectFacts>,
     /// It is asked as a part of putting the object: its bytes will be the caller's.
     pub at_write: bool,
+    /// It is to make a file in a logical bucket that those who are not signed in put files into, as the project says now.
+    pub takes_guests: bool,
     /// The owner id of the account that began the upload that it is asked for; `None`: it is about no upload, or nobody
     /// known began it.
     pub initiator: Option<&'a str>,
@@ -154,6 +156,7 @@ fn decide_by_right(
     };
     let by_resource = by_bucket == Effect::Allow
         || visibility::of_acl(identity, action, context)
+        || visibility::of_guests(identity, action, context)
         || visibility::of_upload(identity, action, context)
         || visibility::of_object(identity, action, context);
     let allowed = |by_resource: bool| match identity {

@@ -1,12 +1,12 @@
-//! What bucket and object let without any policy: the bucket's canned ACL, an object's visibility, its shares; and an
-//! upload whoever began it. Pure.
+//! What bucket and object let without any policy: the bucket's canned ACL, an object's visibility, its shares; what guests
+//! may put; and an upload whoever began it. Pure.
 //!
 //! Each is a statement the server writes itself, computed from what is stored: it only ever allows, so every Deny and every
 //! policy inside a credential stands above it.
 
 use super::facts::{BucketAcl, ObjectFacts, Share, SharedWith, Visibility};
 use super::{Action, Context, keys};
-use crate::auth::{Caller, Identity};
+use crate::auth::{Caller, Identity, Terms};
 
 /// Whether visibility or a share has a say in `action`, so that the object's record must be known.
 pub fn is_visible_by(action: Action) -> bool {
@@ -45,6 +45,16 @@ pub(super) fn of_acl(identity: &Identity, action: Action, context: &Context<'_>)
         // To AWS the group of all who are signed in is as public as everybody.
         Some(BucketAcl::AuthenticatedRead) => lists && keys::owner_id_of(identity).is_some(),
     }
+}
+
+/// Whether a guest may put it: a file that does not stand yet, and nothing that is said of it beside.
+pub(super) fn of_guests(identity: &Identity, action: Action, context: &Context<'_>) -> bool {
+    let ignores_public = context.bucket.is_some_and(|bucket| bucket.ignore_public);
+    let terms = context.request.and_then(|request| request.terms.as_ref());
+    let by_link = matches!(terms, Some(Terms::Link(terms)) if terms.takes_guests);
+    let is_open = context.takes_guests || by_link;
+    let is_new = writes(action) && context.object.is_none();
+    is_open && is_new && !ignores_public && matches!(identity, Identity::Anonymous)
 }
 
 /// Whether it is to open what the caller puts itself. What is said of the object beside that, as its tags, policies may

@@ -46,6 +46,8 @@ pub struct LinkTerms {
     /// When it ends.
     pub expires: OffsetDateTime,
     pub lets: LinkUse,
+    /// Guests put such files, as the project says when the link is used: nothing that a link carries.
+    pub takes_guests: bool,
 }
 
 /// The one thing that a link lets.
@@ -104,6 +106,11 @@ impl LinkUse {
 /// say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownAs(pub String);
+
+/// In the extensions of a request that is made for an image of the file, or for the file where an image is asked for. No
+/// client can say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForImage;
 
 /// Whether an access key is that of a link.
 pub fn is_link_key(access_key: &str) -> bool {

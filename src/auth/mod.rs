@@ -36,7 +36,9 @@ pub use error::AuthError;
 pub use form::{FormDoor, FormFields, FormSender, is_form};
 pub use hash::sha256;
 pub use identity::{Account, Accounts, AssumedRole, Caller, Federated, Identity, Kind};
-pub use link::{LINK_KEY_CHARS, LINK_KEY_START, LinkTerms, LinkUse, ShownAs, Terms, UploadTerms, is_link_key};
+pub use link::{
+    ForImage, LINK_KEY_CHARS, LINK_KEY_START, LinkTerms, LinkUse, ShownAs, Terms, UploadTerms, is_link_key,
+};
 pub use payload::{Payload, PayloadMode, Trailers};
 pub use signed_with::SignedWith;
 pub use signing::{SignedIn, Signing};

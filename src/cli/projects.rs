@@ -111,6 +111,9 @@ pub enum LogicalVerb {
         /// The server's scanner looks at files, if it has one: on or off [default: on]
         #[arg(long, value_name = "WHETHER")]
         scan: Option<String>,
+        /// Whoever has a publishable key puts files into it, without a token: on or off [default: off]
+        #[arg(long, value_name = "WHETHER")]
+        guest_upload: Option<String>,
     },
     /// Nothing of its own holds for a logical bucket any more
     Reset {
@@ -328,6 +331,7 @@ fn logical(verb: &LogicalVerb) -> Result<Request, String> {
             gc,
             confirm,
             scan,
+            guest_upload,
         } => {
             let (project, environment) = split(environment)?;
             let asked = LogicalAsked {
@@ -341,6 +345,7 @@ fn logical(verb: &LogicalVerb) -> Result<Request, String> {
                 gc: gc.clone(),
                 confirm: confirm.clone(),
                 scan: scan.clone(),
+                guest_upload: guest_upload.clone(),
             };
             question(Method::PUT, BUCKETS, &asked)
         }
@@ -481,6 +486,9 @@ fn logical_line(report: &LogicalReport) -> String {
     }
     if report.scan == "off" {
         text.push_str(", not scanned");
+    }
+    if report.guest_upload == "on" {
+        text.push_str(", guests upload");
     }
     text + "\n"
 }
@@ -633,21 +641,21 @@ mod tests {
     #[test]
     fn what_holds_for_a_logical_bucket_is_set_shown_and_reset() {
         let logical = json!({ "name": "images", "max_size": 5, "types": ["image/*"], "visibility": "public",
-            "ttl_seconds": 60, "gc": "unreferenced", "confirm": "required", "scan": "off" });
+            "ttl_seconds": 60, "gc": "unreferenced", "confirm": "required", "scan": "off", "guest_upload": "on" });
         let answer = json!({ "project": "shop", "description": "", "envelope": "both", "environments":
             [{ "environment": "dev", "bucket": "shop-dev", "logical": [logical] }] });
         let line = "drystone project bucket set shop/dev images --max-size 5 --type image/* --visibility public \
-                    --ttl 60 --gc unreferenced --confirm required --scan off";
+                    --ttl 60 --gc unreferenced --confirm required --scan off --guest-upload on";
         let (method, path, body, text) = run(line, &answer);
         assert_eq!((method, path.as_str()), (Method::PUT, BUCKETS));
         let expected = json!({ "project": "shop", "environment": "dev", "name": "images", "max_size": 5,
             "types": ["image/*"], "visibility": "public", "ttl_seconds": 60, "gc": "unreferenced",
-            "confirm": "required", "scan": "off" });
+            "confirm": "required", "scan": "off", "guest_upload": "on" });
         assert_eq!(body, expected);
         assert!(
             text.ends_with(
                 "    images: public, at most 5 bytes, image/*, ends after 60 s, goes without references, \
-                 goes unless it is registered, not scanned\n"
+                 goes unless it is registered, not scanned, guests upload\n"
             ),
             "{text}"
         );

@@ -280,6 +280,11 @@ impl Facts {
         }
     }
 
+    /// What an object carries; `None`: there is none.
+    pub(crate) async fn labels_of(&self, place: &ObjectPlace) -> Result<Option<Labels>, LookError> {
+        Ok(self.store.look_at(place).await?.map(|(object, _)| object.labels))
+    }
+
     /// What a record of an object in `bucket`, with these settings, says to a decision.
     pub(crate) async fn of_record(
         &self,

@@ -8,7 +8,7 @@ use storage_engine::store::record::labels::Visibility;
 
 use super::answer::Answer;
 use super::call::Call;
-use super::error::{Code, FilesError};
+use super::error::FilesError;
 use super::fields::Fields;
 use super::plan::{self, BUCKETS};
 use crate::projects::{Confirm, Gc, LogicalBucket, Scan};
@@ -33,12 +33,6 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
 
 /// `PUT /files/buckets/:name`: sets these rules in the place of all that were set.
 pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
-    if fields.flag("guestUpload")? {
-        return Err(FilesError::because(
-            Code::NOT_BUILT,
-            "guestUpload: uploads of guests are not built yet.",
-        ));
-    }
     let visibility = fields.text("defaultVisibility")?;
     let gc = fields.text("gc")?.map(|name| {
         let found = Gc::parse(name);
@@ -60,6 +54,7 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
         gc: gc.transpose()?.unwrap_or_default(),
         confirm: confirm.transpose()?.unwrap_or_default(),
         scan: scan.transpose()?.unwrap_or_default(),
+        guest_upload: fields.flag("guestUpload")?,
     };
     let name = call.segment(0)?;
     let of = OfProject::new(&call.caller.project.name, &call.caller.environment);
@@ -77,5 +72,6 @@ fn item(name: &str, rules: Option<&LogicalBucket>) -> Value {
         "gc": rules.map(|rules| rules.gc).unwrap_or_default().name(),
         "confirm": rules.map(|rules| rules.confirm).unwrap_or_default().name(),
         "scan": rules.map(|rules| rules.scan).unwrap_or_default().name(),
+        "guestUpload": rules.is_some_and(|rules| rules.guest_upload),
     })
 }

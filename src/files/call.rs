@@ -2,13 +2,16 @@
 //!
 //! Every handler gets its store from here, and none without `access` having allowed the very action.
 
-use http::header::HOST;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::{HOST, RETRY_AFTER};
 use http::request::Parts;
 use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::counter::CountError;
-use storage_engine::store::files::{File, FileId, FileState};
+use storage_engine::store::files::{File, FileId, FileState, OwnerType};
 use storage_engine::store::judged::Found;
 use storage_engine::store::name::ObjectKey;
 use storage_engine::store::object::labels::ObjectPlace;
@@ -24,7 +27,7 @@ use crate::facts::{Looked, Standing};
 use crate::http::peer::Peer;
 use crate::links::{Asker, LinkAsk};
 use crate::policy::Policy;
-use crate::projects::AppCaller;
+use crate::projects::{AppCaller, AppRefused};
 
 /// The query parameter that brings the token of a link, as on the S3 side.
 const LINK: &str = "drystone-share";
@@ -111,10 +114,14 @@ impl<'i> Call<'i> {
         }
     }
 
-    /// Whose a file is that they make; guests make none.
-    pub(super) fn owner(&self) -> Result<String, FilesError> {
-        let owner = self.caller.owner_id().map(str::to_owned);
-        owner.ok_or_else(|| Code::ACCESS_DENIED.into())
+    /// Whose a file is that they make: of a guest nobody's.
+    pub(super) fn owner(&self) -> Option<String> {
+        self.caller.owner_id().map(str::to_owned)
+    }
+
+    /// Whether it is a file that guests made, and they are one: which of them made it nobody knows.
+    pub(super) fn is_of_guests(&self, file: &File) -> bool {
+        self.caller.is_guest() && file.labels.owner.is_none() && file.owner_type == OwnerType::Public
     }
 
     /// Whether the file is theirs.
@@ -230,15 +237,33 @@ impl<'i> Call<'i> {
         Ok(store.only_on(bucket, &object_key(file)?, Found::At(rev)))
     }
 
-    /// The store, for whoever may make a file with this key.
-    pub(super) async fn open_to_make(&self, key: &str) -> Result<Store, FilesError> {
+    /// The store, for whoever may make a file with this key in this logical bucket.
+    pub(super) async fn open_to_make(&self, key: &str, logical: Option<&str>) -> Result<Store, FilesError> {
         let looked = self.look_at_bucket().await?;
-        let grant = self.decide(Action::PutObject, key, &looked, None)?;
-        Ok(self.opened(&grant, &looked))
+        let rules = logical.and_then(|name| self.caller.logical(name));
+        let context = Context {
+            takes_guests: rules.is_some_and(|rules| rules.guest_upload),
+            ..self.context(&looked, None)
+        };
+        let resource = Resource::Object {
+            bucket: self.caller.bucket.as_str(),
+            key,
+        };
+        match decide(&self.caller.identity, Action::PutObject, resource, &context) {
+            Ok(grant) => Ok(self.opened(&grant, &looked)),
+            Err(_) if self.caller.is_guest() => Err(AppRefused::authentication_required().into()),
+            Err(denied) => Err(denied.into()),
+        }
     }
 
-    /// Announces a file whose bytes are to come. Of those that an upload token lets, it is one less.
+    /// Announces a file whose bytes are to come. Of those that an upload token lets, it is one less; and guests begin so
+    /// many only.
     pub(super) async fn announce(&self, store: &Store, (id, file): (FileId, &File)) -> Result<(), FilesError> {
+        if self.caller.is_guest() {
+            let guests = &self.inner.guests;
+            let begun = guests.begin(self.request.source, &self.caller.key_id, self.now);
+            begun.map_err(too_often)?;
+        }
         if let Some(granted) = &self.caller.upload {
             match store.count_use(&granted.counter()).await {
                 Ok(()) => {}
@@ -249,6 +274,15 @@ impl<'i> Call<'i> {
         Ok(store.create_file(&self.caller.bucket, id, file).await?)
     }
 
+    /// The store, for whoever may bring the upload of a file to its end, whose id they named and which stands: as
+    /// [`Self::open_to_finish`], and guests, of whom nothing is known but that they know the id.
+    pub(super) async fn open_to_finish_upload(&self, known: &Known) -> Result<Store, FilesError> {
+        match self.is_of_guests(&known.file) {
+            true => self.open_to_make(&known.file.key, known.file.bucket.as_deref()).await,
+            false => self.open_to_finish(known).await,
+        }
+    }
+
     /// The store, for whoever may bring a file they began to its end: its maker, by the right to make one; others by the
     /// right to change it. Who comes with an upload token, only what was begun with it.
     pub(super) async fn open_to_finish(&self, known: &Known) -> Result<Store, FilesError> {
@@ -257,7 +291,7 @@ impl<'i> Call<'i> {
             return Err(Code::ACCESS_DENIED.into());
         }
         match self.owns(&known.file) {
-            true => self.open_to_make(&known.file.key).await,
+            true => self.open_to_make(&known.file.key, known.file.bucket.as_deref()).await,
             false => self.open(Action::PutObject, &known.file).await,
         }
     }
@@ -273,6 +307,14 @@ impl<'i> Call<'i> {
             &self.context(&looked, None),
         )
         .is_ok())
+    }
+
+    /// Who asks for a link to put the bytes of a file.
+    pub(super) fn asker_to_put(&self, file: &File) -> Result<Asker, FilesError> {
+        Ok(Asker {
+            guest_in: file.bucket.clone().filter(|_| self.caller.is_guest()),
+            ..self.asker()?
+        })
     }
 
     /// Who asks for a link, and for which file.
@@ -372,6 +414,11 @@ impl<'i> Call<'i> {
         }
         Ok(self.inner.facts.of_labels(bucket, settings, &file.labels).await?)
     }
+}
+
+fn too_often(wait: Duration) -> FilesError {
+    // A whole second more, and never none.
+    FilesError::from(Code::RATE).with_header(RETRY_AFTER, HeaderValue::from(wait.as_secs().saturating_add(1)))
 }
 
 /// The object's key of a file.

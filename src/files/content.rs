@@ -2,8 +2,8 @@
 
 use futures::TryStreamExt;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, LAST_MODIFIED,
-    RANGE,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE,
+    LAST_MODIFIED, RANGE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, StreamBody};
 use storage_engine::store::Store;
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::condition::ETagMatch;
+use storage_engine::store::counter::CountError;
 use storage_engine::store::files::File;
 use storage_engine::store::name::BucketName;
 use storage_engine::store::object::get::{GetObject, ObjectHead, Selection};
@@ -43,11 +44,19 @@ pub(super) async fn read(call: &Call<'_>, parts: &Parts) -> Result<Response<Body
     let saved_as = call.parameter("download").map(FileName::parse).transpose()?;
     let opened = Opened::of(&store, &call.caller.bucket, file, parts).await?;
     call.still_may(Action::GetObject, file, opened.object()).await?;
+    let counted = opened.object().labels.counted;
+    if counted && parts.method != Method::HEAD {
+        count(&store, &call.caller.bucket, file).await?;
+    }
     let mut response = match saved_as {
         None => opened.response(file, &file.name, true),
         Some(name) => opened.response(file, name.as_str(), false),
     };
     private(response.headers_mut());
+    if counted {
+        let nobody = HeaderValue::from_static("private, no-store");
+        response.headers_mut().insert(CACHE_CONTROL, nobody);
+    }
     Ok(response)
 }
 
@@ -96,6 +105,16 @@ impl Opened {
         }
         describe(file, &self.head, (name, inline), response.headers_mut());
         response
+    }
+}
+
+/// Counts a download, before its first byte goes out.
+async fn count(store: &Store, bucket: &BucketName, file: &File) -> Result<(), FilesError> {
+    match store.count_download(bucket, &object_key(file)?).await {
+        Ok(()) => Ok(()),
+        // It is in the trash by now.
+        Err(CountError::NothingLeft) => Err(Code::NOT_FOUND.into()),
+        Err(CountError::Fault(fault)) => Err(fault.into()),
     }
 }
 

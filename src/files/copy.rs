@@ -27,6 +27,10 @@ pub(super) async fn copy(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
     let known = call.named().await?;
     let reader = call.open(Action::GetObject, &known.file).await?;
     let eyes = call.eyes(&known.file);
+    if known.file.labels.counted && eyes != Eyes::Owner {
+        let message = "The downloads of this file are counted: its owner alone copies it.";
+        return Err(FilesError::because(Code::ACCESS_DENIED, message));
+    }
     let source = arrived(call, known).await?.file;
     let name = fields.text("originalName")?.unwrap_or(&source.name);
     let plan = Plan::of(

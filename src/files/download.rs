@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::call::{Call, Known};
 use super::error::{Code, FilesError};
 use super::fields::Fields;
-use super::view;
+use super::{plan, view};
 use crate::access::Action;
 use crate::http::edge::IMAGES_PATH;
 use crate::images::options::{Options, OptionsError};
@@ -24,8 +24,6 @@ const DOWNLOAD_SECONDS: u32 = 3_600;
 pub(super) const DOWNLOAD_SECONDS_RANGE: (u32, u32) = (60, 604_800);
 /// Of which images are made.
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
-/// How often an address may be used at most, if that is counted.
-pub(super) const USES_MAX: u32 = 1_000_000;
 /// Addresses that are given out at once.
 pub(super) const URLS_MAX: usize = 1_000;
 
@@ -129,10 +127,7 @@ impl Wanted {
 
 /// How often an address may be used, if that is limited.
 fn uses(fields: &Fields) -> Result<Option<u32>, FilesError> {
-    let wrong = || FilesError::field(format!("maxDownloads must be a whole number from 1 to {USES_MAX}."));
-    let most = fields.number("maxDownloads").map_err(|_| wrong())?;
-    let most = most.map(|most| u32::try_from(most).ok().filter(|most| (1..=USES_MAX).contains(most)));
-    let most = most.map(|most| most.ok_or_else(wrong)).transpose()?;
+    let most = plan::downloads(fields)?;
     match (fields.flag("oneTime")?, most) {
         (true, Some(most)) if most != 1 => Err(FilesError::field(
             "oneTime is maxDownloads of 1; both of them do not fit together.",
@@ -176,6 +171,10 @@ async fn address_of(call: &Call<'_>, known: &Known, wanted: &Wanted) -> Result<A
             Code::NOT_FOUND,
             "No bytes have been uploaded to this file yet.",
         ));
+    }
+    if wanted.shown_as.is_some() && file.labels.counted {
+        let message = "transform: no image is made of a file whose downloads are counted.";
+        return Err(FilesError::because(Code::INVALID_FORMAT, message));
     }
     let content_type = view::served_type(file);
     if wanted.shown_as.is_some() && !IMAGES.contains(&content_type.as_str()) {

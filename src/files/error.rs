@@ -76,6 +76,7 @@ codes! {
     KEY_EXISTS = 409 "file/s3-key-already-exists" "A file with this key is registered already.";
     STATE = 409 "file/invalid-state" "This cannot be done with the file as it stands.";
     CONFLICT = 409 "common/conflict" "It was changed meanwhile. Please try again.";
+    RATE = 429 "RATE_LIMIT_EXCEEDED" "Too much was begun from here. Please try again later.";
     LOCKED = 423 "file/locked" "The file is in quarantine: nobody reads its bytes unless a server of the app releases it.";
     SCAN_OFF = 403 "file/scan-disabled" "This server has no scanner.";
     PRECONDITION_FAILED = 412 "common/precondition-failed" "A condition of the request does not hold.";

@@ -79,6 +79,12 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, FilesError> {
 pub(super) async fn restore(call: &Call<'_>) -> Result<Answer, FilesError> {
     let known = call.named_or_trashed().await?;
     let store = call.open(Action::PutObject, &known.file).await?;
+    let is_used_up = known.file.downloads.is_some_and(|downloads| downloads.left == 0);
+    if is_used_up && !call.caller.is_admin() {
+        let message =
+            "The file was downloaded as often as it may be: admins and servers of the app alone bring it back.";
+        return Err(FilesError::because(Code::ACCESS_DENIED, message));
+    }
     let file = store
         .restore_file(&call.caller.bucket, known.id, Some(known.rev))
         .await?;

@@ -45,7 +45,7 @@ pub(super) async fn fetch(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fi
     let name = fields.text("filename")?.map(FileName::parse).transpose()?;
     let said = fields.text("contentType")?.map(Mime::parse).transpose()?;
     // Nothing is called for somebody who may not make a file.
-    drop(call.open_to_make(NAMELESS).await?);
+    drop(call.open_to_make(NAMELESS, None).await?);
     let fetched = outbound.fetch(&url, Patience::default()).await?;
     let name = name.unwrap_or(name_of(&fetched.url)?);
     let declared = match said {

@@ -16,6 +16,7 @@ mod error;
 mod fields;
 mod file;
 mod from_url;
+mod guests;
 mod list;
 mod multipart;
 mod openapi;
@@ -52,6 +53,7 @@ use self::call::Call;
 pub use self::error::Code;
 use self::error::FilesError;
 use self::fields::Fields;
+use self::guests::Guests;
 use self::openapi::Document;
 use self::routes::{BUILT, Callers, Found, Route, find};
 use crate::access::Behind;
@@ -88,6 +90,7 @@ struct Inner {
     inspector: Inspector,
     outward: Outward,
     document: Document,
+    guests: Guests,
 }
 
 /// What calls other servers.
@@ -113,6 +116,7 @@ impl FilesService {
                 origins,
                 inspector: Inspector::new(records, INSPECTED_BYTES_MAX),
                 outward,
+                guests: Guests::default(),
             }),
         }
     }
@@ -169,6 +173,7 @@ impl Inner {
         match row.callers {
             Callers::Anybody | Callers::Everybody => {}
             Callers::SignedIn => caller.require_signed_in()?,
+            Callers::Uploaders => caller.require_uploader()?,
             Callers::Servers => caller.require_server()?,
         }
         let (parts, body) = request.into_parts();

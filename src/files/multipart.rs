@@ -40,7 +40,7 @@ struct Begun {
 pub(super) async fn init(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let plan = Plan::read(call, fields)?;
     let (id, file) = plan.file(call)?;
-    let store = call.open_to_make(&file.key).await?;
+    let store = call.open_to_make(&file.key, file.bucket.as_deref()).await?;
     call.announce(&store, (id, &file)).await?;
     let begin = BeginUpload {
         bucket: call.caller.bucket.clone(),
@@ -67,7 +67,7 @@ pub(super) async fn init(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
 pub(super) async fn part_url(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let number = part_number(fields.get("partNumber"))?;
     let begun = begun(call, fields).await?;
-    call.open_to_finish(&begun.known).await?;
+    call.open_to_finish_upload(&begun.known).await?;
     Ok(Answer::ok(url_of(call, &begun, number).await?))
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn part_urls(call: &Call<'_>, fields: &Fields) -> Result<Answer
         )));
     }
     let begun = begun(call, fields).await?;
-    call.open_to_finish(&begun.known).await?;
+    call.open_to_finish_upload(&begun.known).await?;
     let mut urls = Vec::with_capacity(numbers.len());
     for number in numbers {
         urls.push(url_of(call, &begun, part_number(Some(number))?).await?);
@@ -91,7 +91,7 @@ pub(super) async fn part_urls(call: &Call<'_>, fields: &Fields) -> Result<Answer
 /// `GET /files/multipart/:uploadId/parts`: what has arrived, to go on from there.
 pub(super) async fn parts(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let begun = begun(call, fields).await?;
-    let store = call.open_to_finish(&begun.known).await?;
+    let store = call.open_to_finish_upload(&begun.known).await?;
     let mut parts = Vec::new();
     let mut after = 0;
     loop {
@@ -120,7 +120,7 @@ pub(super) async fn parts(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fi
 pub(super) async fn complete(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let parts = named_parts(fields)?;
     let begun = begun(call, fields).await?;
-    let store = call.open_to_finish(&begun.known).await?;
+    let store = call.open_to_finish_upload(&begun.known).await?;
     let complete = CompleteUpload {
         bucket: call.caller.bucket.clone(),
         key: object_key(&begun.known.file)?,
@@ -147,7 +147,7 @@ pub(super) async fn complete(call: &Call<'_>, fields: &Fields) -> Result<Answer,
 /// `POST /files/multipart/abort`: the parts go, and the announced file with them.
 pub(super) async fn abort(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let begun = begun(call, fields).await?;
-    let store = call.open_to_finish(&begun.known).await?;
+    let store = call.open_to_finish_upload(&begun.known).await?;
     let file = &begun.known.file;
     store
         .abort_upload(&call.caller.bucket, &object_key(file)?, &begun.upload)
@@ -175,12 +175,28 @@ async fn begun(call: &Call<'_>, fields: &Fields) -> Result<Begun, FilesError> {
     if fields.text("key")?.is_some_and(|key| key != known.file.key) {
         return Err(FilesError::field("key is not that of this upload."));
     }
+    // All that tells the guest who began it from others is the upload's id.
+    if call.is_of_guests(&known.file) && !stands(call, &known, upload).await? {
+        return Err(Code::NO_SUCH_UPLOAD.into());
+    }
     Ok(Begun { known, upload, text })
+}
+
+/// Whether the file has this upload.
+async fn stands(call: &Call<'_>, known: &Known, upload: UploadId) -> Result<bool, FilesError> {
+    let list = ListParts {
+        bucket: call.caller.bucket.clone(),
+        key: object_key(&known.file)?,
+        upload,
+        after: 0,
+        limit: 1,
+    };
+    Ok(call.inner.facts.initiator_of(list).await?.is_some())
 }
 
 async fn url_of(call: &Call<'_>, begun: &Begun, number: PartNumber) -> Result<Value, FilesError> {
     let (id, file): (_, &File) = (begun.known.id, &begun.known.file);
-    let asker = call.asker()?;
+    let asker = call.asker_to_put(file)?;
     let upload = begun.upload.to_string();
     let part = PartAsk {
         upload: &upload,

@@ -31,6 +31,8 @@ const TEMP: &str = "temp";
 const TEMP_SECONDS: u64 = 24 * 60 * 60;
 /// How long a file may be asked to last: up to ten years.
 pub(super) const LASTS_SECONDS_RANGE: (u32, u32) = (1, 10 * 365 * 24 * 3_600);
+/// How often at most something is given out that is counted.
+pub(super) const DOWNLOADS_MAX: u32 = 1_000_000;
 /// Says in the metadata of a file which upload token it was made with.
 const OPERATION: &str = "operation";
 /// Tags in one list.
@@ -48,6 +50,8 @@ pub(super) struct Plan {
     limits: UploadLimits,
     /// How long it lasts, in milliseconds.
     lasts: Option<u64>,
+    /// How often its bytes are given out.
+    downloads: Option<u32>,
 }
 
 /// What is said of a file beside its name and type.
@@ -91,11 +95,15 @@ impl Plan {
         let category = category.map(str::to_owned);
         category.as_deref().map(check_category).transpose()?;
         let bucket = bucket(call, fields)?;
+        let is_guest = call.caller.is_guest();
         let rules = rules(call, bucket.as_deref().or(category.as_deref()));
-        let limits = UploadLimits {
+        let mut limits = UploadLimits {
             sha256: sha256(fields)?,
             ..limits(granted, rules)?
         };
+        if let Some(rules) = rules.filter(|_| is_guest) {
+            limits.max_size = Some(rules.max_size_of_guests());
+        }
         check(&limits, size, &mime)?;
         let default = rules.and_then(|rules| rules.visibility);
         let visibility = match granted {
@@ -103,6 +111,7 @@ impl Plan {
                 let own = granted.visibility.or(default).unwrap_or(Visibility::Private);
                 fixed("visibility", fields.visibility()?, Some(own))?
             }
+            None if is_guest => of_guest(fields.visibility()?, default.unwrap_or(Visibility::Private))?,
             None => fields.visibility()?.or(default),
         };
         Ok(Self {
@@ -115,6 +124,7 @@ impl Plan {
             said: Said::by(call, fields)?,
             limits,
             lasts: lasts(fields)?,
+            downloads: downloads(fields)?,
         })
     }
 
@@ -144,14 +154,14 @@ impl Plan {
         file.declared_type = Some(self.mime.as_str().to_owned());
         file.size = self.size.unwrap_or_default();
         file.labels = Labels {
-            owner: Some(call.owner()?),
+            owner: call.owner(),
             visibility: Some(self.visibility),
             ..Labels::default()
         };
-        file.owner_type = if call.caller.user.is_some() {
-            OwnerType::User
-        } else {
-            OwnerType::Service
+        file.owner_type = match &call.caller.user {
+            Some(_) => OwnerType::User,
+            None if call.caller.is_guest() => OwnerType::Public,
+            None => OwnerType::Service,
         };
         file.category.clone_from(&self.category);
         file.limits = UploadLimits {
@@ -160,7 +170,18 @@ impl Plan {
         };
         let ttl = ttl_of(call, self.bucket.as_deref());
         set_bucket(&mut file, self.bucket.clone(), (None, ttl), now);
-        end_after(&mut file, self.lasts, now);
+        // What guests send ends with what was there before it at the latest.
+        let most = ttl
+            .filter(|_| call.caller.is_guest())
+            .map(|seconds| seconds.saturating_mul(1_000));
+        end_after(
+            &mut file,
+            self.lasts.map(|lasts| most.map_or(lasts, |most| lasts.min(most))),
+            now,
+        );
+        if let Some(most) = self.downloads {
+            file.give_out(most);
+        }
         self.said.set(&mut file);
         Ok((id, file))
     }
@@ -290,6 +311,17 @@ pub(super) fn fixed<T: PartialEq>(name: &str, said: Option<T>, granted: Option<T
     }
 }
 
+/// The visibility of what a guest puts: the bucket's, since nobody is there who could open or close it.
+fn of_guest(said: Option<Visibility>, own: Visibility) -> Result<Option<Visibility>, FilesError> {
+    match said.is_none_or(|said| said == own) {
+        true => Ok(Some(own)),
+        false => Err(FilesError::because(
+            Code::ACCESS_DENIED,
+            format!("What guests put into this bucket is {}.", own.name()),
+        )),
+    }
+}
+
 /// The limits of a logical bucket and of an upload token together.
 fn limits(granted: Option<&UploadGrant>, rules: Option<&LogicalBucket>) -> Result<UploadLimits, FilesError> {
     let max_size = rules.and_then(|rules| rules.max_size);
@@ -353,6 +385,22 @@ pub(super) fn set_bucket(
 pub(super) fn lasts(fields: &Fields) -> Result<Option<u64>, FilesError> {
     let seconds = fields.seconds("deleteAfter", LASTS_SECONDS_RANGE)?;
     Ok(seconds.map(|seconds| u64::from(seconds) * 1_000))
+}
+
+/// `maxDownloads`: how often something is given out.
+pub(super) fn downloads(fields: &Fields) -> Result<Option<u32>, FilesError> {
+    let wrong = || {
+        FilesError::field(format!(
+            "maxDownloads must be a whole number from 1 to {DOWNLOADS_MAX}."
+        ))
+    };
+    let most = fields.number("maxDownloads").map_err(|_| wrong())?;
+    let most = most.map(|most| {
+        u32::try_from(most)
+            .ok()
+            .filter(|most| (1..=DOWNLOADS_MAX).contains(most))
+    });
+    most.map(|most| most.ok_or_else(wrong)).transpose()
 }
 
 /// Makes the file end by itself, that long after `now`.

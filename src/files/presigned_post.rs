@@ -32,7 +32,7 @@ pub(super) async fn make(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
         types: file.limits.types.clone(),
         once: true,
     };
-    let asker = call.asker()?;
+    let asker = call.asker_to_put(&file)?;
     let ask = call.link(&asker, (id, &file), seconds);
     let kind = file.declared_type.as_deref().unwrap_or_default();
     let form = call.inner.links.upload_form(&ask, limits, kind).await?;

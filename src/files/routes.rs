@@ -81,6 +81,8 @@ pub enum Callers {
     /// Also those who are not signed in.
     Everybody,
     SignedIn,
+    /// Those, and in logical buckets that take files of guests everybody.
+    Uploaders,
     /// Servers of the app, with a secret key for everything.
     Servers,
 }
@@ -107,7 +109,7 @@ const fn row(method: Method, pattern: &'static str, route: Route, operation: Ope
     }
 }
 
-use Callers::{Anybody, Everybody, Servers, SignedIn};
+use Callers::{Anybody, Everybody, Servers, SignedIn, Uploaders};
 
 /// Every route that is built.
 pub const BUILT: &[Row] = &[
@@ -116,14 +118,14 @@ pub const BUILT: &[Row] = &[
         "files/presigned-url",
         Route::Presign,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/presigned-post",
         Route::PresignedPost,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(Method::POST, "files", Route::Register, Operation::Create, SignedIn),
     row(Method::GET, "files", Route::List, Operation::List, Everybody),
@@ -149,7 +151,7 @@ pub const BUILT: &[Row] = &[
         "files/upload-url",
         Route::UploadUrl,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
@@ -158,7 +160,13 @@ pub const BUILT: &[Row] = &[
         Operation::Create,
         SignedIn,
     ),
-    row(Method::POST, "files/upload", Route::Upload, Operation::Create, SignedIn),
+    row(
+        Method::POST,
+        "files/upload",
+        Route::Upload,
+        Operation::Create,
+        Uploaders,
+    ),
     row(
         Method::POST,
         "files/download-urls",
@@ -171,70 +179,70 @@ pub const BUILT: &[Row] = &[
         "files/multipart/init",
         Route::PartsInit,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/multipart/initiate",
         Route::PartsInit,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/multipart/presigned-url",
         Route::PartUrl,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/multipart/presigned-urls",
         Route::PartUrls,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/multipart/complete",
         Route::PartsComplete,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/multipart/abort",
         Route::PartsAbort,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::GET,
         "files/multipart/:upload/parts",
         Route::PartsList,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/multipart/:upload/part-url",
         Route::PartUrl,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/multipart/:upload/complete",
         Route::PartsComplete,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "files/multipart/:upload/abort",
         Route::PartsAbort,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
@@ -444,7 +452,7 @@ pub const BUILT: &[Row] = &[
         "s3/params",
         Route::CompanionParams,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::GET,
@@ -458,42 +466,42 @@ pub const BUILT: &[Row] = &[
         "s3/multipart",
         Route::CompanionBegin,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::GET,
         "s3/multipart/:upload",
         Route::CompanionParts,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::DELETE,
         "s3/multipart/:upload",
         Route::CompanionAbort,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::GET,
         "s3/multipart/:upload/batch",
         Route::CompanionPartUrls,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::GET,
         "s3/multipart/:upload/:number",
         Route::CompanionPartUrl,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::POST,
         "s3/multipart/:upload/complete",
         Route::CompanionComplete,
         Operation::Create,
-        SignedIn,
+        Uploaders,
     ),
     row(
         Method::GET,

@@ -47,7 +47,7 @@ pub(super) struct Announced {
 /// Announces a file.
 pub(super) async fn begin(call: &Call<'_>, plan: &Plan) -> Result<(FileId, File), FilesError> {
     let (id, file) = plan.file(call)?;
-    let store = call.open_to_make(&file.key).await?;
+    let store = call.open_to_make(&file.key, file.bucket.as_deref()).await?;
     call.announce(&store, (id, &file)).await?;
     Ok((id, file))
 }
@@ -55,7 +55,7 @@ pub(super) async fn begin(call: &Call<'_>, plan: &Plan) -> Result<(FileId, File)
 /// Announces a file, whose bytes are taken once.
 pub(super) async fn announce(call: &Call<'_>, plan: &Plan, seconds: u32) -> Result<Announced, FilesError> {
     let (id, file) = begin(call, plan).await?;
-    let asker = call.asker()?;
+    let asker = call.asker_to_put(&file)?;
     let limits = UploadLimits {
         max_size: file.limits.max_size,
         types: file.limits.types.clone(),
@@ -89,6 +89,7 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
     let bucket = plan::bucket(call, fields)?;
     let said = Said::by(call, fields)?;
     let lasts = plan::lasts(fields)?;
+    let downloads = plan::downloads(fields)?;
     let known = call.look_by_key(key).await?;
     let store = call.open_to_finish(&known).await?;
     if call.caller.upload.is_some() {
@@ -119,6 +120,9 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
             plan::set_bucket(file, bucket.clone(), ttls, now);
         }
         plan::end_after(file, lasts, now);
+        if let Some(most) = downloads {
+            file.give_out(most);
+        }
         said.set(file);
         file.registered = Some(now);
     };

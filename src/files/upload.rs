@@ -62,7 +62,14 @@ async fn raw(call: &Call<'_>, parts: &Parts, kind: &str, body: RequestBody) -> R
     })?;
     let sent = sent(parts)?;
     let mut said = Map::new();
-    for name in ["visibility", "category", "bucket", "sha256", "deleteAfter"] {
+    for name in [
+        "visibility",
+        "category",
+        "bucket",
+        "sha256",
+        "deleteAfter",
+        "maxDownloads",
+    ] {
         if let Some(text) = call.parameter(name) {
             said.insert(name.to_owned(), field_value(name, text.to_owned())?);
         }
@@ -125,7 +132,7 @@ async fn by_form(call: &Call<'_>, body: RequestBody, boundary: String) -> Result
 /// What is no text in JSON is written as JSON in a form, and in a query.
 fn field_value(name: &str, text: String) -> Result<Value, FilesError> {
     match name {
-        "metadata" | "tags" | "deleteAfter" if !text.is_empty() => {
+        "metadata" | "tags" | "deleteAfter" | "maxDownloads" if !text.is_empty() => {
             serde_json::from_str(&text).map_err(|_| FilesError::field(format!("{name} must be JSON.")))
         }
         _ if text.is_empty() => Ok(Value::Null),
@@ -151,7 +158,7 @@ where
     S: Stream<Item = Result<Bytes, SourceError>> + Send + Unpin,
 {
     let (id, file) = plan.file(call)?;
-    let store = call.open_to_make(&file.key).await?;
+    let store = call.open_to_make(&file.key, file.bucket.as_deref()).await?;
     let store = match cleared {
         Some(scan) => store.with_cleared(scan),
         None => store,
@@ -172,11 +179,17 @@ where
 }
 
 async fn registered(call: &Call<'_>, store: &Store, id: FileId) -> Result<Answer, FilesError> {
-    let now = call.time();
-    let change = |file: &mut File| {
-        file.registered.get_or_insert(now);
+    let file = match call.caller.is_guest() {
+        // That the app knows of it, its server says.
+        true => store.file(&call.caller.bucket, &id).await?.ok_or(Code::NOT_FOUND)?.0,
+        false => {
+            let now = call.time();
+            let change = |file: &mut File| {
+                file.registered.get_or_insert(now);
+            };
+            store.change_file(&call.caller.bucket, id, None, change).await?
+        }
     };
-    let file = store.change_file(&call.caller.bucket, id, None, change).await?;
     let mut fields = view::file(id, &file, call.place(), view::Eyes::Owner);
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("fileId".to_owned(), json!(id.to_string()));

@@ -35,7 +35,7 @@ pub(super) async fn make(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
     let token = call.inner.projects.make_upload_token(&call.caller, &grant).await;
     let token = token.map_err(refused)?;
     // Whoever makes tokens may make files, and a token is the right to make some.
-    let store = call.open_to_make(&format!("{UPLOADED}/")).await?;
+    let store = call.open_to_make(&format!("{UPLOADED}/"), None).await?;
     store.make_counters(&[(grant.counter(), files)]).await?;
     Ok(Answer::created(json!({
         "token": token,

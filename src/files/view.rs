@@ -64,7 +64,7 @@ pub(super) fn file(id: FileId, file: &File, place: Place<'_>, eyes: Eyes) -> Val
         "metadata": metadata(file, eyes),
         "createdAt": moment(file.created),
         "url": is_open.then(|| place.url(&file.key)),
-        "publicUrl": is_open.then(|| public::url(place, id, file)).flatten(),
+        "publicUrl": (is_open && !file.labels.counted).then(|| public::url(place, id, file)).flatten(),
     });
     if let (Eyes::Owner, Some(all)) = (eyes, fields.as_object_mut()) {
         let more = json!({
@@ -84,6 +84,8 @@ pub(super) fn file(id: FileId, file: &File, place: Place<'_>, eyes: Eyes) -> Val
             "registeredAt": file.registered.map(moment),
             "expiresAt": file.expires.map(moment),
             "deletedAt": file.deleted.map(moment),
+            "maxDownloads": file.downloads.map(|downloads| downloads.most),
+            "downloadsLeft": file.downloads.map(|downloads| downloads.left),
             "rejected": file.rejected,
             "scan": file.scan.as_ref().map(scan),
         });

@@ -21,6 +21,8 @@ const CARRIED_CLAIMS: [&str; 2] = ["jwt:email", "jwt:email_verified"];
 pub struct Asker {
     /// The id of the project key that the request came with.
     pub key_id: String,
+    /// The logical bucket that a guest puts a file into; `None`: they put none.
+    pub guest_in: Option<String>,
     /// Whether they have all that the key allows, and not only what is theirs.
     pub admin: bool,
     /// `None`: nobody who is signed in.
@@ -78,6 +80,8 @@ pub struct AskerRights {
     /// What their key lets at most; `None`: everything in the app bucket. A guest has no account to narrow: whether the key
     /// lets it is said by there being rights at all. Who has no such bound uploads nothing by [`Purpose::Uploads`].
     pub session: Option<Arc<Policy>>,
+    /// Guests may put what the link is for.
+    pub takes_guests: bool,
 }
 
 impl Asker {
@@ -90,6 +94,7 @@ impl Asker {
         };
         Ok(Self {
             key_id: key_id.to_owned(),
+            guest_in: None,
             admin,
             person,
         })
@@ -99,7 +104,7 @@ impl Asker {
     pub(super) fn carried_for(&self, lets: &LinkUse) -> Self {
         let mut carried = self.clone();
         match lets {
-            LinkUse::Get { .. } => {}
+            LinkUse::Get { .. } => carried.guest_in = None,
             LinkUse::Put { .. } | LinkUse::Part { .. } => {
                 carried.person = carried.person.map(Person::without_claims);
             }

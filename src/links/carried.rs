@@ -37,6 +37,8 @@ struct CarriedLink {
     /// The id of the asker's project key.
     #[serde(rename = "i")]
     key_id: String,
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    guest_in: Option<String>,
     #[serde(rename = "a", default, skip_serializing_if = "is_not")]
     admin: bool,
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
@@ -174,6 +176,7 @@ pub fn encode(terms: &LinkTerms, asker: &Asker) -> Result<Vec<u8>, serde_json::E
             },
         },
         key_id: asker.key_id.clone(),
+        guest_in: asker.guest_in.clone(),
         admin: asker.admin,
         person: asker.person.clone(),
     };
@@ -260,9 +263,11 @@ fn decode_link(bytes: &[u8]) -> Option<Carried> {
                 max_size,
             },
         },
+        takes_guests: false,
     };
     let asker = Asker {
         key_id: carried.key_id,
+        guest_in: carried.guest_in,
         admin: carried.admin,
         person: carried.person,
     };
@@ -285,12 +290,14 @@ mod tests {
             epoch: 3,
             expires: datetime!(2026-01-02 03:04:05 UTC),
             lets,
+            takes_guests: false,
         }
     }
 
     fn guest() -> Asker {
         Asker {
             key_id: "k1".into(),
+            guest_in: None,
             admin: false,
             person: None,
         }
@@ -405,6 +412,25 @@ mod tests {
                 assert_eq!(decode(changed.as_bytes()), None, "{changed}");
             }
         }
+    }
+
+    #[test]
+    fn a_guest_carries_where_they_put_a_file() {
+        let whole = format!(r#"{HEAD}{{"p":{{}}}},"i":"k1","w":"inbox"}}"#);
+        let asker = Asker {
+            guest_in: Some("inbox".into()),
+            ..guest()
+        };
+        let lets = LinkUse::Put {
+            max_size: None,
+            min_size: 0,
+            types: Vec::new(),
+            once: false,
+            by_form: false,
+        };
+        let written = encode(&terms(lets.clone()), &asker).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), whole);
+        assert_eq!(decode(whole.as_bytes()), Some(Carried::Link(terms(lets), asker)));
     }
 
     #[test]

@@ -267,6 +267,7 @@ impl Links {
             epoch: ask.epoch,
             expires,
             lets,
+            takes_guests: false,
         };
         let text = carried::encode(&terms, &asker).map_err(|error| LinkError::Writing(error.to_string()))?;
         let sealed = self.sealed(&text).await?;

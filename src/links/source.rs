@@ -27,9 +27,10 @@ impl Links {
     pub(super) fn find(&self, access_key: &str, token: &str) -> Option<Credential> {
         let (text, secret) = self.directory.open_link(access_key, token)?;
         let (identity, expires, terms) = match carried::decode(&text)? {
-            Carried::Link(terms, asker) => {
+            Carried::Link(mut terms, asker) => {
                 let purpose = Purpose::from(&terms.lets);
                 let rights = self.askers.rights(&asker, &terms.bucket, purpose)?;
+                terms.takes_guests = rights.takes_guests;
                 let identity = asker.identity(access_key, &terms, rights)?;
                 (identity, terms.expires, Terms::Link(Arc::new(terms)))
             }

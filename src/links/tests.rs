@@ -41,6 +41,7 @@ impl Askers for OneKey {
         stands.then(|| AskerRights {
             policies: if asker.admin { vec![own()] } else { Vec::new() },
             session: (purpose == Purpose::Uploads).then(|| of(policy::Kind::Session)),
+            ..AskerRights::default()
         })
     }
 }
@@ -361,6 +362,7 @@ async fn a_link_ends_with_its_time_and_with_its_askers_key() {
             epoch: 0,
             expires: NOW,
             lets: LinkUse::get(),
+            takes_guests: false,
         },
         &asker(),
     );

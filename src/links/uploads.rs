@@ -83,6 +83,7 @@ pub(super) fn identity(
 ) -> Option<Identity> {
     let asker = Asker {
         key_id: uploader.key_id,
+        guest_in: None,
         admin: false,
         person: Some(uploader.person.clone()),
     };

@@ -37,9 +37,12 @@ impl Askers for Projects {
             Purpose::Read | Purpose::Write => &key.of_scopes,
             Purpose::Uploads => &key.of_uploads,
         };
+        let guest_in = asker.guest_in.as_deref().filter(|_| person.is_none());
+        let guest_in = guest_in.filter(|_| key.scopes.allow(Operation::Create));
         Some(AskerRights {
             policies,
             session: Some(Arc::clone(most)),
+            takes_guests: guest_in.is_some_and(|name| key.takes_guests(name)),
         })
     }
 }

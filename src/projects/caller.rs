@@ -103,9 +103,26 @@ impl AppCaller {
 
     /// Refuses guests: what is asked needs somebody who is signed in.
     pub fn require_signed_in(&self) -> Result<(), AppRefused> {
-        match self.identity {
-            Identity::Anonymous => Err(AppRefused::authentication_required()),
-            Identity::Root | Identity::Caller(_) => Ok(()),
+        match self.is_guest() {
+            true => Err(AppRefused::authentication_required()),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether they are not signed in.
+    pub fn is_guest(&self) -> bool {
+        matches!(self.identity, Identity::Anonymous)
+    }
+
+    /// Refuses guests where they put no file anywhere. Whether they put this one is judged later.
+    pub fn require_uploader(&self) -> Result<(), AppRefused> {
+        let environment = self.project.environments.get(&self.environment);
+        let rules = environment
+            .into_iter()
+            .flat_map(|environment| environment.logical.values());
+        match rules.into_iter().any(|rules| rules.guest_upload) {
+            true => Ok(()),
+            false => self.require_signed_in(),
         }
     }
 
@@ -284,8 +301,15 @@ pub(super) mod tests {
         let refused = caller.require_signed_in().unwrap_err();
         let expected = (StatusCode::UNAUTHORIZED, "common/authentication-required");
         assert_eq!((refused.status, refused.code), expected);
+        assert_eq!(caller.require_uploader(), Err(refused));
         assert!(!caller.is_admin() && caller.owner_id().is_none());
         assert_eq!(caller.logical("temp").and_then(|temp| temp.max_size), Some(9));
         assert_eq!(caller.logical("media"), None);
+        let mut open = guest(&["files:create"]);
+        let environments = &mut Arc::get_mut(&mut open.project).unwrap().environments;
+        let logical = &mut environments.get_mut("dev").unwrap().logical;
+        logical.get_mut("temp").unwrap().guest_upload = true;
+        assert_eq!(open.require_uploader(), Ok(()));
+        assert!(open.require_signed_in().is_err());
     }
 }

@@ -16,6 +16,8 @@ use super::names;
 const LOGICAL_MAX: usize = 64;
 const TYPES_MAX: usize = 64;
 const TYPE_BYTES_MAX: usize = 255;
+/// Most bytes of a file of a guest, where the logical bucket has no limit of its own.
+const GUEST_BYTES_MAX: u64 = 10 << 20;
 /// How long files may last that end by themselves.
 pub const TTL_SECONDS_RANGE: RangeInclusive<u64> = 60..=315_360_000;
 
@@ -33,6 +35,8 @@ pub struct LogicalBucket {
     pub gc: Gc,
     pub confirm: Confirm,
     pub scan: Scan,
+    /// Guests may put files into it.
+    pub guest_upload: bool,
 }
 
 /// Which files go because nobody needs them.
@@ -110,6 +114,11 @@ impl Scan {
 }
 
 impl LogicalBucket {
+    /// Most bytes of a file that a guest puts into it.
+    pub fn max_size_of_guests(&self) -> u64 {
+        self.max_size.unwrap_or(GUEST_BYTES_MAX)
+    }
+
     pub(super) fn read(record: &LogicalBucketRecord) -> Self {
         Self {
             max_size: record.max_size,
@@ -127,6 +136,7 @@ impl LogicalBucket {
                 Confirm::Auto
             },
             scan: if record.not_scanned { Scan::Off } else { Scan::On },
+            guest_upload: record.takes_guests,
         }
     }
 
@@ -140,6 +150,7 @@ impl LogicalBucket {
             collects_unreferenced: self.gc == Gc::Unreferenced,
             needs_registration: self.confirm == Confirm::Required,
             not_scanned: self.scan == Scan::Off,
+            takes_guests: self.guest_upload,
         }
     }
 }

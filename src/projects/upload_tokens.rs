@@ -238,6 +238,13 @@ impl ReadyKey {
         self.record.revoked.is_none() && !self.record.expires.is_some_and(has_ended)
     }
 
+    /// Whether guests put files into the logical bucket of this name.
+    pub(super) fn takes_guests(&self, name: &str) -> bool {
+        let environment = self.project.environments.get(&self.record.environment);
+        let rules = environment.and_then(|environment| environment.logical.get(name));
+        rules.is_some_and(|rules| rules.guest_upload)
+    }
+
     /// Somebody with an upload token: a user who may make files and nothing else.
     fn caller_with(&self, snapshot: &Snapshot, grant: UploadGrant) -> Result<AppCaller, AppRefused> {
         let project = &self.project.name;

@@ -11,6 +11,7 @@ use storage_engine::store::condition::ETagMatch;
 use storage_engine::store::multipart::part::UploadPartCopyError;
 use storage_engine::store::object::copy::{CopyObject, CopyObjectError, CopySource, CopySourceError};
 use storage_engine::store::object::get::{GetObject, Selection};
+use storage_engine::store::object::labels::ObjectPlace;
 use storage_engine::store::object::put::Stored;
 
 use super::acl;
@@ -18,6 +19,7 @@ use super::conditions::{self, RangeHeader};
 use super::convert::{
     self, bucket_name, checksum_text, object_key, set_checksum, storage_class, texts, type_name, wire_time,
 };
+use super::downloads;
 use super::error::{Code, Failure};
 use super::front::{Basis, Front};
 use super::multipart::place;
@@ -199,7 +201,16 @@ async fn open_source(front: &Front, extensions: &Extensions, source: &CopySource
         key: source.key.as_str(),
     };
     let action = action_on(source.version.is_some());
-    front.open_judged(extensions, action, resource).await
+    let opened = front.open_judged(extensions, action, resource).await?;
+    let place = ObjectPlace {
+        bucket: source.bucket.clone(),
+        key: source.key.clone(),
+        version: source.version,
+    };
+    if let Some(labels) = front.labels_of(&place).await? {
+        downloads::admit_copy(extensions, &labels)?;
+    }
+    Ok(opened)
 }
 
 fn source(wire: WireSource, lifted: &Lifted) -> Result<CopySource, Failure> {

@@ -16,6 +16,7 @@ use storage_engine::store::files::{File, FileId, FileState};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use time::OffsetDateTime;
 
+use super::downloads::KEPT_BY_NOBODY;
 use super::error::{Code, Failure};
 use super::form::OfForm;
 use super::guard::Parameter;
@@ -166,7 +167,9 @@ pub(crate) fn keep(headers: &mut HeaderMap, status: StatusCode, terms: &LinkTerm
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let left = (terms.expires - now).whole_seconds().max(0);
     // What may be had so often is not kept to be had once more.
-    let reads = matches!(terms.lets, LinkUse::Get { counter: None, .. });
+    // The same of a file whose downloads are counted, however it is read.
+    let is_kept = headers.get(CACHE_CONTROL).is_none_or(|said| *said != KEPT_BY_NOBODY);
+    let reads = matches!(terms.lets, LinkUse::Get { counter: None, .. }) && is_kept;
     let cached = reads && (status.is_success() || status == StatusCode::NOT_MODIFIED);
     let value = match HeaderValue::try_from(format!("private, max-age={left}")) {
         Ok(value) if cached => value,
@@ -195,6 +198,7 @@ mod tests {
             epoch: 0,
             expires: OffsetDateTime::UNIX_EPOCH + Duration::seconds(100),
             lets,
+            takes_guests: false,
         }
     }
 

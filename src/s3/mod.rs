@@ -14,6 +14,7 @@ mod convert;
 mod copy;
 mod cors;
 mod delete;
+mod downloads;
 mod error;
 mod events;
 mod form;

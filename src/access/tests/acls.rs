@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{OBJECT, ann_id, bucket_policy, caller, identity_policy, may, statements, user, with};
-use crate::access::{Action, BucketAcl, BucketFacts, Context};
+use crate::access::{Action, BucketAcl, BucketFacts, Context, ObjectFacts};
 use crate::auth::{Caller, Identity};
 use crate::policy::Policy;
 
@@ -31,6 +31,35 @@ fn the_acl_of_a_bucket_lists_and_puts_and_opens_no_object() {
                     let found = may(&identity, *action, OBJECT, with(&bucket));
                     assert_eq!(found, lets && named && !ignore_public, "{acl:?} {action:?}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn guests_put_a_new_file_where_they_may_and_do_nothing_else() {
+    let deny = bucket_policy("Deny", "s3:PutObject", r#""*""#, "");
+    let closed = BucketFacts {
+        ignore_public: true,
+        ..BucketFacts::default()
+    };
+    let object = ObjectFacts::default();
+    for (bucket, takes_guests, object, lets) in [
+        (&BucketFacts::default(), true, None, true),
+        (&BucketFacts::default(), false, None, false),
+        (&BucketFacts::default(), true, Some(&object), false),
+        (&closed, true, None, false),
+        (&deny, true, None, false),
+    ] {
+        for (identity, is_guest) in [(Identity::Anonymous, true), (caller(user("ann")), false)] {
+            for action in Action::ALL {
+                let context = Context {
+                    takes_guests,
+                    object,
+                    ..with(bucket)
+                };
+                let expected = lets && is_guest && *action == Action::PutObject;
+                assert_eq!(may(&identity, *action, OBJECT, context), expected, "{action:?}");
             }
         }
     }

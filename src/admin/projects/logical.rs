@@ -7,6 +7,9 @@ use storage_engine::store::record::labels::Visibility;
 use super::{AdminError, Ask};
 use crate::projects::{Confirm, Gc, LogicalBucket, Scan};
 
+const ON: &str = "on";
+const OFF: &str = "off";
+
 /// What is set on a logical bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogicalReport {
@@ -29,6 +32,9 @@ pub struct LogicalReport {
     /// `on` or `off`.
     #[serde(default)]
     pub scan: String,
+    /// `on` or `off`.
+    #[serde(default)]
+    pub guest_upload: String,
 }
 
 /// What to set on a logical bucket, in the place of all that was.
@@ -52,6 +58,8 @@ pub struct LogicalAsked {
     pub confirm: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guest_upload: Option<String>,
 }
 
 /// Sets what is asked for.
@@ -70,6 +78,7 @@ pub(super) fn logical_report((name, logical): (&String, &LogicalBucket)) -> Logi
         gc: logical.gc.name().to_owned(),
         confirm: logical.confirm.name().to_owned(),
         scan: logical.scan.name().to_owned(),
+        guest_upload: if logical.guest_upload { ON } else { OFF }.to_owned(),
     }
 }
 
@@ -84,6 +93,11 @@ fn read(asked: &LogicalAsked) -> Result<(OfProject, LogicalBucket), AdminError> 
     let confirm = confirm.map(|name| Confirm::parse(name).ok_or_else(|| wrong("A confirm is auto or required.")));
     let scan = asked.scan.as_deref();
     let scan = scan.map(|name| Scan::parse(name).ok_or_else(|| wrong("A scan is on or off.")));
+    let guest_upload = match asked.guest_upload.as_deref() {
+        Some(ON) => true,
+        None | Some(OFF) => false,
+        Some(_) => return Err(wrong("A guest upload is on or off.")),
+    };
     let logical = LogicalBucket {
         max_size: asked.max_size,
         types: asked.types.clone(),
@@ -92,6 +106,7 @@ fn read(asked: &LogicalAsked) -> Result<(OfProject, LogicalBucket), AdminError> 
         gc: gc.transpose()?.unwrap_or_default(),
         confirm: confirm.transpose()?.unwrap_or_default(),
         scan: scan.transpose()?.unwrap_or_default(),
+        guest_upload,
     };
     Ok((OfProject::new(&asked.project, &asked.environment), logical))
 }

@@ -10,7 +10,7 @@ use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::scan::ScanVerdict;
 
 use super::super::error::Code;
-use super::super::plan::{CATEGORIES, LASTS_SECONDS_RANGE};
+use super::super::plan::{CATEGORIES, DOWNLOADS_MAX, LASTS_SECONDS_RANGE};
 use super::refusals::{EDGE, KEYS};
 use super::schema::{
     Field, all, also, asked, count, flag, id, list, list_of, moment, one_of, or_null, sha256, sha256_sent, shared,
@@ -46,6 +46,13 @@ pub(super) fn kind() -> Value {
     short(MIME_CHARS_MAX)
 }
 
+/// What `maxDownloads` of a file says.
+pub(super) const DOWNLOADS: &str = "How often its bytes are given out; the last time takes the file to the trash.";
+
+pub(super) fn downloads() -> Value {
+    within((1, DOWNLOADS_MAX))
+}
+
 pub(super) fn lasts() -> Value {
     within(LASTS_SECONDS_RANGE)
 }
@@ -73,6 +80,7 @@ pub(super) fn plan() -> Vec<Field> {
             lasts(),
             "Seconds until the file goes to the trash by itself.",
         ),
+        ("maxDownloads", downloads(), DOWNLOADS),
     ]);
     fields
 }
@@ -201,6 +209,12 @@ fn owned() -> Value {
         ("registeredAt", or_null(moment()), ""),
         ("expiresAt", or_null(moment()), ""),
         ("deletedAt", or_null(moment()), ""),
+        (
+            "maxDownloads",
+            or_null(count()),
+            "How often its bytes are given out in all.",
+        ),
+        ("downloadsLeft", or_null(count()), "How often still."),
         ("rejected", or_null(text()), "Why its bytes were refused."),
         ("scan", or_null(shared("Scan")), "What a scanner said of its bytes."),
     ])
@@ -530,6 +544,7 @@ fn buckets() -> Vec<Named> {
         ("gc", one_of(&Gc::ALL.map(Gc::name)), ""),
         ("confirm", one_of(&Confirm::ALL.map(Confirm::name)), ""),
         ("scan", one_of(&Scan::ALL.map(Scan::name)), ""),
+        ("guestUpload", flag(), "Whether guests put files into it."),
     ]);
     let usage = told_with(
         vec![(

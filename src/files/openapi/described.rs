@@ -322,6 +322,10 @@ fn details(says: &str, row: &Row) -> Option<String> {
     let who = match row.callers {
         Callers::Anybody => "",
         Callers::Everybody => "Also for guests: a publishable key alone.",
+        Callers::Uploaders => {
+            "For users (a publishable key and a token), and servers (a secret key); for guests (a publishable key alone) \
+             in logical buckets with `guestUpload`."
+        }
         Callers::SignedIn => "For users (a publishable key and a token), and servers (a secret key).",
         Callers::Servers => "For servers of the app: a secret key.",
     };
@@ -337,8 +341,8 @@ fn security(row: &Row) -> Value {
     match (row.callers, row.operation) {
         (Callers::Anybody, _) => json!([]),
         (Callers::Servers, _) => json!([key]),
-        (Callers::SignedIn, Operation::Create) => json!([user, key, { "uploadToken": [] }]),
-        (Callers::SignedIn | Callers::Everybody, _) => json!([user, key]),
+        (Callers::SignedIn | Callers::Uploaders, Operation::Create) => json!([user, key, { "uploadToken": [] }]),
+        (Callers::SignedIn | Callers::Uploaders | Callers::Everybody, _) => json!([user, key]),
     }
 }
 

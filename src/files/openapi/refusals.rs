@@ -56,6 +56,7 @@ pub(super) const PLAN: &[Code] = &[
     Code::SIZE_NEGATIVE,
     Code::QUOTA,
     Code::TOKEN_USED_UP,
+    Code::RATE,
 ];
 /// Bytes that come.
 pub(super) const BYTES: &[Code] = &[

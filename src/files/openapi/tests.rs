@@ -240,7 +240,7 @@ fn who_may_ask_is_said_of_each_operation() {
         match row.callers {
             Callers::Anybody => assert_eq!(count, 0, "{}", row.pattern),
             Callers::Servers => assert_eq!(count, 1, "{}", row.pattern),
-            Callers::Everybody | Callers::SignedIn => assert!(count >= 2, "{}", row.pattern),
+            Callers::Everybody | Callers::Uploaders | Callers::SignedIn => assert!(count >= 2, "{}", row.pattern),
         }
         let scope = json!([format!("files:{}", row.operation.name())]);
         let schemes = asked.as_array().unwrap().iter();

@@ -69,7 +69,8 @@ async fn found(
 async fn once(call: &Call<'_>, id: &PublicId, parts: &Parts) -> Result<Response<Body>, FilesError> {
     let known = call.look(&id.file.to_string()).await?;
     let file = &known.file;
-    if !id.is_of(file) || file.state != FileState::Active {
+    // What is counted has no address that lasts.
+    if !id.is_of(file) || file.state != FileState::Active || file.labels.counted {
         return Err(Code::NOT_FOUND.into());
     }
     let store = call.open_public(file).await?;

@@ -10,15 +10,19 @@ use serde_json::{Map, Value};
 const SAID_BYTES_MAX: usize = 7 * 1024;
 
 /// Names, and what they are called in other clients.
-const NAMES: [(&str, &[&str]); 7] = [
+const NAMES: [(&str, &[&str]); 9] = [
     ("filename", &["filename", "name"]),
     ("contentType", &["filetype", "contentType", "type", "mimeType"]),
     ("visibility", &["visibility"]),
     ("bucket", &["bucket", "bucketName"]),
     ("category", &["category"]),
     ("metadata", &["metadata"]),
+    ("deleteAfter", &["deleteAfter"]),
+    ("maxDownloads", &["maxDownloads"]),
     ("cacheControl", &["cacheControl"]),
 ];
+/// Those that are numbers, written in digits.
+const NUMBERS: [&str; 2] = ["deleteAfter", "maxDownloads"];
 /// A path as Supabase's clients give it: its last segment is the name.
 const PATH: &str = "objectName";
 
@@ -84,6 +88,13 @@ impl Said {
                 "metadata".into(),
                 Value::Object(value.as_object().ok_or(wrong)?.clone()),
             );
+        }
+        for name in NUMBERS {
+            if let Some(Value::String(text)) = known.get(name) {
+                let wrong = Unreadable("deleteAfter and maxDownloads in Upload-Metadata are whole numbers.");
+                let number: u32 = text.parse().map_err(|_| wrong)?;
+                known.insert(name.to_owned(), number.into());
+            }
         }
         said.fields = known;
         Ok(said)

@@ -123,12 +123,12 @@ async fn answer_in(
     }
 }
 
-/// Whoever may make files may do so piece by piece. Guests make none.
+/// Whoever may make files may do so piece by piece.
 async fn admitted<'i>(inner: &'i Inner, parts: &Parts) -> Result<Call<'i>, FilesError> {
     let now = OffsetDateTime::now_utc();
     let caller = inner.projects.admit(&parts.headers, now).await?;
     caller.require(Scope::Create)?;
-    caller.require_signed_in()?;
+    caller.require_uploader()?;
     Ok(Call::new(inner, caller, parts, Vec::new(), now))
 }
 

@@ -27,6 +27,7 @@ use crate::files::plan::Plan;
 use crate::files::single;
 use crate::http::body::Body;
 use crate::media::{FileName, Mime};
+use crate::projects::AppRefused;
 
 /// How long an upload lives after it was written to, in milliseconds.
 pub(super) const LIFE_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -122,7 +123,7 @@ impl<'c> Upload<'c> {
             None => None,
         };
         let (id, file) = plan.file(call)?;
-        let store = call.open_to_make(&file.key).await?;
+        let store = call.open_to_make(&file.key, file.bucket.as_deref()).await?;
         let target = Target {
             key: file.key.clone(),
             metadata: Metadata {
@@ -151,11 +152,14 @@ impl<'c> Upload<'c> {
     /// Begins an upload that becomes a piece of another one.
     pub(super) async fn begin_piece(call: &'c Call<'c>, length: Option<u64>, header: &str) -> Result<Self, Refused> {
         // They are not files yet, so no token counts them.
+        if call.caller.is_guest() {
+            return Err(FilesError::from(AppRefused::authentication_required()).into());
+        }
         if call.caller.upload.is_some() {
             let message = "Uploads in parallel are for users and servers: with an upload token send the file as one.";
             return Err(FilesError::because(Code::ACCESS_DENIED, message).into());
         }
-        let store = call.open_to_make(PIECE).await?;
+        let store = call.open_to_make(PIECE, None).await?;
         let piece = Purpose::Partial { of: None };
         Self::put(call, store, piece, (length, None), kept(header, None)).await
     }
@@ -170,7 +174,7 @@ impl<'c> Upload<'c> {
         let begin = BeginResumable {
             bucket: call.caller.bucket.clone(),
             purpose,
-            owner: Some(call.owner()?),
+            owner: call.owner(),
             length,
             size_max,
             life_ms: LIFE_MS,
@@ -201,15 +205,16 @@ impl<'c> Upload<'c> {
         let id = UploadId::parse(id).map_err(|_| FilesError::from(Code::NO_SUCH_UPLOAD))?;
         let record = call.inner.records.resumable(&call.caller.bucket, &id).await?;
         let theirs = record.owner.is_some() && record.owner.as_deref() == call.caller.owner_id();
-        if !theirs && !call.caller.is_admin() {
+        let of_guests = record.owner.is_none() && call.caller.is_guest();
+        if !theirs && !of_guests && !call.caller.is_admin() {
             return Err(Code::ACCESS_DENIED.into());
         }
         let store = match file_of(call, &record).await? {
-            Some(known) => call.open_to_finish(&known).await?,
-            None if call.caller.upload.is_some() => return Err(Code::ACCESS_DENIED.into()),
+            Some(known) => call.open_to_finish_upload(&known).await?,
+            None if call.caller.upload.is_some() || of_guests => return Err(Code::ACCESS_DENIED.into()),
             // A piece, or a file that was purged meanwhile.
             None => {
-                call.open_to_make(record.target().map_or(PIECE, |target| &target.key))
+                call.open_to_make(record.target().map_or(PIECE, |target| &target.key), None)
                     .await?
             }
         };
@@ -320,6 +325,10 @@ impl<'c> Upload<'c> {
             FileState::Rejected => {}
         }
         let known = single::arrived(self.call, known).await?;
+        if self.call.caller.is_guest() {
+            // That the app knows of it, its server says.
+            return Ok(());
+        }
         let now = self.call.time();
         let registered = |file: &mut File| {
             file.registered.get_or_insert(now);

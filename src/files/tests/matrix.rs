@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{Shop, Who};
 use crate::files::openapi::tests::Judge;
 use crate::files::routes::{BUILT, Callers, Route, Row};
-use crate::projects::{KeyKind, Operation};
+use crate::projects::{KeyKind, LogicalBucket, Operation};
 
 /// Whom a route lets in, beside admins and servers, on a file that ann shares with sue for reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,21 +155,34 @@ impl Scene {
         }
     }
 
-    fn path(&self, row: &Row) -> String {
+    fn path(&self, kind: Kind, row: &Row) -> String {
         let path = row.pattern.replace(":id", &self.file).replace(":upload", &self.upload);
         let path = path.replace(":share", &self.share).replace(":hook", &self.hook);
         let path = path.replace(":version", &self.version).replace(":ref", "post-1");
         let path = path.replace(":number", "1").replace(":name", "media");
+        let inbox = if kind == Kind::GuestWhereTheyMay {
+            "&bucket=inbox"
+        } else {
+            ""
+        };
         match row.route {
-            Route::Upload => format!("{path}?filename=a.txt"),
+            Route::Upload => format!("{path}?filename=a.txt{inbox}"),
             Route::Public => self.public.clone(),
-            Route::CompanionParams => format!("{path}?filename=a.png&type=image/png"),
+            Route::CompanionParams => format!("{path}?filename=a.png&type=image/png{inbox}"),
             Route::CompanionPartUrls => format!("{path}?partNumbers=1,2"),
             _ => path,
         }
     }
 
-    fn body(&self, route: Route) -> Value {
+    fn body(&self, kind: Kind, route: Route) -> Value {
+        let mut body = self.said(route);
+        if kind == Kind::GuestWhereTheyMay {
+            body["bucket"] = json!("inbox");
+        }
+        body
+    }
+
+    fn said(&self, route: Route) -> Value {
         match route {
             Route::Presign | Route::PresignedPost | Route::PartsInit => {
                 json!({ "filename": "a.png", "contentType": "image/png" })
@@ -205,6 +218,8 @@ enum Kind {
     NoKey,
     WrongKey,
     Guest,
+    /// A guest, and the logical bucket they name takes their files.
+    GuestWhereTheyMay,
     Owner,
     Other,
     Admin,
@@ -215,10 +230,11 @@ enum Kind {
     Uploader,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 11] = [
     Kind::NoKey,
     Kind::WrongKey,
     Kind::Guest,
+    Kind::GuestWhereTheyMay,
     Kind::Owner,
     Kind::Other,
     Kind::Admin,
@@ -245,9 +261,12 @@ fn refusal(kind: Kind, row: &Row) -> Option<(u16, &'static str)> {
         }
         Kind::NoKey | Kind::WrongKey => Some((401, "UNAUTHORIZED")),
         Kind::ServerWithoutScope => Some((403, "SCOPE_INSUFFICIENT")),
-        Kind::Guest if row.callers == Callers::Servers => Some((403, "PERMISSION_DENIED")),
-        Kind::Guest if row.callers == Callers::SignedIn => Some((401, "common/authentication-required")),
-        Kind::Guest | Kind::Other | Kind::Uploader => match needs {
+        Kind::Guest | Kind::GuestWhereTheyMay if row.callers == Callers::Servers => Some((403, "PERMISSION_DENIED")),
+        Kind::Guest | Kind::GuestWhereTheyMay if row.callers == Callers::SignedIn => {
+            Some((401, "common/authentication-required"))
+        }
+        Kind::Guest if row.callers == Callers::Uploaders => Some((401, "common/authentication-required")),
+        Kind::Guest | Kind::GuestWhereTheyMay | Kind::Other | Kind::Uploader => match needs {
             For::Anybody | For::Everybody | For::SignedIn => None,
             For::Readers | For::Owner | For::Servers | For::Public => denied,
         },
@@ -263,7 +282,7 @@ async fn headers(shop: &Shop, kind: Kind, row: &Row) -> Who {
     match kind {
         Kind::NoKey => Vec::new(),
         Kind::WrongKey => vec![("x-api-key", format!("pk_{}", "0".repeat(64)))],
-        Kind::Guest => shop.guest(),
+        Kind::Guest | Kind::GuestWhereTheyMay => shop.guest(),
         Kind::Owner => shop.person("ann"),
         Kind::Other => shop.person("bob"),
         Kind::Admin => shop.person_as("eve", "admin"),
@@ -293,12 +312,17 @@ async fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
         for kind in KINDS {
             let scene = Scene::new(&shop, row.route).await;
             let hook = format!("files/webhooks/{}", scene.hook);
+            shop.inbox(LogicalBucket {
+                guest_upload: kind == Kind::GuestWhereTheyMay,
+                ..LogicalBucket::default()
+            })
+            .await;
             let who = headers(&shop, kind, row).await;
-            let (method, path) = (row.method.as_str(), scene.path(row));
+            let (method, path) = (row.method.as_str(), scene.path(kind, row));
             let body = match row.route {
                 Route::Upload | Route::Replace => b"other words".to_vec(),
                 _ if method == "GET" || method == "HEAD" => Vec::new(),
-                route => scene.body(route).to_string().into_bytes(),
+                route => scene.body(kind, route).to_string().into_bytes(),
             };
             let told = shop
                 .ask(&who, method, &path, &[("content-type", "text/plain")], body)

@@ -1,6 +1,8 @@
 //! The front over a store in memory, asked as apps ask it; tokens are of an issuer with a secret.
 
+mod downloads;
 mod flows;
+mod guests;
 mod life;
 mod matrix;
 mod outward;

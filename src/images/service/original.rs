@@ -13,7 +13,7 @@ use http_body_util::{BodyStream, Empty};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use storage_engine::store::name::BucketName;
 
-use crate::auth::ShownAs;
+use crate::auth::{ForImage, ShownAs};
 use crate::http::body::{Body, BoxError};
 use crate::images::options::Options;
 use crate::images::refused::Refused;
@@ -80,10 +80,12 @@ impl Asking {
             target.push('?');
             target.push_str(&kept.join("&"));
         }
+        let mut extensions = head.extensions.clone();
+        extensions.insert(ForImage);
         Some(Self {
             uri: Uri::try_from(target).ok()?,
             headers: head.headers.clone(),
-            extensions: head.extensions.clone(),
+            extensions,
             presigned,
         })
     }

@@ -119,6 +119,7 @@ async fn two_servers_over_one_store_lose_no_change_and_a_restart_knows_all() {
         gc: Gc::Unreferenced,
         confirm: Confirm::Required,
         scan: Scan::Off,
+        guest_upload: true,
     };
     let of = OfProject::new("shop", "dev");
     one.set_logical(of.clone(), "images", Some(limits.clone()))

@@ -20,6 +20,7 @@ use crate::access::{Action, Resource};
 use crate::media;
 use crate::s3::conditions::{self, RangeHeader};
 use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, object_key, set_checksum, type_name};
+use crate::s3::downloads;
 use crate::s3::error::{Code, Failure};
 use crate::s3::front::{Basis, Front};
 use crate::s3::link;
@@ -93,9 +94,11 @@ impl<'r> Reading<'r> {
         let action = action_on(self.get.version.is_some());
         let judged = (self.front, self.basis);
         still_may(judged, self.extensions, (action, &self.get), &found.object).await?;
+        downloads::admit(self.extensions, &self.get, &found.object)?;
         let event = match gives {
             Gives::Bytes => {
                 link::count(&self.store, link::terms(self.extensions)).await?;
+                downloads::count(&self.store, &self.get, &found.object).await?;
                 "s3:ObjectAccessed:Get"
             }
             Gives::Head => "s3:ObjectAccessed:Head",
@@ -134,6 +137,7 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     };
     describe!(output, read.head, checksums, reading.get.selection);
     output.tag_count = reading.tag_count(&read.head).await;
+    output.cache_control = downloads::kept(&read.head.object, output.cache_control);
     let stranger = stranger::calls(&req.extensions);
     if stranger {
         let asked = link::disposition(link::terms(&req.extensions), output.content_disposition.take());
@@ -177,6 +181,7 @@ pub(crate) async fn head(
     output.content_language = input.response_content_language.or(output.content_language);
     output.content_type = input.response_content_type.or(output.content_type);
     output.expires = input.response_expires;
+    output.cache_control = downloads::kept(&head.object, output.cache_control);
     let stranger = stranger::calls(&req.extensions);
     if stranger {
         let asked = link::disposition(link::terms(&req.extensions), output.content_disposition.take());

@@ -126,6 +126,7 @@ impl Asked {
             offered,
             held: false,
             barred: None,
+            counted: false,
         })
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
     let uploads = carried::encode_uploads(&uploads, &uploader).unwrap();
     let askers = [None, Some(person)].map(|person| Asker {
         key_id: "k1".into(),
+        guest_in: person.is_none().then(|| "inbox".into()),
         admin: person.is_some(),
         person,
     });
@@ -62,6 +63,7 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
                 epoch: 1,
                 expires: OffsetDateTime::UNIX_EPOCH,
                 lets: lets.clone(),
+                takes_guests: false,
             };
             carried::encode(&terms, asker).unwrap()
         })

@@ -46,6 +46,7 @@ impl Askers for OneKey {
         let own = Policy::parse(OF_USERS.as_bytes(), policy::Kind::Identity).unwrap();
         let stands = !self.0.load(Ordering::Relaxed);
         stands.then(|| AskerRights {
+            takes_guests: asker.guest_in.as_deref() == Some("inbox"),
             policies: asker.person.iter().map(|_| Arc::new(own.clone())).collect(),
             session: None,
         })

@@ -12,7 +12,7 @@ use super::stack::{PASSWORD, USER, exchange, start};
 use super::support::status;
 
 pub(super) const SECRET: &str = "a-secret-of-the-issuer-of-32-bytes-or-more";
-const GIF: &str = "GIF89a\x0A\0\x14\0\0\0\0;";
+pub(super) const GIF: &str = "GIF89a\x0A\0\x14\0\0\0\0;";
 
 /// A token of the project's own issuer.
 pub(super) fn token(subject: &str) -> String {
@@ -25,15 +25,15 @@ pub(super) fn token(subject: &str) -> String {
     format!("{signed}.{signature}")
 }
 
-struct App {
-    address: SocketAddr,
-    key: String,
+pub(super) struct App {
+    pub(super) address: SocketAddr,
+    pub(super) key: String,
     key_id: String,
 }
 
 impl App {
     /// A project with one environment, one publishable key and one issuer.
-    async fn new(address: SocketAddr) -> Self {
+    pub(super) async fn new(address: SocketAddr) -> Self {
         let mut app = Self {
             address,
             key: String::new(),
@@ -55,7 +55,7 @@ impl App {
     }
 
     /// An order of root's to the admin API of projects.
-    async fn admin(&self, method: &str, path: &str, body: Value) -> Value {
+    pub(super) async fn admin(&self, method: &str, path: &str, body: Value) -> Value {
         let path = format!("/v1/admin/projects{path}");
         let body = if body.is_null() {
             String::new()
@@ -70,7 +70,7 @@ impl App {
     }
 
     /// A request to the Files API by somebody, or by a guest.
-    async fn ask(&self, who: Option<&str>, method: &str, path: &str, body: Value) -> (u16, Value) {
+    pub(super) async fn ask(&self, who: Option<&str>, method: &str, path: &str, body: Value) -> (u16, Value) {
         let bearer = who.map(|who| format!("Authorization: Bearer {}\r\n", token(who)));
         let body = body.to_string();
         let request = format!(
@@ -86,7 +86,7 @@ impl App {
     }
 
     /// A file that ann announces, and the URL for its bytes.
-    async fn announce(&self, more: Value) -> (String, String) {
+    pub(super) async fn announce(&self, more: Value) -> (String, String) {
         let mut said = json!({ "filename": "a b.gif", "contentType": "image/gif" });
         said.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let (code, told) = self.ask(Some("ann"), "POST", "/presigned-url", said).await;
@@ -95,14 +95,14 @@ impl App {
         (text("fileId"), text("url"))
     }
 
-    async fn download_url(&self, who: Option<&str>, file: &str) -> String {
+    pub(super) async fn download_url(&self, who: Option<&str>, file: &str) -> String {
         let (code, told) = self.ask(who, "POST", &format!("/{file}/download-url"), json!({})).await;
         assert_eq!(code, 200, "{told}");
         told["url"].as_str().unwrap().to_owned()
     }
 
     /// A request to a URL as a browser sends it: nothing is said of who it is.
-    async fn send(&self, method: &str, url: &str, headers: &str, body: &str) -> String {
+    pub(super) async fn send(&self, method: &str, url: &str, headers: &str, body: &str) -> String {
         let target = url
             .strip_prefix(&format!("http://{}", self.address))
             .expect("an own URL");
@@ -117,16 +117,16 @@ impl App {
         exchange(self.address, &request).await
     }
 
-    async fn put(&self, url: &str, body: &str) -> String {
+    pub(super) async fn put(&self, url: &str, body: &str) -> String {
         self.send("PUT", url, "Content-Type: image/gif\r\n", body).await
     }
 
-    async fn get(&self, url: &str) -> String {
+    pub(super) async fn get(&self, url: &str) -> String {
         self.send("GET", url, "", "").await
     }
 }
 
-fn fails(answer: &str, code: u16, name: &str) {
+pub(super) fn fails(answer: &str, code: u16, name: &str) {
     assert_eq!(status(answer), code, "{answer}");
     assert!(answer.contains(&format!("<Code>{name}</Code>")), "{answer}");
 }
@@ -289,17 +289,22 @@ fn form(fields: &[(String, String)], file: &str) -> String {
     format!("{fields}--x\r\n{head}\r\n\r\n{file}\r\n--x--\r\n")
 }
 
-/// A form that ann asked for, and the file it is for.
-struct AskedForm<'a> {
+/// A form that somebody asked for, and the file it is for.
+pub(super) struct AskedForm<'a> {
     app: &'a App,
     file: String,
-    fields: Vec<(String, String)>,
+    pub(super) fields: Vec<(String, String)>,
 }
 
 impl<'a> AskedForm<'a> {
     async fn new(app: &'a App) -> Self {
         let said = json!({ "filename": "a b.gif", "contentType": "image/gif", "fileSize": 40, "minSize": 5 });
-        let (code, told) = app.ask(Some("ann"), "POST", "/presigned-post", said).await;
+        Self::of(app, Some("ann"), said).await
+    }
+
+    /// A form that somebody asks for, or a guest.
+    pub(super) async fn of(app: &'a App, who: Option<&str>, said: Value) -> Self {
+        let (code, told) = app.ask(who, "POST", "/presigned-post", said).await;
         assert_eq!(code, 200, "{told}");
         assert_eq!(told["url"], json!(format!("http://{}/shop-prod", app.address)));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -321,7 +326,7 @@ impl<'a> AskedForm<'a> {
         others.chain([(name.to_owned(), value.to_owned())]).collect()
     }
 
-    async fn post(&self, fields: &[(String, String)], file: &str) -> String {
+    pub(super) async fn post(&self, fields: &[(String, String)], file: &str) -> String {
         self.post_to("/shop-prod", fields, file).await
     }
 

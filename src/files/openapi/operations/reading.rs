@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::super::download::{DOWNLOAD_SECONDS_RANGE, URLS_MAX, USES_MAX};
+use super::super::super::download::{DOWNLOAD_SECONDS_RANGE, URLS_MAX};
 use super::super::super::error::Code;
 use super::super::super::routes::Route;
-use super::super::components::name;
+use super::super::components::{downloads, name};
 use super::super::described::{Described, Tag};
 use super::super::refusals::{CHANGE, FILE, LINK};
 use super::super::schema::{Field, asked, bytes, flag, list_of, one_of, text, within};
@@ -99,7 +99,7 @@ fn wanted() -> Vec<Field> {
             "The same address for a quarter of its life, for caches.",
         ),
         ("oneTime", flag(), "That it is used once."),
-        ("maxDownloads", within((1, USES_MAX)), "How often it may be used."),
+        ("maxDownloads", downloads(), "How often it may be used."),
         (
             "transform",
             text(),

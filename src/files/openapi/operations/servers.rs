@@ -82,6 +82,11 @@ fn bucket_set() -> Described {
         ("gc", one_of(&Gc::ALL.map(Gc::name)), ""),
         ("confirm", one_of(&Confirm::ALL.map(Confirm::name)), ""),
         ("scan", one_of(&Scan::ALL.map(Scan::name)), ""),
+        (
+            "guestUpload",
+            flag(),
+            "Guests put files into it: of `maxSize` bytes, or 10 MiB where it has none.",
+        ),
     ];
     Described::new(
         "setBucket",
@@ -90,7 +95,7 @@ fn bucket_set() -> Described {
     )
     .may_ask(asked(Vec::new(), may))
     .tells(200, "Bucket")
-    .refuses(&[&[Code::SIZE_NEGATIVE, Code::TOO_MANY, Code::NOT_BUILT]])
+    .refuses(&[&[Code::SIZE_NEGATIVE, Code::TOO_MANY]])
 }
 
 fn scan_again() -> Described {

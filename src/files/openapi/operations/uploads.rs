@@ -6,7 +6,7 @@ use super::super::super::error::Code;
 use super::super::super::routes::Route;
 use super::super::super::single::UPLOAD_SECONDS_RANGE;
 use super::super::super::{post_url, upload_token};
-use super::super::components::{category, kind, lasts, name, placed, plan, visibility};
+use super::super::components::{DOWNLOADS, category, downloads, kind, lasts, name, placed, plan, visibility};
 use super::super::described::{Described, Tag};
 use super::super::refusals::{ARRIVED, BYTES, CHANGE, FILE, LINK, PLAN};
 use super::super::schema::{Field, asked, bytes, count, list_of, saying, sha256_sent, short, text, url, within};
@@ -105,6 +105,7 @@ fn upload() -> Described {
         .query("bucket", text(), "")
         .query("sha256", sha256_sent(), "")
         .query("deleteAfter", lasts(), "")
+        .query("maxDownloads", downloads(), DOWNLOADS)
         .header("Repr-Digest", &text(), "`sha-256=:…:` is held to. Also `Content-Digest`, `Digest`.")
         .takes(true, json!({
             "application/octet-stream": { "schema": saying(bytes(), "Any type.") },
@@ -157,6 +158,7 @@ fn register() -> Described {
             lasts(),
             "Seconds until the file goes to the trash by itself.",
         ),
+        ("maxDownloads", downloads(), DOWNLOADS),
     ];
     let codes = &[Code::KEY_TOO_LONG, Code::KEY_EXISTS];
     Described::new(

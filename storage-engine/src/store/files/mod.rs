@@ -5,6 +5,7 @@
 //! application and no rights, and keeps a catalogue only of buckets whose settings ask for it.
 
 mod change;
+mod downloads;
 mod follow;
 mod index;
 mod list;
@@ -37,7 +38,7 @@ use crate::store::record::Record;
 use crate::store::record::settings::BucketSettings;
 use crate::store::{Store, key};
 
-pub use crate::store::record::file::{File, FileState, OwnerType, UploadLimits};
+pub use crate::store::record::file::{Downloads, File, FileState, OwnerType, UploadLimits};
 pub use crate::store::record::file_version::FileVersion;
 pub(in crate::store) use index::ROOT;
 pub use index::SortBy;

@@ -3,7 +3,7 @@
 //! In the trash its bytes are a noncurrent version of its key, which is free for another. They count for the quotas of files,
 //! and not for that of the bucket.
 
-use super::{File, FileError, FileId, FileState, object_key, object_row, random};
+use super::{Downloads, File, FileError, FileId, FileState, object_key, object_row, random};
 use crate::backend::{Batch, Key, NewBody, Op, Put, Require, Rev};
 use crate::store::clock::Timestamp;
 use crate::store::error::Fault;
@@ -141,6 +141,7 @@ impl Store {
                 deleted: None,
                 updated: self.now(),
                 trash: None,
+                downloads: before.downloads.map(restored),
                 ..before.clone()
             };
             let step = Step {
@@ -285,6 +286,17 @@ impl Store {
             Err(SizedRefused::Condition { .. }) if judged.is_none() => Ok(false),
             Err(refused) => Err(refused.into()),
         }
+    }
+}
+
+/// A file that comes back is given out: one that was given out as often as it may be, as often again.
+fn restored(downloads: Downloads) -> Downloads {
+    match downloads.left {
+        0 => Downloads {
+            left: downloads.most,
+            ..downloads
+        },
+        _ => downloads,
     }
 }
 

@@ -143,6 +143,7 @@ impl Store {
                 offered: copy.offered,
                 held: false,
                 barred: None,
+                counted: false,
             },
             body: NewBody {
                 source: as_source(read.body),
@@ -295,6 +296,7 @@ fn relabelled(copy: &CopyObject, standing: &Labels) -> Labels {
         offered: copy.offered || (copy.visibility.is_none() && standing.offered),
         held: standing.held,
         barred: standing.barred,
+        counted: standing.counted,
     }
 }
 

@@ -219,6 +219,21 @@ pub struct File {
     /// What a scanner said of its bytes; `None`: nothing yet, or nobody asked one.
     #[n(30)]
     pub scan: Option<ScanRecord>,
+    /// How often its bytes are given out; `None`: as often as one likes. Its labels say whether there is such a limit.
+    #[n(31)]
+    pub downloads: Option<Downloads>,
+}
+
+/// How often the bytes of a file are given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Downloads {
+    /// In all.
+    #[n(0)]
+    pub most: u32,
+    /// Still.
+    #[n(1)]
+    pub left: u32,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -261,7 +276,14 @@ impl File {
             trash: None,
             kept: 0,
             scan: None,
+            downloads: None,
         }
+    }
+
+    /// Gives its bytes out so often from now on, and then no more.
+    pub fn give_out(&mut self, most: u32) {
+        self.downloads = Some(Downloads { most, left: most });
+        self.labels.counted = true;
     }
 
     /// The media type that counts: what the bytes say, or else what its owner said.
@@ -317,6 +339,7 @@ mod tests {
             trash: Some([4; 16]),
             kept: 21,
             scan: Some(crate::store::record::scan::tests::full()),
+            downloads: Some(Downloads { most: 3, left: 1 }),
             ..pending()
         }
     }

@@ -79,6 +79,9 @@ pub struct Labels {
     /// Why nobody reads its bytes; `None`: whoever has the right does.
     #[cbor(n(7), decode_with = "crate::cbor::known")]
     pub barred: Option<Barred>,
+    /// How often its bytes are given out is counted: its file says how often still.
+    #[cbor(n(8), skip_if = "is_unset")]
+    pub counted: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]

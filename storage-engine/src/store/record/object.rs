@@ -227,6 +227,7 @@ mod tests {
                         5 => Some(Barred::Quarantined),
                         _ => None,
                     },
+                    counted: tags == 6,
                 },
             });
         }
@@ -337,6 +338,7 @@ mod tests {
                 offered: true,
                 held: true,
                 barred: Some(Barred::Quarantined),
+                counted: true,
             },
         }
     }

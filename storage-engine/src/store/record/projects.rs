@@ -166,6 +166,9 @@ pub struct LogicalBucketRecord {
     /// Its files are not scanned.
     #[cbor(n(7), skip_if = "is_unset")]
     pub not_scanned: bool,
+    /// Those who are not signed in put files into it.
+    #[cbor(n(8), skip_if = "is_unset")]
+    pub takes_guests: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -441,6 +444,7 @@ mod tests {
                 collects_unreferenced: true,
                 needs_registration: true,
                 not_scanned: true,
+                takes_guests: true,
                 ..environment().logical[0].clone()
             }],
             ..environment()
