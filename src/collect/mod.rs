@@ -18,9 +18,7 @@ use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::clock::{Clock, Timestamp};
 use storage_engine::store::error::Fault;
-use storage_engine::store::files::{
-    File, FileError, FileFilter, FileId, FileQuery, FileSort, FileState, SortBy, Viewer,
-};
+use storage_engine::store::files::{File, FileError, FileFilter, FileId, FileQuery, FileState};
 use storage_engine::store::list::{ListError, ListPage, Listed};
 use storage_engine::store::multipart::list::{ListParts, ListPartsError, ListUploads, ListedUpload};
 use storage_engine::store::name::{BucketName, ObjectKey};
@@ -538,18 +536,7 @@ impl Pass<'_> {
         filter: FileFilter,
         after: Option<Vec<u8>>,
     ) -> Result<(Vec<(FileId, File)>, Option<Vec<u8>>), Fault> {
-        let query = FileQuery {
-            viewer: Viewer::All,
-            filter,
-            sort: FileSort {
-                by: SortBy::Created,
-                descending: false,
-            },
-            limit: PAGE,
-            offset: 0,
-            after,
-            total: false,
-        };
+        let query = FileQuery::oldest_first(filter, PAGE, after);
         let page = self.store().list_files(self.bucket, &query).await?;
         Ok((page.files, page.next))
     }

@@ -12,9 +12,7 @@ use storage_engine::backend::Rev;
 use storage_engine::store::Store;
 use storage_engine::store::clock::Clock;
 use storage_engine::store::error::Fault;
-use storage_engine::store::files::{
-    File, FileError, FileFilter, FileId, FilePage, FileQuery, FileSort, FileState, SortBy, Viewer,
-};
+use storage_engine::store::files::{File, FileError, FileFilter, FileId, FilePage, FileQuery, FileState};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use storage_engine::store::object::get::{GetObject, Selection};
 use storage_engine::store::record::scan::{ScanRecord, ScanVerdict};
@@ -233,21 +231,11 @@ impl Inner {
     }
 
     async fn page(&self, bucket: &BucketName, state: FileState, after: Option<Vec<u8>>) -> Result<FilePage, Fault> {
-        let query = FileQuery {
-            viewer: Viewer::All,
-            filter: FileFilter {
-                state: Some(state),
-                ..FileFilter::default()
-            },
-            sort: FileSort {
-                by: SortBy::Created,
-                descending: false,
-            },
-            limit: PAGE,
-            offset: 0,
-            after,
-            total: false,
+        let filter = FileFilter {
+            state: Some(state),
+            ..FileFilter::default()
         };
+        let query = FileQuery::oldest_first(filter, PAGE, after);
         self.store.list_files(bucket, &query).await
     }
 

@@ -19,8 +19,20 @@ pub(super) const ALL: &[Entry] = &[
     (Route::RevokeUrls, revoke_urls),
 ];
 
+impl Described {
+    /// The bytes of a file, whole or a range of them.
+    fn tells_bytes(self) -> Self {
+        let body = json!({ "*/*": { "schema": bytes() } });
+        self.header("Range", &text(), "One range of bytes.")
+            .header("If-None-Match", &text(), "An ETag that is known.")
+            .header("If-Match", &text(), "The ETag that it must have.")
+            .answers(200, "All of it.", body.clone())
+            .answers(206, "The range.", body)
+            .answers(304, "It is the one that is known.", Value::Null)
+    }
+}
+
 fn content() -> Described {
-    let body = json!({ "*/*": { "schema": bytes() } });
     Described::new("readFile", Tag::Reading, "Its bytes")
         .says("With ranges and conditions, as HTTP has them.")
         .query(
@@ -33,12 +45,7 @@ fn content() -> Described {
             text(),
             "The token of a link with which the file is shared.",
         )
-        .header("Range", &text(), "One range of bytes.")
-        .header("If-None-Match", &text(), "An ETag that is known.")
-        .header("If-Match", &text(), "The ETag that it must have.")
-        .answers(200, "All of it.", body.clone())
-        .answers(206, "The range.", body)
-        .answers(304, "It is the one that is known.", Value::Null)
+        .tells_bytes()
         .refuses(&[
             &[Code::LOCKED],
             FILE,
@@ -53,7 +60,6 @@ fn content() -> Described {
 }
 
 fn public() -> Described {
-    let body = json!({ "*/*": { "schema": bytes() } });
     Described::new(
         "readPublicFile",
         Tag::Reading,
@@ -66,12 +72,7 @@ fn public() -> Described {
         "The version that the URL is for: with the one that the file has, it may be kept for good.",
     )
     .query("download", text(), "Saves what would be shown.")
-    .header("Range", &text(), "One range of bytes.")
-    .header("If-None-Match", &text(), "An ETag that is known.")
-    .header("If-Match", &text(), "The ETag that it must have.")
-    .answers(200, "All of it.", body.clone())
-    .answers(206, "The range.", body)
-    .answers(304, "It is the one that is known.", Value::Null)
+    .tells_bytes()
     .refuses(&[
         FILE,
         &[

@@ -99,6 +99,24 @@ pub struct FileQuery {
     pub total: bool,
 }
 
+impl FileQuery {
+    /// A page of all files that the filter names, the oldest first and not counted: for whoever goes through them.
+    pub fn oldest_first(filter: FileFilter, limit: usize, after: Option<Vec<u8>>) -> Self {
+        Self {
+            viewer: Viewer::All,
+            filter,
+            sort: FileSort {
+                by: SortBy::Created,
+                descending: false,
+            },
+            limit,
+            offset: 0,
+            after,
+            total: false,
+        }
+    }
+}
+
 /// What a list answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FilePage {
