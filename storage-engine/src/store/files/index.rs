@@ -110,6 +110,14 @@ impl SortBy {
 /// Bytes at the end of a place in any order that are its place in the order of making.
 pub(super) const MADE_BYTES: usize = 8 + 16;
 
+/// Whether the name that a place in the order of names begins with holds a text in lower case.
+pub(super) fn is_named(place: &[u8], text: &str) -> bool {
+    // A zero byte ends the name.
+    let name = place.get(..place.len().saturating_sub(MADE_BYTES + 1));
+    name.and_then(|name| std::str::from_utf8(name).ok())
+        .is_some_and(|name| name.contains(text))
+}
+
 /// Letters of a piece of a name.
 pub(super) const PIECE_LETTERS: usize = 3;
 /// Most pieces that a name is found by. A longer one stands under no piece but under the empty one, which every search has

@@ -165,8 +165,8 @@ fn is_shared(file: &File, with: &[ShareTarget]) -> bool {
 }
 
 impl FileFilter {
-    /// Whether index rows alone say which files it takes, in the order of their making.
-    fn is_indexed(&self) -> bool {
+    /// Whether index rows alone say which files it takes, in this order.
+    fn is_indexed(&self, by: SortBy) -> bool {
         let Self {
             owner_type,
             search,
@@ -177,7 +177,7 @@ impl FileFilter {
             ..
         } = self;
         owner_type.is_none()
-            && search.is_none()
+            && (search.is_none() || by == SortBy::Name)
             && (size_min, size_max) == (&None, &None)
             && (created_from, created_to) == (&None, &None)
     }
@@ -261,6 +261,8 @@ struct Walk<'s> {
     exact: bool,
     way: Way,
     bounds: Bounds,
+    /// What names must hold, where places begin with them.
+    named: Option<String>,
     /// How many files may yet be looked at; `None`: all.
     looks: Option<usize>,
 }
@@ -314,9 +316,10 @@ impl<'s> Walk<'s> {
             query,
             by,
             places,
-            exact: by_rows && inactive.is_none() && filter.is_indexed(),
+            exact: by_rows && inactive.is_none() && filter.is_indexed(by),
             way,
             bounds,
+            named: filter.searched().filter(|_| by == SortBy::Name),
             looks: None,
         })
     }
@@ -331,6 +334,9 @@ impl<'s> Walk<'s> {
         while let Some(place) = self.places.next().await? {
             if self.bounds.end_before(&place, self.way) {
                 return Ok(None);
+            }
+            if self.named.as_ref().is_some_and(|text| !index::is_named(&place, text)) {
+                continue;
             }
             if self.exact {
                 return Ok(Some((place, None)));
@@ -450,8 +456,13 @@ impl Store {
         let active = filter.state.is_none_or(|state| state == FileState::Active);
         let narrow_as_made = !filter.facets().is_empty() || filter.is_narrow_as_made(by);
         if by != SortBy::Created && (narrow_as_made || !active) {
+            // Places in the order of names tell which are looked for; those of few files are found sooner by their pieces.
+            let by_places = match filter.searched().filter(|_| by == SortBy::Name) {
+                Some(text) => Some(!self.is_rare(bucket, &text).await?),
+                None => None,
+            };
             // What many files are fills its page soon in whatever order.
-            if active && !query.total {
+            if active && by_places.unwrap_or(!query.total) {
                 let mut walk = Walk::begin(self, bucket, query, by).await?;
                 walk.looks = Some(LOOKS_MAX);
                 if let Some(page) = walk.page().await? {

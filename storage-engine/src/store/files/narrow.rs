@@ -16,6 +16,8 @@ use crate::store::{Store, key};
 const HELD_MAX: usize = if cfg!(test) { 3 } else { 5_000 };
 /// Rows that tell how rare a piece of a name is.
 const PROBED_ROWS: usize = if cfg!(test) { 2 } else { 64 };
+/// Files that are soon looked at one by one.
+const RARE_ROWS: usize = if cfg!(test) { 3 } else { 500 };
 /// Pieces of a text that are looked at, and those of them that are gone through together: behind the rarest there is little
 /// left that the records have to tell.
 const PROBED_PIECES_MAX: usize = 16;
@@ -77,6 +79,12 @@ impl FileFilter {
     }
 }
 
+/// The whole pieces of a text that are worth a look.
+fn probed_pieces(text: &str) -> impl Iterator<Item = String> {
+    let is_whole = |piece: &String| piece.chars().count() == PIECE_LETTERS;
+    pieces(text).into_iter().filter(is_whole).take(PROBED_PIECES_MAX)
+}
+
 impl Store {
     /// What the files of a list must be among, in the order of their making, behind `from`.
     pub(super) async fn narrowed<'s>(
@@ -112,6 +120,17 @@ impl Store {
         Ok(Some(Stream::held(self.inner.backend.as_ref(), places, way)))
     }
 
+    /// Whether so few names hold a text that their files are soon looked at one by one.
+    pub(super) async fn is_rare(&self, bucket: &BucketName, text: &str) -> Result<bool, Fault> {
+        for piece in probed_pieces(text) {
+            let mut stream = self.with_piece(bucket, &piece, Way::Up);
+            if let Reach::All(_) = stream.reach(None, RARE_ROWS).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The files that stand under a piece of their name.
     fn with_piece(&self, bucket: &BucketName, piece: &str, way: Way) -> Stream<'_> {
         let beginning = key::file_index(bucket, Facet::Name.letter(), piece, SortBy::Created.letter());
@@ -138,10 +157,7 @@ impl Store {
             return Ok(self.held(range, way).await?.map(or_apart).into_iter().collect());
         }
         let mut probed = Vec::new();
-        let whole = pieces(text)
-            .into_iter()
-            .filter(|piece| piece.chars().count() == PIECE_LETTERS);
-        for piece in whole.take(PROBED_PIECES_MAX) {
+        for piece in probed_pieces(text) {
             let mut stream = self.with_piece(bucket, &piece, way);
             let reach = stream.reach(from, PROBED_ROWS).await?;
             let nobody = reach == Reach::All(0);

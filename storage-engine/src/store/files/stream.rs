@@ -1,5 +1,6 @@
 //! Rows of the catalogue's index as streams of places in one order, and what all of several streams have. The cost follows
-//! the shortest of them: each is sought forward to where the others are (the zig-zag join of sorted lists).
+//! the shortest of them: each is sought forward to where the others are (the zig-zag join of sorted lists), and where that
+//! leads no farther than the next place, single places are looked up instead.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -11,6 +12,11 @@ use crate::store::error::Fault;
 /// Rows of a stream's first page, and of the first one behind a place that was sought: of rare things one row is looked at
 /// between two seeks. Each further page has four times as many, up to [`LIST_ITEMS_MAX`].
 const FIRST_PAGE: usize = 2;
+
+/// Pages read one after the other of which no place was of use, before single places are looked up.
+const READS_IN_VAIN: u8 = 2;
+/// Places looked up one after the other that were not there, before it is read where the next one is.
+const MISSES_MAX: u8 = 8;
 
 /// The direction of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +44,22 @@ pub(super) struct Stream<'b> {
     /// Where to read on, as far as a place tells it.
     from: From,
     page: usize,
+    /// Pages of which no place was of use, since one was.
+    in_vain: u8,
+    /// Places that were looked up and not there, since one was.
+    misses: u8,
+}
+
+/// What a stream has at a place or behind it.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    Here,
+    /// Not at the place; the next one is.
+    Next(Vec<u8>),
+    /// Not at the place.
+    NotHere,
+    /// Neither there nor behind it.
+    End,
 }
 
 enum From {
@@ -69,6 +91,8 @@ impl<'b> Stream<'b> {
             read: places.into(),
             from: From::End,
             page: FIRST_PAGE,
+            in_vain: 0,
+            misses: 0,
         }
     }
 
@@ -93,6 +117,8 @@ impl<'b> Stream<'b> {
             read: VecDeque::new(),
             from: From::Beginning,
             page: FIRST_PAGE,
+            in_vain: 0,
+            misses: 0,
         }
     }
 
@@ -120,6 +146,36 @@ impl<'b> Stream<'b> {
                 self.page = FIRST_PAGE;
             }
         }
+    }
+
+    /// Whether it has `place`; it begins there from now on.
+    async fn find(&mut self, place: &[u8]) -> Result<Found, Fault> {
+        self.seek(place);
+        if self.read.front().is_some() {
+            (self.in_vain, self.misses) = (0, 0);
+        } else if matches!(self.from, From::End) {
+            return Ok(Found::End);
+        } else if self.in_vain >= READS_IN_VAIN && self.misses < MISSES_MAX {
+            // It has so many places that the next one is of no use: what is looked for stands between two of them.
+            let row = Key::new([self.beginning.as_bytes(), place].concat());
+            return Ok(match self.backend.get(&row).await? {
+                Some(_) => {
+                    self.misses = 0;
+                    Found::Here
+                }
+                None => {
+                    self.misses += 1;
+                    Found::NotHere
+                }
+            });
+        } else {
+            (self.in_vain, self.misses) = (self.in_vain.saturating_add(1), 0);
+        }
+        Ok(match self.peek().await? {
+            None => Found::End,
+            Some(first) if first == place => Found::Here,
+            Some(first) => Found::Next(first.to_vec()),
+        })
     }
 
     fn skip(&mut self, place: &[u8]) {
@@ -183,6 +239,22 @@ impl Any<'_> {
         self.0.iter_mut().for_each(|stream| stream.seek(place));
     }
 
+    async fn find(&mut self, place: &[u8], way: Way) -> Result<Found, Fault> {
+        let mut nearest = Found::End;
+        for stream in &mut self.0 {
+            nearest = match (nearest, stream.find(place).await?) {
+                (_, Found::Here) => return Ok(Found::Here),
+                (found, Found::End) | (Found::End, found) => found,
+                (Found::NotHere, _) | (_, Found::NotHere) => Found::NotHere,
+                (Found::Next(one), Found::Next(other)) if way.compare(&one, &other) == Ordering::Less => {
+                    Found::Next(one)
+                }
+                (_, found) => found,
+            };
+        }
+        Ok(nearest)
+    }
+
     fn skip(&mut self, place: &[u8]) {
         self.0.iter_mut().for_each(|stream| stream.skip(place));
     }
@@ -213,15 +285,13 @@ impl<'b> All<'b> {
                 return Ok(None);
             };
             for other in others.iter_mut() {
-                other.seek(&place);
-                match other.peek(self.way).await? {
-                    None => return Ok(None),
-                    Some(found) if found != place => {
-                        first.seek(&found);
-                        continue 'candidates;
-                    }
-                    Some(_) => {}
+                match other.find(&place, self.way).await? {
+                    Found::Here => continue,
+                    Found::Next(next) => first.seek(&next),
+                    Found::NotHere => first.skip(&place),
+                    Found::End => return Ok(None),
                 }
+                continue 'candidates;
             }
             first.skip(&place);
             return Ok(Some(place));
