@@ -140,6 +140,15 @@ impl FilesError {
         Self::because(Code::INVALID_REQUEST, message)
     }
 
+    /// An address to upload to that could not be made: by its reason, or as bkend's clients know it.
+    pub(super) fn not_begun(error: LinkError) -> Self {
+        let told = Self::from(error);
+        match told.code == Code::INTERNAL.name {
+            true => Code::UPLOAD_INIT_FAILED.into(),
+            false => told,
+        }
+    }
+
     /// The same, about one of several things that were asked for.
     pub(crate) fn at(mut self, place: &str) -> Self {
         self.message = format!("{place}: {}", self.message).into();
@@ -319,7 +328,8 @@ impl From<LinkError> for FilesError {
         match error {
             LinkError::Lifetime => Self::field("expiresIn must be a whole number of seconds from 60 to 604800."),
             LinkError::NotOfAnApp => Code::ACCESS_DENIED.into(),
-            LinkError::TooLong { .. } => Self::because(Code::UPLOAD_INIT_FAILED, error.to_string()),
+            // It is the caller's groups and claims that make it long, and the next one is as long.
+            LinkError::TooLong { .. } => Self::field(format!("{error}.")),
             LinkError::PartNumber { .. } => Code::INVALID_PART_NUMBER.into(),
             LinkError::Identity(_) | LinkError::Signing(_) | LinkError::Writing(_) => {
                 tracing::error!(%error, "a link could not be made");
@@ -418,6 +428,10 @@ impl From<BeginUploadError> for FilesError {
             BeginUploadError::BucketBusy => Code::CONFLICT.into(),
             BeginUploadError::Metadata(error) => Self::field(error.to_string()),
             BeginUploadError::ChecksumType(_) => Code::UPLOAD_INIT_FAILED.into(),
+            BeginUploadError::Fault(fault @ (Fault::Corrupt(_) | Fault::Internal(_))) => {
+                tracing::error!(%fault, "an upload in parts could not be begun");
+                Code::UPLOAD_INIT_FAILED.into()
+            }
             BeginUploadError::Fault(fault) => fault.into(),
         }
     }
@@ -475,7 +489,7 @@ mod tests {
 
     use http_body_util::BodyExt;
 
-    use super::{Code, FilesError};
+    use super::{BeginUploadError, Code, Fault, FilesError, LinkError};
 
     #[test]
     fn every_code_stands_once() {
@@ -485,6 +499,26 @@ mod tests {
             Code::ALL
                 .iter()
                 .all(|code| (400..600).contains(&code.status) && !code.message.is_empty())
+        );
+    }
+
+    #[test]
+    fn an_upload_that_the_store_could_not_begin_is_told_apart_from_one_that_may_be_tried_again() {
+        let broken = "a broken row".to_owned();
+        for (fault, code) in [
+            (Fault::Corrupt(broken.clone()), Code::UPLOAD_INIT_FAILED),
+            (Fault::Internal(broken.clone()), Code::UPLOAD_INIT_FAILED),
+            (Fault::Unavailable(broken.clone()), Code::UNAVAILABLE),
+            (Fault::Full(broken), Code::FULL),
+        ] {
+            let told = FilesError::from(BeginUploadError::Fault(fault));
+            assert_eq!((told.status.as_u16(), told.code), (code.status, code.name));
+        }
+        let unsealed = FilesError::not_begun(LinkError::Writing("no key".to_owned()));
+        assert_eq!(unsealed.code, Code::UPLOAD_INIT_FAILED.name);
+        assert_eq!(
+            FilesError::not_begun(LinkError::Lifetime).code,
+            Code::INVALID_REQUEST.name
         );
     }
 

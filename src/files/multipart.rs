@@ -208,7 +208,8 @@ async fn url_of(call: &Call<'_>, begun: &Begun, number: PartNumber) -> Result<Va
         .inner
         .links
         .part_url(&call.link(&asker, (id, file), PART_SECONDS), &part)
-        .await?;
+        .await
+        .map_err(FilesError::not_begun)?;
     Ok(json!({ "url": link.url, "partNumber": number.get(), "expiresAt": view::written(link.expires) }))
 }
 

@@ -35,7 +35,8 @@ pub(super) async fn make(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
     let asker = call.asker_to_put(&file)?;
     let ask = call.link(&asker, (id, &file), seconds);
     let kind = file.declared_type.as_deref().unwrap_or_default();
-    let form = call.inner.links.upload_form(&ask, limits, kind).await?;
+    let form = call.inner.links.upload_form(&ask, limits, kind).await;
+    let form = form.map_err(FilesError::not_begun)?;
     let told = form
         .fields
         .into_iter()

@@ -65,7 +65,8 @@ pub(super) async fn announce(call: &Call<'_>, plan: &Plan, seconds: u32) -> Resu
     let links = &call.inner.links;
     let link = links
         .upload_url(&call.link(&asker, (id, &file), seconds), limits)
-        .await?;
+        .await
+        .map_err(FilesError::not_begun)?;
     Ok(Announced { id, file, link })
 }
 

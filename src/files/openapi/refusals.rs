@@ -76,7 +76,7 @@ pub(super) const ARRIVED: &[Code] = &[
     Code::INVALID_FORMAT,
     Code::SHA256_MISMATCH,
 ];
-/// Addresses that are made.
+/// Addresses to upload to that are made.
 pub(super) const LINK: &[Code] = &[Code::UPLOAD_INIT_FAILED];
 /// An upload that is named.
 pub(super) const UPLOAD: &[Code] = &[Code::NO_SUCH_UPLOAD];

@@ -230,14 +230,22 @@ impl Shop {
     }
 
     pub(super) fn person_as(&self, name: &str, role: &str) -> Who {
-        let claims = json!({
+        self.person_with(name, &json!({ "role": role }))
+    }
+
+    /// Somebody whose token claims something else, too.
+    pub(super) fn person_with(&self, name: &str, more: &Value) -> Who {
+        let mut claims = json!({
             "sub": name,
             "exp": OffsetDateTime::now_utc().unix_timestamp() + 600,
-            "role": role,
+            "role": "user",
             "groups": [format!("{name}s")],
             "email": format!("{name}@shop.test"),
             "email_verified": true,
         });
+        for (claim, value) in more.as_object().into_iter().flatten() {
+            claims[claim] = value.clone();
+        }
         vec![
             ("x-api-key", self.publishable.clone()),
             ("authorization", format!("Bearer {}", token(&claims))),

@@ -1,9 +1,12 @@
 //! Every code of the documentation, reached.
 
 use serde_json::{Value, json};
+use storage_engine::store::body::NewBody;
+use storage_engine::store::multipart::part::PartPlace;
+use storage_engine::store::name::{ObjectKey, PartNumber, UploadId};
 use storage_engine::store::projects::OfProject;
 
-use super::{Shop, Told};
+use super::{Shop, Told, bucket};
 use crate::projects::{KeyKind, LogicalBucket};
 
 fn wanted(more: Value) -> Value {
@@ -154,6 +157,53 @@ async fn what_is_registered_or_put_together_wrongly_is_refused_by_its_code() {
     shop.post(&ann, "files/multipart/presigned-url", other)
         .await
         .refused(404, "file/upload-not-found");
+}
+
+#[tokio::test]
+async fn parts_that_are_too_small_and_a_bucket_that_is_not_there_are_told_by_their_codes() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let begun = shop.post(&ann, "files/multipart/init", wanted(json!({}))).await.is(200);
+    let upload = begun.text("/uploadId");
+    let mut parts = Vec::new();
+    for number in [1_u16, 2] {
+        let place = PartPlace {
+            bucket: bucket(),
+            key: ObjectKey::parse(begun.text("/key")).unwrap(),
+            upload: UploadId::parse(&upload[32..]).unwrap(),
+            number: PartNumber::new(number).unwrap(),
+        };
+        let part = shop.store.upload_part(&place, NewBody::from_bytes("a few bytes"));
+        parts.push(json!({ "partNumber": number, "etag": part.await.unwrap().etag.to_string() }));
+    }
+    let named = json!({ "uploadId": upload, "parts": parts });
+    shop.post(&ann, "files/multipart/complete", named)
+        .await
+        .refused(400, "file/file-too-small");
+    shop.post(&ann, "files/multipart/abort", json!({ "uploadId": upload }))
+        .await
+        .is(200);
+
+    shop.store.delete_bucket(&bucket()).await.unwrap();
+    for path in ["files/presigned-url", "files/multipart/init", "files/presigned-post"] {
+        let told = shop.post(&ann, path, wanted(json!({}))).await;
+        told.refused(500, "file/bucket-not-configured");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_would_be_too_long_is_told_so_and_one_to_upload_needs_no_groups() {
+    let shop = Shop::new().await;
+    let groups: Vec<String> = (0..150).map(|n| format!("a-group-with-a-long-name-{n:04}")).collect();
+    let crowd = shop.person_with("ann", &json!({ "groups": groups }));
+    let file = shop.file(&crowd, "private").await;
+    let told = shop
+        .post(&crowd, &format!("files/{file}/download-url"), json!({}))
+        .await;
+    told.refused(400, "common/invalid-request");
+    shop.post(&crowd, "files/presigned-url", wanted(json!({})))
+        .await
+        .is(200);
 }
 
 #[tokio::test]

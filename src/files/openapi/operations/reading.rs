@@ -7,7 +7,7 @@ use super::super::super::error::Code;
 use super::super::super::routes::Route;
 use super::super::components::{downloads, name};
 use super::super::described::{Described, Tag};
-use super::super::refusals::{CHANGE, FILE, LINK};
+use super::super::refusals::{CHANGE, FILE};
 use super::super::schema::{Field, asked, bytes, flag, list_of, one_of, text, within};
 use super::Entry;
 
@@ -113,7 +113,7 @@ fn download_url() -> Described {
     Described::new("makeDownloadUrl", Tag::Reading, "An address to GET it from")
         .may_ask(asked(Vec::new(), wanted()))
         .tells(200, "DownloadAddress")
-        .refuses(&[FILE, LINK, &[Code::LOCKED, Code::INVALID_FORMAT, Code::NOT_BUILT]])
+        .refuses(&[FILE, &[Code::LOCKED, Code::INVALID_FORMAT, Code::NOT_BUILT]])
 }
 
 fn download_urls() -> Described {
