@@ -15,18 +15,21 @@ use crate::s3::Target;
 use crate::tree;
 
 const SIZE: usize = 4_096;
+/// How the bytes of a PNG begin.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// Pages asked for with each filter.
 const PAGES: usize = 200;
 /// What lists are asked for, after `total=false&limit=20`.
-const FILTERS: [(&str, &str); 6] = [
+const FILTERS: [(&str, &str); 7] = [
     ("all", ""),
     ("logical bucket", "&bucket=images"),
     ("type", "&mimeType=image/*"),
     (
         "logical bucket and category, by name",
-        "&bucket=images&category=seventh&sortBy=originalName&sortDirection=asc",
+        "&bucket=images&category=exports&sortBy=originalName&sortDirection=asc",
     ),
     ("search in names", "&search=photo-00042"),
+    ("search in names, by name", "&search=42&sortBy=originalName"),
     ("sizes, by size", "&sizeMin=90&sizeMax=110&sortBy=size"),
 ];
 
@@ -147,19 +150,20 @@ impl App<'_> {
             .context("building a request")
     }
 
-    /// Stores files through the server, every second of them an image by its name, every seventh of a category.
+    /// Stores files through the server, every second of them an image by its bytes, every seventh of a category.
     async fn fill(&self, count: usize) -> Result<()> {
         // In portions: they are all built beforehand.
         for start in (0..count).step_by(20_000) {
             let uploads: Result<Vec<_>> = (start..(start + 20_000).min(count))
                 .map(|number| {
-                    let (bucket, kind) = match number % 2 {
-                        0 => ("images", "image/png"),
-                        _ => ("documents", "text/plain"),
+                    let (bucket, kind, beginning) = match number % 2 {
+                        0 => ("images", "image/png", PNG),
+                        _ => ("documents", "text/plain", &b"text"[..]),
                     };
-                    let category = if number % 7 == 0 { "&category=seventh" } else { "" };
+                    let category = if number % 7 == 0 { "&category=exports" } else { "" };
+                    let body = [beginning, &vec![b'x'; 50 + number % 100]].concat();
                     let path = format!("/v1/files/upload?filename=photo-{number:06}&bucket={bucket}{category}");
-                    self.request(Method::POST, &path, kind, vec![b'x'; 50 + number % 100])
+                    self.request(Method::POST, &path, kind, body)
                 })
                 .collect();
             send(self.target, CONNECTIONS, uploads?, Answers::Dropped).await?;

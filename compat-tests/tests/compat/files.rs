@@ -5,8 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use aws_lc_rs::hmac;
+use base64_simd::URL_SAFE_NO_PAD;
 use compat_tests::clients::{Client, scripts};
 use compat_tests::server::{ACCESS_KEY, SECRET_KEY, binary};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::scripts::told;
 use crate::stage::{Stage, Test, good, script};
@@ -125,6 +129,23 @@ impl Project {
     /// Its secret key.
     pub(crate) fn secret(&self) -> &str {
         &self.secret
+    }
+
+    /// What somebody's requests bring: the project's key, and a token of its issuer.
+    pub(crate) fn user(&self, name: &str) -> [(&'static str, String); 2] {
+        let coded = |json: Value| URL_SAFE_NO_PAD.encode_to_string(json.to_string());
+        let ends = OffsetDateTime::now_utc().unix_timestamp() + 3_600;
+        let text = format!(
+            "{}.{}",
+            coded(json!({ "alg": "HS256" })),
+            coded(json!({ "sub": name, "exp": ends }))
+        );
+        let signed = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, ISSUER_SECRET.as_bytes()),
+            text.as_bytes(),
+        );
+        let token = format!("Bearer {text}.{}", URL_SAFE_NO_PAD.encode_to_string(signed.as_ref()));
+        [("x-api-key", self.publishable.clone()), ("authorization", token)]
     }
 
     /// The environment of scripts that are apps of this project.

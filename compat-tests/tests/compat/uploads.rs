@@ -1,20 +1,23 @@
 //! Many uploads at once by links, and one that is larger than any memory: both come back byte for byte.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use aws_lc_rs::digest::{self, SHA256};
 use bytes::Bytes;
-use compat_tests::s3::{Payload, Target, between};
+use compat_tests::s3::{Connection, Payload, Target, between};
 use compat_tests::tree;
 use compat_tests::upload::Upload;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use crate::files;
 use crate::stage::{Stage, Test, runtime};
 
 const LINKS: usize = 2_000;
@@ -30,6 +33,7 @@ const RANGE_BYTES: u64 = 100_000_007;
 pub(crate) fn tests() -> Vec<Test> {
     vec![
         Test::alone("two_thousand_uploads_at_once_by_links_all_come_back", by_links),
+        Test::alone("two_thousand_users_of_an_app_at_once_have_their_files", by_addresses),
         Test::alone("a_large_upload_with_a_part_sent_again_comes_back", in_parts),
     ]
 }
@@ -44,57 +48,63 @@ fn linked(number: usize) -> Bytes {
     tree::bytes(number as u64, length).into()
 }
 
-fn by_links(stage: &mut Stage) -> Result<()> {
+/// Lets this process have as many files open as there are links.
+fn open_many() -> Result<()> {
     let now = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: now.maximum,
         maximum: now.maximum,
     };
-    setrlimit(Resource::Nofile, raised).context("allowing as many open files as there are links")?;
+    setrlimit(Resource::Nofile, raised).context("allowing as many open files as there are links")
+}
+
+/// Has as many as there are links do something, each over a connection of its own, once all of them are connected.
+async fn at_once<D>(target: &Target, does: impl Fn(Connection, usize) -> D + Clone + Send + 'static) -> Result<Duration>
+where
+    D: Future<Output = Result<()>> + Send,
+{
+    let all_connected = Arc::new(Barrier::new(LINKS));
+    let (mut running, start) = (JoinSet::new(), Instant::now());
+    for number in 0..LINKS {
+        let (target, does, all_connected) = (target.clone(), does.clone(), Arc::clone(&all_connected));
+        running.spawn(async move {
+            let connected = target.connect().await;
+            all_connected.wait().await;
+            does(connected?, number)
+                .await
+                .with_context(|| format!("number {number}"))
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done??;
+    }
+    Ok(start.elapsed())
+}
+
+fn by_links(stage: &mut Stage) -> Result<()> {
+    open_many()?;
     let server = stage.start()?;
     let target = Target::suite(&stage.setup.endpoint())?;
     let runtime = runtime()?;
     let took = runtime.block_on(async {
         target.ask(Method::PUT, "/links", "", Bytes::new()).await?;
-        let all_connected = std::sync::Arc::new(Barrier::new(LINKS));
-        let mut uploads = JoinSet::new();
-        let start = Instant::now();
-        for number in 0..LINKS {
-            let (target, all_connected) = (target.clone(), all_connected.clone());
-            uploads.spawn(async move {
-                let connected = target.connect().await;
-                all_connected.wait().await;
-                let (mut connection, body) = (connected?, linked(number));
-                let put = Request::put(target.link("PUT", &format!("/links/{number}")))
-                    .header(header::HOST, &target.authority)
-                    .header(header::CONTENT_LENGTH, body.len())
-                    .body(Full::new(body))?;
-                let (status, said) = connection.send(put).await.with_context(|| format!("link {number}"))?;
-                let said = String::from_utf8_lossy(&said);
-                ensure!(status == StatusCode::OK, "link {number} answered {status}: {said}");
+        let to = target.clone();
+        let took = at_once(&target, move |mut connection, number| {
+            let target = to.clone();
+            async move {
+                let put = target.link("PUT", &format!("/links/{number}"));
+                send(&mut connection, (&target, Method::PUT, &put), &[], linked(number)).await?;
                 Ok(())
-            });
-        }
-        while let Some(done) = uploads.join_next().await {
-            done??;
-        }
-        let took = start.elapsed();
+            }
+        })
+        .await?;
         let mut connection = target.connect().await?;
         for number in 0..LINKS {
-            let get = target.request(
-                Method::GET,
-                &format!("/links/{number}"),
-                "",
-                Bytes::new(),
-                Payload::Signed,
-            )?;
+            let path = format!("/links/{number}");
+            let get = target.request(Method::GET, &path, "", Bytes::new(), Payload::Signed)?;
             let (status, body) = connection.send(get).await?;
             ensure!(status == StatusCode::OK, "{number} answered {status}");
-            ensure!(
-                body == linked(number),
-                "{number} does not come back: {} bytes",
-                body.len()
-            );
+            ensure!(body == linked(number), "{number}: {} bytes come back", body.len());
         }
         let listed = target.list("links").await?.len();
         ensure!(listed == LINKS, "{listed} objects are listed");
@@ -102,6 +112,96 @@ fn by_links(stage: &mut Stage) -> Result<()> {
     })?;
     println!("{LINKS} uploads at once by links took {:.1} s", took.as_secs_f64());
     server.stop()
+}
+
+/// Sends a request that is not signed; what is answered to it, if that is 200.
+async fn send(
+    connection: &mut Connection,
+    (target, method, path): (&Target, Method, &str),
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> Result<Bytes> {
+    let mut request = Request::builder()
+        .method(&method)
+        .uri(path)
+        .header(header::HOST, &target.authority)
+        .header(header::CONTENT_LENGTH, body.len());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (status, said) = connection.send(request.body(Full::new(body))?).await?;
+    ensure!(
+        status == StatusCode::OK,
+        "{method} {path} answered {status}: {}",
+        String::from_utf8_lossy(&said)
+    );
+    Ok(said)
+}
+
+/// As users of an app upload: each announces a file, sends it to the address given out, and reads it back.
+fn by_addresses(stage: &mut Stage) -> Result<()> {
+    open_many()?;
+    let server = stage.start()?;
+    let project = Arc::new(files::project(stage)?);
+    let target = Target::suite(&stage.setup.endpoint())?;
+    let took = runtime()?.block_on(async {
+        let (to, users) = (target.clone(), Arc::clone(&project));
+        let took = at_once(&target, move |connection, number| {
+            let who = users.user(&format!("user-{number}"));
+            user(connection, to.clone(), who, number)
+        })
+        .await?;
+        let all = "/v1/files?limit=1";
+        let key = [("x-api-key", project.secret())];
+        let listed = send(
+            &mut target.connect().await?,
+            (&target, Method::GET, all),
+            &key,
+            Bytes::new(),
+        )
+        .await?;
+        let listed: Value = serde_json::from_slice(&listed)?;
+        let total = listed.pointer("/pagination/total").and_then(Value::as_u64);
+        ensure!(total == Some(LINKS as u64), "{total:?} files are listed");
+        anyhow::Ok(took)
+    })?;
+    println!("{LINKS} users at once took {:.1} s", took.as_secs_f64());
+    server.stop()
+}
+
+async fn user(
+    mut connection: Connection,
+    target: Target,
+    who: [(&'static str, String); 2],
+    number: usize,
+) -> Result<()> {
+    let mut headers: Vec<(&str, &str)> = who.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    headers.push(("content-type", "application/json"));
+    let body = linked(number);
+    let asked =
+        json!({ "filename": format!("{number}.bin"), "contentType": "application/x-own", "fileSize": body.len() });
+    let announce = (&target, Method::POST, "/v1/files/presigned-url");
+    let told = send(&mut connection, announce, &headers, asked.to_string().into()).await?;
+    let told: Value = serde_json::from_slice(&told)?;
+    let text = |name: &str| {
+        told.get(name)
+            .and_then(Value::as_str)
+            .with_context(|| format!("{name} in {told}"))
+    };
+    let own = format!("http://{}", target.authority);
+    let address = text("url")?.strip_prefix(&own).context("an address of this server")?;
+    let kind = [("content-type", "application/x-own")];
+    send(&mut connection, (&target, Method::PUT, address), &kind, body.clone()).await?;
+    let content = format!("/v1/files/{}/content", text("fileId")?);
+    let read = send(
+        &mut connection,
+        (&target, Method::GET, &content),
+        &headers,
+        Bytes::new(),
+    )
+    .await?;
+    ensure!(read == body, "{} bytes come back", read.len());
+    Ok(())
 }
 
 /// The bytes of a part: one block for all, with the part's number on every page.
