@@ -5,8 +5,9 @@
 //! forgot to ask does not compile.
 //!
 //! A Deny of any policy wins. Then root may. A caller may what its own policies, the bucket's policy or ACL, or the
-//! object's visibility or a share allow, or may put a new file where guests may, or may give up and list what it uploads itself, and, if its credential carries a
-//! policy itself, no more than that allows; by a link nobody may more than it is for. Everything else is refused. Bytes that
+//! object's visibility or a share allow, or may put a new file where guests may, or may give up and list what it uploads
+//! itself, and, if its credential carries a policy itself, no more than that allows; by a link, or with a credential that
+//! only uploads, nobody may more than it is for. Everything else is refused. Bytes that
 //! are barred nobody reads, root neither.
 
 mod action;
