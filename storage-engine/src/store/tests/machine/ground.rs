@@ -2,6 +2,7 @@
 //! ever harmed or away at a time, and at most one is away.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -308,22 +309,22 @@ impl Ground {
         let Some(path) = files.get(usize::from(which) % files.len().max(1)) else {
             return Ok(());
         };
-        // A file may go while it is looked at; then nothing rots.
-        let Ok(mut bytes) = std::fs::read(path) else {
-            return Ok(());
+        // A file may go at any moment, for a drive is healed beside all this; then nothing rots.
+        let rotting = match std::fs::File::options().read(true).write(true).open(path) {
+            Ok(rotting) => rotting,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error.to_string()),
         };
-        let at = at as usize % bytes.len().max(1);
-        if let Some(byte) = bytes.get_mut(at) {
+        let len = rotting.metadata().map_err(|error| error.to_string())?.len();
+        let (at, mut byte) = (u64::from(at) % len.max(1), [0]);
+        let is_there = rotting.read_at(&mut byte, at).map_err(|error| error.to_string())? == 1;
+        if is_there {
             self.harmed.insert(drive);
             if let File::Root = file {
                 self.rotten_roots.insert(drive);
             }
-            let flipped = [*byte ^ (1 << bit)];
-            let file = std::fs::File::options()
-                .write(true)
-                .open(path)
-                .map_err(|error| error.to_string())?;
-            std::os::unix::fs::FileExt::write_all_at(&file, &flipped, at as u64).map_err(|error| error.to_string())?;
+            let flipped = byte.map(|byte| byte ^ (1 << bit));
+            rotting.write_all_at(&flipped, at).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
