@@ -1,7 +1,7 @@
 //! What lists of files cost: pages of the catalogue of one bucket with many files, on the engine that serves.
-//! Run it with `cargo run --release -p storage-engine --example lists -- FOLDER [FILES [short]]`; it fills the folder. With
-//! `short` the names have one letter, so that there are hardly any rows to find them by: what those cost a write is the
-//! difference.
+//! Run it with `cargo run --release -p storage-engine --example lists -- FOLDER [FILES [short|long [LIST]]]`; it fills the folder, unless
+//! it did so before. With `short` the names have one letter, so that there are hardly any rows to find them by: what those
+//! cost a write is the difference. With LIST only the lists are asked for whose names hold it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -58,11 +58,18 @@ fn file(number: u64, short: bool) -> File {
             visibility: Some(visibility),
             ..Labels::default()
         },
-        owner_type: OwnerType::User,
-        bucket: pick(&["images", "documents", "media"], number).map(str::to_owned),
+        owner_type: if number % 300 == 7 {
+            OwnerType::Service
+        } else {
+            OwnerType::User
+        },
+        bucket: match number % 40 {
+            11 => text("rare"),
+            _ => pick(&["images", "documents", "media"], number).map(str::to_owned),
+        },
         category: pick(&["images", "exports"], number / 7).map(str::to_owned),
         tags: vec![format!("tag-{}", number % 50)],
-        size: 5,
+        entity: Some(format!("order/{}", number / 4)),
         ..File::pending(format!("{number:032x}/picture.jpg"), [0; 16], name, made)
     }
 }
@@ -87,7 +94,7 @@ async fn fill(store: &Store, bucket: &BucketName, (files, short): (u64, bool)) -
             key: ObjectKey::parse(file.key).map_err(|error| error.to_string())?,
             metadata: Metadata::default(),
             labels: Labels::default(),
-            body: NewBody::from_bytes("bytes"),
+            body: NewBody::from_bytes(vec![b'x'; (number * 7919 % 1_000) as usize]),
             condition: WriteCondition::default(),
         };
         let store = store.witnessed(Arc::new(Looked(kind)));
@@ -120,8 +127,124 @@ fn query(viewer: Viewer, filter: FileFilter, by: SortBy, total: bool) -> FileQue
     }
 }
 
-fn queries() -> Vec<(&'static str, FileQuery)> {
-    [lists(), searches()].concat()
+fn queries() -> Vec<(String, FileQuery)> {
+    let named = [lists(), searches()].concat().into_iter();
+    named
+        .map(|(name, query)| (name.to_owned(), query))
+        .chain(every_filter_in_every_order())
+        .collect()
+}
+
+/// Each filter at values that few, some and many files have, in each order and both ways.
+fn every_filter_in_every_order() -> Vec<(String, FileQuery)> {
+    let mut queries = Vec::new();
+    for (what, filter) in filters() {
+        for (order, by) in [
+            ("made", SortBy::Created),
+            ("changed", SortBy::Updated),
+            ("name", SortBy::Name),
+            ("size", SortBy::Size),
+        ] {
+            for descending in [true, false] {
+                let way = if descending { "down" } else { "up" };
+                let mut asked = query(user(5), filter.clone(), by, false);
+                asked.sort.descending = descending;
+                queries.push((format!("{what}, by {order}, {way}"), asked));
+            }
+        }
+    }
+    queries
+}
+
+fn filters() -> Vec<(&'static str, FileFilter)> {
+    let none = FileFilter::default;
+    let made = |from: u64, to: u64| FileFilter {
+        created_from: Some(Timestamp::from_millis(BEGUN + from)),
+        created_to: Some(Timestamp::from_millis(BEGUN + to)),
+        ..none()
+    };
+    let sized = |min: u64, max: u64| FileFilter {
+        size_min: Some(min),
+        size_max: Some(max),
+        ..none()
+    };
+    let found = |what: &str| FileFilter {
+        search: text(what),
+        ..none()
+    };
+    let of_type = |owner_type: OwnerType| FileFilter {
+        owner_type: Some(owner_type),
+        ..none()
+    };
+    vec![
+        (
+            "visibility",
+            FileFilter {
+                visibility: Some(Visibility::Public),
+                ..none()
+            },
+        ),
+        (
+            "owner",
+            FileFilter {
+                owner: text("app:shop/main|user-7"),
+                ..none()
+            },
+        ),
+        ("owner type most have", of_type(OwnerType::User)),
+        ("owner type few have", of_type(OwnerType::Service)),
+        ("owner type nobody has", of_type(OwnerType::Public)),
+        (
+            "bucket, a third",
+            FileFilter {
+                bucket: text("images"),
+                ..none()
+            },
+        ),
+        (
+            "bucket, a fortieth",
+            FileFilter {
+                bucket: text("rare"),
+                ..none()
+            },
+        ),
+        (
+            "category, half",
+            FileFilter {
+                category: text("images"),
+                ..none()
+            },
+        ),
+        (
+            "media type, a third",
+            FileFilter {
+                media_type: text("image/png"),
+                ..none()
+            },
+        ),
+        (
+            "tag, a fiftieth",
+            FileFilter {
+                tags: vec!["tag-7".to_owned()],
+                ..none()
+            },
+        ),
+        (
+            "entity, four",
+            FileFilter {
+                entity: text("order/4711"),
+                ..none()
+            },
+        ),
+        ("search, half", found("picture 1")),
+        ("search, a thirtieth", found("picture 77")),
+        ("search, six", found("picture 4711")),
+        ("search, two letters", found("23")),
+        ("a day in the middle", made(FILES / 2, FILES / 2 + FILES / 40)),
+        ("the older half", made(0, FILES / 2)),
+        ("sizes, a fortieth", sized(500, 524)),
+        ("sizes, half", sized(0, 500)),
+    ]
 }
 
 fn text(text: &str) -> Option<String> {
@@ -225,6 +348,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let folder = arguments.next().ok_or("say in which folder the store may be")?;
     let files = arguments.next().map_or(Ok(FILES), |files| files.parse())?;
     let short = arguments.next().is_some_and(|word| word == "short");
+    let only = arguments.next().unwrap_or_default();
     let drive = std::path::Path::new(&folder).join("drive");
     std::fs::create_dir_all(&drive)?;
     let engine = Embedded::open(OpenOptions {
@@ -238,16 +362,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let backend: Arc<dyn Backend> = Arc::clone(&engine) as Arc<dyn Backend>;
     let store = Store::new(backend, Arc::new(SystemClock), Epoch([1; 16]));
     let bucket = BucketName::parse("shop-prod")?;
-    store.create_bucket(&bucket, "").await?;
-    store.change_settings(&bucket, |settings| settings.files = true).await?;
-    let begun = Instant::now();
-    fill(&store, &bucket, (files, short)).await?;
-    let took = begun.elapsed();
-    println!(
-        "{files} files announced and put in {took:.1?}: {:.0} a second",
-        files as f64 / took.as_secs_f64()
-    );
-    for (name, query) in queries() {
+    if store.look_at_bucket(&bucket).await?.is_none() {
+        store.create_bucket(&bucket, "").await?;
+        store.change_settings(&bucket, |settings| settings.files = true).await?;
+        let begun = Instant::now();
+        fill(&store, &bucket, (files, short)).await?;
+        let took = begun.elapsed();
+        println!(
+            "{files} files announced and put in {took:.1?}: {:.0} a second",
+            files as f64 / took.as_secs_f64()
+        );
+    }
+    let wanted = queries().into_iter().filter(|(name, _)| name.contains(&only));
+    for (name, query) in wanted {
         let mut times = Vec::with_capacity(ROUNDS);
         let (mut listed, mut total) = (0, None);
         for _ in 0..ROUNDS {
@@ -260,7 +387,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         times.sort_unstable();
         let at = |share: usize| times.get(times.len() * share / 100).copied().unwrap_or_default();
         println!(
-            "{name:32} p50 {:>10.2?}  p99 {:>10.2?}  {listed} files, total {total:?}",
+            "{name:40} p50 {:>10.2?}  p99 {:>10.2?}  {listed} files, total {total:?}",
             at(50),
             at(99)
         );

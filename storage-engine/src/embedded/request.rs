@@ -18,7 +18,7 @@ use crate::limits::{BATCH_OPS_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 fn check_limits(batch: &Batch) -> Result<(), CommitError> {
     if batch.ops.len() + batch.require.len() > BATCH_OPS_MAX {
-        return Err(CommitError::Invalid("a batch names at most 1,000 rows"));
+        return Err(CommitError::Invalid("a batch names at most 2,000 rows"));
     }
     let mut seen = HashMap::with_capacity(batch.ops.len());
     for op in &batch.ops {

@@ -1,7 +1,7 @@
 //! By which rows a file is found: computed from its record alone. Pure.
 //!
-//! An active file stands under every facet it has, in the order of the time it was made; under whom it is seen by, in each
-//! order that lists are sorted by. Another one is found by its state only.
+//! An active file stands under every facet it has, in the order of the time it was made; under what many files may have in
+//! common, in each order that lists are sorted by. Another one is found by its state only.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +20,7 @@ pub(super) enum Facet {
     /// Every active file.
     All,
     Owner,
+    OwnerType,
     Visibility,
     SharedWith,
     Bucket,
@@ -46,6 +47,7 @@ impl Facet {
         match self {
             Self::All => b'a',
             Self::Owner => b'o',
+            Self::OwnerType => b'y',
             Self::Visibility => b'v',
             Self::SharedWith => b'w',
             Self::Bucket => b'b',
@@ -61,9 +63,23 @@ impl Facet {
         }
     }
 
-    /// Whether files stand under it in every order, and not in that of their making alone.
-    fn is_scope(self) -> bool {
-        matches!(self, Self::All | Self::Owner | Self::Visibility | Self::SharedWith)
+    /// Whether files stand under it in this order. What few files have in common, and pieces of names, of which there are
+    /// many, are found in the order of making alone: it is soon put in another.
+    pub(super) fn stands_in(self, order: SortBy) -> bool {
+        match self {
+            Self::All
+            | Self::Owner
+            | Self::OwnerType
+            | Self::Visibility
+            | Self::SharedWith
+            | Self::Bucket
+            | Self::Category
+            | Self::MediaType
+            | Self::MediaKind
+            | Self::Tag => true,
+            Self::Entity | Self::Sha256 | Self::Name | Self::State => order == SortBy::Created,
+            Self::Due => false,
+        }
     }
 }
 
@@ -109,6 +125,12 @@ impl SortBy {
 
 /// Bytes at the end of a place in any order that are its place in the order of making.
 pub(super) const MADE_BYTES: usize = 8 + 16;
+
+/// When the file was made whose place in any order this is.
+pub(super) fn made_at(place: &[u8]) -> Option<Timestamp> {
+    let millis = place.last_chunk::<MADE_BYTES>()?.first_chunk::<8>()?;
+    Some(Timestamp::from_millis(u64::from_be_bytes(*millis)))
+}
 
 /// Whether the name that a place in the order of names begins with holds a text in lower case.
 pub(super) fn is_named(place: &[u8], text: &str) -> bool {
@@ -165,6 +187,7 @@ fn facets(file: &File) -> Vec<(Facet, String)> {
     let mut facets = vec![
         (Facet::All, String::new()),
         (Facet::Owner, owner.to_owned()),
+        (Facet::OwnerType, file.owner_type.name().to_owned()),
         (Facet::Visibility, visibility.name().to_owned()),
     ];
     if visibility == Visibility::Shared {
@@ -198,12 +221,7 @@ fn facets(file: &File) -> Vec<(Facet, String)> {
 pub(in crate::store) fn rows(bucket: &BucketName, id: FileId, file: &File) -> BTreeSet<Key> {
     let mut rows = BTreeSet::new();
     for (facet, value) in facets(file) {
-        let orders = if facet.is_scope() {
-            &SortBy::ALL[..]
-        } else {
-            &[SortBy::Created][..]
-        };
-        for sort in orders {
+        for sort in SortBy::ALL.into_iter().filter(|order| facet.stands_in(*order)) {
             let beginning = key::file_index(bucket, facet.letter(), &value, sort.letter());
             let row = [beginning.as_bytes(), &sort.place(id, file)].concat();
             rows.insert(Key::new(row));

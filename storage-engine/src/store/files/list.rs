@@ -20,7 +20,9 @@ use crate::store::{Store, key};
 const GATHERED_MAX: usize = 10_000;
 
 /// Files that are looked at in the order asked for, before those that are narrowed down are looked for in another.
-const LOOKS_MAX: usize = if cfg!(test) { 2 } else { 500 };
+const LOOKS_MAX: usize = if cfg!(test) { 2 } else { 1_000 };
+/// Places that are passed over in the time that a look at a file takes.
+const PASSED_IN_A_LOOK: usize = 4;
 
 /// Whose view of the files it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,19 +169,10 @@ fn is_shared(file: &File, with: &[ShareTarget]) -> bool {
 impl FileFilter {
     /// Whether index rows alone say which files it takes, in this order.
     fn is_indexed(&self, by: SortBy) -> bool {
-        let Self {
-            owner_type,
-            search,
-            size_min,
-            size_max,
-            created_from,
-            created_to,
-            ..
-        } = self;
-        owner_type.is_none()
-            && (search.is_none() || by == SortBy::Name)
-            && (size_min, size_max) == (&None, &None)
-            && (created_from, created_to) == (&None, &None)
+        let is_sized = self.size_min.is_some() || self.size_max.is_some();
+        (self.search.is_none() || by == SortBy::Name)
+            && (!is_sized || by == SortBy::Size)
+            && self.facets().iter().all(|(facet, _)| facet.stands_in(by))
     }
 
     fn takes(&self, file: &File, viewer: &Viewer) -> bool {
@@ -228,8 +221,8 @@ impl FileFilter {
         visibility.into_iter().chain(owner).collect()
     }
 
-    /// What files stand under in the order of their making only; what few files have comes first.
-    fn facets(&self) -> Vec<(Facet, String)> {
+    /// What files stand under in the order of their making, and perhaps in others; what few files have comes first.
+    pub(super) fn facets(&self) -> Vec<(Facet, String)> {
         let mut facets = Vec::new();
         facets.extend(self.sha256.map(|hash| (Facet::Sha256, hex(&hash))));
         facets.extend(self.entity.clone().map(|entity| (Facet::Entity, entity)));
@@ -246,6 +239,8 @@ impl FileFilter {
                 .into_iter()
                 .filter_map(|(facet, text)| Some((facet, text.clone()?))),
         );
+        let owner_type = self.owner_type.map(|wanted| wanted.name().to_owned());
+        facets.extend(owner_type.map(|wanted| (Facet::OwnerType, wanted)));
         facets
     }
 }
@@ -263,8 +258,8 @@ struct Walk<'s> {
     bounds: Bounds,
     /// What names must hold, where places begin with them.
     named: Option<String>,
-    /// How many files may yet be looked at; `None`: all.
-    looks: Option<usize>,
+    /// How many places may yet be passed over, or a [`PASSED_IN_A_LOOK`]th of them looked at; `None`: all.
+    left: Option<usize>,
 }
 
 impl<'s> Walk<'s> {
@@ -296,8 +291,9 @@ impl<'s> Walk<'s> {
                 let first = bounds.first(way).into_iter().chain(after);
                 let from = first.reduce(|one, other| if way.compare(one, other).is_lt() { other } else { one });
                 unions.extend(store.narrowed(bucket, query, (way, from)).await?);
-                unions.extend(filter.facets().into_iter().map(|facet| Any(vec![stream(facet, by)])));
             }
+            let facets = filter.facets().into_iter().filter(|(facet, _)| facet.stands_in(by));
+            unions.extend(facets.map(|facet| Any(vec![stream(facet, by)])));
             unions.extend(filter.scopes().into_iter().map(|scope| Any(vec![stream(scope, by)])));
             match seen_by(&query.viewer, filter.shared_with_viewer) {
                 Some(scopes) => unions.push(Any(scopes.into_iter().map(|scope| stream(scope, by)).collect())),
@@ -305,8 +301,8 @@ impl<'s> Walk<'s> {
                 None => {}
             }
         }
-        let by_rows = by == SortBy::Created || filter.facets().is_empty();
-        let mut places = All::new(unions, way);
+        let exact = inactive.is_none() && filter.is_indexed(by);
+        let mut places = All::new(unions, way, exact);
         if let Some(first) = bounds.first(way) {
             places.seek(first);
         }
@@ -316,17 +312,31 @@ impl<'s> Walk<'s> {
             query,
             by,
             places,
-            exact: by_rows && inactive.is_none() && filter.is_indexed(by),
+            exact,
             way,
             bounds,
             named: filter.searched().filter(|_| by == SortBy::Name),
-            looks: None,
+            left: None,
         })
     }
 
-    /// Whether it ended because no more files may be looked at.
+    /// Takes what a place, or a look at it, costs from what is left; `false`: there is none left.
+    fn spend(&mut self, cost: usize) -> bool {
+        let Some(left) = &mut self.left else { return true };
+        let is_left = *left > 0;
+        *left = left.saturating_sub(cost);
+        is_left
+    }
+
+    /// Whether it ended because no more may be looked at.
     fn is_spent(&self) -> bool {
-        self.looks == Some(0)
+        self.left == Some(0)
+    }
+
+    /// Whether a place alone says that its file is not in the list.
+    fn passes_over(&self, place: &[u8]) -> bool {
+        let is_named = |text: &String| index::is_named(place, text);
+        !self.bounds.hold(place) || !self.named.as_ref().is_none_or(is_named)
     }
 
     /// The next place in the list, and the file if it had to be looked at.
@@ -335,16 +345,15 @@ impl<'s> Walk<'s> {
             if self.bounds.end_before(&place, self.way) {
                 return Ok(None);
             }
-            if self.named.as_ref().is_some_and(|text| !index::is_named(&place, text)) {
-                continue;
-            }
-            if self.exact {
+            let is_out = self.passes_over(&place);
+            if !is_out && self.exact {
                 return Ok(Some((place, None)));
             }
-            match &mut self.looks {
-                Some(0) => return Ok(None),
-                Some(left) => *left -= 1,
-                None => {}
+            if !self.spend(if is_out { 1 } else { PASSED_IN_A_LOOK }) {
+                return Ok(None);
+            }
+            if is_out {
+                continue;
             }
             if let Some(found) = self.look(&place).await? {
                 return Ok(Some((place, Some(found))));
@@ -454,17 +463,17 @@ impl Store {
         self.index_is_whole(bucket).await?;
         let (filter, by) = (&query.filter, query.sort.by);
         let active = filter.state.is_none_or(|state| state == FileState::Active);
-        let narrow_as_made = !filter.facets().is_empty() || filter.is_narrow_as_made(by);
+        let only_as_made = |(facet, _): &(Facet, String)| !facet.stands_in(by);
+        let narrow_as_made = filter.facets().iter().any(only_as_made) || filter.is_narrow_as_made(by);
         if by != SortBy::Created && (narrow_as_made || !active) {
-            // Places in the order of names tell which are looked for; those of few files are found sooner by their pieces.
-            let by_places = match filter.searched().filter(|_| by == SortBy::Name) {
-                Some(text) => Some(!self.is_rare(bucket, &text).await?),
-                None => None,
-            };
+            // Those of few files are found sooner by what is rare of them.
+            let are_few = !active || self.are_few(bucket, filter, by).await?;
+            // Places in the order of names tell which are looked for.
+            let by_places = by == SortBy::Name && filter.searched().is_some();
             // What many files are fills its page soon in whatever order.
-            if active && by_places.unwrap_or(!query.total) {
+            if !are_few && (by_places || !query.total) {
                 let mut walk = Walk::begin(self, bucket, query, by).await?;
-                walk.looks = Some(LOOKS_MAX);
+                walk.left = (!by_places).then_some(LOOKS_MAX * PASSED_IN_A_LOOK);
                 if let Some(page) = walk.page().await? {
                     return Ok(page);
                 }
@@ -487,6 +496,7 @@ impl Store {
     /// The page of a list that is short enough to be sorted in memory; `None`: it is not.
     async fn gathered(&self, bucket: &BucketName, query: &FileQuery) -> Result<Option<FilePage>, Fault> {
         let mut walk = Walk::begin(self, bucket, query, SortBy::Created).await?;
+        walk.left = Some(GATHERED_MAX * PASSED_IN_A_LOOK);
         let mut found = Vec::new();
         while let Some((place, looked)) = walk.next().await? {
             let looked = match looked {
@@ -498,6 +508,9 @@ impl Store {
                 return Ok(None);
             }
             found.push((query.sort.by.place(id, &file), (id, file)));
+        }
+        if walk.is_spent() {
+            return Ok(None);
         }
         let way = if query.sort.descending { Way::Down } else { Way::Up };
         found.sort_by(|(one, _), (other, _)| way.compare(one, other));

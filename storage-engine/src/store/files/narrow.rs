@@ -8,6 +8,7 @@ use super::index::{self, Facet, MADE_BYTES, PIECE_LETTERS, SortBy, pieces};
 use super::list::{FileFilter, FileQuery};
 use super::stream::{Any, Reach, Stream, Way};
 use crate::backend::Key;
+use crate::store::clock::Timestamp;
 use crate::store::error::Fault;
 use crate::store::name::BucketName;
 use crate::store::{Store, key};
@@ -17,7 +18,7 @@ const HELD_MAX: usize = if cfg!(test) { 3 } else { 5_000 };
 /// Rows that tell how rare a piece of a name is.
 const PROBED_ROWS: usize = if cfg!(test) { 2 } else { 64 };
 /// Files that are soon looked at one by one.
-const RARE_ROWS: usize = if cfg!(test) { 3 } else { 500 };
+const RARE_ROWS: usize = if cfg!(test) { 1 } else { 500 };
 /// Pieces of a text that are looked at, and those of them that are gone through together: behind the rarest there is little
 /// left that the records have to tell.
 const PROBED_PIECES_MAX: usize = 16;
@@ -28,6 +29,8 @@ const JOINED_PIECES_MAX: usize = 3;
 pub(super) struct Bounds {
     low: Option<Vec<u8>>,
     high: Option<Vec<u8>>,
+    /// From when to when they were made, which a place in any order tells.
+    made: (Option<Timestamp>, Option<Timestamp>),
 }
 
 impl Bounds {
@@ -44,7 +47,25 @@ impl Bounds {
             low: min.map(|min| min.to_be_bytes().to_vec()),
             // More than any place has behind the value.
             high: max.map(|max| [&max.to_be_bytes()[..], &[0xFF; MADE_BYTES + 1]].concat()),
+            made: (filter.created_from, filter.created_to),
         }
+    }
+
+    /// Whether the file at this place was made when those of the list were.
+    pub(super) fn hold(&self, place: &[u8]) -> bool {
+        let (from, to) = self.made;
+        let made = index::made_at(place);
+        from.is_none_or(|from| made.is_some_and(|made| made >= from))
+            && to.is_none_or(|to| made.is_some_and(|made| made <= to))
+    }
+
+    /// The rows behind a beginning that are within; `None`: all of them are.
+    fn range(&self, beginning: &Key) -> Option<Range<Key>> {
+        let at = |place: &Vec<u8>| Key::new([beginning.as_bytes(), place].concat());
+        let is_bounded = self.low.is_some() || self.high.is_some();
+        let start = self.low.as_ref().map_or_else(|| beginning.clone(), at);
+        let end = self.high.as_ref().map(at).or_else(|| beginning.after_prefix())?;
+        (is_bounded && start < end).then_some(start..end)
     }
 
     /// Where a list that goes this way begins.
@@ -120,11 +141,38 @@ impl Store {
         Ok(Some(Stream::held(self.inner.backend.as_ref(), places, way)))
     }
 
-    /// Whether so few names hold a text that their files are soon looked at one by one.
-    pub(super) async fn is_rare(&self, bucket: &BucketName, text: &str) -> Result<bool, Fault> {
-        for piece in probed_pieces(text) {
-            let mut stream = self.with_piece(bucket, &piece, Way::Up);
-            if let Reach::All(_) = stream.reach(None, RARE_ROWS).await? {
+    /// Whether something that only the order of making has, and that all files of a list have, is so rare that they are
+    /// soon looked at one by one.
+    pub(super) async fn are_few(&self, bucket: &BucketName, filter: &FileFilter, by: SortBy) -> Result<bool, Fault> {
+        if let Some(text) = filter.searched() {
+            let rarest = self.probed(bucket, &text, (Way::Up, None)).await?.into_iter().next();
+            if let Some((reach, mut stream)) = rarest {
+                let is_rare = matches!(reach, Reach::All(_)) || stream.ends_within(RARE_ROWS).await?;
+                // A search by name goes along the names, which have nothing else.
+                if is_rare || by == SortBy::Name {
+                    return Ok(is_rare);
+                }
+            }
+        }
+        let as_made =
+            |facet: Facet, value: &str| key::file_index(bucket, facet.letter(), value, SortBy::Created.letter());
+        for (facet, value) in filter.facets().iter().filter(|(facet, _)| !facet.stands_in(by)) {
+            let mut stream = Stream::new(self.inner.backend.as_ref(), as_made(*facet, value), Way::Up);
+            if stream.ends_within(RARE_ROWS).await? {
+                return Ok(true);
+            }
+        }
+        let sized = filter.size_min.is_some() || filter.size_max.is_some();
+        let of_size = sized.then(|| {
+            index::of_size(
+                bucket,
+                filter.size_min.unwrap_or(0),
+                filter.size_max.unwrap_or(u64::MAX),
+            )
+        });
+        let made = Bounds::of(filter, SortBy::Created).range(&as_made(Facet::All, ""));
+        for range in of_size.flatten().into_iter().chain(made) {
+            if !self.inner.backend.scan(range, RARE_ROWS).await?.more {
                 return Ok(true);
             }
         }
@@ -156,6 +204,26 @@ impl Store {
             };
             return Ok(self.held(range, way).await?.map(or_apart).into_iter().collect());
         }
+        let probed = self.probed(bucket, text, (way, from)).await?;
+        let joined = match probed.first() {
+            Some((Reach::All(_), _)) => 1,
+            Some(_) | None => JOINED_PIECES_MAX,
+        };
+        Ok(probed
+            .into_iter()
+            .take(joined)
+            .map(|(_, stream)| or_apart(stream))
+            .collect())
+    }
+
+    /// What the files stand under whose names hold a text, the rarest first: of which there are few, then those whose rows go
+    /// the farthest. A piece that nobody has ends it.
+    async fn probed<'s>(
+        &'s self,
+        bucket: &BucketName,
+        text: &str,
+        (way, from): (Way, Option<&[u8]>),
+    ) -> Result<Vec<(Reach, Stream<'s>)>, Fault> {
         let mut probed = Vec::new();
         for piece in probed_pieces(text) {
             let mut stream = self.with_piece(bucket, &piece, way);
@@ -166,21 +234,12 @@ impl Store {
                 break;
             }
         }
-        // The rarest first: of which there are few, then those whose rows go the farthest.
         probed.sort_by(|(one, _), (other, _)| match (one, other) {
             (Reach::All(one), Reach::All(other)) => one.cmp(other),
             (Reach::All(_), Reach::To(_)) => std::cmp::Ordering::Less,
             (Reach::To(_), Reach::All(_)) => std::cmp::Ordering::Greater,
             (Reach::To(one), Reach::To(other)) => way.compare(other, one),
         });
-        let joined = match probed.first() {
-            Some((Reach::All(_), _)) => 1,
-            Some(_) | None => JOINED_PIECES_MAX,
-        };
-        Ok(probed
-            .into_iter()
-            .take(joined)
-            .map(|(_, stream)| or_apart(stream))
-            .collect())
+        Ok(probed)
     }
 }

@@ -14,7 +14,7 @@ use crate::store::record::Record;
 use crate::store::{RACES_MAX, Store, key};
 
 /// The rows that [`index::rows`] computes. Another number, and every catalogue is made anew.
-const FORMAT: &[u8] = &[1];
+const FORMAT: &[u8] = &[2];
 /// Rows that are changed in one batch, beside those of one more file.
 const OPS: usize = 400;
 

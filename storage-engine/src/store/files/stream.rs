@@ -15,8 +15,10 @@ const FIRST_PAGE: usize = 2;
 
 /// Pages read one after the other of which no place was of use, before single places are looked up.
 const READS_IN_VAIN: u8 = 2;
-/// Places looked up one after the other that were not there, before it is read where the next one is.
-const MISSES_MAX: u8 = 8;
+/// Places looked up one after the other that were not there, before it is read where the next one is. As often as that was
+/// in vain they become twice as many, up to so many times.
+const MISSES_MAX: u32 = 8;
+const DOUBLINGS_MAX: u8 = 7;
 
 /// The direction of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +48,8 @@ pub(super) struct Stream<'b> {
     page: usize,
     /// Pages of which no place was of use, since one was.
     in_vain: u8,
-    /// Places that were looked up and not there, since one was.
-    misses: u8,
+    /// Places that were looked up and not there, or left open, since one was there.
+    misses: u32,
 }
 
 /// What a stream has at a place or behind it.
@@ -58,6 +60,8 @@ enum Found {
     Next(Vec<u8>),
     /// Not at the place.
     NotHere,
+    /// Perhaps at the place: whoever asks looks at the file itself.
+    Open,
     /// Neither there nor behind it.
     End,
 }
@@ -109,6 +113,15 @@ impl<'b> Stream<'b> {
         })
     }
 
+    /// Whether it has no more than so many places.
+    pub(super) async fn ends_within(&mut self, places: usize) -> Result<bool, Fault> {
+        while !matches!(self.from, From::End) && self.read.len() <= places {
+            self.page = places + 1 - self.read.len();
+            self.read_on().await?;
+        }
+        Ok(self.read.len() <= places)
+    }
+
     pub(super) fn new(backend: &'b dyn Backend, beginning: Key, way: Way) -> Self {
         Self {
             backend,
@@ -148,15 +161,19 @@ impl<'b> Stream<'b> {
         }
     }
 
-    /// Whether it has `place`; it begins there from now on.
-    async fn find(&mut self, place: &[u8]) -> Result<Found, Fault> {
+    /// Whether it has `place`; it begins there from now on. `exact`: nothing may be left open.
+    async fn find(&mut self, place: &[u8], exact: bool) -> Result<Found, Fault> {
         self.seek(place);
         if self.read.front().is_some() {
             (self.in_vain, self.misses) = (0, 0);
         } else if matches!(self.from, From::End) {
             return Ok(Found::End);
-        } else if self.in_vain >= READS_IN_VAIN && self.misses < MISSES_MAX {
+        } else if self.in_vain >= READS_IN_VAIN && self.misses < self.misses_max() {
             // It has so many places that the next one is of no use: what is looked for stands between two of them.
+            if !exact {
+                self.misses += 1;
+                return Ok(Found::Open);
+            }
             let row = Key::new([self.beginning.as_bytes(), place].concat());
             return Ok(match self.backend.get(&row).await? {
                 Some(_) => {
@@ -176,6 +193,10 @@ impl<'b> Stream<'b> {
             Some(first) if first == place => Found::Here,
             Some(first) => Found::Next(first.to_vec()),
         })
+    }
+
+    fn misses_max(&self) -> u32 {
+        MISSES_MAX << self.in_vain.saturating_sub(READS_IN_VAIN).min(DOUBLINGS_MAX)
     }
 
     fn skip(&mut self, place: &[u8]) {
@@ -239,11 +260,12 @@ impl Any<'_> {
         self.0.iter_mut().for_each(|stream| stream.seek(place));
     }
 
-    async fn find(&mut self, place: &[u8], way: Way) -> Result<Found, Fault> {
+    async fn find(&mut self, place: &[u8], (way, exact): (Way, bool)) -> Result<Found, Fault> {
         let mut nearest = Found::End;
         for stream in &mut self.0 {
-            nearest = match (nearest, stream.find(place).await?) {
+            nearest = match (nearest, stream.find(place, exact).await?) {
                 (_, Found::Here) => return Ok(Found::Here),
+                (Found::Open, _) | (_, Found::Open) => Found::Open,
                 (found, Found::End) | (Found::End, found) => found,
                 (Found::NotHere, _) | (_, Found::NotHere) => Found::NotHere,
                 (Found::Next(one), Found::Next(other)) if way.compare(&one, &other) == Ordering::Less => {
@@ -264,12 +286,15 @@ impl Any<'_> {
 pub(super) struct All<'b> {
     unions: Vec<Any<'b>>,
     way: Way,
+    /// It gives no place that one of them has not; else whoever goes through it looks at the files themselves, and a look at
+    /// a file costs less than one at a place of each.
+    exact: bool,
 }
 
 impl<'b> All<'b> {
     /// With no union there is no place.
-    pub(super) fn new(unions: Vec<Any<'b>>, way: Way) -> Self {
-        Self { unions, way }
+    pub(super) fn new(unions: Vec<Any<'b>>, way: Way, exact: bool) -> Self {
+        Self { unions, way, exact }
     }
 
     pub(super) fn seek(&mut self, place: &[u8]) {
@@ -285,8 +310,8 @@ impl<'b> All<'b> {
                 return Ok(None);
             };
             for other in others.iter_mut() {
-                match other.find(&place, self.way).await? {
-                    Found::Here => continue,
+                match other.find(&place, (self.way, self.exact)).await? {
+                    Found::Here | Found::Open => continue,
                     Found::Next(next) => first.seek(&next),
                     Found::NotHere => first.skip(&place),
                     Found::End => return Ok(None),

@@ -57,7 +57,7 @@ impl Store {
             batch.ops.extend(ops);
         }
         if batch.ops.len() + batch.require.len() > BATCH_OPS_MAX {
-            let many = "they need more than the 1,000 rows that change together; send fewer at once";
+            let many = "they need more than the 2,000 rows that change together; send fewer at once";
             return Err(of_all(FileError::Invalid(many)));
         }
         let _changing = self.changing(bucket);

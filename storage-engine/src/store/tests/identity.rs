@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::store_over;
 use crate::backend::{Backend, Batch, NewBody, Op, Put, Rev};
 use crate::embedded::{Embedded, OpenOptions};
+use crate::limits::BATCH_OPS_MAX;
 use crate::memory::MemoryBackend;
 use crate::store::Store;
 use crate::store::clock::Timestamp;
@@ -185,7 +186,7 @@ async fn a_directory_of_several_pages_is_read_whole() {
     }
     let rows = store.load_directory().await.unwrap();
     assert_eq!((rows.users.len(), rows.rev), (2_700, seen));
-    let too_many: Vec<DirectoryChange> = (0..1_000)
+    let too_many: Vec<DirectoryChange> = (0..BATCH_OPS_MAX)
         .map(|n| DirectoryChange::User(format!("more-{n}"), Some(user(&[]))))
         .collect();
     let refused = store.change_directory(seen, &too_many).await.unwrap_err();

@@ -185,6 +185,8 @@ struct Scripted {
     gone_reads: AtomicU64,
     /// How often the settings of a bucket were read.
     settings_reads: AtomicU64,
+    /// How many rows were asked for one by one or given out in pages, and how many pages.
+    rows_read: AtomicU64,
 }
 
 impl Scripted {
@@ -194,7 +196,13 @@ impl Scripted {
             before_commits: Mutex::default(),
             gone_reads: AtomicU64::new(0),
             settings_reads: AtomicU64::new(0),
+            rows_read: AtomicU64::new(0),
         })
+    }
+
+    fn read<T>(&self, page: Page<T>) -> Page<T> {
+        self.rows_read.fetch_add(1 + page.items.len() as u64, Ordering::Relaxed);
+        page
     }
 
     fn before_next_commit(&self, act: impl FnOnce() -> BoxFuture<'static, Option<CommitError>> + Send + 'static) {
@@ -215,15 +223,16 @@ impl Backend for Scripted {
     async fn get(&self, key: &Key) -> Result<Option<Row>, ReadError> {
         let settings = u64::from(key.as_bytes().starts_with(b"s/"));
         self.settings_reads.fetch_add(settings, Ordering::Relaxed);
+        self.rows_read.fetch_add(1, Ordering::Relaxed);
         self.memory.get(key).await
     }
 
     async fn scan(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
-        self.memory.scan(range, limit).await
+        Ok(self.read(self.memory.scan(range, limit).await?))
     }
 
     async fn scan_back(&self, range: Range<Key>, limit: usize) -> Result<Page<(Key, Row)>, ReadError> {
-        self.memory.scan_back(range, limit).await
+        Ok(self.read(self.memory.scan_back(range, limit).await?))
     }
 
     async fn scan_grouped(&self, scan: GroupedScan) -> Result<Page<Entry>, ReadError> {

@@ -1,5 +1,6 @@
 //! The catalogue: it says what stands in the bucket, whichever door a change came through, and finds what it is asked for.
 
+mod cost;
 mod downloads;
 mod outbox;
 mod quotas;
