@@ -44,6 +44,7 @@ pub mod openid;
 pub mod outbound;
 pub mod policy;
 pub mod projects;
+mod rate;
 pub mod s3;
 pub mod scan;
 pub mod server;

@@ -25,6 +25,7 @@ use super::call::{Call, object_key};
 use super::error::{Code, FilesError};
 use super::view;
 use crate::access::Action;
+use crate::http::KEPT_BY_NOBODY;
 use crate::http::body::{self, Body};
 use crate::http::conditions::{self, RangeHeader};
 use crate::media::{self, FileName};
@@ -54,7 +55,7 @@ pub(super) async fn read(call: &Call<'_>, parts: &Parts) -> Result<Response<Body
     };
     private(response.headers_mut());
     if counted {
-        let nobody = HeaderValue::from_static("private, no-store");
+        let nobody = HeaderValue::from_static(KEPT_BY_NOBODY);
         response.headers_mut().insert(CACHE_CONTROL, nobody);
     }
     Ok(response)

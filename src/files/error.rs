@@ -142,10 +142,14 @@ impl FilesError {
 
     /// An address to upload to that could not be made: by its reason, or as bkend's clients know it.
     pub(super) fn not_begun(error: LinkError) -> Self {
-        let told = Self::from(error);
-        match told.code == Code::INTERNAL.name {
-            true => Code::UPLOAD_INIT_FAILED.into(),
-            false => told,
+        match error {
+            LinkError::Identity(_) | LinkError::Signing(_) | LinkError::Writing(_) => {
+                tracing::error!(%error, "an upload could not be begun");
+                Code::UPLOAD_INIT_FAILED.into()
+            }
+            LinkError::Lifetime | LinkError::NotOfAnApp | LinkError::TooLong { .. } | LinkError::PartNumber { .. } => {
+                error.into()
+            }
         }
     }
 

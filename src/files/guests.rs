@@ -1,34 +1,25 @@
 //! How often guests begin uploads: by the address they come from, and by the project key they bring. Pure.
-//!
-//! Of each is kept when it would be as if nobody had come, so what is not kept has done nothing of late.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use time::OffsetDateTime;
 
+use crate::rate::{Rate, Rates, customer};
+
 /// Addresses, and keys, that are remembered.
 const KEPT_MAX: usize = 16_384;
-/// Bits of an address of IPv6 that tell customers of a network apart; the others are one customer's own.
-const IPV6_PREFIX_BITS: u32 = 64;
 
-/// How often something may be done: `burst` times at once, and then once in every `every_millis`.
-#[derive(Clone, Copy, Debug)]
-struct Pace {
-    burst: u64,
-    every_millis: u64,
-}
-
-const OF_ADDRESS: Pace = Pace {
+const OF_ADDRESS: Rate = Rate {
     burst: 20,
-    every_millis: 6_000,
+    each: Duration::from_secs(6),
 };
-const OF_KEY: Pace = Pace {
+const OF_KEY: Rate = Rate {
     burst: 200,
-    every_millis: 100,
+    each: Duration::from_millis(100),
 };
 
 /// Guests that began uploads of late.
@@ -40,57 +31,35 @@ pub(super) struct Guests {
 #[derive(Default)]
 struct Seen {
     /// `None`: nobody knows where they come from.
-    by_address: Ends<Option<IpAddr>>,
-    by_key: Ends<String>,
+    by_address: Rates<Option<IpAddr>>,
+    by_key: Rates<String>,
 }
-
-/// Until when each has done what it may, in milliseconds since 1970.
-type Ends<K> = HashMap<K, u64>;
 
 impl Guests {
     /// Counts an upload that is begun; `Err`: it is one too many, and how long to wait for the next.
     pub(super) fn begin(&self, address: Option<IpAddr>, key_id: &str, now: OffsetDateTime) -> Result<(), Duration> {
-        let now = u64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        let now = Duration::try_from(now - OffsetDateTime::UNIX_EPOCH).unwrap_or_default();
         let address = address.map(customer);
-        let seen = &mut *self.seen.lock();
-        let by_address = next(&mut seen.by_address, &address, OF_ADDRESS, now)?;
-        let by_key = next(&mut seen.by_key, key_id, OF_KEY, now)?;
-        seen.by_address.insert(address, by_address);
-        seen.by_key.insert(key_id.to_owned(), by_key);
+        let Seen { by_address, by_key } = &mut *self.seen.lock();
+        let wait = wait(by_address, &address, OF_ADDRESS, now).max(wait(by_key, key_id, OF_KEY, now));
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        by_address.count(address, OF_ADDRESS, now);
+        by_key.count(key_id.to_owned(), OF_KEY, now);
         Ok(())
     }
 }
 
-/// When `who` will have done what it may, once it does it now.
-fn next<K, Q>(ends: &mut Ends<K>, who: &Q, pace: Pace, now: u64) -> Result<u64, Duration>
+/// How long they have to wait; where more come at once than anybody counts, as if they were one too many.
+fn wait<K, Q>(rates: &mut Rates<K>, who: &Q, rate: Rate, now: Duration) -> Duration
 where
-    K: Eq + Hash + std::borrow::Borrow<Q>,
+    K: Eq + Hash + Borrow<Q>,
     Q: Eq + Hash + ?Sized,
 {
-    if ends.len() >= KEPT_MAX && !ends.contains_key(who) {
-        ends.retain(|_, end| *end > now);
-        if ends.len() >= KEPT_MAX {
-            // More come at once than anybody counts.
-            return Err(Duration::from_millis(pace.every_millis));
-        }
-    }
-    let from = ends.get(who).copied().unwrap_or_default().max(now);
-    let end = from.saturating_add(pace.every_millis);
-    let over = (end - now).saturating_sub(pace.burst.saturating_mul(pace.every_millis));
-    match over {
-        0 => Ok(end),
-        over => Err(Duration::from_millis(over)),
-    }
-}
-
-/// Whom an address is of.
-fn customer(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let others = u128::MAX >> IPV6_PREFIX_BITS;
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !others))
-        }
+    match rates.has_room(who, KEPT_MAX, now) {
+        true => rates.wait(who, rate, now),
+        false => rate.each,
     }
 }
 
@@ -148,10 +117,15 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_and_forgotten_when_it_says_nothing_any_more() {
-        let mut ends: Ends<u64> = (0..KEPT_MAX as u64).map(|who| (who, 10)).collect();
-        assert!(next(&mut ends, &1_000_000, OF_KEY, 9).is_err(), "all of them count");
-        assert_eq!(next(&mut ends, &7, OF_KEY, 9), Ok(10 + OF_KEY.every_millis));
-        assert_eq!(next(&mut ends, &1_000_000, OF_KEY, 10), Ok(10 + OF_KEY.every_millis));
-        assert!(ends.is_empty());
+        let (mut rates, start) = (Rates::default(), Duration::from_secs(1));
+        (0..KEPT_MAX).for_each(|who| rates.count(who, OF_KEY, start));
+        let almost = start + OF_KEY.each - Duration::from_millis(1);
+        assert_eq!(wait(&mut rates, &1_000_000, OF_KEY, almost), OF_KEY.each);
+        assert_eq!(wait(&mut rates, &7, OF_KEY, almost), Duration::ZERO);
+        assert_eq!(
+            wait(&mut rates, &1_000_000, OF_KEY, start + OF_KEY.each),
+            Duration::ZERO
+        );
+        assert_eq!(rates.len(), 0);
     }
 }

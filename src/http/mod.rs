@@ -22,3 +22,6 @@ pub mod tls;
 pub mod tracked;
 pub mod trust;
 pub mod turn;
+
+/// What `Cache-Control` says of bytes that no cache keeps, not even that of who reads them.
+pub(crate) const KEPT_BY_NOBODY: &str = "private, no-store";

@@ -84,6 +84,8 @@ struct Inner {
     tls: Arc<ClientConfig>,
     pace: Pace,
     turns: Semaphore,
+    /// From when the times of attempts are counted.
+    started: Instant,
     attempts: Mutex<Attempts>,
 }
 
@@ -179,6 +181,7 @@ impl Ldap {
             server,
             pace,
             turns: Semaphore::new(AT_ONCE),
+            started: Instant::now(),
             attempts: Mutex::default(),
         }))))
     }
@@ -236,7 +239,8 @@ impl Ldap {
             tokio::time::sleep_until(began + inner.pace.failure).await;
             return Err(LdapError::Wrong);
         };
-        if !inner.attempts.lock().begin(from, name, began.into_std()) {
+        let at = began.duration_since(inner.started);
+        if !inner.attempts.lock().begin(from, name, at) {
             return Err(LdapError::TooOften);
         }
         let signed_in = inner.within_patience(inner.signed_in(name, &password)).await;

@@ -15,6 +15,7 @@ use storage_engine::store::object::labels::ObjectPlace;
 use storage_engine::store::object::put::Stored;
 
 use super::acl;
+use super::catalogue;
 use super::conditions::{self, RangeHeader};
 use super::convert::{
     self, bucket_name, checksum_text, object_key, set_checksum, storage_class, texts, type_name, wire_time,
@@ -202,15 +203,18 @@ async fn open_source(front: &Front, extensions: &Extensions, source: &CopySource
     };
     let action = action_on(source.version.is_some());
     let opened = front.open_judged(extensions, action, resource).await?;
-    let place = ObjectPlace {
-        bucket: source.bucket.clone(),
-        key: source.key.clone(),
-        version: source.version,
-    };
-    if let Some(labels) = front.labels_of(&place).await? {
-        downloads::admit_copy(extensions, &labels)?;
+    // Downloads are counted of files only.
+    if catalogue::keeps_one(opened.settings.as_deref()) {
+        let place = ObjectPlace {
+            bucket: source.bucket.clone(),
+            key: source.key.clone(),
+            version: source.version,
+        };
+        if let Some(labels) = front.labels_of(&place).await? {
+            downloads::admit_copy(extensions, &labels)?;
+        }
     }
-    Ok(opened)
+    Ok((opened.store, opened.basis))
 }
 
 fn source(wire: WireSource, lifted: &Lifted) -> Result<CopySource, Failure> {

@@ -13,9 +13,7 @@ use storage_engine::store::record::object::Object;
 use super::error::{Code, Failure};
 use crate::access::owner_id_of;
 use crate::auth::{ForImage, Identity};
-
-/// What no cache keeps.
-pub(crate) const KEPT_BY_NOBODY: &str = "private, no-store";
+use crate::http::KEPT_BY_NOBODY;
 
 /// Refuses the ways to such a file on which its downloads are not counted: an image, which is kept, and a version by its
 /// name, which may be one of what was taken away.

@@ -16,12 +16,12 @@ use storage_engine::store::files::{File, FileId, FileState};
 use storage_engine::store::name::{BucketName, ObjectKey};
 use time::OffsetDateTime;
 
-use super::downloads::KEPT_BY_NOBODY;
 use super::error::{Code, Failure};
 use super::form::OfForm;
 use super::guard::Parameter;
 use super::target::Target;
 use crate::auth::{LinkTerms, LinkUse, ShownAs, Terms};
+use crate::http::KEPT_BY_NOBODY;
 
 const USED_UP: &str = "The link was used as often as it may be.";
 
@@ -166,14 +166,14 @@ pub(crate) fn disposition(terms: Option<&Arc<LinkTerms>>, stored: Option<String>
 pub(crate) fn keep(headers: &mut HeaderMap, status: StatusCode, terms: &LinkTerms, now: OffsetDateTime) {
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let left = (terms.expires - now).whole_seconds().max(0);
-    // What may be had so often is not kept to be had once more.
-    // The same of a file whose downloads are counted, however it is read.
+    // What may be had so often is not kept to be had once more, and neither is a file whose downloads are counted, however it
+    // is read.
     let is_kept = headers.get(CACHE_CONTROL).is_none_or(|said| *said != KEPT_BY_NOBODY);
     let reads = matches!(terms.lets, LinkUse::Get { counter: None, .. }) && is_kept;
     let cached = reads && (status.is_success() || status == StatusCode::NOT_MODIFIED);
     let value = match HeaderValue::try_from(format!("private, max-age={left}")) {
         Ok(value) if cached => value,
-        Ok(_) | Err(_) => HeaderValue::from_static("private, no-store"),
+        Ok(_) | Err(_) => HeaderValue::from_static(KEPT_BY_NOBODY),
     };
     headers.insert(CACHE_CONTROL, value);
 }

@@ -1,6 +1,6 @@
 //! What lists of files cost: pages of the catalogue of one bucket with many files, on the engine that serves.
-//! Run it with `cargo run --release -p storage-engine --example lists -- FOLDER [FILES [short|long [LIST]]]`; it fills the folder, unless
-//! it did so before. With `short` the names have one letter, so that there are hardly any rows to find them by: what those
+//! Run it with `cargo run --release -p storage-engine --example lists -- FOLDER [FILES [short|long [LIST]]]`; it fills the
+//! folder, unless it did so before. With `short` the names have one letter, so that there are hardly any rows to find them by: what those
 //! cost a write is the difference. With LIST only the lists are asked for whose names hold it.
 
 use std::error::Error;

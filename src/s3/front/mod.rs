@@ -250,9 +250,8 @@ impl Front {
         extensions: &Extensions,
         action: Action,
         resource: Resource<'_>,
-    ) -> Result<(Store, Basis), Failure> {
-        let opened = self.open_as(&Asking::of(extensions), action, resource).await?;
-        Ok((opened.store, opened.basis))
+    ) -> Result<Opened, Failure> {
+        self.open_as(&Asking::of(extensions), action, resource).await
     }
 
     async fn open_as(&self, asking: &Asking<'_>, action: Action, resource: Resource<'_>) -> Result<Opened, Failure> {

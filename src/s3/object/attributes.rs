@@ -35,8 +35,9 @@ pub(crate) async fn attributes(
         key: get.key.as_str(),
     };
     let read = action_on(get.version.is_some());
-    let (_, may_read) = front.open_judged(&req.extensions, read, resource).await?;
-    let (store, may_ask) = front.open_judged(&req.extensions, action, resource).await?;
+    let may_read = front.open_judged(&req.extensions, read, resource).await?.basis;
+    let asked = front.open_judged(&req.extensions, action, resource).await?;
+    let (store, may_ask) = (asked.store, asked.basis);
     let (object, table) = match store.object_parts(&get).await {
         Ok(found) => found,
         Err(error) => return Err(front.told(&req.extensions, (&get.bucket, &get.key), error.into()).await),

@@ -22,7 +22,7 @@ use crate::s3::conditions::{self, RangeHeader};
 use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, object_key, set_checksum, type_name};
 use crate::s3::downloads;
 use crate::s3::error::{Code, Failure};
-use crate::s3::front::{Basis, Front};
+use crate::s3::front::{Basis, Front, Opened};
 use crate::s3::link;
 use crate::s3::normalise::Lifted;
 use crate::s3::tagging;
@@ -62,7 +62,7 @@ impl<'r> Reading<'r> {
             bucket: get.bucket.as_str(),
             key: get.key.as_str(),
         };
-        let (store, basis) = front.open_judged(extensions, action, resource).await?;
+        let Opened { store, basis, .. } = front.open_judged(extensions, action, resource).await?;
         if let Some(terms) = link::terms(extensions) {
             link::file(&store, terms, (&get.bucket, &get.key)).await?;
         }

@@ -9,7 +9,7 @@ use storage_engine::store::record::object::Object;
 
 use crate::access::{Action, Resource};
 use crate::s3::error::{Code, Failure};
-use crate::s3::front::{Basis, Front};
+use crate::s3::front::{Basis, Front, Opened};
 
 /// How often an object that is replaced meanwhile is judged anew.
 const JUDGED_MAX: usize = 8;
@@ -29,7 +29,7 @@ pub(crate) async fn change(
         key: place.key.as_str(),
     };
     for _ in 0..JUDGED_MAX {
-        let (store, basis) = front.open_judged(extensions, action, resource).await?;
+        let Opened { store, basis, .. } = front.open_judged(extensions, action, resource).await?;
         let changed = match basis {
             Basis::Policies => store.change_labels(place, None, &change).await,
             Basis::Record(Some(judged)) => store.change_labels(place, Some(judged), &change).await,
