@@ -105,12 +105,12 @@ pub async fn deleting_what_is_absent_succeeds(backend: &dyn Backend) {
 
 pub async fn batches_over_a_limit_are_refused(backend: &dyn Backend) {
     let small = key("limits", "small");
-    let long = key("limits", "k".repeat(KEY_BYTES_MAX));
+    let long = key("limits", "long");
     let many = (0..=BATCH_OPS_MAX)
         .map(|i| put(&key("limits", i.to_string()), "v"))
         .collect();
     let refused = [
-        vec![put(&small, "1"), put(&long, "v")],
+        vec![put(&small, "1"), put(&key("limits", "k".repeat(KEY_BYTES_MAX)), "v")],
         vec![
             put(&small, "1"),
             put(&key("limits", "big"), vec![0; VALUE_BYTES_MAX + 1]),
@@ -121,6 +121,15 @@ pub async fn batches_over_a_limit_are_refused(backend: &dyn Backend) {
         let answer = backend.commit(Batch { require: vec![], ops }).await;
         assert!(matches!(answer, Err(CommitError::Invalid(_))), "{answer:?}");
     }
+    let all_but_one = (1..BATCH_OPS_MAX).map(|i| put(&key("limits", i.to_string()), "v"));
+    let require = vec![Require::Absent(small.clone()), Require::Absent(long)];
+    let answer = backend
+        .commit(Batch {
+            require,
+            ops: all_but_one.collect(),
+        })
+        .await;
+    assert!(matches!(answer, Err(CommitError::Invalid(_))), "{answer:?}");
     for absent in [&small, &key("limits", "0"), &key("limits", "big")] {
         assert!(backend.get(absent).await.expect("rows can be read").is_none());
     }

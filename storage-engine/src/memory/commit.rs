@@ -200,7 +200,7 @@ impl State {
 }
 
 fn check_limits(batch: &Batch) -> Result<(), CommitError> {
-    if batch.ops.len() > BATCH_OPS_MAX {
+    if batch.ops.len() + batch.require.len() > BATCH_OPS_MAX {
         return Err(CommitError::Invalid("too many rows in one batch"));
     }
     let mut named = HashSet::new();

@@ -103,7 +103,8 @@ impl Store {
         seen: Option<Rev>,
         mut ops: Vec<Op>,
     ) -> Result<Rev, ChangeWholeError> {
-        if ops.len() >= BATCH_OPS_MAX {
+        // Beside them it puts the head, and requires it.
+        if ops.len() + 2 > BATCH_OPS_MAX {
             return Err(ChangeWholeError::TooLarge("too many rows change at once"));
         }
         let large = |op: &Op| matches!(op, Op::Put(put) if put.value.len() > VALUE_BYTES_MAX);

@@ -16,8 +16,8 @@ use crate::store::record::labels::Visibility;
 use crate::store::share::ShareTarget;
 use crate::store::{Store, key};
 
-/// Most files that are sorted in memory, where no row sorts what is asked for.
-const GATHERED_MAX: usize = 10_000;
+/// Most active files that are looked at to be sorted in memory, where no row sorts what is asked for.
+const GATHERED_MAX: usize = if cfg!(test) { 4 } else { 10_000 };
 
 /// Files that are looked at in the order asked for, before those that are narrowed down are looked for in another.
 const LOOKS_MAX: usize = if cfg!(test) { 2 } else { 1_000 };
@@ -212,7 +212,7 @@ impl FileFilter {
             && (!self.shared_with_viewer || is_shared(file, viewer.shares()))
     }
 
-    /// What files stand under in every order.
+    /// What files stand under of whose they are and who sees them.
     fn scopes(&self) -> Vec<(Facet, String)> {
         let visibility = self
             .visibility
@@ -468,8 +468,9 @@ impl Store {
         if by != SortBy::Created && (narrow_as_made || !active) {
             // Those of few files are found sooner by what is rare of them.
             let are_few = !active || self.are_few(bucket, filter, by).await?;
-            // Places in the order of names tell which are looked for.
-            let by_places = by == SortBy::Name && filter.searched().is_some();
+            let exact = active && filter.is_indexed(by);
+            // A search is read off the names whose order it is, and off nothing that is shorter.
+            let by_places = exact && filter.searched().is_some() && !filter.is_timed();
             // What many files are fills its page soon in whatever order.
             if !are_few && (by_places || !query.total) {
                 let mut walk = Walk::begin(self, bucket, query, by).await?;
@@ -478,7 +479,9 @@ impl Store {
                     return Ok(page);
                 }
             }
-            if let Some(page) = self.gathered(bucket, query).await? {
+            // To count them all, places are gone through that tell all of it.
+            let counts_places = exact && query.total && !are_few;
+            if !counts_places && let Some(page) = self.gathered(bucket, query).await? {
                 return Ok(page);
             }
         }
@@ -493,42 +496,87 @@ impl Store {
         ids.collect()
     }
 
-    /// The page of a list that is short enough to be sorted in memory; `None`: it is not.
+    /// The page of a list that is short enough to be sorted in memory; `None`: it is not. Files that are not active have no
+    /// other order, and are all looked at.
     async fn gathered(&self, bucket: &BucketName, query: &FileQuery) -> Result<Option<FilePage>, Fault> {
         let mut walk = Walk::begin(self, bucket, query, SortBy::Created).await?;
-        walk.left = Some(GATHERED_MAX * PASSED_IN_A_LOOK);
-        let mut found = Vec::new();
+        let looks_max = match query.filter.state {
+            None | Some(FileState::Active) => GATHERED_MAX,
+            Some(_) => usize::MAX,
+        };
+        walk.left = Some(looks_max.saturating_mul(PASSED_IN_A_LOOK));
+        let mut first = First::of(query);
+        let mut looks = 0;
         while let Some((place, looked)) = walk.next().await? {
+            if looks == looks_max {
+                return Ok(None);
+            }
+            looks += 1;
             let looked = match looked {
                 Some(looked) => Some(looked),
                 None => walk.look(&place).await?,
             };
-            let Some((id, file)) = looked else { continue };
-            if found.len() == GATHERED_MAX {
-                return Ok(None);
+            if let Some(found) = looked {
+                first.add(found);
             }
-            found.push((query.sort.by.place(id, &file), (id, file)));
         }
-        if walk.is_spent() {
-            return Ok(None);
+        Ok((!walk.is_spent()).then(|| first.into_page()))
+    }
+}
+
+/// The first files of a list, in whatever order they are found.
+struct First<'q> {
+    query: &'q FileQuery,
+    way: Way,
+    /// No more than can stand on the page, but for some that are left out together.
+    found: Vec<(Vec<u8>, (FileId, File))>,
+    passed: u64,
+}
+
+impl<'q> First<'q> {
+    fn of(query: &'q FileQuery) -> Self {
+        Self {
+            query,
+            way: if query.sort.descending { Way::Down } else { Way::Up },
+            found: Vec::new(),
+            passed: 0,
         }
-        let way = if query.sort.descending { Way::Down } else { Way::Up };
-        found.sort_by(|(one, _), (other, _)| way.compare(one, other));
-        if let Some(after) = &query.after {
-            found.retain(|(place, _)| way.compare(place, after).is_gt());
+    }
+
+    fn add(&mut self, (id, file): (FileId, File)) {
+        let place = self.query.sort.by.place(id, &file);
+        let is_before = |after: &Vec<u8>| self.way.compare(&place, after).is_le();
+        if self.query.after.as_ref().is_some_and(is_before) {
+            return;
         }
-        let total = query.total.then_some(found.len() as u64);
-        let mut rest = found.into_iter().skip(query.offset);
-        let taken: Vec<_> = rest.by_ref().take(query.limit).collect();
+        self.passed += 1;
+        self.found.push((place, (id, file)));
+        // One more than the page has tells that another follows.
+        let wanted = self.query.offset.saturating_add(self.query.limit).saturating_add(1);
+        if self.found.len() >= wanted.saturating_mul(2).max(GATHERED_MAX) {
+            self.sort();
+            self.found.truncate(wanted);
+        }
+    }
+
+    fn sort(&mut self) {
+        let way = self.way;
+        self.found.sort_by(|(one, _), (other, _)| way.compare(one, other));
+    }
+
+    fn into_page(mut self) -> FilePage {
+        self.sort();
+        let mut rest = self.found.into_iter().skip(self.query.offset);
+        let taken: Vec<_> = rest.by_ref().take(self.query.limit).collect();
         let next = match rest.next() {
             Some(_) => taken.last().map(|(place, _)| place.clone()),
             None => None,
         };
-        Ok(Some(FilePage {
+        FilePage {
             files: taken.into_iter().map(|(_, found)| found).collect(),
             next,
-            total,
-        }))
+            total: self.query.total.then_some(self.passed),
+        }
     }
 }
 

@@ -92,11 +92,14 @@ impl FileFilter {
         text.filter(|text| !text.is_empty())
     }
 
-    /// Whether only the order of making has what narrows the list.
+    /// Whether the order of making may find the files of a list sooner than one that it is sorted by.
     pub(super) fn is_narrow_as_made(&self, by: SortBy) -> bool {
         let sized = self.size_min.is_some() || self.size_max.is_some();
-        let timed = self.created_from.is_some() || self.created_to.is_some();
-        self.searched().is_some() || timed || (sized && by != SortBy::Size)
+        self.searched().is_some() || self.is_timed() || (sized && by != SortBy::Size)
+    }
+
+    pub(super) fn is_timed(&self) -> bool {
+        self.created_from.is_some() || self.created_to.is_some()
     }
 }
 
@@ -148,9 +151,8 @@ impl Store {
             let rarest = self.probed(bucket, &text, (Way::Up, None)).await?.into_iter().next();
             if let Some((reach, mut stream)) = rarest {
                 let is_rare = matches!(reach, Reach::All(_)) || stream.ends_within(RARE_ROWS).await?;
-                // A search by name goes along the names, which have nothing else.
-                if is_rare || by == SortBy::Name {
-                    return Ok(is_rare);
+                if is_rare {
+                    return Ok(true);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Rows of the catalogue's index as streams of places in one order, and what all of several streams have. The cost follows
 //! the shortest of them: each is sought forward to where the others are (the zig-zag join of sorted lists), and where that
-//! leads no farther than the next place, single places are looked up instead.
+//! leads no farther than the next place, single places are looked up instead, or left to whoever looks at the files.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;

@@ -145,7 +145,7 @@ impl Store {
             let page = self
                 .inner
                 .backend
-                .scan(upload.successor()..end.clone(), BATCH_OPS_MAX)
+                .scan(upload.successor()..end.clone(), BATCH_OPS_MAX - 1)
                 .await?;
             if page.items.is_empty() {
                 return Ok(());

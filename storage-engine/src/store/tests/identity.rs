@@ -186,7 +186,7 @@ async fn a_directory_of_several_pages_is_read_whole() {
     }
     let rows = store.load_directory().await.unwrap();
     assert_eq!((rows.users.len(), rows.rev), (2_700, seen));
-    let too_many: Vec<DirectoryChange> = (0..BATCH_OPS_MAX)
+    let too_many: Vec<DirectoryChange> = (0..BATCH_OPS_MAX - 1)
         .map(|n| DirectoryChange::User(format!("more-{n}"), Some(user(&[]))))
         .collect();
     let refused = store.change_directory(seen, &too_many).await.unwrap_err();

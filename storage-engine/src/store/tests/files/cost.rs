@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::{active, announced, id};
 use crate::limits::{FILE_TAGS_MAX, SHARES_MAX};
 use crate::store::clock::Timestamp;
-use crate::store::files::{File, FileFilter, FileQuery, FileSort, OwnerType, SortBy, Viewer};
+use crate::store::files::{File, FileFilter, FileQuery, FileSort, FileState, OwnerType, SortBy, Viewer};
 use crate::store::record::labels::Visibility;
 use crate::store::share::ShareTarget;
 use crate::store::tests::{Fixture, Scripted, store_over, with_catalogue};
@@ -28,6 +28,7 @@ async fn many_files_with_everything_in_common() -> Fixture {
             bucket: Some("avatars".into()),
             category: Some("faces".into()),
             tags: vec!["cat".into()],
+            entity: (n % 50 == 0).then(|| "post".into()),
             created: Timestamp::from_millis(n),
             ..announced(&n.to_string())
         };
@@ -86,6 +87,12 @@ fn filters() -> Vec<FileFilter> {
             tags: vec!["cat".into()],
             ..none()
         },
+        // Three of those that have "0" in their names.
+        FileFilter {
+            entity: text("post"),
+            search: text("0"),
+            ..none()
+        },
     ]
 }
 
@@ -107,7 +114,8 @@ async fn a_page_in_any_order_reads_what_it_shows_and_not_all_that_its_filter_tak
                 let before = scripted.rows_read.load(Ordering::Relaxed);
                 let page = store.list_files(&all.bucket, &query).await.unwrap();
                 let read = scripted.rows_read.load(Ordering::Relaxed) - before;
-                assert_eq!(page.files.len(), SHOWN, "{query:?}");
+                let shown = if filter.entity.is_some() { 3 } else { SHOWN };
+                assert_eq!(page.files.len(), shown, "{query:?}");
                 assert!(read <= ROWS_MAX, "{read} rows are read for {query:?}");
             }
         }
@@ -128,13 +136,11 @@ async fn pages(all: &Fixture, query: &FileQuery, cursors: bool) -> Vec<u64> {
     }
 }
 
-#[tokio::test]
-async fn files_of_a_time_are_all_listed_in_every_order_and_no_others() {
-    let all = many_files_with_everything_in_common().await;
-    let (from, to) = (FILES / 3, FILES / 2);
+/// In every order, both ways, counted or not, behind cursors and by how many are left out.
+async fn assert_listed(all: &Fixture, filter: &FileFilter, files: std::ops::RangeInclusive<u64>) {
     for by in [SortBy::Created, SortBy::Updated, SortBy::Name, SortBy::Size] {
         for descending in [false, true] {
-            let mut expected: Vec<u64> = (from..=to).collect();
+            let mut expected: Vec<u64> = files.clone().collect();
             match by {
                 SortBy::Created | SortBy::Updated => {}
                 SortBy::Name => expected.sort_by_key(u64::to_string),
@@ -145,20 +151,41 @@ async fn files_of_a_time_are_all_listed_in_every_order_and_no_others() {
             }
             for (total, cursors) in [(false, false), (false, true), (true, false), (true, true)] {
                 let query = FileQuery {
-                    filter: FileFilter {
-                        created_from: Some(Timestamp::from_millis(from)),
-                        created_to: Some(Timestamp::from_millis(to)),
-                        ..FileFilter::default()
-                    },
+                    filter: filter.clone(),
                     sort: FileSort { by, descending },
                     limit: SHOWN,
                     total,
                     ..active(Viewer::All)
                 };
-                assert_eq!(pages(&all, &query, cursors).await, expected, "{query:?}");
+                assert_eq!(pages(all, &query, cursors).await, expected, "{query:?}");
             }
         }
     }
+}
+
+#[tokio::test]
+async fn files_of_a_time_are_all_listed_in_every_order_and_no_others() {
+    let all = many_files_with_everything_in_common().await;
+    let (from, to) = (FILES / 3, FILES / 2);
+    let filter = FileFilter {
+        created_from: Some(Timestamp::from_millis(from)),
+        created_to: Some(Timestamp::from_millis(to)),
+        ..FileFilter::default()
+    };
+    assert_listed(&all, &filter, from..=to).await;
+}
+
+#[tokio::test]
+async fn the_trash_is_listed_in_every_order_however_much_there_is() {
+    let all = many_files_with_everything_in_common().await;
+    for n in 1..=FILES {
+        all.store.trash_file(&all.bucket, id(n), None).await.unwrap();
+    }
+    let filter = FileFilter {
+        state: Some(FileState::Trashed),
+        ..FileFilter::default()
+    };
+    assert_listed(&all, &filter, 1..=FILES).await;
 }
 
 /// A name of so many pieces.
