@@ -200,17 +200,19 @@ fn stories_that_bring_planted_bugs_to_light_are_green_without_them() {
     }
 }
 
+/// How often a story is told with a bug before the bug counts as not caught. A kernel may write what was never synced at any
+/// time by itself, and does on a busy machine: then a bug that leaves a sync out leaves nothing to be seen.
+const TELLINGS: usize = 4;
+
 #[test]
 fn every_bug_planted_for_crashes_is_caught_by_a_power_cut() {
     let mut survivors = Vec::new();
     for (bug, story) in STORIES {
         for kind in [Kind::Xfs, Kind::Ext4] {
-            match story.tell(kind, Some(bug)) {
+            match first_violation(story, kind, bug) {
                 Err(reason) => return skip_or_fail(&reason),
-                Ok(violations) => match violations.first() {
-                    Some(first) => println!("{bug:?} on {kind:?} caught: {first}"),
-                    None => survivors.push((bug, kind)),
-                },
+                Ok(Some(first)) => println!("{bug:?} on {kind:?} caught: {first}"),
+                Ok(None) => survivors.push((bug, kind)),
             }
         }
     }
@@ -220,4 +222,14 @@ fn every_bug_planted_for_crashes_is_caught_by_a_power_cut() {
             .iter()
             .all(|bug| STORIES.iter().any(|(told, _)| told == bug))
     );
+}
+
+fn first_violation(story: Story, kind: Kind, bug: Bug) -> Result<Option<String>, String> {
+    for _ in 0..TELLINGS {
+        if let Some(first) = story.tell(kind, Some(bug))?.into_iter().next() {
+            return Ok(Some(first));
+        }
+        println!("{bug:?} on {kind:?}: nothing seen, told once more");
+    }
+    Ok(None)
 }
