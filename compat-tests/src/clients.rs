@@ -67,6 +67,12 @@ pub enum Client {
     Schemathesis,
     /// Runs a program under a wrong clock; from Debian.
     Faketime,
+    /// curl from Debian.
+    Curl,
+    /// What picks fields out of JSON in a shell; from Debian.
+    Jq,
+    /// The program of OpenSSL, which signs tokens in a shell; from Debian.
+    Openssl,
 }
 
 impl Client {
@@ -96,6 +102,9 @@ impl Client {
             Self::Pillow => "Pillow",
             Self::Schemathesis => "schemathesis",
             Self::Faketime => "faketime",
+            Self::Curl => "curl",
+            Self::Jq => "jq",
+            Self::Openssl => "openssl",
         }
     }
 
@@ -128,6 +137,9 @@ impl Client {
             Self::Mc => go_program("mc", MC),
             Self::Chromium => debian("chromium", "chromium"),
             Self::Faketime => debian("faketime", "faketime"),
+            Self::Curl => debian("curl", "curl"),
+            Self::Jq => debian("jq", "jq"),
+            Self::Openssl => debian("openssl", "openssl"),
         }
         .with_context(|| format!("fetching {}", self.name()))
     }

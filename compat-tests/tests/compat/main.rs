@@ -10,6 +10,7 @@ mod clock;
 mod compose;
 mod drives;
 mod files;
+mod guide;
 mod inspect;
 mod ldap;
 mod mc;
@@ -110,6 +111,7 @@ fn all() -> Vec<Test> {
         compose::tests(),
         proxy::tests(),
         readme::tests(),
+        guide::tests(),
     ]
     .into_iter()
     .flatten()
