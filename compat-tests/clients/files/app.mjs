@@ -38,8 +38,7 @@ export async function refused(who, method, path, body, status, code) {
   holds(json.message && json.message === json.error.message, 'the message stands in both places');
 }
 
-// A client that unwraps `data` where `success` says so, and one that never does.
-export const unwrapped = (json) => (json.success && json.data !== undefined ? json.data : json);
+export { unwrapped } from '../../../examples/bkend/files.mjs';
 
 export const put = (url, body, type = 'image/png') => fetch(url, { method: 'PUT', headers: { 'Content-Type': type }, body });
 export const status = async (response) => { const { status } = response; await response.arrayBuffer(); return status; };

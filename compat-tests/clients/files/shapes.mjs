@@ -1,14 +1,17 @@
 // Apps in the shapes of other back ends, over nothing but the Files API: Convex's storage of functions, Redwood's savers and hooks
 // of a database, servers that write what users fetch, and work on files that nobody keeps.
 import { createHash } from 'node:crypto';
-import { data, equal, holds, main, test } from '../cases.mjs';
-import { V1, ann, bob, bytes, call, good, guest, png, server, status } from './app.mjs';
+import { Model } from '../../../examples/redwood/model.mjs';
+import { Storage } from '../../../examples/redwood/storage.mjs';
+import { Table } from '../../../examples/redwood/table.mjs';
+import { ENDPOINT, data, equal, holds, main, test } from '../cases.mjs';
+import { SK, V1, ann, bob, bytes, call, good, guest, png, server, status } from './app.mjs';
 
 const sha256 = (content) => createHash('sha256').update(content);
 const stored = () => good(server, 'GET', '/files/usage').then(({ bytes: all, count }) => [all, count]);
 
 // Convex: functions of the app's server ask, its pages send and show; a file is told of by its id.
-const storage = {
+const convex = {
   generateUploadUrl: async (named = {}) => (await good(server, 'POST', '/files/upload-url', named)).uploadUrl,
   // What opens the file without a sign-in, until the file is deleted; null if there is none.
   async getUrl(id) {
@@ -21,7 +24,7 @@ const storage = {
   },
   delete: (id) => good(server, 'DELETE', `/files/${id}?purge=true`),
   async store(content, type) {
-    const sent = await fetch(await storage.generateUploadUrl(), { method: 'POST', headers: { 'Content-Type': type }, body: content });
+    const sent = await fetch(await convex.generateUploadUrl(), { method: 'POST', headers: { 'Content-Type': type }, body: content });
     return (await sent.json()).storageId;
   },
 };
@@ -31,28 +34,28 @@ const post = (url, content, headers = {}) => fetch(url, { method: 'POST', header
 test('convex_generates_an_address_posts_and_gets_a_url', async () => {
   const before = await stored();
   const content = png(11, 3000);
-  const url = await storage.generateUploadUrl();
+  const url = await convex.generateUploadUrl();
   const answer = await post(url, content, { 'Content-Type': 'image/png' });
   equal(answer.status, 200);
   const { storageId } = await answer.json();
-  const known = await storage.getMetadata(storageId);
+  const known = await convex.getMetadata(storageId);
   equal([known._id, known.size, known.contentType, known.sha256], [storageId, content.length, 'image/png', sha256(content).digest('hex')]);
   holds(Math.abs(known._creationTime - Date.now()) < 3_600_000, 'it was made now');
-  const shown = await storage.getUrl(storageId);
+  const shown = await convex.getUrl(storageId);
   const read = await fetch(shown);
   equal([read.status, read.headers.get('content-type')], [200, 'image/png']);
   equal(await bytes(read), content);
   const part = await fetch(shown, { headers: { Range: 'bytes=10-19' } });
   equal([part.status, await bytes(part)], [206, content.subarray(10, 20)]);
-  await storage.delete(storageId);
+  await convex.delete(storageId);
   holds((await status(await fetch(shown))) >= 400, 'the url of a deleted file opens nothing');
-  equal([await storage.getUrl(storageId), await storage.getMetadata(storageId)], [null, null]);
+  equal([await convex.getUrl(storageId), await convex.getMetadata(storageId)], [null, null]);
   equal(await stored(), before, 'nothing is left');
 });
 
 test('convex_says_a_digest_and_it_is_held_to', async () => {
   const content = data(12, 2000);
-  const url = await storage.generateUploadUrl();
+  const url = await convex.generateUploadUrl();
   const told = (of) => ({ Digest: `sha-256=${sha256(of).digest('base64')}` });
   const wrong = await post(url, content, told('something else'));
   equal([wrong.status, (await wrong.json()).error.code], [400, 'file/digest-mismatch']);
@@ -62,83 +65,38 @@ test('convex_says_a_digest_and_it_is_held_to', async () => {
   const { storageId, size } = await right.json();
   equal(size, content.length);
   holds((await status(await post(url, content))) >= 400, 'and for no second file');
-  await storage.delete(storageId);
+  await convex.delete(storageId);
 });
 
 test('convex_stores_from_an_action', async () => {
-  const id = await storage.store('a line\n', 'text/plain');
-  equal((await bytes(await fetch(await storage.getUrl(id)))).toString(), 'a line\n');
-  await storage.delete(id);
+  const id = await convex.store('a line\n', 'text/plain');
+  equal((await bytes(await fetch(await convex.getUrl(id)))).toString(), 'a line\n');
+  await convex.delete(id);
 });
 
-// Redwood: forms reach the app's server, savers store their files, and what the database does decides which of them stay.
-const saver = async (file, model) => {
-  const query = new URLSearchParams({ filename: file.name, visibility: 'private', bucket: 'images' });
-  const answer = await fetch(`${V1}/files/upload?${query}`, { method: 'POST', headers: { ...server, 'Content-Type': file.type }, body: file });
-  const made = await answer.json();
-  equal(answer.status, 201, made.message);
-  await good(server, 'PATCH', `/files/${made.id}`, { metadata: { relatedEntityId: model } });
-  return made.id;
-};
-const drop = (id) => (id ? good(server, 'DELETE', `/files/${id}?purge=true`) : null);
+// Redwood: forms reach the app's server, its storage keeps their files, and what the database does decides which of them stay.
+const storage = new Storage({ url: ENDPOINT, key: SK });
+const drop = (...ids) => storage.purge({ delete: ids });
 
-/** A table with a field that names a file. It fails when told to, as databases do. */
-class Profiles {
-  rows = new Map();
+/** Fails when told to, as databases do. */
+class Failing extends Table {
   failing = false;
 
-  async write(id, row) {
+  async #away(does) {
     if (this.failing) throw new Error('the database is away');
-    if (row) this.rows.set(id, row);
-    else this.rows.delete(id);
-    return row;
+    return does();
   }
+
+  create(id, row) { return this.#away(() => super.create(id, row)); }
+
+  update(id, changes) { return this.#away(() => super.update(id, changes)); }
+
+  delete(id) { return this.#away(() => super.delete(id)); }
 }
 
-/** The rules: what fails leaves no new file behind, and what succeeds no old one. */
-const hooked = (table) => ({
-  async save(id, { avatar, ...row }) {
-    const old = table.rows.get(id)?.avatar;
-    const fresh = avatar && (await saver(avatar, `profile-${id}`));
-    try {
-      const written = await table.write(id, { ...table.rows.get(id), ...row, ...(fresh && { avatar: fresh }) });
-      if (fresh) await drop(old);
-      return written;
-    } catch (error) {
-      await drop(fresh);
-      throw error;
-    }
-  },
-  async delete(id) {
-    const old = table.rows.get(id)?.avatar;
-    await table.write(id, null);
-    await drop(old);
-  },
-});
-
-/** The same rules with the server's own transaction: whatever the row needs is one commit, or nothing is. */
-const committed = (table) => {
-  const commit = (changes) => good(server, 'POST', '/files:commit', changes);
-  return {
-    async save(id, { avatar, ...row }) {
-      const old = table.rows.get(id)?.avatar;
-      const fresh = avatar && (await saver(avatar, `profile-${id}`));
-      try {
-        await table.write(id, { ...table.rows.get(id), ...row, ...(fresh && { avatar: fresh }) });
-      } catch (error) {
-        if (fresh) await commit({ delete: [fresh] });
-        throw error;
-      }
-      if (fresh) await commit(old ? { replace: [{ old, new: fresh }] } : { activate: [fresh] });
-      return table.rows.get(id);
-    },
-    async delete(id) {
-      const old = table.rows.get(id)?.avatar;
-      await table.write(id, null);
-      if (old) await commit({ delete: [old] });
-    },
-  };
-};
+const model = (table, settle) => new Model('profile', { table, fields: ['avatar'], storage, settle });
+/** Keeps nothing in the trash. */
+const purging = (table) => model(table, (changes) => storage.purge(changes));
 
 const picture = (seed, name = 'me.png') => new File([png(seed, 100 * seed)], name, { type: 'image/png' });
 const failed = (work) => work.then(() => null, (error) => error.message);
@@ -146,23 +104,23 @@ const failed = (work) => work.then(() => null, (error) => error.message);
 test('redwood_changes_its_files_in_one_commit_with_its_row', async () => {
   const gone = async (id) => equal((await call(server, 'GET', `/files/${id}`)).status, 404, `${id} is gone`);
   const there = async (id) => equal((await call(server, 'GET', `/files/${id}`)).status, 200, `${id} is there`);
-  const table = new Profiles();
-  const profiles = committed(table);
-  const first = await profiles.save('8', { name: 'Bob', avatar: picture(2) });
+  const table = new Failing();
+  const profiles = model(table);
+  const first = await profiles.upsert('8', { name: 'Bob', avatar: picture(2) });
   await there(first.avatar);
-  const second = await profiles.save('8', { avatar: picture(3) });
+  const second = await profiles.upsert('8', { avatar: picture(3) });
   await gone(first.avatar);
   await there(second.avatar);
   table.failing = true;
   const kept = new Set((await good(server, 'GET', '/files?relatedEntityId=profile-8')).items.map((file) => file.id));
-  equal(await failed(profiles.save('8', { avatar: picture(4) })), 'the database is away');
+  equal(await failed(profiles.upsert('8', { avatar: picture(4) })), 'the database is away');
   const after = (await good(server, 'GET', '/files?relatedEntityId=profile-8')).items.map((file) => file.id);
   holds(after.every((id) => kept.has(id)), 'what failed left no file behind');
   table.failing = false;
   await profiles.delete('8');
   await gone(second.avatar);
   // An item that cannot be done refuses all of it.
-  const third = (await profiles.save('9', { avatar: picture(5) })).avatar;
+  const third = (await profiles.upsert('9', { avatar: picture(5) })).avatar;
   const refused = await call(server, 'POST', '/files:commit', { delete: [third, first.avatar] });
   equal(refused.status, 404);
   await there(third);
@@ -171,15 +129,15 @@ test('redwood_changes_its_files_in_one_commit_with_its_row', async () => {
 
 test('redwood_saves_replaces_and_deletes_with_its_row', async () => {
   const before = await stored();
-  const table = new Profiles();
-  const profiles = hooked(table);
-  const first = await profiles.save('7', { name: 'Ann', avatar: picture(2) });
+  const table = new Failing();
+  const profiles = purging(table);
+  const first = await profiles.upsert('7', { name: 'Ann', avatar: picture(2) });
   const kept = await good(server, 'GET', '/files?relatedEntityId=profile-7');
   equal(kept.items.map((file) => file.id), [first.avatar]);
-  const second = await profiles.save('7', { avatar: picture(3) });
+  const second = await profiles.upsert('7', { avatar: picture(3) });
   holds(second.avatar !== first.avatar && second.name === 'Ann', 'another picture, the same row');
   equal((await call(server, 'GET', `/files/${first.avatar}`)).status, 404, 'the old picture is gone');
-  await profiles.save('7', { name: 'Anna' });
+  await profiles.upsert('7', { name: 'Anna' });
   equal((await call(server, 'GET', `/files/${second.avatar}`)).status, 200, 'a change of something else keeps it');
   const signed = await good(server, 'POST', `/files/${second.avatar}/download-url`, { expiresIn: 60 });
   equal(await bytes(await fetch(signed.url)), png(3, 300));
@@ -190,16 +148,16 @@ test('redwood_saves_replaces_and_deletes_with_its_row', async () => {
 
 test('redwood_leaves_nothing_behind_where_the_database_fails', async () => {
   const before = await stored();
-  const table = new Profiles();
-  const profiles = hooked(table);
+  const table = new Failing();
+  const profiles = purging(table);
   table.failing = true;
-  equal(await failed(profiles.save('8', { avatar: picture(4) })), 'the database is away');
+  equal(await failed(profiles.upsert('8', { avatar: picture(4) })), 'the database is away');
   equal(await stored(), before, 'a row that was not made has no file');
   table.failing = false;
-  const row = await profiles.save('8', { avatar: picture(5) });
+  const row = await profiles.upsert('8', { avatar: picture(5) });
   const with_one = await stored();
   table.failing = true;
-  equal(await failed(profiles.save('8', { avatar: picture(6) })), 'the database is away');
+  equal(await failed(profiles.upsert('8', { avatar: picture(6) })), 'the database is away');
   equal(await failed(profiles.delete('8')), 'the database is away');
   equal(await stored(), with_one, 'the old file stays, the new one is gone');
   equal(await bytes(await fetch(`${V1}/files/${row.avatar}/content`, { headers: server })), png(5, 500));
@@ -208,16 +166,26 @@ test('redwood_leaves_nothing_behind_where_the_database_fails', async () => {
   equal(await stored(), before);
 });
 
+test('redwood_takes_a_picture_away_and_leaves_the_row', async () => {
+  const before = await stored();
+  const profiles = purging(new Failing());
+  const { avatar } = await profiles.create('10', { name: 'Eve', avatar: picture(9) });
+  equal(await profiles.update('10', { avatar: null }), { name: 'Eve', avatar: null });
+  equal((await call(server, 'GET', `/files/${avatar}`)).status, 404);
+  await profiles.delete('10');
+  equal(await stored(), before, 'nothing is left');
+});
+
 test('redwood_saves_a_list_and_shows_small_ones_in_the_page', async () => {
   const before = await stored();
-  const ids = await Promise.all([picture(7, 'one.png'), picture(8, 'two.png')].map((file) => saver(file, 'album-1')));
+  const ids = await storage.saveAll([picture(7, 'one.png'), picture(8, 'two.png')], 'album-1');
   const { items } = await good(server, 'GET', '/files?relatedEntityId=album-1&sortBy=originalName&sortDirection=asc');
   equal(items.map((file) => file.originalName), ['one.png', 'two.png']);
-  const read = await fetch(`${V1}/files/${ids[0]}/content`, { headers: server });
-  const uri = `data:${read.headers.get('content-type')};base64,${(await bytes(read)).toString('base64')}`;
-  equal(Buffer.from(await (await fetch(uri)).arrayBuffer()), png(7, 700));
-  await Promise.all(ids.map(drop));
-  equal(await stored(), before);
+  equal(await bytes(await fetch(await storage.dataUri(ids[0]))), png(7, 700));
+  await drop(...ids);
+  const odd = new File([png(1)], 'three.png', { type: `image/${'x'.repeat(300)}` });
+  holds(await failed(storage.saveAll([picture(7, 'one.png'), odd], 'album-2')), 'one of a list is refused');
+  equal(await stored(), before, 'and none of it is kept');
 });
 
 test('a_report_that_a_server_wrote_for_one_user', async () => {

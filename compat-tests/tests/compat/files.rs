@@ -17,7 +17,8 @@ use crate::stage::{Stage, Test, good, script};
 use crate::web::copied;
 
 const APP_CASES: usize = 12;
-const SHAPE_CASES: usize = 9;
+const SHAPE_CASES: usize = 10;
+const EXAMPLE_CASES: usize = 5;
 const RELAY_CASES: usize = 4;
 const DOCUMENT_CASES: usize = 4;
 const IMAGE_CASES: usize = 3;
@@ -36,6 +37,10 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::alone("apps_in_the_shapes_of_other_back_ends_use_the_files_api", |stage| {
             app(stage, "files/shapes.mjs", SHAPE_CASES)
         }),
+        Test::alone(
+            "the_example_scripts_in_bkends_and_redwoods_shape_run_as_they_are",
+            |stage| app(stage, "files/examples.mjs", EXAMPLE_CASES),
+        ),
         Test::alone("a_large_file_of_an_app_in_parts_comes_back", large),
         Test::with(
             Client::RelayExample,

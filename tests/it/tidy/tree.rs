@@ -7,7 +7,14 @@ use std::path::Path;
 use super::source::Source;
 
 const CODE_FOLDERS: [&str; 4] = ["src", "storage-engine", "compat-tests", "tests"];
-const TEXT_FOLDERS: [&str; 4] = ["docs", "docker", "examples/relay", "examples/web"];
+const TEXT_FOLDERS: [&str; 6] = [
+    "docs",
+    "docker",
+    "examples/bkend",
+    "examples/redwood",
+    "examples/relay",
+    "examples/web",
+];
 const TEXT_FILES: [&str; 8] = [
     ".ci/run",
     "ARCHITECTURE.md",
