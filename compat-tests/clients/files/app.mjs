@@ -44,6 +44,12 @@ export const put = (url, body, type = 'image/png') => fetch(url, { method: 'PUT'
 export const status = async (response) => { const { status } = response; await response.arrayBuffer(); return status; };
 export const bytes = async (response) => Buffer.from(await response.arrayBuffer());
 
+/** What an S3 address refuses, and how it calls that. */
+export async function fails(answer, status, code, what) {
+  const said = (await bytes(answer)).toString();
+  equal([answer.status, /<Code>(\w+)<\/Code>/.exec(said)?.[1]], [status, code], what);
+}
+
 // The smallest PNG there is, with what makes it another one behind its end.
 export const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
 export const png = (seed, length = 0) => Buffer.concat([PNG, data(seed, length)]);

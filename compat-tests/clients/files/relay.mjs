@@ -1,7 +1,7 @@
 // The server of examples/relay: pictures that pass through it by GraphQL and by REST, and what it leaves where something fails.
 import { createRequire } from 'node:module';
 import { ENDPOINT, equal, holds, main, test } from '../cases.mjs';
-import { SK, bytes, good, server, status } from './app.mjs';
+import { SK, bytes, fails, good, server, status } from './app.mjs';
 
 const EXAMPLE = process.env.COMPAT_EXAMPLE;
 const sharp = createRequire(`${EXAMPLE}/`)('sharp');
@@ -65,7 +65,7 @@ test('by_graphql_resized_stored_and_linked', async () => {
     body: JSON.stringify({ query: 'mutation ($id: ID!) { removePhoto(id: $id) }', variables: { id } }),
   });
   equal((await removed.json()).data, { removePhoto: true });
-  holds((await status(await fetch(picture))) >= 400, 'the picture is gone');
+  await fails(await fetch(picture), 403, 'AccessDenied', 'the picture is gone');
   equal(await stored(), before, 'nothing is left');
 });
 

@@ -5,7 +5,7 @@ import { Model } from '../../../examples/redwood/model.mjs';
 import { Storage } from '../../../examples/redwood/storage.mjs';
 import { Table } from '../../../examples/redwood/table.mjs';
 import { ENDPOINT, data, equal, holds, main, test } from '../cases.mjs';
-import { SK, V1, ann, bob, bytes, call, good, guest, png, server, status } from './app.mjs';
+import { SK, V1, ann, bob, bytes, call, fails, good, guest, png, server, status } from './app.mjs';
 
 const sha256 = (content) => createHash('sha256').update(content);
 const stored = () => good(server, 'GET', '/files/usage').then(({ bytes: all, count }) => [all, count]);
@@ -48,7 +48,7 @@ test('convex_generates_an_address_posts_and_gets_a_url', async () => {
   const part = await fetch(shown, { headers: { Range: 'bytes=10-19' } });
   equal([part.status, await bytes(part)], [206, content.subarray(10, 20)]);
   await convex.delete(storageId);
-  holds((await status(await fetch(shown))) >= 400, 'the url of a deleted file opens nothing');
+  await fails(await fetch(shown), 403, 'AccessDenied', 'the url of a deleted file opens nothing');
   equal([await convex.getUrl(storageId), await convex.getMetadata(storageId)], [null, null]);
   equal(await stored(), before, 'nothing is left');
 });
@@ -64,7 +64,8 @@ test('convex_says_a_digest_and_it_is_held_to', async () => {
   equal(right.status, 200);
   const { storageId, size } = await right.json();
   equal(size, content.length);
-  holds((await status(await post(url, content))) >= 400, 'and for no second file');
+  const again = await post(url, content);
+  equal([again.status, (await again.json()).error.code], [409, 'file/invalid-state'], 'and for no second file');
   await convex.delete(storageId);
 });
 

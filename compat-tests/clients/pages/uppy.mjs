@@ -1,6 +1,6 @@
 // Uppy in a real browser: its uploader for tus and the one for S3, whole files, and pages that are loaded anew half-way.
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, request as ask } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { ENDPOINT, MIB, data, equal, holds, load, main, test } from '../cases.mjs';
@@ -8,10 +8,24 @@ import { V1, ann, bob, bytes, good, server, status } from '../files/app.mjs';
 import { Gate, IN_SOCKETS, launch, open } from './browser.mjs';
 
 const { COMPAT_UPPY: UPPY, COMPAT_MODULES_UPPY: MODULES, COMPAT_FILES: FILES } = process.env;
-const PART = 5 * MIB;
+/** The least that a part has, and what samples of apps send. */
+const [PART, LARGE_PART] = [5 * MIB, 10 * MIB];
 
 const gate = await Gate.before(Number(new URL(ENDPOINT).port));
 const through = `http://127.0.0.1:${gate.port}`;
+
+/** What an app's server does for a page that sends Companion no key: it passes on what is below `/companion`, as the page's user. */
+function pass(asked, answer) {
+  const { 'content-type': type, 'content-length': length } = asked.headers;
+  const headers = { ...ann, ...(length && { 'Content-Type': type, 'Content-Length': length }) };
+  const passed = ask(`${through}/v1${asked.url.slice('/companion'.length)}`, { method: asked.method, headers, agent: false }, (told) => {
+    answer.writeHead(told.statusCode, { 'Content-Type': told.headers['content-type'] });
+    told.pipe(answer);
+  });
+  // Also when the gate ends it: the page learns that it broke off.
+  passed.on('error', () => answer.destroy());
+  asked.pipe(passed);
+}
 
 async function site() {
   const { outputFiles } = await load('esbuild').build({
@@ -20,13 +34,14 @@ async function site() {
     write: false,
     nodePaths: [join(MODULES, 'node_modules')],
   });
-  const told = { api: `${through}/v1`, s3: `${through}/shop-dev`, headers: ann, part: PART };
+  const told = { api: `${through}/v1`, s3: `${through}/shop-dev`, headers: ann, part: PART, largePart: LARGE_PART };
   const html = `<!doctype html><meta charset="utf-8"><title>Uppy</title><input id="choose" type="file">
 <script id="told" type="application/json">${JSON.stringify(told).replaceAll('<', '\\u003c')}</script><script src="page.js"></script>`;
   const server = createServer((request, response) => {
+    if (request.url.startsWith('/companion/s3/')) return pass(request, response);
     const script = request.url === '/page.js';
     response.writeHead(200, { 'Content-Type': script ? 'text/javascript; charset=utf-8' : 'text/html; charset=utf-8' });
-    response.end(script ? outputFiles[0].text : html);
+    return response.end(script ? outputFiles[0].text : html);
   });
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   return `http://127.0.0.1:${server.address().port}/`;
@@ -125,34 +140,50 @@ if (UPPY === 'uppy') {
   });
 }
 
-test('in_parts', async () => {
-  const content = data(4, 3 * PART + 77);
-  await choose(file('parts.bin', content));
-  await send('parts');
-  await stored('parts.bin', content);
+test('whole_by_the_form_that_companion_gives', async () => {
+  const content = data(8, 2 * MIB + 3);
+  await choose(file('form.bin', content));
+  await send('form');
+  await stored('form.bin', content);
+  equal(page.wrong, [], 'the page may read what it looks for');
 });
 
-test('in_parts_with_the_page_loaded_anew', async () => {
-  const content = data(5, 5 * PART + 9);
-  const sent = await reloaded('parts', 'parts again.bin', content, 3 * PART + MIB);
-  // What had not arrived whole is sent, and no part that had.
-  holds(sent > 2 * PART && sent < 3 * PART + MIB, `two parts and a rest are sent, and not ${sent} bytes`);
-  await stored('parts again.bin', content);
-});
+const asked = [];
+page.on('request', (request) => asked.push(`${request.method()} ${new URL(request.url()).pathname}`));
 
-test('given_up_in_parts', async () => {
-  await choose(file('given up.bin', data(6, 4 * PART)));
-  const shut = gate.shutAfter(PART + MIB);
-  page.evaluate(() => globalThis.send('parts')).catch(() => {});
-  await shut;
-  const gone = page.waitForResponse((answer) => answer.url().includes('/abort') || answer.request().method() === 'DELETE');
-  await page.evaluate(() => globalThis.uppy.cancelAll());
-  gate.open();
-  const answer = await gone;
-  holds(answer.status() === 200 || answer.status() === 204, `giving up answered ${answer.status()}`);
-  const { items } = await good(server, 'GET', '/files?search=given');
-  equal(items, []);
-});
+for (const [how, kind, part] of [['in_parts', 'parts', PART], ['in_parts_as_companion_has_them', 'companion', LARGE_PART]]) {
+  test(how, async () => {
+    const content = data(4, 3 * part + 77);
+    await choose(file(`${kind}.bin`, content));
+    await send(kind);
+    await stored(`${kind}.bin`, content);
+  });
+
+  test(`${how}_with_the_page_loaded_anew`, async () => {
+    const content = data(5, 5 * part + 9);
+    asked.length = 0;
+    const sent = await reloaded(kind, `${kind} again.bin`, content, 3 * part + MIB);
+    // What had not arrived whole is sent, and no part that had.
+    holds(sent > 2 * part && sent < 3 * part, `two parts and a rest are sent, and not ${sent} bytes`);
+    await stored(`${kind} again.bin`, content);
+    const looks = asked.filter((line) => /^GET .*\/s3\/multipart\/[^/]+$/.test(line));
+    equal(looks.length, kind === 'companion' ? 1 : 0, 'Companion is asked once which parts have arrived');
+  });
+
+  test(`given_up_${how}`, async () => {
+    await choose(file(`given up, ${kind}.bin`, data(6, 4 * part)));
+    const shut = gate.shutAfter(part + MIB);
+    page.evaluate((by) => globalThis.send(by), kind).catch(() => {});
+    await shut;
+    const gone = page.waitForResponse((answer) => answer.url().includes('/abort') || answer.request().method() === 'DELETE');
+    await page.evaluate(() => globalThis.uppy.cancelAll());
+    gate.open();
+    const answer = await gone;
+    holds(answer.status() === 200 || answer.status() === 204, `giving up answered ${answer.status()}`);
+    const { items } = await good(server, 'GET', '/files?search=given');
+    equal(items, []);
+  });
+}
 
 // Ending, this process takes the browser along.
 await main();

@@ -1,4 +1,5 @@
-// Uppy of today: tus, one PUT whose address the Files API signs, and one PUT or parts that the page signs with credentials of its user.
+// Uppy of today: tus, one PUT whose address the Files API signs, one PUT or parts that the page signs with credentials of its user,
+// and one form or parts as Companion has them.
 import AwsS3 from '@uppy/aws-s3';
 import Uppy from '@uppy/core';
 import Tus from '@uppy/tus';
@@ -19,6 +20,13 @@ const signing = (shouldUseMultipart) => () => new Uppy().use(AwsS3, {
   getCredentials,
 });
 
+/** It sends Companion no key: the app's own server passes on what it asks. */
+const companion = (shouldUseMultipart) => () => new Uppy().use(AwsS3, {
+  shouldUseMultipart,
+  getChunkSize: () => told.largePart,
+  companionEndpoint: `${location.origin}/companion`,
+});
+
 play({
   tus: () => new Uppy().use(Tus, { endpoint: `${told.api}/tus`, headers: told.headers }),
   put: () => new Uppy().use(AwsS3, {
@@ -32,4 +40,6 @@ play({
   }),
   signed: signing(false),
   parts: signing(true),
+  form: companion(false),
+  companion: companion(true),
 });

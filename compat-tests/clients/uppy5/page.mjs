@@ -1,4 +1,4 @@
-// Uppy 5: tus, one PUT to a presigned address, and parts by callbacks, all of the Files API.
+// Uppy 5: tus, one PUT to a presigned address, parts by callbacks, and one form or parts as Companion has them, all of the Files API.
 import AwsS3 from '@uppy/aws-s3';
 import Uppy from '@uppy/core';
 import Tus from '@uppy/tus';
@@ -36,8 +36,19 @@ const s3 = (shouldUseMultipart) => () => new Uppy().use(AwsS3, {
   },
 });
 
+/** This one sends what the page names beside: it asks the store itself. */
+const companion = (shouldUseMultipart) => () => new Uppy().use(AwsS3, {
+  shouldUseMultipart,
+  getChunkSize: () => told.largePart,
+  limit: 1,
+  endpoint: told.api,
+  headers: told.headers,
+});
+
 play({
   tus: () => new Uppy().use(Tus, { endpoint: `${told.api}/tus`, headers: told.headers }),
   put: s3(false),
   parts: s3(true),
+  form: companion(false),
+  companion: companion(true),
 });

@@ -17,8 +17,8 @@ use crate::stage::{Stage, Test, script};
 const LARGE_MB: u32 = 200;
 const EXAMPLE_CASES: usize = 7;
 /// Two more where the page signs by itself.
-const UPPY_CASES: usize = 8;
-const UPPY_5_CASES: usize = 6;
+const UPPY_CASES: usize = 12;
+const UPPY_5_CASES: usize = 10;
 
 pub(crate) fn tests() -> Vec<Test> {
     vec![
