@@ -1,6 +1,7 @@
 //! The front over a store in memory, asked as apps ask it; tokens are of an issuer with a secret.
 
 mod downloads;
+mod ends;
 mod flows;
 mod guests;
 mod life;
@@ -23,6 +24,7 @@ use base64_simd::URL_SAFE_NO_PAD;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
+use storage_engine::backend::Backend;
 use storage_engine::memory::MemoryBackend;
 use storage_engine::store::clock::{Clock, SystemClock, Timestamp};
 use storage_engine::store::name::BucketName;
@@ -48,6 +50,7 @@ pub(super) struct Shop {
     pub(super) service: FilesService,
     pub(super) store: Store,
     pub(super) projects: Projects,
+    pub(super) links: Links,
     pub(super) publishable: String,
     pub(super) secret: String,
     pub(super) webhooks: Webhooks,
@@ -138,8 +141,12 @@ pub(super) type Who = Vec<(&'static str, String)>;
 
 impl Shop {
     pub(super) async fn new() -> Self {
-        let memory = MemoryBackend::new();
-        let store = Store::new(Arc::new(memory), Arc::new(SystemClock), Epoch([1; 16]));
+        Self::over(Arc::new(MemoryBackend::new()), Arc::new(SystemClock)).await
+    }
+
+    /// Over this backend, with a store that goes by this clock.
+    pub(super) async fn over(backend: Arc<dyn Backend>, clock: Arc<dyn Clock>) -> Self {
+        let store = Store::new(backend, clock, Epoch([1; 16]));
         let keys = SealKeys {
             operator: None,
             old_operator: None,
@@ -188,7 +195,8 @@ impl Shop {
             scans: true,
         };
         let mut shop = Self {
-            service: FilesService::new(store.clone(), projects.clone(), links, origins, outward),
+            service: FilesService::new(store.clone(), projects.clone(), links.clone(), origins, outward),
+            links,
             webhooks,
             later,
             outbound,

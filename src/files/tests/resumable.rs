@@ -14,6 +14,8 @@ use crate::http::body::{BoxError, RequestBody};
 const TUS: (&str, &str) = ("tus-resumable", "1.0.0");
 const BYTES: (&str, &str) = ("content-type", "application/offset+octet-stream");
 const DRAFT: (&str, &str) = ("upload-draft-interop-version", "8");
+/// The largest file in bytes: 5 TiB.
+const SIZE_MAX: &str = "5497558138880";
 const PARTIAL: (&str, &str) = ("content-type", "application/partial-upload");
 
 fn said(pairs: &[(&str, &str)]) -> String {
@@ -229,6 +231,7 @@ async fn options_tell_what_is_spoken_without_a_key() {
         ("1.0.0", "1.0.0")
     );
     assert_eq!(told.header("tus-checksum-algorithm"), "sha1,sha256,crc32,md5");
+    assert_eq!(told.header("tus-max-size"), SIZE_MAX);
     for extension in [
         "creation-with-upload",
         "creation-defer-length",
@@ -242,7 +245,10 @@ async fn options_tell_what_is_spoken_without_a_key() {
             "{extension}"
         );
     }
-    assert!(told.header("upload-limit").starts_with("max-size="));
+    assert_eq!(
+        told.header("upload-limit"),
+        format!("max-size={SIZE_MAX}, max-age=86400")
+    );
     shop.ask(&vec![], "POST", "tus", &[TUS, ("upload-length", "1")], vec![])
         .await
         .is(401);
@@ -462,6 +468,52 @@ async fn a_file_comes_by_the_drafts_requests() {
         .is(204);
     assert_eq!(last.header("upload-complete"), "?1");
     assert_eq!(shop.received(&ann, &last).await, b"stone wall");
+}
+
+#[tokio::test]
+async fn an_upload_that_one_protocol_began_the_other_goes_on_with_and_ends() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let upload = shop.begun(&ann, 10).await;
+    shop.patch(&ann, &upload, 0, &[], b"sto").await.is(204);
+    let head = shop.draft("HEAD", &upload, &[], b"").await.is(204);
+    assert_eq!(
+        (head.header("upload-offset"), head.header("upload-length")),
+        ("3", "10")
+    );
+    assert_eq!(head.header("upload-complete"), "?0");
+    let at = ("upload-offset", "3");
+    let more = shop.draft("PATCH", &upload, &[PARTIAL, MORE, at], b"ne w").await;
+    assert_eq!(more.is(204).header("upload-offset"), "7");
+    // It has the length that the first one said: the last bytes are the last ones.
+    let at = ("upload-offset", "7");
+    let short = shop.draft("PATCH", &upload, &[PARTIAL, LAST, at], b"al").await.is(400);
+    assert!(
+        short.text("/type").ends_with("#inconsistent-upload-length"),
+        "{short:?}"
+    );
+    let last = shop.draft("PATCH", &upload, &[PARTIAL, LAST, at], b"all").await.is(204);
+    assert_eq!(
+        (last.header("upload-complete"), last.header("upload-offset")),
+        ("?1", "10")
+    );
+    assert_eq!(shop.received(&ann, &last).await, b"stone wall");
+    let head = shop.tus(&ann, "HEAD", &upload, &[], b"").await.is(200);
+    assert_eq!(head.header("upload-offset"), "10");
+    // The other way round, where nobody said how long it is to be before.
+    let begun = shop.draft("POST", "tus", &[MORE, TEXT], b"stone").await.is(201);
+    let upload = path(&begun);
+    let head = shop.tus(&ann, "HEAD", &upload, &[], b"").await.is(200);
+    assert_eq!(
+        (head.header("upload-offset"), head.header("upload-defer-length")),
+        ("5", "1")
+    );
+    shop.patch(&ann, &upload, 5, &[("upload-length", "10")], b" wall")
+        .await
+        .is(204);
+    let head = shop.draft("HEAD", &upload, &[], b"").await.is(204);
+    assert_eq!(head.header("upload-complete"), "?1");
+    assert_eq!(shop.received(&ann, &head).await, b"stone wall");
 }
 
 #[tokio::test]

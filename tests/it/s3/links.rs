@@ -332,15 +332,41 @@ async fn a_changed_link_and_one_used_for_something_else_are_refused() {
         assert_eq!(answer.element("HeadersNotSigned").as_deref(), Some(header.0));
     }
     assert_eq!(scene.file(&other).await.state, FileState::Pending);
+}
 
+#[tokio::test]
+async fn a_link_whose_time_is_over_opens_nothing_and_takes_nothing() {
+    let scene = Scene::new().await;
+    let file = scene.uploaded("02/a.gif", Visibility::Private).await;
+    let waits = scene.announce("02/b.gif", |_| {}).await;
     let asker = asker(Some(ANN));
-    let past = LinkAsk {
-        now: OffsetDateTime::now_utc() - Duration::seconds(700),
-        ..scene.ask(&asker, &file).await
+    let since = async |seconds: i64, file: &Announced| LinkAsk {
+        now: OffsetDateTime::now_utc() - Duration::seconds(seconds),
+        ..scene.ask(&asker, file).await
     };
-    let late = scene.links.download_url(&past, Download::default()).await.unwrap();
-    let answer = scene.get(&late).await.fails(403, "AccessDenied");
-    assert_eq!(answer.element("Message").as_deref(), Some("Request has expired"));
+    let past = since(601, &file).await;
+    let read = scene.links.download_url(&past, Download::default()).await.unwrap();
+    let past = since(601, &waits).await;
+    let put = scene.links.upload_url(&past, UploadLimits::default()).await.unwrap();
+    let part = PartAsk {
+        upload: "1",
+        number: 1,
+        last: 1,
+        max_size: None,
+    };
+    let part = scene.links.part_url(&past, &part).await.unwrap();
+    for answer in [
+        scene.get(&read).await,
+        scene.put(&put, GIF).await,
+        scene.put(&part, GIF).await,
+    ] {
+        let answer = answer.fails(403, "AccessDenied");
+        assert_eq!(answer.element("Message").as_deref(), Some("Request has expired"));
+    }
+    assert_eq!(scene.file(&waits).await.state, FileState::Pending);
+    let half = since(300, &waits).await;
+    let put = scene.links.upload_url(&half, UploadLimits::default()).await.unwrap();
+    scene.put(&put, GIF).await.is(200);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::admin::{ask_bytes, document, exchange_bytes};
+use super::projects::on_s3;
 use super::stack::{PASSWORD, USER, exchange, start};
 use super::support::status;
 
@@ -276,6 +277,30 @@ async fn bytes_that_are_not_those_that_were_announced_are_not_stored() {
     assert_eq!(status(&app.put(&upload, GIF).await), 200);
     let answer = app.get(&app.download_url(Some("ann"), &file).await).await;
     assert!(status(&answer) == 200 && answer.ends_with(GIF), "{answer}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_of_a_file_that_was_deleted_before_its_bytes_came_stores_nothing() {
+    let server = start(&[]).await;
+    let app = App::new(server.addresses()[0]).await;
+    for how in ["", "?purge=true"] {
+        let (file, upload) = app.announce(json!({})).await;
+        let (code, told) = app
+            .ask(Some("ann"), "DELETE", &format!("/{file}{how}"), json!({}))
+            .await;
+        assert_eq!(code, 200, "{told}");
+        for _ in 0..2 {
+            fails(&app.put(&upload, GIF).await, 403, "AccessDenied");
+        }
+        let (code, told) = app.ask(Some("ann"), "GET", &format!("/{file}"), json!({})).await;
+        assert_eq!((code, &told["error"]["code"]), (404, &json!("file/not-found")), "{how}");
+        let at = upload.split('?').next().unwrap();
+        let path = at.split_once(&app.address.to_string()).unwrap().1;
+        fails(&on_s3(app.address, "GET", path, "").await, 404, "NoSuchKey");
+    }
+    let usage = app.ask(Some("ann"), "GET", "/usage", json!({})).await.1;
+    assert_eq!((&usage["bytes"], &usage["count"]), (&json!(0), &json!(0)), "{usage}");
     server.stop().await.unwrap();
 }
 

@@ -37,6 +37,7 @@ mod stack;
 mod streams;
 mod support;
 mod tls;
+mod tus;
 mod uploads;
 mod users;
 mod visibility;
