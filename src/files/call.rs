@@ -274,6 +274,13 @@ impl<'i> Call<'i> {
         Ok(store.create_file(&self.caller.bucket, id, file).await?)
     }
 
+    /// Takes away what was announced, where nothing came that anybody could use; what cannot be taken away now is collected.
+    pub(super) async fn take_back(&self, store: &Store, id: FileId) {
+        if let Err(kept) = store.purge_file(&self.caller.bucket, id, None).await {
+            tracing::warn!(%kept, "a file that was announced could not be taken away");
+        }
+    }
+
     /// The store, for whoever may bring the upload of a file to its end, whose id they named and which stands: as
     /// [`Self::open_to_finish`], and guests, of whom nothing is known but that they know the id.
     pub(super) async fn open_to_finish_upload(&self, known: &Known) -> Result<Store, FilesError> {

@@ -50,7 +50,13 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
         after,
         total,
     };
-    let found = call.inner.records.list_files(&call.caller.bucket, &query).await?;
+    let counted = counted(call, &query).await?;
+    let asked = FileQuery {
+        total: query.total && counted.is_none(),
+        ..query.clone()
+    };
+    let mut found = call.inner.records.list_files(&call.caller.bucket, &asked).await?;
+    found.total = counted.or(found.total);
     let mut items = Vec::with_capacity(found.files.len());
     for (id, file) in found.files {
         let eyes = call.eyes(&file);
@@ -76,6 +82,20 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
             "nextCursor": found.next.map(|next| base64_simd::URL_SAFE_NO_PAD.encode_to_string(next)),
         },
     })))
+}
+
+/// How many files the list has that a cursor goes on with, if that is asked for: behind the cursor are not all of them.
+async fn counted(call: &Call<'_>, query: &FileQuery) -> Result<Option<u64>, FilesError> {
+    if !query.total || query.after.is_none() {
+        return Ok(None);
+    }
+    let whole = FileQuery {
+        limit: 1,
+        after: None,
+        ..query.clone()
+    };
+    let found = call.inner.records.list_files(&call.caller.bucket, &whole).await?;
+    Ok(found.total)
 }
 
 /// Whose view of the files it is.

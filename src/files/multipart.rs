@@ -53,7 +53,13 @@ pub(super) async fn init(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
         initiator: file.labels.owner.clone(),
         checksum: None,
     };
-    let upload = store.begin_upload(begin).await?;
+    let upload = match store.begin_upload(begin).await {
+        Ok(upload) => upload,
+        Err(error) => {
+            call.take_back(&store, id).await;
+            return Err(error.into());
+        }
+    };
     Ok(Answer::ok(json!({
         "uploadId": format!("{}{upload}", id.to_string().replace('-', "")),
         "key": file.key,

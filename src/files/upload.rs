@@ -169,10 +169,7 @@ where
         ..WriteCondition::default()
     };
     if let Err(error) = put(&call.caller.bucket, &store, (&file, sent, condition), source).await {
-        // Nothing came that anybody could use; what cannot be taken away now is collected.
-        if let Err(kept) = store.purge_file(&call.caller.bucket, id, None).await {
-            tracing::warn!(%kept, "a file that was announced could not be taken away");
-        }
+        call.take_back(&store, id).await;
         return Err(error);
     }
     registered(call, &store, id).await

@@ -141,10 +141,8 @@ impl<'c> Upload<'c> {
         call.announce(&store, (id, &file)).await?;
         let said = kept(&new.header, new.digest);
         let begun = Self::put(call, store.clone(), purpose, (new.length, file.limits.max_size), said).await;
-        if begun.is_err()
-            && let Err(kept) = store.purge_file(&call.caller.bucket, id, None).await
-        {
-            tracing::warn!(%kept, "a file that was announced could not be taken away");
+        if begun.is_err() {
+            call.take_back(&store, id).await;
         }
         begun
     }

@@ -5,6 +5,7 @@ mod ends;
 mod flows;
 mod guests;
 mod life;
+mod lists;
 mod matrix;
 mod outward;
 mod parts;

@@ -22,6 +22,8 @@ enum Broken {
     Reads,
     Full,
     Unknown,
+    /// No upload in parts is begun.
+    Uploads,
     BodiesEndEarly,
     /// What is committed is told to nobody for a while.
     LateAnswers,
@@ -33,7 +35,7 @@ impl Faulty {
     fn readable(&self) -> Result<(), ReadError> {
         match self.1 {
             Broken::Reads => Err(ReadError::Unavailable("drive /secret/path is gone".into())),
-            Broken::Full | Broken::Unknown | Broken::BodiesEndEarly | Broken::LateAnswers => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -58,7 +60,9 @@ impl Backend for Faulty {
     }
     async fn commit(&self, batch: Batch) -> Result<Rev, CommitError> {
         let makes_bucket = batch.ops.iter().any(|op| op.key().as_bytes().starts_with(b"b/"));
+        let begins = batch.ops.iter().any(|op| op.key().as_bytes().starts_with(b"u/"));
         match self.1 {
+            Broken::Uploads if begins => Err(CommitError::Invalid("a rule on /secret/path")),
             Broken::Full if !makes_bucket => Err(CommitError::Full("no space on /secret/path".into())),
             Broken::Unknown if !makes_bucket => Err(CommitError::Unknown("two drives late".into())),
             Broken::LateAnswers if !makes_bucket => {
@@ -66,9 +70,7 @@ impl Backend for Faulty {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                 done
             }
-            Broken::Full | Broken::Unknown | Broken::Reads | Broken::BodiesEndEarly | Broken::LateAnswers => {
-                self.0.commit(batch).await
-            }
+            _ => self.0.commit(batch).await,
         }
     }
     async fn put_blob(
@@ -103,6 +105,11 @@ impl Backend for Faulty {
 /// A server whose answers to writes come late.
 pub(super) fn late() -> Server {
     server(Broken::LateAnswers)
+}
+
+/// A store that begins no upload in parts, whose errors tell where it stands.
+pub(crate) fn no_uploads() -> impl Backend {
+    Faulty(MemoryBackend::new(), Broken::Uploads)
 }
 
 fn server(broken: Broken) -> Server {

@@ -9,7 +9,7 @@ mod conditions;
 mod configuration;
 mod copies;
 mod cors;
-mod faults;
+pub(crate) mod faults;
 mod forms;
 mod keys;
 mod links;

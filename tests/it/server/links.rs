@@ -9,8 +9,9 @@ use time::OffsetDateTime;
 
 use super::admin::{ask_bytes, document, exchange_bytes};
 use super::projects::on_s3;
-use super::stack::{PASSWORD, USER, exchange, start};
+use super::stack::{PASSWORD, USER, exchange, start, start_over};
 use super::support::status;
+use crate::s3::faults::no_uploads;
 
 pub(super) const SECRET: &str = "a-secret-of-the-issuer-of-32-bytes-or-more";
 pub(super) const GIF: &str = "GIF89a\x0A\0\x14\0\0\0\0;";
@@ -301,6 +302,24 @@ async fn an_address_of_a_file_that_was_deleted_before_its_bytes_came_stores_noth
     }
     let usage = app.ask(Some("ann"), "GET", "/usage", json!({})).await.1;
     assert_eq!((&usage["bytes"], &usage["count"]), (&json!(0), &json!(0)), "{usage}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_that_the_store_cannot_begin_leaves_no_file_and_tells_nothing_of_the_store() {
+    let server = start_over(no_uploads(), &[]).await;
+    let app = App::new(server.addresses()[0]).await;
+    let said = json!({ "filename": "a.gif", "contentType": "image/gif", "fileSize": 40 });
+    for path in ["/multipart/init", "/multipart/initiate"] {
+        let (code, told) = app.ask(Some("ann"), "POST", path, said.clone()).await;
+        assert_eq!((code, &told["error"]["code"]), (500, &json!("file/upload-init-failed")));
+        assert!(!told.to_string().contains("secret"), "{told}");
+    }
+    let (_, pending) = app.ask(Some("ann"), "GET", "?state=pending", json!({})).await;
+    assert_eq!(pending["items"], json!([]), "{pending}");
+    // Whatever else is uploaded comes.
+    let (_, upload) = app.announce(json!({})).await;
+    assert_eq!(status(&app.put(&upload, GIF).await), 200);
     server.stop().await.unwrap();
 }
 

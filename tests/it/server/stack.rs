@@ -14,6 +14,7 @@ use drystone::auth::SecretKey;
 use drystone::auth::sign::Signer;
 use drystone::server::{Conditions, Engine, OpenEngine, Server};
 use http::Request;
+use storage_engine::backend::Backend;
 use storage_engine::embedded::IndexCheck;
 use storage_engine::embedded::fleet::{DriveChange, FleetError};
 use storage_engine::embedded::heal::{HealStatus, MovingStatus};
@@ -88,14 +89,14 @@ pub(super) fn in_memory() -> Conditions {
 }
 
 /// As [`in_memory`], over what is there already.
-pub(super) fn over(memory: MemoryBackend) -> Conditions {
+pub(super) fn over(backend: impl Backend + 'static) -> Conditions {
     let open_engine: OpenEngine = Box::new(move |_| {
         Box::pin(async move {
             let close = Box::new(|| -> futures::future::BoxFuture<'static, Result<(), String>> {
                 Box::pin(std::future::ready(Ok(())))
             });
             Ok(Engine {
-                backend: Arc::new(memory),
+                backend: Arc::new(backend),
                 healing: Some(Arc::new(Asked::default())),
                 fleet: Some(Arc::new(Asked::default())),
                 index: Some(Arc::new(Asked::default())),
@@ -113,13 +114,17 @@ pub(super) fn over(memory: MemoryBackend) -> Conditions {
 }
 
 pub(super) async fn start(vars: &[(&str, &str)]) -> Server {
+    start_over(MemoryBackend::default(), vars).await
+}
+
+pub(super) async fn start_over(backend: impl Backend + 'static, vars: &[(&str, &str)]) -> Server {
     let root = [
         ("MINIO_ROOT_USER", USER),
         ("MINIO_ROOT_PASSWORD", PASSWORD),
         ("MINIO_DEFAULT_BUCKETS", "wall,pile"),
     ];
     let vars: Vec<(&str, &str)> = root.into_iter().chain(vars.iter().copied()).collect();
-    Server::start(config(&vars), in_memory()).await.unwrap()
+    Server::start(config(&vars), over(backend)).await.unwrap()
 }
 
 /// The request target of a presigned URL.
