@@ -116,19 +116,9 @@ impl Running {
 
     /// The most memory that the process itself has had, in bytes.
     pub(super) fn memory_peak(&self) -> u64 {
-        memory_peak(self.child.id()).unwrap()
-    }
-
-    /// The most memory that any of the processes it started has had, of those that run.
-    pub(super) fn memory_peak_of_workers(&self) -> u64 {
-        let of_server = format!("PPid:\t{}\n", self.child.id());
-        let processes = std::fs::read_dir("/proc").unwrap();
-        let ids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-        let workers = ids.filter(|id| {
-            let status = std::fs::read_to_string(format!("/proc/{id}/status"));
-            status.is_ok_and(|status| status.contains(&of_server))
-        });
-        workers.filter_map(memory_peak).max().expect("a worker")
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     /// SIGTERM, and the exit code.
@@ -137,14 +127,6 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap().code()
     }
-}
-
-/// `None`: there is no such process any more.
-fn memory_peak(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = peak.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib << 10)
 }
 
 fn ask(address: SocketAddr, path: &str) -> String {

@@ -26,6 +26,7 @@ mod lifecycle;
 mod links;
 mod mc;
 mod mc_bad_servers;
+mod pages;
 mod paths;
 mod projects;
 mod receiver;
