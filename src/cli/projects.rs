@@ -503,6 +503,14 @@ fn collect_text(report: &CollectReport) -> String {
     if report.failed > 0 {
         text.push_str(&format!("  not yet: {}; the next pass tries again\n", report.failed));
     }
+    if let Some(found) = report.disagreeing
+        && found.without_bytes + found.without_record > 0
+    {
+        text.push_str(&format!(
+            "  records and bytes disagree: {} without bytes, {} objects without a record; the log names them\n",
+            found.without_bytes, found.without_record
+        ));
+    }
     format!("Left behind by apps, {verb}:\n{text}")
 }
 

@@ -4,8 +4,10 @@
 //!
 //! Owns when each of them is over, and that nothing live goes: every removal names the revision of the file it was decided
 //! on, so whoever comes back in the last moment wins. It only looks into buckets that keep a catalogue, goes on where one file
-//! cannot be removed, and asked for a dry run it changes nothing.
+//! cannot be removed, and asked for a dry run it changes nothing and counts what the same pass would take away. Where records
+//! and bytes disagree it tells ([`Collector::compare`]), and mends nothing.
 
+mod compare;
 mod figures;
 #[cfg(test)]
 mod tests;
@@ -20,9 +22,10 @@ use storage_engine::store::clock::{Clock, Timestamp};
 use storage_engine::store::error::Fault;
 use storage_engine::store::files::{File, FileError, FileFilter, FileId, FileQuery, FileState};
 use storage_engine::store::list::{ListError, ListPage, Listed};
-use storage_engine::store::multipart::list::{ListParts, ListPartsError, ListUploads, ListedUpload};
-use storage_engine::store::name::{BucketName, ObjectKey};
+use storage_engine::store::multipart::list::{ListUploads, ListedUpload};
+use storage_engine::store::name::{BucketName, ObjectKey, UploadId};
 
+pub use self::compare::Disagreements;
 pub use self::figures::{Figures, Last};
 use crate::projects::{Confirm, Gc, LogicalBuckets};
 
@@ -149,7 +152,23 @@ struct Pass<'a> {
     bucket: &'a BucketName,
     now: Timestamp,
     dry: bool,
+    /// What this pass would have taken away so far if it were not a dry one; its later steps would not meet that any more.
+    gone: Gone,
     collected: &'a mut Collected,
+}
+
+#[derive(Default)]
+struct Gone {
+    files: HashSet<FileId>,
+    uploads: HashSet<UploadId>,
+}
+
+/// How a file is taken away.
+#[derive(Clone, Copy)]
+enum How {
+    /// Into the trash; without bytes for good.
+    Trash,
+    Purge,
 }
 
 impl Collector {
@@ -193,8 +212,12 @@ impl Collector {
     }
 
     async fn pass_buckets(&self, dry: bool, collected: &mut Collected) -> Result<(), Fault> {
+        let expired = match dry {
+            true => self.store.count_expired_resumables().await?,
+            false => self.store.sweep_expired_resumables().await?,
+        };
+        collected.uploads += expired as u64;
         if !dry {
-            collected.uploads += self.store.sweep_expired_resumables().await? as u64;
             let counters = self.store.sweep_counters().await?;
             tracing::debug!(counters, "counters of what has ended went");
         }
@@ -204,6 +227,7 @@ impl Collector {
                 bucket: &bucket,
                 now: self.clock.now(),
                 dry,
+                gone: Gone::default(),
                 collected: &mut *collected,
             };
             pass.run().await?;
@@ -244,65 +268,61 @@ impl Pass<'_> {
 
     /// Multipart uploads nobody goes on with.
     async fn uploads(&mut self) -> Result<(), Fault> {
-        let (mut key_marker, mut upload_marker) = (None, None);
+        let term = u64::try_from(self.collector.terms.upload.as_millis()).unwrap_or(u64::MAX);
+        let Some(since) = self.now.millis().checked_sub(term).map(Timestamp::from_millis) else {
+            return Ok(());
+        };
+        let mut after = None;
         loop {
-            let list = ListUploads {
-                bucket: self.bucket.clone(),
-                prefix: String::new(),
-                delimiter: String::new(),
-                key_marker: key_marker.take(),
-                upload_marker: upload_marker.take(),
-                limit: PAGE,
-            };
-            let uploads = listed(self.store().list_uploads(&list).await)?;
+            let uploads = self.uploads_behind(after.as_ref(), "", PAGE).await?;
             for upload in &uploads {
-                if self.is_over(upload.upload.begun, self.collector.terms.upload) {
-                    self.end_upload(upload).await?;
+                if upload.upload.begun <= since {
+                    self.end_upload(upload, since).await?;
                 }
             }
-            match uploads.last() {
-                Some(last) if uploads.len() == PAGE => {
-                    key_marker = Some(last.key.as_str().to_owned());
-                    upload_marker = Some(last.id);
-                }
-                Some(_) | None => return Ok(()),
+            match uploads.into_iter().nth(PAGE - 1) {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
             }
         }
     }
 
-    /// Gives an upload up, unless a part of it came not so long ago.
-    async fn end_upload(&mut self, upload: &ListedUpload) -> Result<(), Fault> {
-        let mut after = 0;
-        loop {
-            let list = ListParts {
-                bucket: self.bucket.clone(),
-                key: upload.key.clone(),
-                upload: upload.id,
-                after,
-                limit: PAGE,
-            };
-            let page = match self.store().list_parts(&list).await {
-                Ok(page) => page,
-                Err(ListPartsError::NoSuchBucket | ListPartsError::NoSuchUpload) => return Ok(()),
-                Err(ListPartsError::Fault(fault)) => return Err(fault),
-            };
-            let is_fresh = |modified| !self.is_over(modified, self.collector.terms.upload);
-            if page.parts.iter().any(|(_, part)| is_fresh(part.modified)) {
-                return Ok(());
-            }
-            match page.next {
-                Some(next) => after = next.get(),
-                None => break,
-            }
-        }
-        if !self.dry
-            && let Err(error) = self.store().abort_upload(self.bucket, &upload.key, &upload.id).await
-        {
-            tracing::debug!(%error, "an upload that nobody goes on with stays until the next pass");
-            self.collected.failed += 1;
+    /// Uploads to keys that begin so, in their order, behind another one.
+    async fn uploads_behind(
+        &self,
+        after: Option<&ListedUpload>,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<ListedUpload>, Fault> {
+        let list = ListUploads {
+            bucket: self.bucket.clone(),
+            prefix: prefix.to_owned(),
+            delimiter: String::new(),
+            key_marker: after.map(|after| after.key.as_str().to_owned()),
+            upload_marker: after.map(|after| after.id),
+            limit,
+        };
+        listed(self.store().list_uploads(&list).await)
+    }
+
+    /// Gives an upload up, unless a part of it came since.
+    async fn end_upload(&mut self, upload: &ListedUpload, since: Timestamp) -> Result<(), Fault> {
+        let (key, id) = (&upload.key, &upload.id);
+        if !self.store().upload_rests(self.bucket, key, id, since).await? {
             return Ok(());
         }
-        self.collected.uploads += 1;
+        if self.dry {
+            self.gone.uploads.insert(*id);
+            self.collected.uploads += 1;
+            return Ok(());
+        }
+        match self.store().abort_upload_at_rest(self.bucket, key, id, since).await {
+            Ok(ended) => self.collected.uploads += u64::from(ended),
+            Err(error) => {
+                tracing::debug!(%error, "an upload that nobody goes on with stays until the next pass");
+                self.collected.failed += 1;
+            }
+        }
         Ok(())
     }
 
@@ -336,16 +356,20 @@ impl Pass<'_> {
         let Ok(key) = ObjectKey::parse(file.key.clone()) else {
             return Ok(false);
         };
-        let list = ListUploads {
-            bucket: self.bucket.clone(),
-            prefix: key.as_str().to_owned(),
-            delimiter: String::new(),
-            key_marker: None,
-            upload_marker: None,
-            limit: 1,
-        };
-        let uploads = listed(self.store().list_uploads(&list).await)?;
-        Ok(uploads.iter().any(|upload| upload.key == key))
+        // In a dry pass uploads are still there that would not be.
+        let limit = if self.dry { PAGE } else { 1 };
+        let mut after = None;
+        loop {
+            let uploads = self.uploads_behind(after.as_ref(), key.as_str(), limit).await?;
+            let mut own = uploads.iter().take_while(|upload| upload.key == key);
+            if own.any(|upload| !self.gone.uploads.contains(&upload.id)) {
+                return Ok(true);
+            }
+            match uploads.into_iter().nth(limit - 1).filter(|last| last.key == key) {
+                Some(last) => after = Some(last),
+                None => return Ok(false),
+            }
+        }
     }
 
     /// Files that end by themselves go into the trash, those without bytes for good.
@@ -359,19 +383,15 @@ impl Pass<'_> {
             for id in &new {
                 let found = self.store().file(self.bucket, id).await?;
                 let is_due = |file: &File| file.expires.is_some_and(|ends| ends <= self.now);
-                let Some((_, rev)) = found.filter(|(file, _)| is_due(file)) else {
-                    stay.insert(*id);
-                    continue;
+                let still = found.filter(|(file, _)| is_due(file));
+                let taken = match still {
+                    Some((_, rev)) => self.take(*id, rev, How::Trash).await,
+                    None => 0,
                 };
-                let trashed = match self.dry {
-                    true => Ok(()),
-                    false => self.store().trash_file(self.bucket, *id, Some(rev)).await.map(drop),
-                };
-                if self.dry || trashed.is_err() {
+                if self.dry || taken == 0 {
                     stay.insert(*id);
                 }
-                let removed = self.counted(*id, trashed);
-                self.collected.ended += removed;
+                self.collected.ended += taken;
             }
             if new.is_empty() || due.len() < limit {
                 return Ok(());
@@ -428,11 +448,7 @@ impl Pass<'_> {
                 let Some((_, rev)) = found.filter(|(file, _)| is_still(file)) else {
                     continue;
                 };
-                let done = match self.dry {
-                    true => Ok(()),
-                    false => self.store().trash_file(self.bucket, *id, Some(rev)).await.map(drop),
-                };
-                trashed += self.counted(*id, done);
+                trashed += self.take(*id, rev, How::Trash).await;
             }
             match next {
                 Some(next) => after = Some(next),
@@ -496,14 +512,23 @@ impl Pass<'_> {
     /// Takes a file away for good if it is still over; how many that were.
     async fn remove(&mut self, id: FileId, is_over: impl Fn(&File, &Self) -> bool) -> u64 {
         let found: Result<Option<(File, Rev)>, Fault> = self.store().file(self.bucket, &id).await;
-        let removed = match found {
-            Ok(Some((file, _))) if !is_over(&file, self) => return 0,
-            Ok(None) => return 0,
-            Ok(Some(_)) if self.dry => Ok(()),
-            Ok(Some((_, rev))) => self.store().purge_file(self.bucket, id, Some(rev)).await,
-            Err(fault) => Err(fault.into()),
+        match found {
+            Ok(Some((file, rev))) if is_over(&file, self) => self.take(id, rev, How::Purge).await,
+            Ok(_) => 0,
+            Err(fault) => self.counted(id, Err(fault.into())),
+        }
+    }
+
+    /// Takes a file away as it was looked at, or counts it; how many that were.
+    async fn take(&mut self, id: FileId, rev: Rev, how: How) -> u64 {
+        if self.dry {
+            return u64::from(self.gone.files.insert(id));
+        }
+        let taken = match how {
+            How::Trash => self.store().trash_file(self.bucket, id, Some(rev)).await.map(drop),
+            How::Purge => self.store().purge_file(self.bucket, id, Some(rev)).await,
         };
-        self.counted(id, removed)
+        self.counted(id, taken)
     }
 
     /// One, or nothing.

@@ -16,9 +16,21 @@ pub struct CollectReport {
     pub collected: BTreeMap<String, u64>,
     /// What could not be taken away; the next pass tries again.
     pub failed: u64,
+    /// Where records and bytes disagree; looked for by a dry run only, and never mended by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disagreeing: Option<DisagreeingReport>,
 }
 
-/// One pass; with `dry-run=true` nothing is changed.
+/// Records and bytes that are not changed together, as they always should be. The log names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisagreeingReport {
+    /// Files, and versions of files, whose bytes are not there.
+    pub without_bytes: u64,
+    /// Objects that no file stands for.
+    pub without_record: u64,
+}
+
+/// One pass; with `dry-run=true` nothing is changed, and records and bytes are compared.
 pub(super) async fn collect(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     let dry_run = match ask.query.get("dry-run") {
         None | Some("false") => false,
@@ -26,10 +38,18 @@ pub(super) async fn collect(ask: &Ask<'_>) -> Result<Answer, AdminError> {
         Some(_) => return Err(AdminError::Argument("dry-run is true or false.".to_owned())),
     };
     let collected = ask.reach.collector.pass(dry_run).await.map_err(ProjectsError::from)?;
+    let disagreeing = match dry_run {
+        true => Some(ask.reach.collector.compare().await.map_err(ProjectsError::from)?),
+        false => None,
+    };
     let kinds = collected.kinds().map(|(kind, count)| (kind.to_owned(), count));
     Answer::of(CollectReport {
         dry_run,
         collected: kinds.into_iter().collect(),
         failed: collected.failed,
+        disagreeing: disagreeing.map(|found| DisagreeingReport {
+            without_bytes: found.without_bytes,
+            without_record: found.without_record,
+        }),
     })
 }

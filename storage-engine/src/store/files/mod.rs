@@ -5,6 +5,7 @@
 //! application and no rights, and keeps a catalogue only of buckets whose settings ask for it.
 
 mod change;
+mod compare;
 mod downloads;
 mod follow;
 mod index;
@@ -40,6 +41,7 @@ use crate::store::{Store, key};
 
 pub use crate::store::record::file::{Downloads, File, FileState, OwnerType, UploadLimits};
 pub use crate::store::record::file_version::FileVersion;
+pub use compare::Disagreement;
 pub(in crate::store) use index::ROOT;
 pub use index::SortBy;
 pub use list::{FileFilter, FilePage, FileQuery, FileSort, Viewer};

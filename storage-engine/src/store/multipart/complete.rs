@@ -118,7 +118,7 @@ impl From<DecideError> for CompleteUploadError {
     }
 }
 
-/// The uploads that this process completes just now: a second Complete of one waits for the first.
+/// The uploads that this process completes just now, or decides about: a second Complete of one waits for the first.
 #[derive(Default)]
 pub(in crate::store) struct Running(Mutex<HashMap<UploadId, Arc<tokio::sync::Mutex<()>>>>);
 
@@ -141,11 +141,19 @@ impl Running {
     }
 }
 
-/// Leaves when the task ends, however it ends.
-struct Turn<'s> {
+/// Somebody decides what becomes of an upload. Leaves when the task ends, however it ends.
+pub(super) struct Turn<'s> {
     store: &'s Store,
     id: UploadId,
     turn: Option<Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Turn<'_> {
+    /// Waits until nobody else decides about it.
+    pub(super) async fn come(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        let turn = self.turn.clone()?;
+        Some(turn.lock_owned().await)
+    }
 }
 
 impl Drop for Turn<'_> {
@@ -173,22 +181,14 @@ impl Store {
     }
 
     async fn complete_in_turn(&self, complete: &CompleteUpload) -> Result<Completed, CompleteUploadError> {
-        let turn = self.inner.running.enter(&complete.upload);
-        let _leave = Turn {
-            store: self,
-            id: complete.upload,
-            turn: Some(turn.clone()),
-        };
-        let _first = turn.lock_owned().await;
+        let leave = self.turn_of_upload(&complete.upload);
+        let _first = leave.come().await;
         let upload_key = key::upload(&complete.bucket, &complete.key, &complete.upload);
         let Some((upload, rev)) = self.find_upload(&upload_key).await? else {
             let stored = self.completed_before(complete).await?;
             return Ok(Completed { stored, before: true });
         };
-        let marked = Upload {
-            state: UploadState::Completing(self.inner.epoch.0),
-            ..upload
-        };
+        let marked = self.marked(upload);
         let rev = match self.put_upload(&upload_key, &marked, rev).await {
             Ok(rev) => rev,
             Err(CommitRefused::Condition { found: None, .. }) => return Err(CompleteUploadError::NoSuchUpload),
@@ -200,22 +200,41 @@ impl Store {
                 self.inner.part_sizes.forget(&upload_key);
                 self.sweep_parts_later(vec![upload_key]);
             }
-            Err(_) => {
-                // Counts as open anyway once this task has left; the row only says so sooner.
-                let open = Upload {
-                    state: UploadState::Open,
-                    ..marked
-                };
-                if let Err(error) = self.put_upload(&upload_key, &open, rev).await {
-                    tracing::debug!(?error, "an upload stays marked as completing");
-                }
-            }
+            Err(_) => self.unmark(&upload_key, marked, rev).await,
         }
         let before = false;
         result.map(|stored| Completed { stored, before })
     }
 
-    async fn put_upload(&self, upload_key: &Key, upload: &Upload, rev: Rev) -> Result<Rev, CommitRefused> {
+    /// The upload as its row stands while somebody decides what becomes of it: no part is added to it.
+    pub(super) fn marked(&self, upload: Upload) -> Upload {
+        Upload {
+            state: UploadState::Completing(self.inner.epoch.0),
+            ..upload
+        }
+    }
+
+    /// The upload goes on. It counts as open anyway once whoever marked it has left; the row only says so sooner.
+    pub(super) async fn unmark(&self, upload_key: &Key, marked: Upload, rev: Rev) {
+        let open = Upload {
+            state: UploadState::Open,
+            ..marked
+        };
+        if let Err(error) = self.put_upload(upload_key, &open, rev).await {
+            tracing::debug!(?error, "an upload stays marked as completing");
+        }
+    }
+
+    /// The turn of whoever decides what becomes of an upload.
+    pub(super) fn turn_of_upload(&self, id: &UploadId) -> Turn<'_> {
+        Turn {
+            store: self,
+            id: *id,
+            turn: Some(self.inner.running.enter(id)),
+        }
+    }
+
+    pub(super) async fn put_upload(&self, upload_key: &Key, upload: &Upload, rev: Rev) -> Result<Rev, CommitRefused> {
         let put = Put {
             key: upload_key.clone(),
             value: upload.to_value(),

@@ -114,6 +114,11 @@ impl Resumable {
         self.length == Some(self.offset)
     }
 
+    /// Whether nobody wrote to it for so long that nobody may go on with it.
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires < now
+    }
+
     /// The object that it becomes; `None`: it is a piece of another upload.
     pub fn target(&self) -> Option<&Target> {
         match &self.purpose {

@@ -151,7 +151,7 @@ impl Store {
             return Err(ResumableError::NoSuchUpload);
         };
         let record = Resumable::from_value(&row.value)?;
-        if record.expires < self.now() {
+        if record.has_expired(self.now()) {
             return Err(ResumableError::Expired);
         }
         Ok(Open {

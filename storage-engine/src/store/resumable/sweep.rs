@@ -24,10 +24,32 @@ struct Met {
     value: bytes::Bytes,
 }
 
+/// What takes an upload away, with the pieces that it would have been made of.
+struct Removal {
+    batch: Batch,
+    piles: Vec<Key>,
+}
+
+/// What is done with uploads that have expired.
+#[derive(Clone, Copy)]
+enum Sweep {
+    Remove,
+    Count,
+}
+
 impl Store {
     /// Looks through all resumable uploads and removes those that have expired, and part rows that an ended one left
     /// behind. For a job that runs now and then. Gives how many uploads it removed.
     pub async fn sweep_expired_resumables(&self) -> Result<usize, Fault> {
+        self.go_through_expired(Sweep::Remove).await
+    }
+
+    /// How many uploads [`Self::sweep_expired_resumables`] would remove now. Changes nothing.
+    pub async fn count_expired_resumables(&self) -> Result<usize, Fault> {
+        self.go_through_expired(Sweep::Count).await
+    }
+
+    async fn go_through_expired(&self, sweep: Sweep) -> Result<usize, Fault> {
         let beginning = key::all_resumables();
         let Some(end) = beginning.after_prefix() else {
             return Ok(0);
@@ -35,18 +57,21 @@ impl Store {
         let (mut start, mut swept) = (beginning, 0);
         while let Some((met, next)) = self.next_upload(&start, &end).await? {
             start = next;
-            match met.kind {
-                key::ResumableKind::Record => swept += usize::from(self.sweep_if_expired(&met).await?),
+            match (met.kind, sweep) {
+                (key::ResumableKind::Record, Sweep::Remove) => swept += usize::from(self.sweep_if_expired(&met).await?),
+                (key::ResumableKind::Record, Sweep::Count) => swept += usize::from(self.removal(&met).await?.is_some()),
                 // The first row of an upload that stands is its record.
-                key::ResumableKind::Pile | key::ResumableKind::Part(_) => {
+                (key::ResumableKind::Pile | key::ResumableKind::Part(_), Sweep::Remove) => {
                     self.sweep_parts_later(vec![key::pile(&met.bucket, &met.upload)]);
                 }
+                (key::ResumableKind::Pile | key::ResumableKind::Part(_), Sweep::Count) => {}
             }
         }
         Ok(swept)
     }
 
-    /// The files of a bucket that resumable uploads are under way for.
+    /// The files of a bucket that resumable uploads are under way for. One that has expired is not, whether or not its row
+    /// was removed already.
     pub async fn files_being_uploaded(&self, bucket: &BucketName) -> Result<HashSet<FileId>, Fault> {
         let mut start = key::resumables(bucket);
         let Some(end) = start.after_prefix() else {
@@ -58,7 +83,11 @@ impl Store {
             if met.kind != key::ResumableKind::Record {
                 continue;
             }
-            let target = match Resumable::from_value(&met.value)?.purpose {
+            let record = Resumable::from_value(&met.value)?;
+            if record.has_expired(self.now()) {
+                continue;
+            }
+            let target = match record.purpose {
                 Purpose::Object(target) | Purpose::Final { target, .. } => target,
                 Purpose::Partial { .. } => continue,
             };
@@ -116,24 +145,39 @@ impl Store {
         Ok(Some((met, parsed.end)))
     }
 
-    async fn sweep_if_expired(&self, met: &Met) -> Result<bool, Fault> {
+    /// What removes an upload that has expired; `None`: it stays, or goes with the upload that it is a piece of.
+    async fn removal(&self, met: &Met) -> Result<Option<Removal>, Fault> {
         let record = Resumable::from_value(&met.value)?;
-        if record.expires >= self.now() {
-            return Ok(false);
+        if !record.has_expired(self.now()) {
+            return Ok(None);
         }
         let mut require = vec![Require::RevIs(met.row.clone(), met.rev)];
         let mut ended = vec![met.upload];
         match record.purpose {
-            Purpose::Object(_) => {}
-            // It goes with the upload that it is a piece of.
-            Purpose::Partial { of: Some(whole) } => require.push(Require::Absent(key::resumable(&met.bucket, &whole))),
-            Purpose::Partial { of: None } => {}
+            Purpose::Object(_) | Purpose::Partial { of: None } => {}
+            Purpose::Partial { of: Some(whole) } => {
+                let whole = key::resumable(&met.bucket, &whole);
+                if self.inner.backend.get(&whole).await?.is_some() {
+                    return Ok(None);
+                }
+                require.push(Require::Absent(whole));
+            }
             Purpose::Final { partials, .. } => ended.extend(partials),
         }
         let piles: Vec<Key> = ended.iter().map(|id| key::pile(&met.bucket, id)).collect();
         let records = ended.iter().map(|id| key::resumable(&met.bucket, id));
         let ops = records.chain(piles.iter().cloned()).map(Op::Delete).collect();
-        match self.commit(Batch { require, ops }).await {
+        Ok(Some(Removal {
+            batch: Batch { require, ops },
+            piles,
+        }))
+    }
+
+    async fn sweep_if_expired(&self, met: &Met) -> Result<bool, Fault> {
+        let Some(Removal { batch, piles }) = self.removal(met).await? else {
+            return Ok(false);
+        };
+        match self.commit(batch).await {
             Ok(_) => {
                 self.sweep_parts_later(piles);
                 Ok(true)
