@@ -44,13 +44,17 @@ pub enum ProjectVerb {
         #[arg(long = "env", value_name = "ENV", default_value = "dev")]
         environments: Vec<String>,
     },
-    /// Set how its apps are answered
+    /// Set how its apps are answered, or who reads files of an environment that name no visibility
     Set {
-        #[arg(value_name = "PROJECT")]
-        project: String,
-        /// bare: the fields of an answer alone; both: once more under data, beside success
-        #[arg(long, value_name = "FORM", value_parser = ["bare", "both"])]
-        envelope: String,
+        #[arg(value_name = "PROJECT[/ENV]")]
+        target: String,
+        /// Of a project. bare: the fields of an answer alone; both: once more under data, beside success
+        #[arg(long, value_name = "FORM", value_parser = ["bare", "both"], conflicts_with = "default_visibility",
+              required_unless_present = "default_visibility")]
+        envelope: Option<String>,
+        /// Of an environment: who reads files that name no visibility, in logical buckets that have none of their own
+        #[arg(long, value_name = "LEVEL", value_parser = ["public", "private", "protected"])]
+        default_visibility: Option<String>,
     },
     /// All projects
     #[command(visible_alias = "ls")]
@@ -285,10 +289,20 @@ fn project(verb: &ProjectVerb, json: bool, ask: Ask<'_>) -> Result<String, Strin
             };
             question(Method::POST, PROJECTS, &asked)?
         }
-        ProjectVerb::Set { project, envelope } => {
+        ProjectVerb::Set {
+            target,
+            envelope,
+            default_visibility,
+        } => {
+            let (project, environment) = match default_visibility {
+                Some(_) => split(target).map(|(project, environment)| (project, Some(environment)))?,
+                None => (target.as_str(), None),
+            };
             let asked = ProjectSet {
-                project: project.clone(),
+                project: project.to_owned(),
+                environment: environment.map(str::to_owned),
                 envelope: envelope.clone(),
+                default_visibility: default_visibility.clone(),
             };
             question(Method::PUT, PROJECTS, &asked)?
         }
@@ -451,10 +465,12 @@ fn project_text(report: &ProjectReport) -> String {
         text.push_str(&format!("  answers {}\n", report.envelope));
     }
     for environment in &report.environments {
-        text.push_str(&format!(
-            "  {}  bucket {}\n",
-            environment.environment, environment.bucket
-        ));
+        let default = match environment.default_visibility.as_str() {
+            "" | "private" => String::new(),
+            level => format!(", {level} by default"),
+        };
+        let (name, bucket) = (&environment.environment, &environment.bucket);
+        text.push_str(&format!("  {name}  bucket {bucket}{default}\n"));
         text.extend(environment.logical.iter().map(logical_line));
     }
     if report.environments.is_empty() {
@@ -672,6 +688,29 @@ mod tests {
             path,
             "/v1/admin/projects/buckets?project=shop&environment=dev&name=images"
         );
+    }
+
+    #[test]
+    fn the_form_of_answers_is_set_on_a_project_and_the_default_visibility_on_an_environment() {
+        let answer = json!({ "project": "shop", "description": "", "envelope": "bare", "environments":
+            [{ "environment": "dev", "bucket": "shop-dev", "default_visibility": "public", "logical": [] },
+            { "environment": "prod", "bucket": "shop-prod", "default_visibility": "private", "logical": [] }] });
+        let (method, path, body, text) = run("drystone project set shop/dev --default-visibility public", &answer);
+        assert_eq!((method, path.as_str()), (Method::PUT, PROJECTS));
+        let expected = json!({ "project": "shop", "environment": "dev", "default_visibility": "public" });
+        assert_eq!(body, expected);
+        let shown = "shop\n  answers bare\n  dev  bucket shop-dev, public by default\n  prod  bucket shop-prod\n";
+        assert_eq!(text, shown);
+        let (.., body, _) = run("drystone project set shop --envelope bare", &answer);
+        assert_eq!(body, json!({ "project": "shop", "envelope": "bare" }));
+        for wrong in [
+            "drystone project set shop/dev",
+            "drystone project set shop/dev --default-visibility shared",
+            "drystone project set shop/dev --default-visibility public --envelope bare",
+        ] {
+            let words = wrong.split_whitespace().map(std::ffi::OsString::from).collect();
+            assert!(parse(words).unwrap_err().use_stderr(), "{wrong}");
+        }
     }
 
     #[test]

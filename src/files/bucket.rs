@@ -17,16 +17,16 @@ use crate::projects::{Confirm, Gc, LogicalBucket, Scan};
 pub(super) const TYPES_MAX: usize = 64;
 
 /// `GET /files/buckets`.
-#[expect(clippy::unused_async, reason = "every handler is called alike")]
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
     let environment = call.caller.project.environments.get(&call.caller.environment);
     let own = environment
         .into_iter()
         .flat_map(|environment| environment.logical.keys());
     let names: BTreeSet<&str> = own.map(String::as_str).chain(BUCKETS).collect();
+    let default = call.default_visibility().await?;
     let items: Vec<Value> = names
         .into_iter()
-        .map(|name| item(name, call.caller.logical(name)))
+        .map(|name| item(name, call.caller.logical(name), default))
         .collect();
     Ok(Answer::ok(json!({ "items": items })))
 }
@@ -59,15 +59,16 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
     let name = call.segment(0)?;
     let of = OfProject::new(&call.caller.project.name, &call.caller.environment);
     call.inner.projects.set_logical(of, name, Some(rules.clone())).await?;
-    Ok(Answer::ok(item(name, Some(&rules))))
+    Ok(Answer::ok(item(name, Some(&rules), call.default_visibility().await?)))
 }
 
-fn item(name: &str, rules: Option<&LogicalBucket>) -> Value {
+/// `default`: of the files of the environment that name no visibility.
+fn item(name: &str, rules: Option<&LogicalBucket>, default: Visibility) -> Value {
     json!({
         "name": name,
         "maxSize": rules.and_then(|rules| rules.max_size),
         "allowedTypes": rules.map(|rules| rules.types.clone()).unwrap_or_default(),
-        "defaultVisibility": rules.and_then(|rules| rules.visibility).unwrap_or(Visibility::Private).name(),
+        "defaultVisibility": rules.and_then(|rules| rules.visibility).unwrap_or(default).name(),
         "ttlSeconds": plan::ttl_seconds(Some(name), rules),
         "gc": rules.map(|rules| rules.gc).unwrap_or_default().name(),
         "confirm": rules.map(|rules| rules.confirm).unwrap_or_default().name(),

@@ -138,6 +138,13 @@ impl<'i> Call<'i> {
         }
     }
 
+    /// The visibility of files that name none, in this environment.
+    pub(super) async fn default_visibility(&self) -> Result<Visibility, FilesError> {
+        let looked = self.look_at_bucket().await?;
+        let set = looked.settings.and_then(|settings| settings.visibility);
+        Ok(set.unwrap_or(Visibility::Private))
+    }
+
     /// The file that the path names. One in the trash is told to be gone.
     pub(super) async fn named(&self) -> Result<Known, FilesError> {
         let known = self.named_or_trashed().await?;

@@ -6,13 +6,14 @@ use storage_engine::backend::SourceError;
 use storage_engine::store::condition::ReadConditions;
 use storage_engine::store::files::File;
 use storage_engine::store::object::get::{GetObject, Selection};
+use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::scan::ScanVerdict;
 
 use super::answer::Answer;
 use super::call::{Call, object_key};
 use super::error::{Code, FilesError};
 use super::fields::Fields;
-use super::plan::{Plan, Said};
+use super::plan::{self, Plan, Said};
 use super::single::arrived;
 use super::upload::{self, Sent};
 use super::view::{self, Eyes};
@@ -40,8 +41,9 @@ pub(super) async fn copy(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
             Mime::parse(&view::served_type(&source))?,
             Some(source.size),
         ),
-        &placed(fields, &source, eyes)?,
-    )?
+        &placed(call, fields, &source, eyes)?,
+    )
+    .await?
     .over(said_of(&source, eyes));
     let get = GetObject {
         bucket: call.caller.bucket.clone(),
@@ -66,7 +68,7 @@ pub(super) async fn copy(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
 }
 
 /// Where the copy belongs, if nothing is said: where its owner has the file.
-fn placed(fields: &Fields, source: &File, eyes: Eyes) -> Result<Fields, FilesError> {
+fn placed(call: &Call<'_>, fields: &Fields, source: &File, eyes: Eyes) -> Result<Fields, FilesError> {
     let mut wanted = Map::new();
     if eyes == Eyes::Owner {
         let own = [("bucket", &source.bucket), ("category", &source.category)];
@@ -77,6 +79,12 @@ fn placed(fields: &Fields, source: &File, eyes: Eyes) -> Result<Fields, FilesErr
         if let Some(value) = fields.get(name) {
             wanted.insert(name.to_owned(), value.clone());
         }
+    }
+    let logical = |name: &str| wanted.get(name).and_then(Value::as_str);
+    let rules = plan::rules(call, logical("bucket").or(logical("category")));
+    // What is set for new files opens no copy of one that is closed.
+    if rules.is_none_or(|rules| rules.visibility.is_none()) && !wanted.contains_key("visibility") {
+        wanted.insert("visibility".to_owned(), Visibility::Private.name().into());
     }
     Fields::of(&Value::Object(wanted))
 }

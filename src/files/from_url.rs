@@ -53,7 +53,7 @@ pub(super) async fn fetch(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fi
         None => type_of(&fetched.headers)?,
     };
     let len = text(&fetched.headers, CONTENT_LENGTH.as_str()).and_then(|len| len.parse().ok());
-    let plan = Plan::of(call, (name, declared.clone(), len), fields)?;
+    let plan = Plan::of(call, (name, declared.clone(), len), fields).await?;
     let sent = Sent {
         declared: Some(declared),
         len,

@@ -38,7 +38,7 @@ struct Begun {
 
 /// `POST /files/multipart/init`.
 pub(super) async fn init(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
-    let plan = Plan::read(call, fields)?;
+    let plan = Plan::read(call, fields).await?;
     let (id, file) = plan.file(call)?;
     let store = call.open_to_make(&file.key, file.bucket.as_deref()).await?;
     call.announce(&store, (id, &file)).await?;

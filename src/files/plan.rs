@@ -64,7 +64,7 @@ pub(super) struct Said {
 
 impl Plan {
     /// Reads and checks what is announced.
-    pub(super) fn read(call: &Call<'_>, fields: &Fields) -> Result<Self, FilesError> {
+    pub(super) async fn read(call: &Call<'_>, fields: &Fields) -> Result<Self, FilesError> {
         let name = FileName::parse(
             fields
                 .text("filename")?
@@ -77,11 +77,11 @@ impl Plan {
             )
         })?;
         let mime = Mime::parse(declared)?;
-        Self::of(call, (name, mime, fields.size("fileSize")?), fields)
+        Self::of(call, (name, mime, fields.size("fileSize")?), fields).await
     }
 
     /// As [`Self::read`], where name, type and size are said elsewhere.
-    pub(super) fn of(
+    pub(super) async fn of(
         call: &Call<'_>,
         (name, mime, size): (FileName, Mime, Option<u64>),
         fields: &Fields,
@@ -105,20 +105,21 @@ impl Plan {
             limits.max_size = Some(rules.max_size_of_guests());
         }
         check(&limits, size, &mime)?;
-        let default = rules.and_then(|rules| rules.visibility);
+        let default = default_visibility(call, rules).await?;
         let visibility = match granted {
-            Some(granted) => {
-                let own = granted.visibility.or(default).unwrap_or(Visibility::Private);
-                fixed("visibility", fields.visibility()?, Some(own))?
-            }
-            None if is_guest => of_guest(fields.visibility()?, default.unwrap_or(Visibility::Private))?,
-            None => fields.visibility()?.or(default),
+            Some(granted) => fixed(
+                "visibility",
+                fields.visibility()?,
+                Some(granted.visibility.unwrap_or(default)),
+            )?,
+            None if is_guest => of_guest(fields.visibility()?, default)?,
+            None => fields.visibility()?,
         };
         Ok(Self {
             name,
             mime,
             size,
-            visibility: visibility.unwrap_or(Visibility::Private),
+            visibility: visibility.unwrap_or(default),
             bucket,
             category,
             said: Said::by(call, fields)?,
@@ -308,6 +309,19 @@ pub(super) fn fixed<T: PartialEq>(name: &str, said: Option<T>, granted: Option<T
             Code::ACCESS_DENIED,
             format!("{name} is for the upload token to say, and it says otherwise."),
         )),
+    }
+}
+
+/// The visibility of a file that names none: its logical bucket's, or else that of the app bucket, which is also that of what
+/// comes by S3. What guests put is private unless the bucket that takes them says otherwise.
+pub(super) async fn default_visibility(
+    call: &Call<'_>,
+    rules: Option<&LogicalBucket>,
+) -> Result<Visibility, FilesError> {
+    match rules.and_then(|rules| rules.visibility) {
+        Some(own) => Ok(own),
+        None if call.caller.is_guest() => Ok(Visibility::Private),
+        None => call.default_visibility().await,
     }
 }
 

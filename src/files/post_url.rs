@@ -38,7 +38,7 @@ const UNKNOWN: &str = "application/octet-stream";
 pub(super) async fn ask(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let name = FileName::parse(fields.text("filename")?.unwrap_or(UNNAMED))?;
     let mime = Mime::parse(fields.text("contentType")?.unwrap_or(UNKNOWN))?;
-    let plan = Plan::of(call, (name, mime, fields.size("fileSize")?), fields)?;
+    let plan = Plan::of(call, (name, mime, fields.size("fileSize")?), fields).await?;
     let seconds = fields.seconds("expiresIn", SECONDS_RANGE)?.unwrap_or(SECONDS);
     let Announced { id, file, link } = announce(call, &plan, seconds).await?;
     let (_, sealed) = link.url.split_once('?').ok_or(Code::INTERNAL)?;

@@ -14,7 +14,7 @@ use crate::links::UploadLimits;
 
 /// `POST /files/presigned-post`.
 pub(super) async fn make(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
-    let plan = Plan::read(call, fields)?;
+    let plan = Plan::read(call, fields).await?;
     let seconds = fields
         .seconds("expiresIn", UPLOAD_SECONDS_RANGE)?
         .unwrap_or(UPLOAD_SECONDS);

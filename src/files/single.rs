@@ -19,7 +19,7 @@ pub(super) const UPLOAD_SECONDS_RANGE: (u32, u32) = (60, 3_600);
 
 /// `POST /files/presigned-url`.
 pub(super) async fn presign(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
-    let plan = Plan::read(call, fields)?;
+    let plan = Plan::read(call, fields).await?;
     let seconds = fields
         .seconds("expiresIn", UPLOAD_SECONDS_RANGE)?
         .unwrap_or(UPLOAD_SECONDS);

@@ -80,7 +80,7 @@ async fn raw(call: &Call<'_>, parts: &Parts, kind: &str, body: RequestBody) -> R
     } else {
         kind
     })?;
-    let plan = Plan::of(call, (FileName::parse(name)?, mime, sent.len), &fields)?;
+    let plan = Plan::of(call, (FileName::parse(name)?, mime, sent.len), &fields).await?;
     let source = BodyDataStream::new(body);
     store(call, &plan, sent, source).await
 }
@@ -101,7 +101,8 @@ async fn by_form(call: &Call<'_>, body: RequestBody, boundary: String) -> Result
                 call,
                 (FileName::parse(&name)?, mime.clone(), None),
                 &Fields::of(&Value::Object(said))?,
-            )?;
+            )
+            .await?;
             let sent = Sent {
                 declared: Some(mime),
                 len: None,

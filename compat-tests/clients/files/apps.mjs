@@ -31,7 +31,7 @@ test('a_file_in_three_steps', async () => {
   await fails(await fetch(link.url), 403, 'AccessDenied', 'the link opens nothing any more');
 });
 
-test('registered_twice_or_never', async () => {
+test('registered_twice_or_never_and_private_unless_somebody_says_otherwise', async () => {
   const content = png(2);
   const made = await stored(ann, 'once.png', content);
   await refused(ann, 'POST', '/files', { s3Key: made.s3Key, originalName: 'once.png', mimeType: 'image/png', size: content.length }, 409, 'file/s3-key-already-exists');

@@ -19,6 +19,7 @@ use crate::web::copied;
 const APP_CASES: usize = 12;
 const SHAPE_CASES: usize = 10;
 const EXAMPLE_CASES: usize = 5;
+const UNREGISTERED_CASES: usize = 4;
 const RELAY_CASES: usize = 4;
 const DOCUMENT_CASES: usize = 4;
 const IMAGE_CASES: usize = 3;
@@ -34,6 +35,7 @@ pub(crate) fn tests() -> Vec<Test> {
         Test::alone("apps_use_the_files_api", |stage| {
             app(stage, "files/apps.mjs", APP_CASES)
         }),
+        Test::alone("apps_that_never_register_show_what_they_uploaded", unregistered),
         Test::alone("apps_in_the_shapes_of_other_back_ends_use_the_files_api", |stage| {
             app(stage, "files/shapes.mjs", SHAPE_CASES)
         }),
@@ -70,6 +72,19 @@ fn app(stage: &mut Stage, name: &str, cases: usize) -> Result<()> {
     let mut command = stage.command(Path::new("node"));
     project.told(&mut command).arg(scripts(name)?);
     script(told(&mut command, stage), cases)?;
+    server.stop()
+}
+
+fn unregistered(stage: &mut Stage) -> Result<()> {
+    // A public name without a port, as that of a proxy that ends TLS.
+    let name = ("MINIO_SERVER_URL".to_owned(), "https://files.example".to_owned());
+    stage.setup.environment.push(name);
+    let server = stage.start()?;
+    let project = project(stage)?;
+    run(stage, &["project", "set", "shop/dev", "--default-visibility", "public"])?;
+    let mut command = stage.command(Path::new("node"));
+    project.told(&mut command).arg(scripts("files/unregistered.mjs")?);
+    script(told(&mut command, stage), UNREGISTERED_CASES)?;
     server.stop()
 }
 

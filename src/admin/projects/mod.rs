@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::error::Fault;
 use storage_engine::store::projects::OfProject;
+use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::projects::{IssuerKeys, ProjectKeyRecord};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -25,6 +26,7 @@ use super::answer::Answer;
 use super::error::AdminError;
 use super::identities::Permission;
 use super::usage::shown_millis;
+use super::visibility::{self, BucketChange};
 use super::{Ask, Inner};
 use crate::access::Action;
 use crate::auth::SecretKey;
@@ -94,6 +96,9 @@ pub struct EnvironmentReport {
     pub environment: String,
     /// The app bucket: an ordinary bucket of S3.
     pub bucket: String,
+    /// Of files that name none, where their logical bucket has none either.
+    #[serde(default)]
+    pub default_visibility: String,
     /// What is set on logical buckets, by name.
     pub logical: Vec<LogicalReport>,
 }
@@ -116,13 +121,19 @@ pub struct ProjectAsked {
     pub environments: Vec<String>,
 }
 
-/// What to set on a project.
+/// What to set on a project: its `envelope`, or the `default_visibility` of one `environment`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSet {
     pub project: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// `both` or `bare`.
-    pub envelope: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<String>,
+    /// `public`, `private` or `protected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_visibility: Option<String>,
 }
 
 /// An environment to make.
@@ -277,51 +288,86 @@ pub struct IssuerAsked {
 
 async fn set(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     let asked: ProjectSet = read(ask)?;
-    let named = |envelope: &Envelope| envelope.name() == asked.envelope;
+    match (&asked.envelope, &asked.environment, &asked.default_visibility) {
+        (Some(envelope), None, None) => set_envelope(ask, &asked.project, envelope).await?,
+        (None, Some(environment), Some(level)) => {
+            set_default_visibility(ask, (&asked.project, environment), level).await?;
+        }
+        _ => {
+            let why = "Give the envelope of a project, or the default_visibility of one of its environments.";
+            return Err(AdminError::Argument(why.to_owned()));
+        }
+    }
+    project(ask, &asked.project).await
+}
+
+async fn set_envelope(ask: &Ask<'_>, project: &str, name: &str) -> Result<(), AdminError> {
     let unknown = || ProjectsError::Invalid("An envelope is both or bare".to_owned());
-    let envelope = Envelope::ALL.into_iter().find(named).ok_or_else(unknown)?;
-    ask.reach.projects.set_envelope(&asked.project, envelope).await?;
-    project(ask, &asked.project)
+    let mut all = Envelope::ALL.into_iter();
+    let envelope = all.find(|envelope| envelope.name() == name).ok_or_else(unknown)?;
+    Ok(ask.reach.projects.set_envelope(project, envelope).await?)
+}
+
+/// It is the default of the app bucket, so that what comes by S3 has it, too.
+async fn set_default_visibility(
+    ask: &Ask<'_>,
+    (project, environment): (&str, &str),
+    level: &str,
+) -> Result<(), AdminError> {
+    // Of a new file nobody says with whom it is shared, so shared would be another word for private.
+    let known = [Visibility::Public, Visibility::Private, Visibility::Protected];
+    if !known.into_iter().any(|known| known.name() == level) {
+        let rule = "A default visibility is public, private or protected";
+        return Err(ProjectsError::Invalid(rule.to_owned()).into());
+    }
+    let found = ask.reach.projects.project(project)?;
+    let found = found.environments.get(environment);
+    let found = found.ok_or_else(|| ProjectsError::NoSuchEnvironment(environment.to_owned()))?;
+    let change = BucketChange {
+        visibility: Some(level.to_owned()),
+        ..BucketChange::default()
+    };
+    visibility::make(ask, &found.bucket, &change).await
 }
 
 impl Inner {
     pub(super) async fn projects(&self, verb: Verb, ask: &Ask<'_>) -> Result<Answer, AdminError> {
         let projects = &ask.reach.projects;
         match verb {
-            Verb::List => list(ask),
+            Verb::List => list(ask).await,
             Verb::Add => {
                 let asked: ProjectAsked = read(ask)?;
                 projects.add_project(&asked.project, &asked.description).await?;
                 for environment in &asked.environments {
                     projects.add_environment(&asked.project, environment).await?;
                 }
-                project(ask, &asked.project)
+                project(ask, &asked.project).await
             }
             Verb::Set => set(ask).await,
             Verb::Remove => {
                 projects.remove_project(ask.query.must("project")?).await?;
-                Answer::of(all(ask)?)
+                Answer::of(all(ask).await?)
             }
             Verb::EnvironmentAdd => {
                 let asked: EnvironmentAsked = read(ask)?;
                 projects.add_environment(&asked.project, &asked.environment).await?;
-                project(ask, &asked.project)
+                project(ask, &asked.project).await
             }
             Verb::EnvironmentRemove => {
                 let (name, environment) = (ask.query.must("project")?, ask.query.must("environment")?);
                 projects.remove_environment(name, environment).await?;
-                project(ask, name)
+                project(ask, name).await
             }
             Verb::LogicalSet => {
                 let asked: LogicalAsked = read(ask)?;
                 logical::set(ask, &asked).await?;
-                project(ask, &asked.project)
+                project(ask, &asked.project).await
             }
             Verb::LogicalReset => {
                 let name = ask.query.must("project")?;
                 let of = OfProject::new(name, ask.query.must("environment")?);
                 projects.set_logical(of, ask.query.must("name")?, None).await?;
-                project(ask, name)
+                project(ask, name).await
             }
             Verb::Collect => collect::collect(ask).await,
             Verb::ImagesGet => {
@@ -360,39 +406,45 @@ fn read<T: DeserializeOwned>(ask: &Ask<'_>) -> Result<T, AdminError> {
     serde_json::from_slice(&ask.body).map_err(|error| AdminError::Unreadable(error.to_string()))
 }
 
-fn list(ask: &Ask<'_>) -> Result<Answer, AdminError> {
+async fn list(ask: &Ask<'_>) -> Result<Answer, AdminError> {
     match ask.query.get("project") {
-        Some(name) => project(ask, name),
-        None => Answer::of(all(ask)?),
+        Some(name) => project(ask, name).await,
+        None => Answer::of(all(ask).await?),
     }
 }
 
-fn all(ask: &Ask<'_>) -> Result<ProjectsReport, AdminError> {
-    let projects = ask.reach.projects.list()?;
-    Ok(ProjectsReport {
-        projects: projects.iter().map(|project| report(project)).collect(),
-    })
+async fn all(ask: &Ask<'_>) -> Result<ProjectsReport, AdminError> {
+    let mut projects = Vec::new();
+    for project in ask.reach.projects.list()? {
+        projects.push(report(ask, &project).await?);
+    }
+    Ok(ProjectsReport { projects })
 }
 
-fn project(ask: &Ask<'_>, name: &str) -> Result<Answer, AdminError> {
-    Answer::of(report(&*ask.reach.projects.project(name)?))
+async fn project(ask: &Ask<'_>, name: &str) -> Result<Answer, AdminError> {
+    let project = ask.reach.projects.project(name)?;
+    Answer::of(report(ask, &project).await?)
 }
 
-fn report(project: &Project) -> ProjectReport {
-    let environments = project
-        .environments
-        .iter()
-        .map(|(name, environment)| EnvironmentReport {
+async fn report(ask: &Ask<'_>, project: &Project) -> Result<ProjectReport, AdminError> {
+    let mut environments = Vec::new();
+    for (name, environment) in &project.environments {
+        let settings = ask.reach.store.bucket_settings(&environment.bucket).await;
+        let settings = settings.map_err(ProjectsError::from)?;
+        let default = settings.and_then(|(settings, _)| settings.visibility);
+        environments.push(EnvironmentReport {
             environment: name.clone(),
             bucket: environment.bucket.as_str().to_owned(),
+            default_visibility: default.unwrap_or(Visibility::Private).name().to_owned(),
             logical: environment.logical.iter().map(logical_report).collect(),
         });
-    ProjectReport {
+    }
+    Ok(ProjectReport {
         project: project.name.clone(),
         description: project.description.clone(),
         envelope: project.envelope.name().to_owned(),
-        environments: environments.collect(),
-    }
+        environments,
+    })
 }
 
 fn images(ask: &Ask<'_>, name: &str, environment: &str, made: Option<String>) -> Result<Answer, AdminError> {

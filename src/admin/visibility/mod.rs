@@ -187,7 +187,11 @@ fn is_open_to_many(visibility: Visibility) -> bool {
 }
 
 async fn set_bucket(ask: &Ask<'_>, bucket: &BucketName) -> Result<(), AdminError> {
-    let change: BucketChange = read(ask)?;
+    make(ask, bucket, &read(ask)?).await
+}
+
+/// Makes the change, unless what is set on the bucket or a policy is against it.
+pub(super) async fn make(ask: &Ask<'_>, bucket: &BucketName, change: &BucketChange) -> Result<(), AdminError> {
     let visibility = change.visibility.as_deref().map(level).transpose()?;
     let unknown = |word: &str| {
         AdminError::Argument(format!(

@@ -117,7 +117,9 @@ impl<'c> Upload<'c> {
         let name = FileName::parse(new.said.filename.as_deref().unwrap_or(UNNAMED)).map_err(FilesError::from)?;
         let mime = Mime::parse(new.said.content_type.as_deref().unwrap_or(UNKNOWN_TYPE)).map_err(FilesError::from)?;
         let fields = Fields::of(&serde_json::Value::Object(new.said.fields))?;
-        let plan = Plan::of(call, (name, mime, new.length), &fields).map_err(too_large)?;
+        let plan = Plan::of(call, (name, mime, new.length), &fields)
+            .await
+            .map_err(too_large)?;
         let pieces = match &new.pieces {
             Some(addresses) => Some(Self::pieces(call, addresses).await?),
             None => None,

@@ -1,5 +1,6 @@
 //! The front over a store in memory, asked as apps ask it; tokens are of an issuer with a secret.
 
+mod defaults;
 mod downloads;
 mod ends;
 mod flows;

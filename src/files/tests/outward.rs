@@ -107,6 +107,12 @@ fn ok() -> String {
     answer("200 OK", "", "")
 }
 
+/// The address of a server that has one text.
+pub(super) async fn text_server() -> String {
+    let text = answer("200 OK", "content-type: text/plain\r\n", "some words");
+    Receiver::new(&[text]).await.url
+}
+
 impl Shop {
     /// A webhook; its id and its secret.
     async fn hook(&self, url: &str, events: &[&str]) -> (String, String) {

@@ -1,6 +1,6 @@
 //! GetObject and HeadObject: what is asked for, and the answer's headers.
 
-use http::header::{ETAG, EXPIRES, IF_RANGE, LAST_MODIFIED, RANGE};
+use http::header::{CONTENT_DISPOSITION, ETAG, EXPIRES, IF_RANGE, LAST_MODIFIED, RANGE};
 use http::{Extensions, HeaderMap, HeaderValue, Uri};
 use http_body_util::StreamBody;
 use s3s::Body;
@@ -18,6 +18,7 @@ use storage_engine::store::record::object::Object;
 
 use crate::access::{Action, Resource};
 use crate::media;
+use crate::s3::catalogue;
 use crate::s3::conditions::{self, RangeHeader};
 use crate::s3::convert::{bucket_name, checksum_text, content_type, http_time, object_key, set_checksum, type_name};
 use crate::s3::downloads;
@@ -37,6 +38,8 @@ struct Reading<'r> {
     get: GetObject,
     store: Store,
     basis: Basis,
+    /// A browser may show the answer, so that it must not act as a page of this origin.
+    is_shown: bool,
 }
 
 /// What the answer to a read has.
@@ -62,7 +65,8 @@ impl<'r> Reading<'r> {
             bucket: get.bucket.as_str(),
             key: get.key.as_str(),
         };
-        let Opened { store, basis, .. } = front.open_judged(extensions, action, resource).await?;
+        let Opened { store, basis, settings } = front.open_judged(extensions, action, resource).await?;
+        let is_shown = stranger::is_shown(extensions, catalogue::keeps_one(settings.as_deref()));
         if let Some(terms) = link::terms(extensions) {
             link::file(&store, terms, (&get.bucket, &get.key)).await?;
         }
@@ -76,6 +80,7 @@ impl<'r> Reading<'r> {
             get,
             store,
             basis,
+            is_shown,
         })
     }
 
@@ -112,6 +117,14 @@ impl<'r> Reading<'r> {
         Ok(())
     }
 
+    /// What the browser is to do with what is `said` of it, of this type.
+    fn disposition(&self, content_type: Option<&str>, said: Option<String>) -> Option<String> {
+        match self.is_shown {
+            true => media::safe_disposition(content_type, link::disposition(link::terms(self.extensions), said)),
+            false => said,
+        }
+    }
+
     /// How many tags the answer tells of.
     async fn tag_count(&self, found: &ObjectHead) -> Option<i32> {
         tagging::count(self.front, self.extensions, &found.object.labels.tags, self.place()).await
@@ -138,15 +151,18 @@ pub(crate) async fn get(front: &Front, req: S3Request<GetObjectInput>) -> Result
     describe!(output, read.head, checksums, reading.get.selection);
     output.tag_count = reading.tag_count(&read.head).await;
     output.cache_control = downloads::kept(&read.head.object, output.cache_control);
-    let stranger = stranger::calls(&req.extensions);
-    if stranger {
-        let asked = link::disposition(link::terms(&req.extensions), output.content_disposition.take());
-        let kind = output.content_type.as_deref();
-        output.content_disposition = media::safe_disposition(kind, asked);
-    }
+    let asked = input.response_content_disposition.clone();
+    let kind = input.response_content_type.as_ref().or(output.content_type.as_ref());
+    let disposition = reading.disposition(kind.map(String::as_str), asked.or(output.content_disposition.take()));
+    output.content_disposition.clone_from(&disposition);
     let mut response = S3Response::new(output);
-    if stranger {
+    if reading.is_shown {
         media::sandbox(&mut response.headers);
+        // s3s sets what the query asks for over the output, and these headers over both.
+        if let Some(text) = disposition {
+            let value = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("attachment"));
+            response.headers.insert(CONTENT_DISPOSITION, value);
+        }
     }
     if input.response_expires.is_none() {
         set_expires(&mut response.headers, &read.head);
@@ -182,14 +198,10 @@ pub(crate) async fn head(
     output.content_type = input.response_content_type.or(output.content_type);
     output.expires = input.response_expires;
     output.cache_control = downloads::kept(&head.object, output.cache_control);
-    let stranger = stranger::calls(&req.extensions);
-    if stranger {
-        let asked = link::disposition(link::terms(&req.extensions), output.content_disposition.take());
-        let kind = output.content_type.as_deref();
-        output.content_disposition = media::safe_disposition(kind, asked);
-    }
+    let said = output.content_disposition.take();
+    output.content_disposition = reading.disposition(output.content_type.as_deref(), said);
     let mut response = S3Response::new(output);
-    if stranger {
+    if reading.is_shown {
         media::sandbox(&mut response.headers);
     }
     if let Some(count) = tags {

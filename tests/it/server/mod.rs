@@ -33,6 +33,7 @@ mod receiver;
 mod rights;
 mod scan;
 mod scan_webhook;
+mod served;
 mod settings;
 mod stack;
 mod streams;

@@ -52,7 +52,8 @@ async fn a_project_is_made_used_and_removed_by_the_admin_api() {
     let shop = json!({ "project": "shop", "description": "a shop", "environments": ["dev", "prod"] });
     let (code, told) = root("POST", "", shop.clone()).await;
     let expected = json!({ "project": "shop", "description": "a shop", "envelope": "both", "environments": [
-        { "environment": "dev", "bucket": "shop-dev", "logical": [] }, { "environment": "prod", "bucket": "shop-prod", "logical": [] }] });
+        { "environment": "dev", "bucket": "shop-dev", "default_visibility": "private", "logical": [] },
+        { "environment": "prod", "bucket": "shop-prod", "default_visibility": "private", "logical": [] }] });
     assert_eq!((code, &told), (200, &expected));
     assert_eq!(root("GET", "?project=shop", Value::Null).await, (200, expected.clone()));
     assert_eq!(
@@ -126,6 +127,70 @@ async fn keys_and_issuers_are_made_listed_and_taken_back_and_their_secrets_told_
     assert!(listed["issuers"][0] == added && !listed.to_string().contains(SECRET));
     let gone = root("DELETE", "/issuers?project=shop&alias=own", Value::Null).await;
     assert_eq!(gone, (200, json!({ "issuers": [] })));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn files_that_name_no_visibility_are_as_their_environment_has_it_by_s3_too() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let root = async |method: &str, path: &str, body: Value| ask(address, ROOT, method, path, &body).await;
+    let shop = json!({ "project": "shop", "environments": ["dev", "prod"] });
+    assert_eq!(root("POST", "", shop).await.0, 200);
+    let default = |environment: &str, level: &str| json!({ "project": "shop", "environment": environment, "default_visibility": level });
+    let anonymous = async |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        status(&exchange(address, &request).await)
+    };
+    assert_eq!(
+        status(&on_s3(address, "PUT", "/shop-dev/before.txt", "text").await),
+        200
+    );
+    let (code, told) = root("PUT", "", default("dev", "public")).await;
+    assert_eq!(
+        (code, &told["environments"][0]["default_visibility"]),
+        (200, &json!("public"))
+    );
+    assert_eq!(told["environments"][1]["default_visibility"], json!("private"));
+    for bucket in ["shop-dev", "shop-prod"] {
+        assert_eq!(
+            status(&on_s3(address, "PUT", &format!("/{bucket}/after.txt"), "text").await),
+            200
+        );
+    }
+    assert_eq!(anonymous("/shop-dev/after.txt").await, 200);
+    assert_eq!(
+        anonymous("/shop-dev/before.txt").await,
+        403,
+        "what was there stays as it is"
+    );
+    assert_eq!(anonymous("/shop-prod/after.txt").await, 403, "another environment");
+    assert_eq!(root("PUT", "", default("dev", "private")).await.0, 200);
+    assert_eq!(anonymous("/shop-dev/after.txt").await, 200);
+    for (wrong, refusal) in [
+        (default("dev", "shared"), ARGUMENT),
+        (default("dev", "open"), ARGUMENT),
+        (default("none", "public"), (404, "ENVIRONMENT_NOT_FOUND")),
+        (json!({ "project": "shop" }), ARGUMENT),
+        (json!({ "project": "shop", "default_visibility": "public" }), ARGUMENT),
+        (
+            json!({ "project": "shop", "environment": "dev", "envelope": "bare" }),
+            ARGUMENT,
+        ),
+    ] {
+        let (code, told) = root("PUT", "", wrong.clone()).await;
+        assert_eq!(
+            (code, told["Code"].as_str().unwrap_or_default()),
+            refusal,
+            "{wrong} {told}"
+        );
+    }
+    // What keeps the bucket closed keeps it closed.
+    let block =
+        "<PublicAccessBlockConfiguration><IgnorePublicAcls>true</IgnorePublicAcls></PublicAccessBlockConfiguration>";
+    let answer = on_s3(address, "PUT", "/shop-prod?publicAccessBlock", block).await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert_eq!(root("PUT", "", default("prod", "public")).await.0, 409);
     server.stop().await.unwrap();
 }
 
