@@ -115,6 +115,9 @@ pub enum LogicalVerb {
         /// The server's scanner looks at files, if it has one: on or off [default: on]
         #[arg(long, value_name = "WHETHER")]
         scan: Option<String>,
+        /// The size that is announced of a file: the most it may have, or what it must: at-most or exact [default: at-most]
+        #[arg(long, value_name = "WHICH")]
+        sizes: Option<String>,
         /// Whoever has a publishable key puts files into it, without a token: on or off [default: off]
         #[arg(long, value_name = "WHETHER")]
         guest_upload: Option<String>,
@@ -345,6 +348,7 @@ fn logical(verb: &LogicalVerb) -> Result<Request, String> {
             gc,
             confirm,
             scan,
+            sizes,
             guest_upload,
         } => {
             let (project, environment) = split(environment)?;
@@ -359,6 +363,7 @@ fn logical(verb: &LogicalVerb) -> Result<Request, String> {
                 gc: gc.clone(),
                 confirm: confirm.clone(),
                 scan: scan.clone(),
+                sizes: sizes.clone(),
                 guest_upload: guest_upload.clone(),
             };
             question(Method::PUT, BUCKETS, &asked)
@@ -502,6 +507,9 @@ fn logical_line(report: &LogicalReport) -> String {
     }
     if report.scan == "off" {
         text.push_str(", not scanned");
+    }
+    if report.sizes == "exact" {
+        text.push_str(", of exact sizes");
     }
     if report.guest_upload == "on" {
         text.push_str(", guests upload");
@@ -665,21 +673,22 @@ mod tests {
     #[test]
     fn what_holds_for_a_logical_bucket_is_set_shown_and_reset() {
         let logical = json!({ "name": "images", "max_size": 5, "types": ["image/*"], "visibility": "public",
-            "ttl_seconds": 60, "gc": "unreferenced", "confirm": "required", "scan": "off", "guest_upload": "on" });
+            "ttl_seconds": 60, "gc": "unreferenced", "confirm": "required", "scan": "off", "sizes": "exact",
+            "guest_upload": "on" });
         let answer = json!({ "project": "shop", "description": "", "envelope": "both", "environments":
             [{ "environment": "dev", "bucket": "shop-dev", "logical": [logical] }] });
         let line = "drystone project bucket set shop/dev images --max-size 5 --type image/* --visibility public \
-                    --ttl 60 --gc unreferenced --confirm required --scan off --guest-upload on";
+                    --ttl 60 --gc unreferenced --confirm required --scan off --sizes exact --guest-upload on";
         let (method, path, body, text) = run(line, &answer);
         assert_eq!((method, path.as_str()), (Method::PUT, BUCKETS));
         let expected = json!({ "project": "shop", "environment": "dev", "name": "images", "max_size": 5,
             "types": ["image/*"], "visibility": "public", "ttl_seconds": 60, "gc": "unreferenced",
-            "confirm": "required", "scan": "off", "guest_upload": "on" });
+            "confirm": "required", "scan": "off", "sizes": "exact", "guest_upload": "on" });
         assert_eq!(body, expected);
         assert!(
             text.ends_with(
                 "    images: public, at most 5 bytes, image/*, ends after 60 s, goes without references, \
-                 goes unless it is registered, not scanned, guests upload\n"
+                 goes unless it is registered, not scanned, of exact sizes, guests upload\n"
             ),
             "{text}"
         );

@@ -11,7 +11,7 @@ use super::call::Call;
 use super::error::FilesError;
 use super::fields::Fields;
 use super::plan::{self, BUCKETS};
-use crate::projects::{Confirm, Gc, LogicalBucket, Scan};
+use crate::projects::{Confirm, Gc, LogicalBucket, Scan, Sizes};
 
 /// Types of one bucket.
 pub(super) const TYPES_MAX: usize = 64;
@@ -46,6 +46,10 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
         let found = Scan::parse(name);
         found.ok_or_else(|| FilesError::field("scan must be on or off."))
     });
+    let sizes = fields.text("sizes")?.map(|name| {
+        let found = Sizes::parse(name);
+        found.ok_or_else(|| FilesError::field("sizes must be at-most or exact."))
+    });
     let rules = LogicalBucket {
         max_size: fields.size("maxSize")?,
         types: fields.texts("allowedTypes", TYPES_MAX)?,
@@ -54,6 +58,7 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
         gc: gc.transpose()?.unwrap_or_default(),
         confirm: confirm.transpose()?.unwrap_or_default(),
         scan: scan.transpose()?.unwrap_or_default(),
+        sizes: sizes.transpose()?.unwrap_or_default(),
         guest_upload: fields.flag("guestUpload")?,
     };
     let name = call.segment(0)?;
@@ -73,6 +78,7 @@ fn item(name: &str, rules: Option<&LogicalBucket>, default: Visibility) -> Value
         "gc": rules.map(|rules| rules.gc).unwrap_or_default().name(),
         "confirm": rules.map(|rules| rules.confirm).unwrap_or_default().name(),
         "scan": rules.map(|rules| rules.scan).unwrap_or_default().name(),
+        "sizes": rules.map(|rules| rules.sizes).unwrap_or_default().name(),
         "guestUpload": rules.is_some_and(|rules| rules.guest_upload),
     })
 }

@@ -64,6 +64,7 @@ codes! {
     INVALID_REQUEST = 400 "common/invalid-request" "The request is not valid.";
     INCOMPLETE_BODY = 400 "common/incomplete-body" "The body ended before it was whole.";
     BAD_DIGEST = 400 "file/digest-mismatch" "The digest that was sent is not that of the bytes.";
+    SIZE_MISMATCH = 400 "file/size-mismatch" "The file has not as many bytes as were announced.";
     SHA256_MISMATCH = 400 "file/sha256-mismatch" "The SHA-256 of the bytes is not the one that was announced.";
     ACCESS_DENIED = 403 "file/access-denied" "You may not do this with this file.";
     TOKEN_USED_UP = 403 "file/upload-token-used-up" "The upload token has made as many files as it may.";
@@ -320,6 +321,7 @@ impl From<Refused> for FilesError {
         let code = match refused {
             Refused::TooLarge { .. } => Code::BODY_TOO_LARGE,
             Refused::TooSmall { .. } => Code::TOO_SMALL,
+            Refused::Size { .. } => Code::SIZE_MISMATCH,
             Refused::Type(_) => Code::INVALID_FORMAT,
             Refused::Digest => Code::SHA256_MISMATCH,
         };

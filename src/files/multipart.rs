@@ -2,7 +2,10 @@
 //!
 //! The id of an upload names the file as well, so that no key is needed beside it.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
+use storage_engine::store::Store;
 use storage_engine::store::condition::WriteCondition;
 use storage_engine::store::files::{File, FileState};
 use storage_engine::store::multipart::begin::BeginUpload;
@@ -18,6 +21,7 @@ use super::fields::Fields;
 use super::plan::Plan;
 use super::single::{UPLOAD_SECONDS, arrived};
 use super::view;
+use crate::intake::{Expected, size_of_parts};
 use crate::links::PartAsk;
 
 /// The highest number of a part.
@@ -127,6 +131,7 @@ pub(super) async fn complete(call: &Call<'_>, fields: &Fields) -> Result<Answer,
     let parts = named_parts(fields)?;
     let begun = begun(call, fields).await?;
     let store = call.open_to_finish_upload(&begun.known).await?;
+    check_size(call, &store, &begun, &parts).await?;
     let complete = CompleteUpload {
         bucket: call.caller.bucket.clone(),
         key: object_key(&begun.known.file)?,
@@ -148,6 +153,19 @@ pub(super) async fn complete(call: &Call<'_>, fields: &Fields) -> Result<Answer,
         "status": known.file.state.name(),
         "etag": known.file.etag.map(|etag| format!("\"{etag}\"")),
     })))
+}
+
+/// Refuses to put together what has not the size that the file must have: what is missing may come still.
+async fn check_size(call: &Call<'_>, store: &Store, begun: &Begun, parts: &[NamedPart]) -> Result<(), FilesError> {
+    let file = &begun.known.file;
+    // What was put together before may be asked for again.
+    if file.limits.size.is_none() || file.state != FileState::Pending {
+        return Ok(());
+    }
+    let numbers: HashSet<PartNumber> = parts.iter().map(|part| part.number).collect();
+    let place = (&call.caller.bucket, &object_key(file)?);
+    let size = size_of_parts(store, place, &begun.upload, |number| numbers.contains(&number)).await?;
+    Ok(Expected::of(&file.limits, None).check_size(size)?)
 }
 
 /// `POST /files/multipart/abort`: the parts go, and the announced file with them.

@@ -12,7 +12,7 @@ use super::error::{Code, FilesError};
 use super::fields::Fields;
 use super::view;
 use crate::media::{self, FileName, Mime};
-use crate::projects::{LogicalBucket, UploadGrant};
+use crate::projects::{LogicalBucket, Sizes, UploadGrant};
 
 /// Logical buckets that every environment has.
 pub(super) const BUCKETS: [&str; 6] = ["avatars", "documents", "media", "files", "images", "temp"];
@@ -99,6 +99,7 @@ impl Plan {
         let rules = rules(call, bucket.as_deref().or(category.as_deref()));
         let mut limits = UploadLimits {
             sha256: sha256(fields)?,
+            size: size.filter(|_| has_exact_sizes(rules)),
             ..limits(granted, rules)?
         };
         if let Some(rules) = rules.filter(|_| is_guest) {
@@ -334,6 +335,11 @@ fn of_guest(said: Option<Visibility>, own: Visibility) -> Result<Option<Visibili
             format!("What guests put into this bucket is {}.", own.name()),
         )),
     }
+}
+
+/// Whether a file must have as many bytes as it was said to have.
+pub(super) fn has_exact_sizes(rules: Option<&LogicalBucket>) -> bool {
+    rules.is_some_and(|rules| rules.sizes == Sizes::Exact)
 }
 
 /// The limits of a logical bucket and of an upload token together.

@@ -80,9 +80,8 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
         return Err(MimeError::TooLong.into());
     }
     let mime = Mime::parse(declared)?;
-    if fields.size("size")?.is_none() {
-        return Err(FilesError::field("size is required: a number of bytes."));
-    }
+    let size = fields.size("size")?;
+    let size = size.ok_or_else(|| FilesError::field("size is required: a number of bytes."))?;
     for pixels in ["width", "height"] {
         fields.number(pixels)?;
     }
@@ -100,6 +99,7 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
         return Err(Code::KEY_EXISTS.into());
     }
     let known = arrived(call, known).await?;
+    check_size(call, &known.file, (bucket.as_deref(), size))?;
     if let Some(rules) = plan::rules(call, bucket.as_deref()) {
         let limits = Limits {
             max_size: rules.max_size,
@@ -136,6 +136,19 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
         call.place(),
         view::Eyes::Owner,
     )))
+}
+
+/// Refuses to register a file as one of another size, where sizes are exact: in the logical bucket that it is put into, or else
+/// where it is.
+fn check_size(call: &Call<'_>, file: &File, (bucket, said): (Option<&str>, u64)) -> Result<(), FilesError> {
+    let name = bucket.or(file.bucket.as_deref()).or(file.category.as_deref());
+    match plan::has_exact_sizes(plan::rules(call, name)) && file.size != said {
+        true => Err(FilesError::because(
+            Code::SIZE_MISMATCH,
+            format!("The file has {} bytes and not {said}.", file.size),
+        )),
+        false => Ok(()),
+    }
 }
 
 /// `POST /files/:id/complete`: as [`register`], of a file whose key is known; asked again, it answers the same.

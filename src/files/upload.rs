@@ -67,6 +67,7 @@ async fn raw(call: &Call<'_>, parts: &Parts, kind: &str, body: RequestBody) -> R
         "category",
         "bucket",
         "sha256",
+        "fileSize",
         "deleteAfter",
         "maxDownloads",
     ] {
@@ -80,7 +81,8 @@ async fn raw(call: &Call<'_>, parts: &Parts, kind: &str, body: RequestBody) -> R
     } else {
         kind
     })?;
-    let plan = Plan::of(call, (FileName::parse(name)?, mime, sent.len), &fields).await?;
+    let size = fields.size("fileSize")?.or(sent.len);
+    let plan = Plan::of(call, (FileName::parse(name)?, mime, size), &fields).await?;
     let source = BodyDataStream::new(body);
     store(call, &plan, sent, source).await
 }
@@ -97,12 +99,9 @@ async fn by_form(call: &Call<'_>, body: RequestBody, boundary: String) -> Result
                 Some(kind) => Mime::parse(kind.as_ref())?,
                 None => Mime::parse("application/octet-stream")?,
             };
-            let plan = Plan::of(
-                call,
-                (FileName::parse(&name)?, mime.clone(), None),
-                &Fields::of(&Value::Object(said))?,
-            )
-            .await?;
+            let fields = Fields::of(&Value::Object(said))?;
+            let size = fields.size("fileSize")?;
+            let plan = Plan::of(call, (FileName::parse(&name)?, mime.clone(), size), &fields).await?;
             let sent = Sent {
                 declared: Some(mime),
                 len: None,
@@ -133,7 +132,7 @@ async fn by_form(call: &Call<'_>, body: RequestBody, boundary: String) -> Result
 /// What is no text in JSON is written as JSON in a form, and in a query.
 fn field_value(name: &str, text: String) -> Result<Value, FilesError> {
     match name {
-        "metadata" | "tags" | "deleteAfter" | "maxDownloads" if !text.is_empty() => {
+        "metadata" | "tags" | "fileSize" | "deleteAfter" | "maxDownloads" if !text.is_empty() => {
             serde_json::from_str(&text).map_err(|_| FilesError::field(format!("{name} must be JSON.")))
         }
         _ if text.is_empty() => Ok(Value::Null),

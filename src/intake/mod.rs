@@ -3,6 +3,7 @@
 //! Owns what becomes of a file by what its bytes are: as they stream, or once they are stored where they could not be
 //! looked at before. It never decides who may write, never holds more than the head of a file, and never serves one.
 
+mod parts;
 mod settle;
 mod watch;
 
@@ -10,6 +11,7 @@ use storage_engine::store::files::UploadLimits;
 
 use crate::media::{self, Mime};
 
+pub use parts::size_of_parts;
 pub use settle::{Inspector, Settled};
 pub use watch::{Look, cap, watch};
 
@@ -29,6 +31,8 @@ pub struct Expected {
     pub declared: Vec<String>,
     /// What its SHA-256 must be; `None`: anything.
     pub sha256: Option<[u8; 32]>,
+    /// How many bytes it was said to have, where it must have as many; more than that is too many by `max_size` already.
+    pub announced: Option<u64>,
 }
 
 /// Why the bytes of a file are not taken.
@@ -38,6 +42,8 @@ pub enum Refused {
     TooLarge { max: u64 },
     #[error("The file has fewer than the {min} bytes that it must have.")]
     TooSmall { min: u64 },
+    #[error("The file has not the {announced} bytes that were announced.")]
+    Size { announced: u64 },
     #[error(transparent)]
     Type(#[from] media::Mismatch),
     #[error("The SHA-256 of the bytes is not the one that was announced.")]
@@ -64,6 +70,7 @@ impl Expected {
         let mut expected = Self {
             max_size: limits.max_size,
             sha256: limits.sha256,
+            announced: limits.size,
             ..Self::default()
         };
         expected.also_of(&limits.types);
@@ -120,9 +127,10 @@ impl Expected {
     /// Refuses a file of this size.
     pub fn check_size(&self, size: u64) -> Result<(), Refused> {
         self.check_size_so_far(size)?;
-        match size < self.min_size {
-            true => Err(Refused::TooSmall { min: self.min_size }),
-            false => Ok(()),
+        match self.announced {
+            Some(announced) if size != announced => Err(Refused::Size { announced }),
+            Some(_) | None if size < self.min_size => Err(Refused::TooSmall { min: self.min_size }),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -76,7 +76,7 @@ async fn settle(
                     (file.sha256, file.width, file.height) = (seen.sha256, seen.width, seen.height);
                     file.sniffed_type.clone_from(&seen.sniffed_type);
                     // It was said of these bytes; others may come in their place.
-                    file.limits.sha256 = None;
+                    (file.limits.sha256, file.limits.size) = (None, None);
                 };
                 store.change_file(bucket, id, Some(rev), activate).await.map(drop)
             }

@@ -35,6 +35,7 @@ pub struct LogicalBucket {
     pub gc: Gc,
     pub confirm: Confirm,
     pub scan: Scan,
+    pub sizes: Sizes,
     /// Guests may put files into it.
     pub guest_upload: bool,
 }
@@ -63,6 +64,16 @@ pub enum Scan {
     #[default]
     On,
     Off,
+}
+
+/// What the size is that is announced of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sizes {
+    /// The most it may have.
+    #[default]
+    AtMost,
+    /// What it must have.
+    Exact,
 }
 
 impl Gc {
@@ -113,6 +124,22 @@ impl Scan {
     }
 }
 
+impl Sizes {
+    pub const ALL: [Self; 2] = [Self::AtMost, Self::Exact];
+
+    /// As applications and operators spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AtMost => "at-most",
+            Self::Exact => "exact",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|sizes| sizes.name() == name)
+    }
+}
+
 impl LogicalBucket {
     /// Most bytes of a file that a guest puts into it.
     pub fn max_size_of_guests(&self) -> u64 {
@@ -136,6 +163,11 @@ impl LogicalBucket {
                 Confirm::Auto
             },
             scan: if record.not_scanned { Scan::Off } else { Scan::On },
+            sizes: if record.exact_sizes {
+                Sizes::Exact
+            } else {
+                Sizes::AtMost
+            },
             guest_upload: record.takes_guests,
         }
     }
@@ -151,6 +183,7 @@ impl LogicalBucket {
             needs_registration: self.confirm == Confirm::Required,
             not_scanned: self.scan == Scan::Off,
             takes_guests: self.guest_upload,
+            exact_sizes: self.sizes == Sizes::Exact,
         }
     }
 }

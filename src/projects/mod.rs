@@ -32,7 +32,7 @@ pub use error::ProjectsError;
 pub use images::NewImages;
 pub use issuers::{IssuerView, NewIssuer, NewIssuerKeys};
 pub use keys::{MadeKey, NewProjectKey, ProjectKeyView};
-pub use logical::{Confirm, Gc, LogicalBucket, LogicalBuckets, Scan, TTL_SECONDS_RANGE, is_type};
+pub use logical::{Confirm, Gc, LogicalBucket, LogicalBuckets, Scan, Sizes, TTL_SECONDS_RANGE, is_type};
 pub use quotas::{QuotaChange, QuotaChanges, is_person};
 pub use scopes::{Operation, Scopes, UnknownScope};
 pub use upload_tokens::{GrantedUser, UPLOAD_TOKEN, UploadGrant, UploadTokenError};

@@ -13,7 +13,6 @@ use storage_engine::store::Store;
 use storage_engine::store::body::NewBody;
 use storage_engine::store::files::{FileError, FileState};
 use storage_engine::store::multipart::complete::NamedPart;
-use storage_engine::store::multipart::list::ListParts;
 use storage_engine::store::multipart::part::PartPlace;
 use storage_engine::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
 use storage_engine::store::record::settings::BucketSettings;
@@ -22,10 +21,7 @@ use super::error::{Code, Failure};
 use super::front::Opened;
 use super::link;
 use crate::auth::{LinkTerms, LinkUse};
-use crate::intake::{Expected, Refused, cap, watch};
-
-/// Parts that are looked at in one step.
-const PARTS_PAGE: usize = 1_000;
+use crate::intake::{Expected, Refused, cap, size_of_parts, watch};
 
 /// Whether a bucket keeps a catalogue.
 pub(crate) fn keeps_one(settings: Option<&BucketSettings>) -> bool {
@@ -94,7 +90,7 @@ pub(crate) async fn part<'b>(
     Ok(NewBody { source, ..body })
 }
 
-/// Refuses to join parts that are more than the file may have.
+/// Refuses to join parts that are more than the file may have, or fewer than it must.
 pub(crate) async fn joining(
     opened: &Opened,
     file: (&BucketName, &ObjectKey),
@@ -111,7 +107,7 @@ pub(crate) async fn joining(
     let numbers: HashSet<PartNumber> = parts.iter().map(|part| part.number).collect();
     let named = |number: PartNumber| numbers.contains(&number);
     let size = size_of_parts(&store, file, upload, named).await?;
-    Ok(expected.check_size_so_far(size)?)
+    Ok(expected.check_size(size)?)
 }
 
 /// What was said of a file before its bytes come; of one that nobody announced, nothing. The store for who came by a link
@@ -136,39 +132,11 @@ async fn announced(
     Ok((store, expected.unwrap_or_default()))
 }
 
-async fn size_of_parts(
-    store: &Store,
-    (bucket, key): (&BucketName, &ObjectKey),
-    upload: &UploadId,
-    counts: impl Fn(PartNumber) -> bool,
-) -> Result<u64, Failure> {
-    let mut list = ListParts {
-        bucket: bucket.clone(),
-        key: key.clone(),
-        upload: *upload,
-        after: 0,
-        limit: PARTS_PAGE,
-    };
-    let mut size = 0_u64;
-    loop {
-        let page = store.list_parts(&list).await?;
-        for (number, part) in &page.parts {
-            if counts(*number) {
-                size = size.saturating_add(part.size);
-            }
-        }
-        match page.next {
-            Some(next) => list.after = next.get(),
-            None => return Ok(size),
-        }
-    }
-}
-
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         let code = match refused {
             Refused::TooLarge { .. } => Code::ENTITY_TOO_LARGE,
-            Refused::TooSmall { .. } => Code::ENTITY_TOO_SMALL,
+            Refused::TooSmall { .. } | Refused::Size { .. } => Code::ENTITY_TOO_SMALL,
             Refused::Type(_) => Code::INVALID_REQUEST,
             Refused::Digest => Code::BAD_DIGEST,
         };

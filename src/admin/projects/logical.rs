@@ -5,7 +5,7 @@ use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::labels::Visibility;
 
 use super::{AdminError, Ask};
-use crate::projects::{Confirm, Gc, LogicalBucket, Scan};
+use crate::projects::{Confirm, Gc, LogicalBucket, Scan, Sizes};
 
 const ON: &str = "on";
 const OFF: &str = "off";
@@ -32,6 +32,9 @@ pub struct LogicalReport {
     /// `on` or `off`.
     #[serde(default)]
     pub scan: String,
+    /// `at-most` or `exact`.
+    #[serde(default)]
+    pub sizes: String,
     /// `on` or `off`.
     #[serde(default)]
     pub guest_upload: String,
@@ -59,6 +62,8 @@ pub struct LogicalAsked {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guest_upload: Option<String>,
 }
 
@@ -78,6 +83,7 @@ pub(super) fn logical_report((name, logical): (&String, &LogicalBucket)) -> Logi
         gc: logical.gc.name().to_owned(),
         confirm: logical.confirm.name().to_owned(),
         scan: logical.scan.name().to_owned(),
+        sizes: logical.sizes.name().to_owned(),
         guest_upload: if logical.guest_upload { ON } else { OFF }.to_owned(),
     }
 }
@@ -93,6 +99,8 @@ fn read(asked: &LogicalAsked) -> Result<(OfProject, LogicalBucket), AdminError> 
     let confirm = confirm.map(|name| Confirm::parse(name).ok_or_else(|| wrong("A confirm is auto or required.")));
     let scan = asked.scan.as_deref();
     let scan = scan.map(|name| Scan::parse(name).ok_or_else(|| wrong("A scan is on or off.")));
+    let sizes = asked.sizes.as_deref();
+    let sizes = sizes.map(|name| Sizes::parse(name).ok_or_else(|| wrong("Sizes are at-most or exact.")));
     let guest_upload = match asked.guest_upload.as_deref() {
         Some(ON) => true,
         None | Some(OFF) => false,
@@ -106,6 +114,7 @@ fn read(asked: &LogicalAsked) -> Result<(OfProject, LogicalBucket), AdminError> 
         gc: gc.transpose()?.unwrap_or_default(),
         confirm: confirm.transpose()?.unwrap_or_default(),
         scan: scan.transpose()?.unwrap_or_default(),
+        sizes: sizes.transpose()?.unwrap_or_default(),
         guest_upload,
     };
     Ok((OfProject::new(&asked.project, &asked.environment), logical))

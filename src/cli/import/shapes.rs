@@ -141,9 +141,11 @@ impl<'a> Shape<'a> {
         if let Some(own) = object(row, "user_metadata")? {
             item.metadata.insert("custom".to_owned(), Value::Object(own));
         }
-        if self.args.public_buckets.contains(&bucket) {
-            item.visibility = Some("public".to_owned());
-        }
+        // What is closed there is not opened here by what is set for new files.
+        item.visibility = match (self.args.public_buckets.contains(&bucket), &self.args.visibility) {
+            (true, _) => Some("public".to_owned()),
+            (false, said) => said.clone().or_else(|| Some("private".to_owned())),
+        };
         item.owner = self.owner(first(row, &["owner_id", "owner"]), None);
         Ok(item)
     }

@@ -112,6 +112,8 @@ fn rows_of_supabase_name_bucket_path_and_owner() {
     assert_eq!(item.metadata.get("custom"), Some(&json!({ "x": 1 })));
     let item = only(read(&source, "--from supabase --no-owners --visibility protected"));
     assert_eq!((item.owner, item.visibility.as_deref()), (None, Some("protected")));
+    let item = only(read(&source, "--from supabase --no-owners"));
+    assert_eq!(item.visibility.as_deref(), Some("private"));
     // As the store of a self-hosted one has it.
     let folder = ground(&[("objects.csv", rows), ("store/pics/a/b.png/v1", "x")]);
     let line = format!(

@@ -17,7 +17,7 @@ use super::schema::{
     short, text, told, told_with, url, within,
 };
 use crate::media::{MIME_CHARS_MAX, NAME_BYTES_MAX};
-use crate::projects::{Confirm, Gc, Scan};
+use crate::projects::{Confirm, Gc, Scan, Sizes};
 use crate::webhooks::payload;
 
 pub(super) fn visibility() -> Value {
@@ -91,7 +91,7 @@ pub(super) fn placed() -> Vec<Field> {
         (
             "visibility",
             visibility(),
-            "As the logical bucket has it, else `private`.",
+            "As the logical bucket has it, else as the environment has it.",
         ),
         (
             "bucket",
@@ -544,6 +544,11 @@ fn buckets() -> Vec<Named> {
         ("gc", one_of(&Gc::ALL.map(Gc::name)), ""),
         ("confirm", one_of(&Confirm::ALL.map(Confirm::name)), ""),
         ("scan", one_of(&Scan::ALL.map(Scan::name)), ""),
+        (
+            "sizes",
+            one_of(&Sizes::ALL.map(Sizes::name)),
+            "What an announced size is: the most bytes a file may have, or what it must have.",
+        ),
         ("guestUpload", flag(), "Whether guests put files into it."),
     ]);
     let usage = told_with(

@@ -64,6 +64,7 @@ pub(super) const BYTES: &[Code] = &[
     Code::TOO_SMALL,
     Code::INVALID_FORMAT,
     Code::BAD_DIGEST,
+    Code::SIZE_MISMATCH,
     Code::SHA256_MISMATCH,
     Code::QUOTA,
     Code::PRECONDITION_FAILED,
@@ -74,6 +75,7 @@ pub(super) const ARRIVED: &[Code] = &[
     Code::BODY_TOO_LARGE,
     Code::TOO_SMALL,
     Code::INVALID_FORMAT,
+    Code::SIZE_MISMATCH,
     Code::SHA256_MISMATCH,
 ];
 /// Addresses to upload to that are made.

@@ -19,10 +19,10 @@ const FORM: &str = "--x\r\ncontent-disposition: form-data; name=\"file\"; filena
 impl Shop {
     /// What `drystone project set shop/dev --default-visibility` sets.
     async fn by_default(&self, level: Visibility) {
-        let set = self
-            .store
-            .change_settings(&bucket(), |settings| settings.visibility = Some(level));
-        set.await.unwrap();
+        self.store
+            .change_settings(&bucket(), |settings| settings.visibility = Some(level))
+            .await
+            .unwrap();
     }
 
     async fn logical_default(&self, name: &str, level: Visibility) {

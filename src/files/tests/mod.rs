@@ -15,6 +15,7 @@ mod quotas;
 mod refusals;
 mod resumable;
 mod rules;
+mod sizes;
 mod upload_tokens;
 
 use std::sync::Arc;

@@ -17,7 +17,8 @@ async fn rules_of_a_logical_bucket_are_set_by_a_server_and_hold_for_what_comes()
     let (server, ann) = (shop.server(), shop.person("ann"));
     let rules = json!({
         "maxSize": 20, "allowedTypes": ["text/*"], "defaultVisibility": "public", "ttlSeconds": 3600,
-        "gc": "unreferenced", "confirm": "required", "scan": "off", "guestUpload": true,
+        "gc": "unreferenced", "confirm": "required", "scan": "off", "sizes": "exact",
+        "guestUpload": true,
     });
     let set = shop.put(&server, "files/buckets/reports", rules.clone()).await.is(200);
     let mut expected = rules;
@@ -44,6 +45,7 @@ async fn rules_of_a_logical_bucket_are_set_by_a_server_and_hold_for_what_comes()
         json!({ "gc": "all" }),
         json!({ "confirm": "never" }),
         json!({ "scan": "later" }),
+        json!({ "sizes": "about" }),
         json!({ "ttlSeconds": 1 }),
         json!({ "allowedTypes": ["text"] }),
         json!({ "defaultVisibility": "open" }),

@@ -7,7 +7,7 @@ use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::settings::BucketSettings;
 
 use super::{Ground, admit, by_secret, key, new_key, put, refused, shop, take_away};
-use crate::projects::{Confirm, Gc, KeyKind, LogicalBucket, ProjectsError, Scan};
+use crate::projects::{Confirm, Gc, KeyKind, LogicalBucket, ProjectsError, Scan, Sizes};
 
 #[tokio::test]
 async fn an_environment_is_made_with_its_bucket_and_asking_again_mends_what_is_missing() {
@@ -119,6 +119,7 @@ async fn two_servers_over_one_store_lose_no_change_and_a_restart_knows_all() {
         gc: Gc::Unreferenced,
         confirm: Confirm::Required,
         scan: Scan::Off,
+        sizes: Sizes::Exact,
         guest_upload: true,
     };
     let of = OfProject::new("shop", "dev");

@@ -134,6 +134,23 @@ pub(super) fn fails(answer: &str, code: u16, name: &str) {
 }
 
 #[tokio::test]
+async fn where_sizes_are_exact_a_link_takes_as_many_bytes_as_were_announced() {
+    let server = start(&[]).await;
+    let app = App::new(server.addresses()[0]).await;
+    let exact = json!({ "project": "shop", "environment": "prod", "name": "exact", "sizes": "exact" });
+    app.admin("PUT", "/buckets", exact).await;
+    let longer = GIF.len() + 5;
+    let (_, at_most) = app.announce(json!({ "fileSize": longer, "bucket": "media" })).await;
+    assert_eq!(status(&app.put(&at_most, GIF).await), 200);
+    let (file, upload) = app.announce(json!({ "fileSize": longer, "bucket": "exact" })).await;
+    fails(&app.put(&upload, GIF).await, 400, "EntityTooSmall");
+    let (_, told) = app.ask(Some("ann"), "GET", &format!("/{file}"), json!({})).await;
+    assert_eq!(told["status"], json!("pending"));
+    assert_eq!(status(&app.put(&upload, &format!("{GIF}12345")).await), 200);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_page_uploads_and_downloads_by_links_and_nothing_else_is_let_by_them() {
     let server = start(&[]).await;
     let app = App::new(server.addresses()[0]).await;

@@ -288,7 +288,7 @@ async fn what_holds_for_the_files_of_a_logical_bucket_is_set_shown_and_reset() {
     let images = json!({ "max_size": 5_000_000, "types": ["image/*"], "visibility": "public" });
     let (code, told) = root("PUT", "/buckets", with(base.clone(), &images)).await;
     let rest = json!({ "name": "images", "ttl_seconds": null, "gc": "off", "confirm": "auto", "scan": "on",
-        "guest_upload": "off" });
+        "sizes": "at-most", "guest_upload": "off" });
     let shown = with(rest, &images);
     assert_eq!((code, &told["environments"][0]["logical"]), (200, &json!([shown])));
     for (more, refusal) in [
@@ -298,6 +298,7 @@ async fn what_holds_for_the_files_of_a_logical_bucket_is_set_shown_and_reset() {
         (json!({ "max_size": -1 }), (400, "InvalidRequest")),
         (json!({ "gc": "all" }), ARGUMENT),
         (json!({ "confirm": "never" }), ARGUMENT),
+        (json!({ "sizes": "about" }), ARGUMENT),
         (json!({ "guest_upload": "yes" }), ARGUMENT),
         (json!({ "ttl_seconds": 1 }), ARGUMENT),
         (json!({ "environment": "none" }), (404, "ENVIRONMENT_NOT_FOUND")),

@@ -8,7 +8,7 @@ use super::super::described::{Described, Tag};
 use super::super::refusals::CHANGE;
 use super::super::schema::{asked, count, flag, list_of, one_of, shared, text, within};
 use super::Entry;
-use crate::projects::{Confirm, Gc, Scan, TTL_SECONDS_RANGE};
+use crate::projects::{Confirm, Gc, Scan, Sizes, TTL_SECONDS_RANGE};
 
 pub(super) const ALL: &[Entry] = &[
     (Route::Usage, usage),
@@ -82,6 +82,11 @@ fn bucket_set() -> Described {
         ("gc", one_of(&Gc::ALL.map(Gc::name)), ""),
         ("confirm", one_of(&Confirm::ALL.map(Confirm::name)), ""),
         ("scan", one_of(&Scan::ALL.map(Scan::name)), ""),
+        (
+            "sizes",
+            one_of(&Sizes::ALL.map(Sizes::name)),
+            "What an announced size is: the most bytes a file may have, or what it must have.",
+        ),
         (
             "guestUpload",
             flag(),

@@ -104,6 +104,7 @@ fn upload() -> Described {
         .query("category", category(), "")
         .query("bucket", text(), "")
         .query("sha256", sha256_sent(), "")
+        .query("fileSize", count(), "Bytes; how many come by itself.")
         .query("deleteAfter", lasts(), "")
         .query("maxDownloads", downloads(), DOWNLOADS)
         .header("Repr-Digest", &text(), "`sha-256=:…:` is held to. Also `Content-Digest`, `Digest`.")

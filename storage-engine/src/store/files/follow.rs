@@ -153,7 +153,7 @@ fn receive(file: &mut File, object: &mut Object, seen: Option<Seen>, now: Timest
     };
     // It was said of the bytes that were announced, and of no others.
     if !announced || seen.is_some() {
-        file.limits.sha256 = None;
+        (file.limits.sha256, file.limits.size) = (None, None);
     }
     file.state = FileState::of_labels(&object.labels);
     let seen = seen.unwrap_or_default();

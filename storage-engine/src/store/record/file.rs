@@ -126,6 +126,9 @@ pub struct UploadLimits {
     /// The id of the upload token that it was announced with.
     #[cbor(n(3), with = "minicbor::bytes")]
     pub token: Option<[u8; 16]>,
+    /// How many of the first bytes there must be; no longer kept once there were so many. `None`: as many as come.
+    #[n(4)]
+    pub size: Option<u64>,
 }
 
 impl UploadLimits {
@@ -328,6 +331,7 @@ mod tests {
                 types: vec!["image/*".into()],
                 sha256: Some([7; 32]),
                 token: Some([8; 16]),
+                size: Some(100),
             },
             epoch: 3,
             refs: vec!["post-1".into()],

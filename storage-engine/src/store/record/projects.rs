@@ -169,6 +169,9 @@ pub struct LogicalBucketRecord {
     /// Those who are not signed in put files into it.
     #[cbor(n(8), skip_if = "is_unset")]
     pub takes_guests: bool,
+    /// Its files have as many bytes as were announced.
+    #[cbor(n(9), skip_if = "is_unset")]
+    pub exact_sizes: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
@@ -445,6 +448,7 @@ mod tests {
                 needs_registration: true,
                 not_scanned: true,
                 takes_guests: true,
+                exact_sizes: true,
                 ..environment().logical[0].clone()
             }],
             ..environment()
