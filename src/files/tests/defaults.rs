@@ -196,10 +196,12 @@ async fn an_upload_token_that_says_nothing_makes_files_as_their_environment_has_
     let shop = Shop::new().await;
     shop.by_default(Visibility::Public).await;
     let asked = json!({ "filename": "a.txt", "contentType": "text/plain" });
-    let who = shop.uploader(json!({})).await;
+    let who = shop.uploader(json!({ "contentTypes": ["text/plain"] })).await;
     let told = shop.post(&who, "files/presigned-url", asked.clone()).await.is(200);
     assert_eq!(shop.visibility_of(&told).await, Visibility::Public);
-    let who = shop.uploader(json!({ "visibility": "private" })).await;
+    let who = shop
+        .uploader(json!({ "contentTypes": ["text/plain"], "visibility": "private" }))
+        .await;
     let told = shop.post(&who, "files/presigned-url", asked).await.is(200);
     assert_eq!(shop.visibility_of(&told).await, Visibility::Private);
 }

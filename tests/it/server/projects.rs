@@ -187,7 +187,7 @@ async fn files_that_name_no_visibility_are_as_their_environment_has_it_by_s3_too
     }
     // What keeps the bucket closed keeps it closed.
     let block =
-        "<PublicAccessBlockConfiguration><IgnorePublicAcls>true</IgnorePublicAcls></PublicAccessBlockConfiguration>";
+        "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
     let answer = on_s3(address, "PUT", "/shop-prod?publicAccessBlock", block).await;
     assert_eq!(status(&answer), 200, "{answer}");
     assert_eq!(root("PUT", "", default("prod", "public")).await.0, 409);

@@ -1,7 +1,7 @@
 //! What strangers put into an app, as browsers are shown it: no page and no picture acts in the server's name.
 
-use drystone::auth::SecretKey;
-use drystone::auth::sign::{PayloadMode, Signer, body_hash};
+use drystone::auth::sign::{Signer, body_hash};
+use drystone::auth::{PayloadMode, SecretKey};
 use http::Request;
 use serde_json::json;
 use time::OffsetDateTime;
