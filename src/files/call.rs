@@ -344,6 +344,7 @@ impl<'i> Call<'i> {
     pub(super) fn link<'a>(&'a self, asker: &'a Asker, (id, file): (FileId, &'a File), seconds: u32) -> LinkAsk<'a> {
         LinkAsk {
             asker,
+            owner: file.labels.owner.as_deref(),
             file: *id.as_bytes(),
             bucket: self.caller.bucket.as_str(),
             key: &file.key,

@@ -37,6 +37,7 @@ mod tests;
 mod upload;
 mod upload_token;
 mod usage;
+mod users;
 mod versions;
 mod view;
 mod webhooks;
@@ -63,7 +64,7 @@ use crate::http::origin::Origins;
 use crate::intake::Inspector;
 use crate::links::Links;
 use crate::outbound::Outbound;
-use crate::projects::{AppCaller, AppRefused, Envelope, Projects};
+use crate::projects::{AppCaller, AppRefused, Envelope, Projects, UserChange};
 use crate::telemetry::trace::Operation;
 use crate::webhooks::Webhooks;
 
@@ -228,6 +229,11 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::BucketSet => Box::pin(bucket::set(call, fields)),
         Route::Quotas => Box::pin(quotas::get(call)),
         Route::QuotasSet => Box::pin(quotas::set(call, fields)),
+        Route::Users => Box::pin(async { users::list(call) }),
+        Route::UserBlock => Box::pin(users::change(call, fields, UserChange::Block)),
+        Route::UserUnblock => Box::pin(users::change(call, fields, UserChange::Unblock)),
+        Route::UserRevokeUrls => Box::pin(users::revoke_urls(call, fields)),
+        Route::UserFiles => Box::pin(users::files(call, fields)),
         Route::DownloadUrl => Box::pin(download::one(call, fields)),
         Route::DownloadUrls => Box::pin(download::many(call, fields)),
         Route::PartsInit => Box::pin(multipart::init(call, fields)),

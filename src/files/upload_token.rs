@@ -1,6 +1,7 @@
 //! Upload tokens: a server of the app says what somebody who is not signed in may upload, and how much of it.
 
 use serde_json::json;
+use storage_engine::store::clock::Timestamp;
 use storage_engine::store::record::labels::Visibility;
 
 use super::answer::Answer;
@@ -80,7 +81,8 @@ fn grant(call: &Call<'_>, fields: &Fields) -> Result<UploadGrant, FilesError> {
         bucket,
         visibility: fields.visibility()?,
         operation: short(fields, "op")?,
-        user: user(call, fields)?,
+        user: named_user(call, fields)?,
+        revoked: Timestamp::default(),
     })
 }
 
@@ -108,8 +110,8 @@ fn files(fields: &Fields) -> Result<u32, FilesError> {
     files.ok_or_else(wrong)
 }
 
-/// Whose its files are: the user who is named, or for whom the server speaks.
-fn user(call: &Call<'_>, fields: &Fields) -> Result<Option<GrantedUser>, FilesError> {
+/// The user who is named by `sub` and `issuer`, or for whom the server speaks.
+pub(super) fn named_user(call: &Call<'_>, fields: &Fields) -> Result<Option<GrantedUser>, FilesError> {
     let spoken_for = call.caller.user.as_ref();
     let Some(subject) = short(fields, "sub")? else {
         return Ok(spoken_for.map(|user| GrantedUser {

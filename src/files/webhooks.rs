@@ -20,7 +20,7 @@ impl From<ProjectsError> for FilesError {
     fn from(error: ProjectsError) -> Self {
         match error {
             ProjectsError::NoSuchWebhook => Code::NO_SUCH_WEBHOOK.into(),
-            ProjectsError::Invalid(_) => Self::field(error.to_string()),
+            ProjectsError::Invalid(_) | ProjectsError::NoSuchIssuer(_) => Self::field(error.to_string()),
             ProjectsError::TooMany(_) => Self::because(Code::TOO_MANY, error.to_string()),
             ProjectsError::Fault(fault) => fault.into(),
             ProjectsError::NotOpen(_) => Code::UNAVAILABLE.into(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use storage_engine::store::clock::Timestamp;
 use time::OffsetDateTime;
 
 use super::LinkError;
@@ -27,6 +28,10 @@ pub struct Asker {
     pub admin: bool,
     /// `None`: nobody who is signed in.
     pub person: Option<Person>,
+    /// Who else has a say: the owner of the file, where they are not who asks.
+    pub owner: Option<String>,
+    /// The last time that what these two had been given was revoked, as it stood when this was given out.
+    pub revoked: Timestamp,
 }
 
 /// Somebody who is signed in to an app, or the key itself where it stands for an account.
@@ -48,9 +53,12 @@ pub struct Person {
 /// What those who ask for links may do now.
 pub trait Askers: Send + Sync {
     /// The rights that whoever asked to do this in `bucket` has there now; `None`: their key is revoked or has ended, or is
-    /// not one of this bucket's, or does not let this, so that what they were given lets nothing. Called once a request: it
-    /// must not block.
+    /// not one of this bucket's, or does not let this, or what they or the owner were given until [`Asker::revoked`] is
+    /// revoked, so that what they were given lets nothing. Called once a request: it must not block.
     fn rights(&self, asker: &Asker, bucket: &str, purpose: Purpose) -> Option<AskerRights>;
+
+    /// When what this asker, or the owner, had been given in `bucket` was last revoked; the beginning of time: never.
+    fn revoked(&self, asker: &Asker, bucket: &str) -> Timestamp;
 }
 
 /// What somebody was given something for.
@@ -97,6 +105,8 @@ impl Asker {
             guest_in: None,
             admin,
             person,
+            owner: None,
+            revoked: Timestamp::default(),
         })
     }
 

@@ -4,6 +4,7 @@
 //! never passed over: it could be a limit.
 
 use serde::{Deserialize, Serialize};
+use storage_engine::store::clock::Timestamp;
 use time::OffsetDateTime;
 
 use super::asker::{Asker, Person};
@@ -37,6 +38,11 @@ struct CarriedLink {
     /// The id of the asker's project key.
     #[serde(rename = "i")]
     key_id: String,
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    /// Milliseconds since 1970.
+    #[serde(rename = "r", default, skip_serializing_if = "is_zero")]
+    revoked: u64,
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     guest_in: Option<String>,
     #[serde(rename = "a", default, skip_serializing_if = "is_not")]
@@ -61,6 +67,9 @@ struct CarriedUploads {
     key_id: String,
     #[serde(rename = "p")]
     person: Person,
+    /// Milliseconds since 1970.
+    #[serde(rename = "r", default, skip_serializing_if = "is_zero")]
+    revoked: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,6 +185,8 @@ pub fn encode(terms: &LinkTerms, asker: &Asker) -> Result<Vec<u8>, serde_json::E
             },
         },
         key_id: asker.key_id.clone(),
+        owner: asker.owner.clone(),
+        revoked: asker.revoked.millis(),
         guest_in: asker.guest_in.clone(),
         admin: asker.admin,
         person: asker.person.clone(),
@@ -193,6 +204,7 @@ pub fn encode_uploads(terms: &UploadTerms, uploader: &Uploader) -> Result<Vec<u8
         },
         key_id: uploader.key_id.clone(),
         person: uploader.person.clone(),
+        revoked: uploader.revoked.millis(),
     };
     serde_json::to_vec(&carried)
 }
@@ -211,6 +223,7 @@ pub fn decode(bytes: &[u8]) -> Option<Carried> {
             let uploader = Uploader {
                 key_id: carried.key_id,
                 person: carried.person,
+                revoked: Timestamp::from_millis(carried.revoked),
             };
             Some(Carried::Uploads(terms, uploader))
         }
@@ -270,6 +283,8 @@ fn decode_link(bytes: &[u8]) -> Option<Carried> {
         guest_in: carried.guest_in,
         admin: carried.admin,
         person: carried.person,
+        owner: carried.owner,
+        revoked: Timestamp::from_millis(carried.revoked),
     };
     Some(Carried::Link(terms, asker))
 }
@@ -278,6 +293,7 @@ fn decode_link(bytes: &[u8]) -> Option<Carried> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use storage_engine::store::clock::Timestamp;
     use time::macros::datetime;
 
     use super::{Asker, Carried, LinkTerms, LinkUse, Person, UploadTerms, Uploader, decode, encode, encode_uploads};
@@ -300,6 +316,8 @@ mod tests {
             guest_in: None,
             admin: false,
             person: None,
+            owner: None,
+            revoked: Timestamp::default(),
         }
     }
 
@@ -394,6 +412,7 @@ mod tests {
             let uploader = Uploader {
                 key_id: "k1".into(),
                 person: ann().person.unwrap().without_claims(),
+                revoked: Timestamp::default(),
             };
             let whole = format!(r#"{{"b":"shop-prod","x":1767323045,"l":{lets}{REST}"#);
             let written = encode_uploads(&terms, &uploader).unwrap();
@@ -412,6 +431,40 @@ mod tests {
                 assert_eq!(decode(changed.as_bytes()), None, "{changed}");
             }
         }
+    }
+
+    #[test]
+    fn who_owns_the_file_and_what_had_been_revoked_is_carried() {
+        let revoked = Timestamp::from_millis(1_767_000_000_000);
+        let whole = format!(
+            r#"{HEAD}{{"g":{{}}}},"i":"k1","u":"app:shop/main|bob","r":1767000000000,"p":{{"n":"shop/main|ann","o":"app:shop/main|ann"}}}}"#
+        );
+        let person = ann().person.unwrap().without_claims();
+        let asker = Asker {
+            person: Some(person.clone()),
+            owner: Some("app:shop/main|bob".into()),
+            revoked,
+            ..guest()
+        };
+        let written = encode(&terms(LinkUse::get()), &asker).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), whole);
+        assert_eq!(
+            decode(whole.as_bytes()),
+            Some(Carried::Link(terms(LinkUse::get()), asker))
+        );
+        let uploads = UploadTerms {
+            bucket: "shop-prod".into(),
+            expires: datetime!(2026-01-02 03:04:05 UTC),
+            of_user: true,
+        };
+        let uploader = Uploader {
+            key_id: "k1".into(),
+            person,
+            revoked,
+        };
+        let written = String::from_utf8(encode_uploads(&uploads, &uploader).unwrap()).unwrap();
+        assert!(written.ends_with(r#","r":1767000000000}"#), "{written}");
+        assert_eq!(decode(written.as_bytes()), Some(Carried::Uploads(uploads, uploader)));
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub enum LinkError {
 #[derive(Clone, Copy, Debug)]
 pub struct LinkAsk<'a> {
     pub asker: &'a Asker,
+    /// Whose the file is.
+    pub owner: Option<&'a str>,
     /// The id of the file.
     pub file: [u8; 16],
     pub bucket: &'a str,
@@ -259,7 +261,10 @@ impl Links {
             return Err(LinkError::Lifetime);
         }
         let expires = end(from, ask.seconds);
-        let asker = ask.asker.carried_for(&lets);
+        let mut asker = ask.asker.carried_for(&lets);
+        let is_other = |owner: &&str| asker.person.as_ref().is_none_or(|person| person.owner != *owner);
+        asker.owner = ask.owner.filter(is_other).map(str::to_owned);
+        asker.revoked = self.askers.revoked(&asker, ask.bucket);
         let terms = LinkTerms {
             file: ask.file,
             bucket: ask.bucket.to_owned(),

@@ -8,7 +8,7 @@ use http::header::HOST;
 use http::{Method, Request, Uri};
 use http_body_util::Empty;
 use storage_engine::memory::MemoryBackend;
-use storage_engine::store::clock::SystemClock;
+use storage_engine::store::clock::{SystemClock, Timestamp};
 use storage_engine::store::{Epoch, Store};
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
@@ -38,11 +38,15 @@ impl Askers for OneKey {
         let of = |kind| Arc::new(Policy::parse(OWN.as_bytes(), kind).unwrap());
         let own = || of(policy::Kind::Identity);
         let stands = asker.key_id == "k1" && bucket == "shop-prod";
-        stands.then(|| AskerRights {
+        (stands && asker.revoked >= self.revoked(asker, bucket)).then(|| AskerRights {
             policies: if asker.admin { vec![own()] } else { Vec::new() },
             session: (purpose == Purpose::Uploads).then(|| of(policy::Kind::Session)),
             ..AskerRights::default()
         })
+    }
+
+    fn revoked(&self, _asker: &Asker, _bucket: &str) -> Timestamp {
+        Timestamp::default()
     }
 }
 
@@ -106,6 +110,7 @@ fn asker() -> Asker {
 fn ask(asker: &Asker) -> LinkAsk<'_> {
     LinkAsk {
         asker,
+        owner: None,
         file: [5; 16],
         bucket: "shop-prod",
         key: "05/a b+€.png",

@@ -5,6 +5,7 @@
 
 use std::ops::RangeInclusive;
 
+use storage_engine::store::clock::Timestamp;
 use time::OffsetDateTime;
 
 use super::asker::{Asker, Askers, Person, Purpose};
@@ -42,6 +43,8 @@ pub struct UploadCredential {
 pub struct Uploader {
     pub key_id: String,
     pub person: Person,
+    /// As of an [`Asker`].
+    pub revoked: Timestamp,
 }
 
 impl Links {
@@ -60,6 +63,7 @@ impl Links {
         let uploader = Uploader {
             key_id: ask.asker.key_id.clone(),
             person: person.without_claims(),
+            revoked: self.askers.revoked(ask.asker, ask.bucket),
         };
         let text = carried::encode_uploads(&terms, &uploader);
         let text = text.map_err(|error| LinkError::Writing(error.to_string()))?;
@@ -86,6 +90,8 @@ pub(super) fn identity(
         guest_in: None,
         admin: false,
         person: Some(uploader.person.clone()),
+        owner: None,
+        revoked: uploader.revoked,
     };
     let rights = askers.rights(&asker, &terms.bucket, Purpose::Uploads)?;
     let session = rights.session?;

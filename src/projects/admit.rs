@@ -49,7 +49,7 @@ impl Projects {
         let key = brought(&snapshot, headers, now)?;
         let vouched = match bearer(headers)? {
             None => None,
-            Some(token) => Some(self.vouched(&snapshot, &key.project.name, token, now).await?),
+            Some(token) => Some(self.vouched(&snapshot, &key, token, now).await?),
         };
         key.caller(vouched)
     }
@@ -76,10 +76,11 @@ impl Projects {
     async fn vouched(
         &self,
         snapshot: &Snapshot,
-        project: &str,
+        key: &ReadyKey,
         token: &str,
         now: OffsetDateTime,
     ) -> Result<Vouched, AppRefused> {
+        let project = key.project.name.as_str();
         let said = issuer_said(token).map_err(|error| AppRefused::token(&error))?;
         let found = snapshot.issuer(project, said.as_deref());
         let (alias, issuer) = found.ok_or_else(AppRefused::no_issuer)?;
@@ -95,7 +96,12 @@ impl Projects {
         let secret = secret.as_ref().map(crate::auth::SecretKey::expose);
         let proved = issuer.pinned.proved(token, secret, now).await;
         let proved = proved.map_err(|error| AppRefused::token(&error))?;
-        user(alias, issuer, &proved).map_err(|error| AppRefused::token(&error))
+        let vouched = user(alias, issuer, &proved).map_err(|error| AppRefused::token(&error))?;
+        let name = format!("{alias}|{}", vouched.user.subject);
+        match snapshot.is_blocked(&key.place(), &name) {
+            true => Err(AppRefused::blocked()),
+            false => Ok(vouched),
+        }
     }
 }
 

@@ -3,11 +3,17 @@
 
 use std::sync::Arc;
 
+use storage_engine::store::clock::Timestamp;
+use storage_engine::store::projects::OfProject;
 use time::OffsetDateTime;
 
 use super::directory::Projects;
 use super::scopes::Operation;
-use crate::links::{Asker, AskerRights, Askers, Purpose};
+use super::snapshot::Snapshot;
+use crate::links::{Asker, AskerRights, Askers, Person, Purpose};
+
+/// What owner ids of users of apps begin with.
+const OF_APP: &str = "app:";
 
 impl Askers for Projects {
     fn rights(&self, asker: &Asker, bucket: &str, purpose: Purpose) -> Option<AskerRights> {
@@ -18,6 +24,12 @@ impl Askers for Projects {
         }
         let person = asker.person.as_ref();
         if person.is_some_and(|person| !snapshot.answers_for(&key.project.name, &person.name)) {
+            return None;
+        }
+        let place = key.place();
+        let is_blocked =
+            |person: &Person| user(&place, &person.name).is_some_and(|user| snapshot.is_blocked(&place, user));
+        if person.is_some_and(is_blocked) || asker.revoked < revoked(&snapshot, &place, asker) {
             return None;
         }
         let operations: &[Operation] = match purpose {
@@ -45,4 +57,33 @@ impl Askers for Projects {
             takes_guests: guest_in.is_some_and(|name| key.takes_guests(name)),
         })
     }
+
+    fn revoked(&self, asker: &Asker, bucket: &str) -> Timestamp {
+        let snapshot = self.snapshot().ok();
+        let key = snapshot
+            .as_ref()
+            .and_then(|snapshot| snapshot.key_with_id(&asker.key_id));
+        let key = key.filter(|key| key.bucket.as_str() == bucket);
+        match (&snapshot, key) {
+            (Some(snapshot), Some(key)) => revoked(snapshot, &key.place(), asker),
+            (None, _) | (_, None) => Timestamp::default(),
+        }
+    }
+}
+
+/// How the project's rows name a user whose account is called so; `None`: it is of another project.
+fn user<'n>(place: &OfProject, account: &'n str) -> Option<&'n str> {
+    account.strip_prefix(&place.project)?.strip_prefix('/')
+}
+
+/// When what the asker, or the owner, had been given was revoked last.
+fn revoked(snapshot: &Snapshot, place: &OfProject, asker: &Asker) -> Timestamp {
+    let owner = asker.owner.as_deref().and_then(|owner| owner.strip_prefix(OF_APP));
+    let accounts = [asker.person.as_ref().map(|person| person.name.as_str()), owner];
+    let users = accounts
+        .into_iter()
+        .flatten()
+        .filter_map(|account| user(place, account));
+    let times = users.map(|user| snapshot.links_revoked(place, user));
+    times.max().unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use storage_engine::store::name::BucketName;
+use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::projects::Envelope;
 
 use super::KeyKind;
@@ -154,6 +155,11 @@ impl AppCaller {
         }
     }
 
+    /// The environment they come to.
+    pub fn place(&self) -> OfProject {
+        OfProject::new(&self.project.name, &self.environment)
+    }
+
     /// What is set on a logical bucket of the environment.
     pub fn logical(&self, name: &str) -> Option<&LogicalBucket> {
         self.project.environments.get(&self.environment)?.logical.get(name)
@@ -206,6 +212,12 @@ impl AppRefused {
 
     pub(super) fn origin() -> Self {
         let message = "The API key may not be used from pages of this origin.";
+        Self::new(StatusCode::FORBIDDEN, "PROJECT_ACCESS_DENIED", message)
+    }
+
+    /// The app's servers shut this user out.
+    pub(super) fn blocked() -> Self {
+        let message = "This user is shut out of this app.";
         Self::new(StatusCode::FORBIDDEN, "PROJECT_ACCESS_DENIED", message)
     }
 

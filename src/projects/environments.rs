@@ -224,6 +224,7 @@ impl Projects {
             }
             Err(DeleteBucketError::Fault(fault)) => return Err(fault.into()),
         }
+        self.forget_users(&of).await?;
         self.change(move |snapshot, _| {
             let mut changes = keys::without_keys(snapshot, &of);
             changes.push(ProjectChange::Environment(of.clone(), None));

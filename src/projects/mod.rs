@@ -23,6 +23,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod upload_tokens;
+mod users;
 mod webhooks;
 
 pub use admit::API_KEY;
@@ -36,6 +37,7 @@ pub use logical::{Confirm, Gc, LogicalBucket, LogicalBuckets, Scan, Sizes, TTL_S
 pub use quotas::{QuotaChange, QuotaChanges, is_person};
 pub use scopes::{Operation, Scopes, UnknownScope};
 pub use upload_tokens::{GrantedUser, UPLOAD_TOKEN, UploadGrant, UploadTokenError};
+pub use users::{UserChange, UserStanding};
 pub use webhooks::{NewWebhook, Webhook, WebhookChange, WebhooksOf};
 
 /// What a project key is: publishable, or secret.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::counter::CounterName;
 use storage_engine::store::name::BucketName;
+use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::labels::Visibility;
 use time::{Duration, OffsetDateTime};
 
@@ -23,6 +24,7 @@ use super::directory::Projects;
 use super::policies;
 use super::scopes::{Operation, Scopes};
 use super::snapshot::{ReadyKey, Snapshot};
+use super::users::user_name;
 use crate::auth::{Kind, is_link_key};
 use crate::identity::{IdentityError, LINK_TOKEN_CHARS_MAX};
 
@@ -30,7 +32,7 @@ use crate::identity::{IdentityError, LINK_TOKEN_CHARS_MAX};
 pub const UPLOAD_TOKEN: HeaderName = HeaderName::from_static("x-upload-token");
 
 /// Bytes of project, alias and subject together, as of tokens of issuers.
-const NAME_BYTES_MAX: usize = 250;
+pub(super) const NAME_BYTES_MAX: usize = 250;
 
 /// What an upload token lets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct UploadGrant {
     pub operation: Option<String>,
     /// Whose its files are; `None`: the key's.
     pub user: Option<GrantedUser>,
+    /// When what this user had been given was revoked last, before this was. Set when the token is made.
+    pub revoked: Timestamp,
 }
 
 /// Somebody in whose name files are made.
@@ -119,6 +123,14 @@ struct Carried {
     operation: Option<String>,
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     user: Option<GrantedUser>,
+    /// Milliseconds since 1970.
+    #[serde(rename = "r", default, skip_serializing_if = "is_zero")]
+    revoked: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the derived writer hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn encode(grant: &UploadGrant, place: &BucketName, key_id: &str) -> Result<Vec<u8>, serde_json::Error> {
@@ -134,6 +146,7 @@ fn encode(grant: &UploadGrant, place: &BucketName, key_id: &str) -> Result<Vec<u
         visibility: grant.visibility.map(|level| level.name().to_owned()),
         operation: grant.operation.clone(),
         user: grant.user.clone(),
+        revoked: grant.revoked.millis(),
     })
 }
 
@@ -155,6 +168,7 @@ fn decode(bytes: &[u8]) -> Option<(UploadGrant, String, String)> {
         visibility,
         operation: carried.operation,
         user: carried.user,
+        revoked: Timestamp::from_millis(carried.revoked),
     };
     Some((grant, carried.place, carried.key_id))
 }
@@ -163,6 +177,7 @@ impl Projects {
     /// A token that lets this, made with the key of `caller`. Whoever has it may use it; what counts its files is the
     /// caller's to make.
     pub async fn make_upload_token(&self, caller: &AppCaller, grant: &UploadGrant) -> Result<String, UploadTokenError> {
+        let mut grant = grant.clone();
         if let Some(user) = &grant.user {
             let snapshot = self.snapshot().map_err(|_| UploadTokenError::NotOpen)?;
             let name = format!("{}/{}|{}", caller.project.name, user.issuer, user.subject);
@@ -173,8 +188,9 @@ impl Projects {
             if !is_alias || !snapshot.answers_for(&caller.project.name, &name) {
                 return Err(UploadTokenError::NoSuchIssuer);
             }
+            grant.revoked = snapshot.links_revoked(&caller.place(), &user_name(user));
         }
-        let text = encode(grant, &caller.bucket, &caller.key_id)?;
+        let text = encode(&grant, &caller.bucket, &caller.key_id)?;
         let sealed = self.inner.directory.seal_link(&text).await?;
         match sealed.token.expose().len() <= LINK_TOKEN_CHARS_MAX {
             true => Ok(format!(
@@ -231,6 +247,11 @@ impl Projects {
 }
 
 impl ReadyKey {
+    /// The environment it is for.
+    pub(super) fn place(&self) -> OfProject {
+        OfProject::new(&self.project.name, &self.record.environment)
+    }
+
     /// Whether it may be used at `now`.
     pub(super) fn stands_at(&self, now: OffsetDateTime) -> bool {
         let millis = now.unix_timestamp_nanos() / 1_000_000;
@@ -254,6 +275,15 @@ impl ReadyKey {
         };
         if !snapshot.answers_for(project, &name) {
             return Err(AppRefused::upload_token("nobody vouches for its user any more"));
+        }
+        if let Some(user) = grant.user.as_ref().map(user_name) {
+            let place = self.place();
+            if snapshot.is_blocked(&place, &user) {
+                return Err(AppRefused::blocked());
+            }
+            if grant.revoked < snapshot.links_revoked(&place, &user) {
+                return Err(AppRefused::upload_token("what its user had been given was revoked"));
+            }
         }
         let scopes = Scopes::parse(&["files:create"]).map_err(|_| AppRefused::not_open())?;
         let session = policies::of_scopes(&self.bucket, &scopes).map_err(|_| AppRefused::not_open())?;
@@ -303,6 +333,7 @@ mod tests {
                 issuer: "own".into(),
                 subject: "ann".into(),
             }),
+            revoked: Timestamp::default(),
         }
     }
 

@@ -577,6 +577,15 @@ fn buckets() -> Vec<Named> {
             ]),
         ),
         ("Quotas", quotas()),
+        ("User", user()),
+        ("Users", told(vec![("items", list(&shared("User")), "")])),
+        (
+            "UserFiles",
+            told(vec![
+                ("files", count(), "With which something was done."),
+                ("more", flag(), ""),
+            ]),
+        ),
         ("Bucket", bucket),
         ("Buckets", told(vec![("items", list(&shared("Bucket")), "")])),
     ]
@@ -604,6 +613,28 @@ fn quotas() -> Value {
         ("owners", all(&shared("UsedLimit")), "By whole ids."),
         ("buckets", all(&shared("UsedLimit")), "By logical buckets."),
     ])
+}
+
+/// Who is meant.
+pub(super) fn user_fields() -> Vec<Field> {
+    vec![
+        ("sub", text(), "What the issuer calls them."),
+        ("issuer", text(), "The alias of the issuer that knows them."),
+    ]
+}
+
+fn user() -> Value {
+    let own = vec![
+        ("ownerId", text(), "The whole id, as owners of files have it."),
+        ("blocked", flag(), ""),
+        ("blockedAt", or_null(moment()), ""),
+        (
+            "urlsRevokedAt",
+            or_null(moment()),
+            "What was given out until then lets nothing.",
+        ),
+    ];
+    told(user_fields().into_iter().chain(own).collect())
 }
 
 /// What may be said of quotas: what is named is set, null takes it away.

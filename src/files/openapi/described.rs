@@ -20,13 +20,14 @@ pub(super) enum Tag {
     Reading,
     Sharing,
     Buckets,
+    Users,
     Webhooks,
     Companion,
     Document,
 }
 
 impl Tag {
-    pub(super) const ALL: [(Self, &'static str); 9] = [
+    pub(super) const ALL: [(Self, &'static str); 10] = [
         (
             Self::Uploads,
             "Files that come: by presigned URL, by form, through the server.",
@@ -39,6 +40,10 @@ impl Tag {
         (Self::Reading, "Bytes of files, and addresses to read them from."),
         (Self::Sharing, "With whom a file is shared."),
         (Self::Buckets, "Logical buckets, and what files take up."),
+        (
+            Self::Users,
+            "Users of the app: shut out, their links revoked, their files removed.",
+        ),
         (Self::Webhooks, "Receivers of events; for servers of the app."),
         (
             Self::Companion,
@@ -55,6 +60,7 @@ impl Tag {
             Self::Reading => "reading",
             Self::Sharing => "sharing",
             Self::Buckets => "buckets",
+            Self::Users => "users",
             Self::Webhooks => "webhooks",
             Self::Companion => "companion",
             Self::Document => "document",

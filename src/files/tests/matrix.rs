@@ -33,6 +33,7 @@ fn whom(route: Route) -> For {
         | Route::PresignedPost
         | Route::UploadUrl
         | Route::Usage
+        | Route::UserRevokeUrls
         | Route::Buckets
         | Route::Upload
         | Route::PartsInit
@@ -44,6 +45,10 @@ fn whom(route: Route) -> For {
         | Route::BucketSet
         | Route::Quotas
         | Route::QuotasSet
+        | Route::Users
+        | Route::UserBlock
+        | Route::UserUnblock
+        | Route::UserFiles
         | Route::ScanAgain
         | Route::Release
         | Route::WebhookAdd
@@ -199,6 +204,8 @@ impl Scene {
             Route::CompanionComplete => json!({ "parts": [{ "PartNumber": 1, "ETag": "x" }] }),
             Route::DownloadUrls => json!({ "ids": [self.file] }),
             Route::Patch => json!({ "originalName": "b.txt" }),
+            Route::UserBlock | Route::UserUnblock => json!({ "sub": "zoe", "issuer": "own" }),
+            Route::UserFiles => json!({ "sub": "zoe", "issuer": "own", "then": "trash" }),
             Route::PatchVisibility => json!({ "visibility": "protected" }),
             // Refused for its name before anything is called.
             Route::FromUrl => json!({ "url": "http://127.0.0.1:1/", "filename": "" }),

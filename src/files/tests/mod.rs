@@ -17,6 +17,7 @@ mod resumable;
 mod rules;
 mod sizes;
 mod upload_tokens;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -33,6 +33,7 @@
 //! p/                                            projects' head: put by every change of a row of p/, its revision is theirs
 //! p/e/<project>/<environment>                   environment of a project
 //! p/i/<project>/<alias>                         issuer of the tokens of a project's users
+//! p/u/<project>/<environment>/<alias>|<subject> what is set for one user of an environment
 //! p/k/<id>                                      key of a project
 //! p/p/<project>                                 project
 //! ```
@@ -404,8 +405,19 @@ pub fn parse_server_settings(row: &Key) -> Option<ServerSettingsRow> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProjectRow<'k> {
     Head,
-    Environment { project: &'k str, name: &'k str },
-    Issuer { project: &'k str, alias: &'k str },
+    Environment {
+        project: &'k str,
+        name: &'k str,
+    },
+    Issuer {
+        project: &'k str,
+        alias: &'k str,
+    },
+    /// `name`: the environment, a slash, the alias of their issuer, `|`, and what that calls them.
+    User {
+        project: &'k str,
+        name: &'k str,
+    },
     ProjectKey(&'k str),
     Project(&'k str),
 }
@@ -418,6 +430,7 @@ impl ProjectRow<'_> {
             Self::Head => join(&[PROJECTS]),
             Self::Environment { project, name } => of_project(b"e/", project, name),
             Self::Issuer { project, alias } => of_project(b"i/", project, alias),
+            Self::User { project, name } => of_project(b"u/", project, name),
             Self::ProjectKey(id) => join(&[PROJECTS, b"k/", id.as_bytes()]),
             Self::Project(name) => join(&[PROJECTS, b"p/", name.as_bytes()]),
         }
@@ -436,6 +449,10 @@ pub fn parse_project(row: &Key) -> Option<ProjectRow<'_>> {
         (_, Some(("i", both))) => {
             let (project, alias) = both.split_once('/')?;
             Some(ProjectRow::Issuer { project, alias })
+        }
+        (_, Some(("u", both))) => {
+            let (project, name) = both.split_once('/')?;
+            Some(ProjectRow::User { project, name })
         }
         (_, Some(("k", id))) => Some(ProjectRow::ProjectKey(id)),
         (_, Some(("p", name))) => Some(ProjectRow::Project(name)),
@@ -605,6 +622,10 @@ mod tests {
             ProjectRow::Head,
             ProjectRow::Environment { project, name },
             ProjectRow::Issuer { project, alias: "own" },
+            ProjectRow::User {
+                project,
+                name: "dev/own|a/b|c",
+            },
             ProjectRow::ProjectKey("0123456789abcdef"),
             ProjectRow::Project(project),
         ] {
@@ -612,7 +633,7 @@ mod tests {
             assert!(key.as_bytes().starts_with(ProjectRow::Head.key().as_bytes()));
             assert_eq!(parse_project(&key), Some(row), "{key:?}");
         }
-        for foreign in ["p", "p/x", "p/e/shop", "p/i/shop", "p/x/name", "i/p/name"] {
+        for foreign in ["p", "p/x", "p/e/shop", "p/i/shop", "p/u/shop", "p/x/name", "i/p/name"] {
             assert_eq!(parse_project(&Key::new(foreign.as_bytes().to_vec())), None, "{foreign}");
         }
     }

@@ -5,6 +5,7 @@ use drystone::auth::{LinkTerms, LinkUse, UploadTerms};
 use drystone::identity::LinkSealer;
 use drystone::links::carried::Carried;
 use drystone::links::{Asker, Person, Uploader, carried};
+use storage_engine::store::clock::Timestamp;
 use time::OffsetDateTime;
 
 fn sealer() -> LinkSealer {
@@ -46,12 +47,15 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
     let uploader = Uploader {
         key_id: "k1".into(),
         person: person.clone(),
+        revoked: Timestamp::from_millis(1),
     };
     let uploads = carried::encode_uploads(&uploads, &uploader).unwrap();
     let askers = [None, Some(person)].map(|person| Asker {
         key_id: "k1".into(),
         guest_in: person.is_none().then(|| "inbox".into()),
         admin: person.is_some(),
+        owner: person.is_some().then(|| "app:shop/main|bob".into()),
+        revoked: Timestamp::default(),
         person,
     });
     let made = uses.iter().flat_map(|lets| {

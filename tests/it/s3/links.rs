@@ -51,6 +51,10 @@ impl Askers for OneKey {
             session: None,
         })
     }
+
+    fn revoked(&self, _: &Asker, _: &str) -> Timestamp {
+        Timestamp::default()
+    }
 }
 
 struct Scene {
@@ -172,6 +176,7 @@ impl Scene {
     async fn ask<'a>(&self, asker: &'a Asker, file: &Announced) -> LinkAsk<'a> {
         LinkAsk {
             asker,
+            owner: None,
             file: *file.id.as_bytes(),
             bucket: "shop-prod",
             key: file.key,

@@ -51,6 +51,18 @@ impl App {
         app
     }
 
+    /// The same app with a secret key, as its server has it.
+    pub(super) async fn server_key(&self) -> Self {
+        let key = json!({ "project": "shop", "environment": "prod", "type": "secret" });
+        let made = self.admin("POST", "/keys", key).await;
+        let text = |name: &str| made[name].as_str().unwrap().to_owned();
+        Self {
+            address: self.address,
+            key: text("key"),
+            key_id: text("id"),
+        }
+    }
+
     async fn add_issuer(&self) {
         let issuer = json!({ "project": "shop", "alias": "own", "secret": SECRET });
         self.admin("POST", "/issuers", issuer).await;

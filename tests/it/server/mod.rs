@@ -7,6 +7,7 @@
 )]
 
 mod admin;
+mod app_users;
 mod bad_clients;
 mod binary;
 mod broken_uploads;

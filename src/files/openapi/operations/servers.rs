@@ -3,7 +3,7 @@
 use super::super::super::bucket::TYPES_MAX;
 use super::super::super::error::Code;
 use super::super::super::routes::Route;
-use super::super::components::{quota_fields, visibility, webhook_fields};
+use super::super::components::{quota_fields, user_fields, visibility, webhook_fields};
 use super::super::described::{Described, Tag};
 use super::super::refusals::CHANGE;
 use super::super::schema::{asked, count, flag, list_of, one_of, shared, text, within};
@@ -14,6 +14,11 @@ pub(super) const ALL: &[Entry] = &[
     (Route::Usage, usage),
     (Route::Quotas, quotas),
     (Route::QuotasSet, quotas_set),
+    (Route::Users, users),
+    (Route::UserBlock, user_block),
+    (Route::UserUnblock, user_unblock),
+    (Route::UserRevokeUrls, user_revoke_urls),
+    (Route::UserFiles, user_files),
     (Route::Buckets, buckets),
     (Route::BucketSet, bucket_set),
     (Route::ScanAgain, scan_again),
@@ -54,6 +59,56 @@ fn quotas_set() -> Described {
         .may_ask(asked(Vec::new(), quota_fields()))
         .tells(200, "Quotas")
         .refuses(&[&[Code::SIZE_NEGATIVE, Code::TOO_MANY]])
+}
+
+fn users() -> Described {
+    Described::new(
+        "listUsers",
+        Tag::Users,
+        "Those who are shut out, or whose links were revoked",
+    )
+    .says("A revocation is listed as long as a link from before it could last.")
+    .tells(200, "Users")
+}
+
+fn user_block() -> Described {
+    Described::new("blockUser", Tag::Users, "That nothing is let to a user any more")
+        .says("Neither by their tokens nor by what they were given before. Their files stay as they are.")
+        .asks(asked(user_fields(), Vec::new()))
+        .tells(200, "User")
+        .refuses(&[&[Code::TOO_MANY]])
+}
+
+fn user_unblock() -> Described {
+    Described::new("unblockUser", Tag::Users, "That a user is let in again")
+        .says("What they were given before they were blocked stays revoked.")
+        .asks(asked(user_fields(), Vec::new()))
+        .tells(200, "User")
+        .refuses(&[&[Code::TOO_MANY]])
+}
+
+fn user_revoke_urls() -> Described {
+    Described::new(
+        "revokeUserUrls",
+        Tag::Users,
+        "That nothing that a user was given opens anything any more",
+    )
+    .says("All addresses they asked for, all to their files, credentials for uploads and upload tokens in their name. Users do it for themselves, and name nobody; servers for whom they name.")
+    .may_ask(asked(Vec::new(), user_fields()))
+    .tells(200, "User")
+    .refuses(&[&[Code::TOO_MANY]])
+}
+
+fn user_files() -> Described {
+    let then = ("then", one_of(&["trash", "purge", "reassign"]), "");
+    let to = asked(user_fields(), Vec::new());
+    let may = vec![("to", to, "With `reassign`: whose they are then.")];
+    let must = user_fields().into_iter().chain([then]).collect();
+    Described::new("dealWithUserFiles", Tag::Users, "What becomes of the files of a user")
+        .says("Of 1,000 at a time; send it again while there may be `more`.")
+        .asks(asked(must, may))
+        .tells(200, "UserFiles")
+        .refuses(&[CHANGE, &[Code::QUOTA]])
 }
 
 fn buckets() -> Described {

@@ -10,14 +10,16 @@ use crate::store::Store;
 use crate::store::error::Fault;
 use crate::store::key::{self, ProjectRow};
 use crate::store::record::Record;
-use crate::store::record::projects::{EnvironmentRecord, IssuerRecord, ProjectKeyRecord, ProjectRecord, ProjectsHead};
+use crate::store::record::projects::{
+    EnvironmentRecord, IssuerRecord, ProjectKeyRecord, ProjectRecord, ProjectsHead, UserRecord,
+};
 use crate::store::whole::{ChangeWholeError, put};
 
 /// The name of something that belongs to a project.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OfProject {
     pub project: String,
-    /// An environment's name, or an issuer's alias.
+    /// An environment's name, an issuer's alias, or of a user all that [`ProjectRow::User`] names them by.
     pub name: String,
 }
 
@@ -40,6 +42,7 @@ pub struct ProjectRows {
     /// By id.
     pub keys: BTreeMap<String, ProjectKeyRecord>,
     pub issuers: BTreeMap<OfProject, IssuerRecord>,
+    pub users: BTreeMap<OfProject, UserRecord>,
     /// Rows that are there and do not read. Each is refused alone: what it concerns is for whoever asks to shut out.
     pub unreadable: BTreeSet<RowName>,
 }
@@ -51,6 +54,7 @@ pub enum RowName {
     Environment(OfProject),
     ProjectKey(String),
     Issuer(OfProject),
+    User(OfProject),
     /// Nothing that this version knows.
     Unknown(String),
 }
@@ -62,6 +66,7 @@ pub enum ProjectChange {
     Environment(OfProject, Option<EnvironmentRecord>),
     ProjectKey(String, Option<ProjectKeyRecord>),
     Issuer(OfProject, Option<IssuerRecord>),
+    User(OfProject, Option<UserRecord>),
 }
 
 impl ProjectChange {
@@ -71,6 +76,7 @@ impl ProjectChange {
             Self::Environment(name, _) => RowName::Environment(name.clone()),
             Self::ProjectKey(id, _) => RowName::ProjectKey(id.clone()),
             Self::Issuer(name, _) => RowName::Issuer(name.clone()),
+            Self::User(name, _) => RowName::User(name.clone()),
         }
     }
 
@@ -84,6 +90,10 @@ impl ProjectChange {
             Self::ProjectKey(id, record) => (ProjectRow::ProjectKey(id), record.as_ref().map(Record::to_value)),
             Self::Issuer(OfProject { project, name }, record) => (
                 ProjectRow::Issuer { project, alias: name },
+                record.as_ref().map(Record::to_value),
+            ),
+            Self::User(OfProject { project, name }, record) => (
+                ProjectRow::User { project, name },
                 record.as_ref().map(Record::to_value),
             ),
         };
@@ -110,6 +120,7 @@ impl ProjectRows {
                 ProjectChange::Environment(name, record) => set(&mut self.environments, name, record.as_ref()),
                 ProjectChange::ProjectKey(id, record) => set(&mut self.keys, id, record.as_ref()),
                 ProjectChange::Issuer(name, record) => set(&mut self.issuers, name, record.as_ref()),
+                ProjectChange::User(name, record) => set(&mut self.users, name, record.as_ref()),
             }
         }
     }
@@ -140,6 +151,11 @@ impl ProjectRows {
                 let name = OfProject::new(project, alias);
                 let taken = set(&mut self.issuers, name.clone(), value);
                 (!taken).then_some(RowName::Issuer(name))
+            }
+            Some(ProjectRow::User { project, name }) => {
+                let name = OfProject::new(project, name);
+                let taken = set(&mut self.users, name.clone(), value);
+                (!taken).then_some(RowName::User(name))
             }
             None => Some(RowName::Unknown(format!("{row_key:?}"))),
         };

@@ -269,6 +269,22 @@ pub enum IssuerKeys {
     Discovery(#[n(0)] String),
 }
 
+/// What is set for one user of an environment; where nothing is, there is no such row.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct UserRecord {
+    /// Since when nothing is let to them; absent: they are not shut out.
+    #[n(0)]
+    pub blocked: Option<Timestamp>,
+    /// When all their links were revoked last: those given out before let nothing; absent: never.
+    #[n(1)]
+    pub revoked: Option<Timestamp>,
+}
+
+impl Record for UserRecord {
+    const KIND: &'static str = "user of an environment";
+}
+
 impl Record for ProjectsHead {
     const KIND: &'static str = "projects head";
 }
@@ -404,6 +420,12 @@ mod tests {
     #[test]
     fn the_first_written_forms_still_read() {
         written_as(&ProjectsHead { changed: at(5) }, b"\x01\xa1\x00\x05");
+        written_as(&UserRecord::default(), b"\x01\xa0");
+        let user = UserRecord {
+            blocked: Some(at(1)),
+            revoked: Some(at(2)),
+        };
+        written_as(&user, b"\x01\xa2\x00\x01\x01\x02");
         let project = ProjectRecord {
             created: at(1),
             updated: at(2),

@@ -10,7 +10,7 @@ use crate::store::clock::Timestamp;
 use crate::store::key::ProjectRow;
 use crate::store::projects::{OfProject, ProjectChange, ProjectRows, RowName};
 use crate::store::record::projects::{
-    EnvironmentRecord, IssuerKeys, IssuerRecord, KeyKind, ProjectKeyRecord, ProjectRecord,
+    EnvironmentRecord, IssuerKeys, IssuerRecord, KeyKind, ProjectKeyRecord, ProjectRecord, UserRecord,
 };
 use crate::store::whole::{ChangeWholeError, put};
 
@@ -59,11 +59,16 @@ fn one_of_each() -> Vec<ProjectChange> {
         role_claim: "role".into(),
         admin_roles: Vec::new(),
     };
+    let user = UserRecord {
+        blocked: Some(at(7)),
+        revoked: None,
+    };
     vec![
         ProjectChange::Project("shop".into(), Some(project)),
         ProjectChange::Environment(OfProject::new("shop", "dev"), Some(environment)),
         ProjectChange::ProjectKey("0123".into(), Some(key)),
         ProjectChange::Issuer(OfProject::new("shop", "own"), Some(issuer)),
+        ProjectChange::User(OfProject::new("shop", "dev/own|ann"), Some(user)),
     ]
 }
 
@@ -106,6 +111,13 @@ async fn rows_of_projects_that_do_not_read_are_told_one_by_one_and_mended_by_a_c
             RowName::Environment(of_environment),
         ),
         (ProjectRow::Issuer { project, alias: "own" }, RowName::Issuer(of_issuer)),
+        (
+            ProjectRow::User {
+                project,
+                name: "dev/own|ann",
+            },
+            RowName::User(OfProject::new(project, "dev/own|ann")),
+        ),
         (ProjectRow::ProjectKey("0123"), RowName::ProjectKey("0123".into())),
         (ProjectRow::Project(project), RowName::Project(project.into())),
     ];
