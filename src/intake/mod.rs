@@ -150,6 +150,18 @@ impl Expected {
         Ok(())
     }
 
+    /// The type that the catalogue keeps of bytes that say they are `sniffed`: the one they are told as and found by, which
+    /// is what was declared where the bytes can be that.
+    pub fn kept_type(&self, sniffed: Option<&str>) -> Option<String> {
+        let declared = self.mimes().next();
+        let accepted = media::accept(declared.as_ref(), sniffed, &[]).ok();
+        let told = accepted.and_then(|accepted| Mime::parse(&accepted.content_type).ok());
+        let told = told.as_ref().map(Mime::essence).or(sniffed);
+        // Of bytes that say nothing, nothing is kept but that they are not what was declared.
+        let is_declared = told == declared.as_ref().map(Mime::essence) || declared.is_none();
+        told.filter(|_| sniffed.is_some() || !is_declared).map(str::to_owned)
+    }
+
     /// Refuses a file whose bytes have this SHA-256.
     pub fn check_digest(&self, sha256: &[u8; 32]) -> Result<(), Refused> {
         match self.sha256.is_none_or(|announced| announced == *sha256) {

@@ -133,18 +133,22 @@ async fn look(
             head.extend_from_slice(&piece);
         }
     }
+    let expected = Expected::of(&file.limits, file.declared_type.as_deref());
+    let sniffed = match is_whole {
+        true => inspection.sniffed(),
+        false => sniff(&head),
+    };
+    let refused = expected.check_type(sniffed);
     let seen = match is_whole {
-        true => watch::seen(&inspection.finish()),
+        true => watch::seen(&inspection.finish(), &expected),
         false => Seen {
             sha256: None,
-            sniffed_type: sniff(&head).map(str::to_owned),
+            sniffed_type: expected.kept_type(sniffed),
             width: dimensions(&head).map(|image| image.width),
             height: dimensions(&head).map(|image| image.height),
         },
     };
-    let expected = Expected::of(&file.limits, file.declared_type.as_deref());
-    let refused = expected.check_size(read.head.object.size);
-    let refused = refused.and_then(|()| expected.check_type(seen.sniffed_type.as_deref()));
+    let refused = expected.check_size(read.head.object.size).and(refused);
     let refused = refused.and_then(|()| match &seen.sha256 {
         Some(sha256) => expected.check_digest(sha256),
         None => Ok(()),

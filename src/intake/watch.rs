@@ -15,19 +15,19 @@ use crate::media::{Inspected, Inspection};
 
 /// What was seen of a body, once it has ended.
 #[derive(Default)]
-pub struct Look(Mutex<Option<Inspected>>);
+pub struct Look(Mutex<Option<Seen>>);
 
 impl Witness for Look {
     fn seen(&self) -> Seen {
-        self.0.lock().as_ref().map(seen).unwrap_or_default()
+        self.0.lock().clone().unwrap_or_default()
     }
 }
 
-/// As the catalogue keeps it.
-pub(super) fn seen(inspected: &Inspected) -> Seen {
+/// As the catalogue keeps it of bytes that must be what is `expected`.
+pub(super) fn seen(inspected: &Inspected, expected: &Expected) -> Seen {
     Seen {
         sha256: Some(inspected.sha256),
-        sniffed_type: inspected.sniffed.map(str::to_owned),
+        sniffed_type: expected.kept_type(inspected.sniffed),
         width: inspected.dimensions.map(|image| image.width),
         height: inspected.dimensions.map(|image| image.height),
     }
@@ -90,7 +90,7 @@ impl Watched<'_> {
         self.expected.check_type(inspection.sniffed())?;
         let inspected = inspection.finish();
         self.expected.check_digest(&inspected.sha256)?;
-        *self.look.0.lock() = Some(inspected);
+        *self.look.0.lock() = Some(seen(&inspected, &self.expected));
         Ok(())
     }
 }

@@ -243,3 +243,33 @@ async fn what_is_not_counted_is_paged_all_the_same() {
         (json!(6), json!(2))
     );
 }
+
+/// Once the index had the type that the bytes alone say, and answers the one that was declared where it can be true: a file
+/// that was told to be `text/csv` was found under `text/plain`.
+#[tokio::test]
+async fn a_file_is_found_by_the_type_that_it_is_told_to_have() {
+    let shop = Shop::new().await;
+    let ann = shop.person("ann");
+    let page: &[u8] = b"<!DOCTYPE html><html></html>";
+    for (name, kind, bytes, told) in [
+        ("table.csv", "text/csv", &b"a,b\n1,2\n"[..], "text/csv"),
+        ("notes.md", "text/markdown; charset=utf-8", b"# words", "text/markdown"),
+        (
+            "drawing.docx",
+            "application/vnd.own+zip",
+            b"PK\x03\x04aaaaaaaaaa",
+            "application/vnd.own+zip",
+        ),
+        ("lie.png", "image/png", page, "text/html"),
+        ("noise.png", "image/png", b"\0\x01\x02\x03", "application/octet-stream"),
+        ("unsaid.gif", "application/octet-stream", GIF, "image/gif"),
+    ] {
+        let file = shop.sent(&ann, (name, kind, bytes), &[]).await;
+        let shown = file.text("/mimeType");
+        assert_eq!(shown.split(';').next(), Some(told), "{name}");
+        let query = format!("mimeType={}", told.replace('+', "%2B"));
+        assert_eq!(shop.listed(&ann, &query).await, name, "{told}");
+    }
+    assert_eq!(shop.listed(&ann, "mimeType=text/plain").await, "");
+    assert_eq!(shop.listed(&ann, "mimeType=image/*").await, "unsaid.gif");
+}

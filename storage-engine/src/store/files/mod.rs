@@ -160,7 +160,7 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Fault> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     pub sha256: Option<[u8; 32]>,
-    /// The media type that its bytes say.
+    /// The media type that its bytes have, as far as they tell and what was declared can be true.
     pub sniffed_type: Option<String>,
     /// Of an image, in pixels.
     pub width: Option<u32>,
