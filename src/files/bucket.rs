@@ -11,10 +11,24 @@ use super::call::Call;
 use super::error::FilesError;
 use super::fields::Fields;
 use super::plan::{self, BUCKETS};
-use crate::projects::{Confirm, Gc, LogicalBucket, Scan, Sizes};
+use crate::projects::{Confirm, Gc, LogicalBucket, Scan, Sizes, TTL_SECONDS_RANGE, is_type};
 
 /// Types of one bucket.
 pub(super) const TYPES_MAX: usize = 64;
+
+/// What is set on a bucket. Its name may be repeated, so that what was told can be sent back.
+const FIELDS: [&str; 10] = [
+    "name",
+    "maxSize",
+    "allowedTypes",
+    "defaultVisibility",
+    "ttlSeconds",
+    "gc",
+    "confirm",
+    "scan",
+    "sizes",
+    "guestUpload",
+];
 
 /// `GET /files/buckets`.
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
@@ -33,7 +47,12 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
 
 /// `PUT /files/buckets/:name`: sets these rules in the place of all that were set.
 pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
-    let visibility = fields.text("defaultVisibility")?;
+    fields.only(&FIELDS)?;
+    let name = call.segment(0)?;
+    if fields.text("name")?.is_some_and(|said| said != name) {
+        return Err(FilesError::field("name is not that of the path."));
+    }
+    let visibility = fields.level("defaultVisibility")?;
     let gc = fields.text("gc")?.map(|name| {
         let found = Gc::parse(name);
         found.ok_or_else(|| FilesError::field("gc must be off or unreferenced."))
@@ -52,19 +71,37 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
     });
     let rules = LogicalBucket {
         max_size: fields.size("maxSize")?,
-        types: fields.texts("allowedTypes", TYPES_MAX)?,
-        visibility: visibility.map(super::fields::visibility).transpose()?,
-        ttl_seconds: fields.number("ttlSeconds")?,
+        types: types(fields)?,
+        visibility,
+        ttl_seconds: ttl_seconds(fields)?,
         gc: gc.transpose()?.unwrap_or_default(),
         confirm: confirm.transpose()?.unwrap_or_default(),
         scan: scan.transpose()?.unwrap_or_default(),
         sizes: sizes.transpose()?.unwrap_or_default(),
         guest_upload: fields.flag("guestUpload")?,
     };
-    let name = call.segment(0)?;
     let of = OfProject::new(&call.caller.project.name, &call.caller.environment);
     call.inner.projects.set_logical(of, name, Some(rules.clone())).await?;
     Ok(Answer::ok(item(name, Some(&rules), call.default_visibility().await?)))
+}
+
+fn types(fields: &Fields) -> Result<Vec<String>, FilesError> {
+    let types = fields.texts("allowedTypes", TYPES_MAX)?;
+    match types.iter().all(|kind| is_type(kind)) {
+        true => Ok(types),
+        false => Err(FilesError::field(
+            "allowedTypes must be a list of media types such as image/png or image/*; an empty one allows any.",
+        )),
+    }
+}
+
+fn ttl_seconds(fields: &Fields) -> Result<Option<u64>, FilesError> {
+    let (least, most) = (*TTL_SECONDS_RANGE.start(), *TTL_SECONDS_RANGE.end());
+    let wrong = || FilesError::field(format!("ttlSeconds must be a whole number from {least} to {most}."));
+    match fields.number("ttlSeconds").map_err(|_| wrong())? {
+        Some(seconds) if !TTL_SECONDS_RANGE.contains(&seconds) => Err(wrong()),
+        seconds => Ok(seconds),
+    }
 }
 
 /// `default`: of the files of the environment that name no visibility.

@@ -21,6 +21,7 @@ use time::OffsetDateTime;
 
 use super::Inner;
 use super::error::{Code, FilesError};
+use super::fields::{self, Fields};
 use super::view::{Eyes, Place};
 use crate::access::{self, Action, Context, Grant, ObjectFacts, RequestFacts, Resource, any_policy, decide, link_hash};
 use crate::facts::{Looked, Standing};
@@ -92,6 +93,17 @@ impl<'i> Call<'i> {
     /// All that the query says, in its order.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// What the query says under these names, as the fields of a body.
+    pub(super) fn said(&self, names: &[&str]) -> Result<Fields, FilesError> {
+        let mut said = serde_json::Map::new();
+        for name in names {
+            if let Some(text) = self.parameter(name) {
+                said.insert((*name).to_owned(), fields::written(name, text.to_owned())?);
+            }
+        }
+        Fields::of(&serde_json::Value::Object(said))
     }
 
     /// What stands for a variable segment of the path.

@@ -74,6 +74,7 @@ pub(super) async fn commit(call: &Call<'_>, fields: &Fields) -> Result<Answer, F
 
 /// Reads what is asked for. Each file is named once.
 fn read(fields: &Fields) -> Result<Vec<Named>, FilesError> {
+    fields.only(&["activate", "replace", "delete"])?;
     let mut named = Vec::new();
     for (at, id) in fields.texts("activate", ITEMS_MAX)?.into_iter().enumerate() {
         named.push(Named {
@@ -84,7 +85,8 @@ fn read(fields: &Fields) -> Result<Vec<Named>, FilesError> {
     }
     let pairs = fields.list("replace", ITEMS_MAX)?;
     for (at, pair) in pairs.iter().enumerate() {
-        let pair = Fields::of(pair)?;
+        let pair = Fields::of(pair).and_then(|pair| pair.only(&["old", "new"]).map(|()| pair));
+        let pair = pair.map_err(|error| error.at(&format!("replace[{at}]")))?;
         for (name, deed) in [("old", FileDeed::Trash), ("new", FileDeed::Register)] {
             let place = format!("replace[{at}].{name}");
             let id = pair.text(name)?.map(str::to_owned);

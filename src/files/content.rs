@@ -23,6 +23,7 @@ use time::macros::format_description;
 use super::answer::private;
 use super::call::{Call, object_key};
 use super::error::{Code, FilesError};
+use super::single::no_bytes;
 use super::view;
 use crate::access::Action;
 use crate::http::KEPT_BY_NOBODY;
@@ -36,10 +37,7 @@ pub(super) async fn read(call: &Call<'_>, parts: &Parts) -> Result<Response<Body
     let store = call.open(Action::GetObject, &known.file).await?;
     let file = &known.file;
     if !file.state.has_bytes() {
-        return Err(FilesError::because(
-            Code::NOT_FOUND,
-            "No bytes have been uploaded to this file yet.",
-        ));
+        return Err(no_bytes());
     }
     // A name that is asked for is held to the same rules as one that is kept, whatever the conditions say.
     let saved_as = call.parameter("download").map(FileName::parse).transpose()?;

@@ -58,9 +58,8 @@ pub(super) async fn copy(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fil
     }
     call.still_may(Action::GetObject, &source, &read.head.object).await?;
     let sent = Sent {
-        declared: None,
         len: Some(read.head.object.size),
-        sha256: None,
+        ..Sent::default()
     };
     // Bytes that may be read were scanned, if they ever are, and need it no second time.
     let cleared = source.scan.filter(|scan| scan.verdict == ScanVerdict::Clean);

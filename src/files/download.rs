@@ -11,6 +11,7 @@ use super::answer::Answer;
 use super::call::{Call, Known};
 use super::error::{Code, FilesError};
 use super::fields::Fields;
+use super::single::no_bytes;
 use super::{plan, view};
 use crate::access::Action;
 use crate::http::edge::IMAGES_PATH;
@@ -26,6 +27,16 @@ pub(super) const DOWNLOAD_SECONDS_RANGE: (u32, u32) = (60, 604_800);
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 /// Addresses that are given out at once.
 pub(super) const URLS_MAX: usize = 1_000;
+
+/// Fields, and parameters, that say how an address is to be.
+const WANTED: [&str; 6] = [
+    "expiresIn",
+    "disposition",
+    "stable",
+    "oneTime",
+    "maxDownloads",
+    "transform",
+];
 
 /// How an address is to be.
 struct Wanted {
@@ -48,9 +59,9 @@ struct Address {
     store: Store,
 }
 
-/// `POST /files/:id/download-url`.
+/// `POST` and `GET /files/:id/download-url`; how the address is to be, the query may say as well.
 pub(super) async fn one(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
-    let wanted = Wanted::read(call, fields)?;
+    let wanted = Wanted::read(call, &fields.over(call.said(&WANTED)?))?;
     let known = call.named().await?;
     let address = address_of(call, &known, &wanted).await?;
     if let Some(counter) = address.counter {
@@ -167,10 +178,7 @@ async fn address_of(call: &Call<'_>, known: &Known, wanted: &Wanted) -> Result<A
     let store = call.open(Action::GetObject, &known.file).await?;
     let file = &known.file;
     if file.state == FileState::Pending {
-        return Err(FilesError::because(
-            Code::NOT_FOUND,
-            "No bytes have been uploaded to this file yet.",
-        ));
+        return Err(no_bytes());
     }
     if wanted.shown_as.is_some() && file.labels.counted {
         let message = "transform: no image is made of a file whose downloads are counted.";

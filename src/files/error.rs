@@ -18,8 +18,9 @@ use storage_engine::store::multipart::complete::CompleteUploadError;
 use storage_engine::store::multipart::list::ListPartsError;
 use storage_engine::store::object::get::GetObjectError;
 use storage_engine::store::object::put::PutObjectError;
-use storage_engine::store::quota::{OverQuota, QuotaOf};
+use storage_engine::store::quota::OverQuota;
 
+use super::upload::AfterFile;
 use crate::access::{Barred, Denied};
 use crate::facts::LookError;
 use crate::http::body::{self, Body};
@@ -354,7 +355,10 @@ impl From<BodyError> for FilesError {
                 // Of a copy, whose bytes come from below.
                 (None, None) => match source.downcast::<ReadError>() {
                     Ok(error) => Fault::from(*error).into(),
-                    Err(_) => Code::INCOMPLETE_BODY.into(),
+                    Err(source) => match source.downcast::<AfterFile>() {
+                        Ok(refused) => Self::field(refused.to_string()),
+                        Err(_) => Code::INCOMPLETE_BODY.into(),
+                    },
                 },
             },
             BodyError::Incomplete { .. } | BodyError::Overlong { .. } => Code::INCOMPLETE_BODY.into(),
@@ -364,16 +368,9 @@ impl From<BodyError> for FilesError {
     }
 }
 
-/// An owner is told their own figures; of what they have in common with others, that it is used up.
 impl From<OverQuota> for FilesError {
     fn from(over: OverQuota) -> Self {
-        let message = match over.of {
-            QuotaOf::Owner => format!("No room is left: {over}."),
-            QuotaOf::LogicalBucket | QuotaOf::Environment | QuotaOf::Bucket => {
-                format!("No room is left for this file: {} holds as much as it may.", over.of)
-            }
-        };
-        Self::because(Code::QUOTA, message)
+        Self::because(Code::QUOTA, over.told())
     }
 }
 

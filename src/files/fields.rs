@@ -1,7 +1,7 @@
 //! The fields of a JSON body: read whole and small, and told apart by name and kind.
 //!
-//! Owns how a wrong field is told. A field that is null counts as left out, and fields that nobody asks for are passed over,
-//! as the clients of other back ends send some.
+//! Owns how a wrong field is told. A field that is null counts as left out. Fields that nobody asks for are passed over, as
+//! the clients of other back ends send some; but not where something is set up, see [`Fields::only`].
 
 use http_body_util::BodyExt;
 use serde_json::{Map, Value};
@@ -12,6 +12,8 @@ use crate::http::body::RequestBody;
 
 /// Bytes of a JSON body.
 const JSON_BYTES_MAX: usize = 1 << 20;
+/// Characters of a name that is told.
+const TOLD_CHARS_MAX: usize = 64;
 /// The largest number that is taken: many languages have no larger ones, and what is taken is answered again.
 pub(super) const NUMBER_MAX: u64 = i64::MAX.unsigned_abs();
 
@@ -42,6 +44,26 @@ impl Fields {
             Value::Object(fields) => Ok(Self(fields.clone())),
             _ => Err(FilesError::field("An object was expected in the list.")),
         }
+    }
+
+    /// Refuses fields of other names, where one that is misspelt would leave out what was meant.
+    pub(super) fn only(&self, names: &[&str]) -> Result<(), FilesError> {
+        match self.0.keys().find(|name| !names.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let (name, names) = (told(name), names.join(", "));
+                Err(FilesError::field(format!(
+                    "There is no field {name} here, only {names}."
+                )))
+            }
+        }
+    }
+
+    /// These, and where they say nothing what `said` says.
+    pub(super) fn over(&self, Self(mut said): Self) -> Self {
+        let own = self.0.iter().filter(|(_, value)| !value.is_null());
+        said.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+        Self(said)
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
@@ -146,15 +168,40 @@ impl Fields {
             .ok_or_else(|| FilesError::field(format!("{name} must be a list of texts.")))
     }
 
+    /// A level of visibility.
+    pub(super) fn level(&self, name: &str) -> Result<Option<Visibility>, FilesError> {
+        self.text(name)?.map(|text| level(name, text)).transpose()
+    }
+
     pub(super) fn visibility(&self) -> Result<Option<Visibility>, FilesError> {
-        self.text("visibility")?.map(visibility).transpose()
+        self.level("visibility")
     }
 }
 
-/// A level by its name.
-pub(super) fn visibility(name: &str) -> Result<Visibility, FilesError> {
-    let found = Visibility::ALL.into_iter().find(|level| level.name() == name);
-    found.ok_or_else(|| FilesError::field("visibility must be private, public, protected or shared."))
+/// The level that a field or parameter says.
+pub(super) fn level(name: &str, text: &str) -> Result<Visibility, FilesError> {
+    let found = Visibility::ALL.into_iter().find(|level| level.name() == text);
+    found.ok_or_else(|| FilesError::field(format!("{name} must be private, public, protected or shared.")))
+}
+
+/// A name that a client chose, as it is told.
+pub(super) fn told(name: &str) -> String {
+    name.chars().take(TOLD_CHARS_MAX).collect()
+}
+
+/// The value of a field of a form, or of a parameter of the query: there, what is no text in JSON is written as JSON.
+pub(super) fn written(name: &str, text: String) -> Result<Value, FilesError> {
+    match name {
+        _ if text.is_empty() => Ok(Value::Null),
+        "metadata" | "tags" => {
+            serde_json::from_str(&text).map_err(|_| FilesError::field(format!("{name} must be JSON.")))
+        }
+        // What is none is told by whoever reads the field.
+        "fileSize" | "deleteAfter" | "maxDownloads" | "expiresIn" | "oneTime" | "stable" => {
+            Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        }
+        _ => Ok(Value::String(text)),
+    }
 }
 
 /// The whole body, if it has at most `most` bytes. One that is said to have more is not begun.
@@ -218,5 +265,22 @@ mod tests {
             );
         }
         assert!(Fields::parse(b" ").unwrap().get("t").is_none());
+    }
+
+    #[test]
+    fn fields_of_other_names_are_told_where_they_are_not_passed_over() {
+        let fields = Fields::parse(br#"{"a":1,"b":null}"#).unwrap();
+        assert!(fields.only(&["a", "b", "c"]).is_ok());
+        let refused = fields.only(&["a", "c"]).unwrap_err();
+        assert_eq!(refused.code(), "common/invalid-request");
+        assert_eq!(refused.item()["message"], "There is no field b here, only a, c.");
+    }
+
+    #[test]
+    fn what_a_body_says_goes_before_what_a_query_says() {
+        let said = Fields::parse(br#"{"a":1,"b":2,"c":3}"#).unwrap();
+        let both = Fields::parse(br#"{"a":7,"b":null}"#).unwrap().over(said);
+        let told = |name: &str| both.number(name).unwrap();
+        assert_eq!((told("a"), told("b"), told("c")), (Some(7), Some(2), Some(3)));
     }
 }

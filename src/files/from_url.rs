@@ -15,8 +15,6 @@ use crate::outbound::{OutboundError, Patience};
 
 /// What a file is called whose address has no name.
 const NAMELESS: &str = "download";
-/// What is said of a file whose server says nothing.
-const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 impl From<OutboundError> for FilesError {
     fn from(error: OutboundError) -> Self {
@@ -43,21 +41,21 @@ pub(super) async fn fetch(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fi
     let outbound = call.inner.outward.fetch.as_ref().ok_or(Code::FETCH_OFF)?;
     let url = outbound.check(fields.need("url")?)?;
     let name = fields.text("filename")?.map(FileName::parse).transpose()?;
-    let said = fields.text("contentType")?.map(Mime::parse).transpose()?;
+    let said = fields.text("contentType")?.map(Mime::declared).transpose()?;
     // Nothing is called for somebody who may not make a file.
     drop(call.open_to_make(NAMELESS, None).await?);
     let fetched = outbound.fetch(&url, Patience::default()).await?;
     let name = name.unwrap_or(name_of(&fetched.url)?);
     let declared = match said {
         Some(said) => said,
-        None => type_of(&fetched.headers)?,
+        None => type_of(&fetched.headers),
     };
     let len = text(&fetched.headers, CONTENT_LENGTH.as_str()).and_then(|len| len.parse().ok());
     let plan = Plan::of(call, (name, declared.clone(), len), fields).await?;
     let sent = Sent {
         declared: Some(declared),
         len,
-        sha256: None,
+        ..Sent::default()
     };
     upload::store(call, &plan, sent, fetched.body).await
 }
@@ -67,12 +65,9 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 }
 
 /// The type its server says; one that is none says nothing.
-fn type_of(headers: &HeaderMap) -> Result<Mime, FilesError> {
+fn type_of(headers: &HeaderMap) -> Mime {
     let said = text(headers, CONTENT_TYPE.as_str()).and_then(|said| Mime::parse(said).ok());
-    Ok(match said {
-        Some(said) => said,
-        None => Mime::parse(UNKNOWN_TYPE)?,
-    })
+    said.unwrap_or_else(Mime::unknown)
 }
 
 /// The last part of the address's path, if it is a name that a file can have.

@@ -4,47 +4,46 @@ use serde_json::json;
 use storage_engine::store::clock::Timestamp;
 use storage_engine::store::files::{FileFilter, FileQuery, FileSort, FileState, OwnerType, SortBy, Viewer};
 use storage_engine::store::share::ShareTarget;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::{format_description, time};
+use time::{Date, OffsetDateTime, Time};
 
 use super::answer::Answer;
 use super::call::Call;
-use super::error::FilesError;
+use super::error::{Code, FilesError};
 use super::fields::NUMBER_MAX;
-use super::{fields, view};
+use super::{fields, owner, view};
 use crate::access::{Action, SharedWith, shared_with};
-use crate::auth::Identity;
+use crate::auth::{Identity, sha256 as digest};
 
 /// Files of a page that names no number of them.
 const LIMIT: usize = 20;
 pub(super) const LIMIT_MAX: usize = 100;
 /// Files that can be left out by counting pages; beyond them cursors go on.
 const OFFSET_MAX: usize = 1_000_000;
+/// A list up to a day has all of that day.
+const LAST_OF_DAY: Time = time!(23:59:59.999);
+/// Bytes of a cursor that tell which order it is of.
+const MARK_BYTES: usize = 4;
 
 /// `GET /files`.
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
     let viewer = viewer(call).await?;
-    let (page, limit) = (
-        whole(call, "page", 1)?.unwrap_or(1),
-        whole(call, "limit", 1)?.unwrap_or(LIMIT),
-    );
-    if limit > LIMIT_MAX {
-        return Err(FilesError::field(format!(
-            "limit must be a whole number from 1 to {LIMIT_MAX}."
-        )));
-    }
+    let page = whole(call, "page", usize::MAX, "of 1 or more")?.unwrap_or(1);
+    let limit = whole(call, "limit", LIMIT_MAX, "from 1 to 100")?.unwrap_or(LIMIT);
     let offset = page.saturating_sub(1).saturating_mul(limit);
     if offset > OFFSET_MAX {
         return Err(FilesError::field(
             "page is too far; use cursor to go on from the last page.",
         ));
     }
-    let after = call.parameter("cursor").map(cursor).transpose()?;
+    let sort = sort(call)?;
+    let after = call.parameter("cursor").map(|text| cursor(text, sort)).transpose()?;
     let total = flag(call, "total")?.unwrap_or(after.is_none());
     let query = FileQuery {
         filter: filter(call, &viewer)?,
         viewer,
-        sort: sort(call)?,
+        sort,
         limit,
         offset: if after.is_some() { 0 } else { offset },
         after,
@@ -79,7 +78,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
             "hasPrevPage": has_previous,
             "hasNext": has_next,
             "hasPrev": has_previous,
-            "nextCursor": found.next.map(|next| base64_simd::URL_SAFE_NO_PAD.encode_to_string(next)),
+            "nextCursor": found.next.map(|next| cursor_of(&next, sort)),
         },
     })))
 }
@@ -128,20 +127,23 @@ fn filter(call: &Call<'_>, viewer: &Viewer) -> Result<FileFilter, FilesError> {
         .filter(|(name, value)| name == "tag" && !value.is_empty());
     Ok(FileFilter {
         state: state(call, viewer)?,
-        visibility: call.parameter("visibility").map(fields::visibility).transpose()?,
-        owner: call.parameter("ownerId").map(|owner| owner_id(call, owner)),
+        visibility: call
+            .parameter("visibility")
+            .map(|text| fields::level("visibility", text))
+            .transpose()?,
+        owner: owner::of_query(call)?,
         owner_type: owner_type(call)?,
         bucket: text("bucket"),
         category: text("category"),
-        media_type: text("mimeType").map(|kind| kind.to_ascii_lowercase()),
+        media_type: media_type(call),
         tags: tags.map(|(_, value)| value.clone()).collect(),
         entity: text("relatedEntityId"),
         sha256: sha256(call)?,
         search: text("search"),
         size_min: number(call, "sizeMin")?,
         size_max: number(call, "sizeMax")?,
-        created_from: moment(call, "createdFrom")?,
-        created_to: moment(call, "createdTo")?,
+        created_from: moment(call, "createdFrom", Time::MIDNIGHT)?,
+        created_to: moment(call, "createdTo", LAST_OF_DAY)?,
         shared_with_viewer: flag(call, "sharedWithMe")?.unwrap_or(false),
     })
 }
@@ -157,26 +159,16 @@ fn state(call: &Call<'_>, viewer: &Viewer) -> Result<Option<FileState>, FilesErr
     })?;
     let is_guest = matches!(viewer, Viewer::Somebody { owner: None, .. });
     if is_guest && state != FileState::Active {
-        return Err(super::error::Code::ACCESS_DENIED.into());
+        let message = "Guests are listed active files alone; the others are for their owners to see.";
+        return Err(FilesError::because(Code::ACCESS_DENIED, message));
     }
     Ok(Some(state))
 }
 
-/// Applications name owners as their issuer does; in the catalogue they stand with the issuer they came by.
-pub(super) fn owner_id(call: &Call<'_>, owner: &str) -> String {
-    if owner.starts_with("app:") {
-        return owner.to_owned();
-    }
-    let own = call
-        .caller
-        .owner_id()
-        .filter(|own| own.split_once('|').is_some_and(|(_, subject)| subject == owner));
-    let issuer = call.caller.user.as_ref().map(|user| user.issuer.as_str());
-    match (own, call.parameter("issuer").or(issuer)) {
-        (Some(own), _) => own.to_owned(),
-        (None, Some(issuer)) => format!("app:{}/{issuer}|{owner}", call.caller.project.name),
-        (None, None) => owner.to_owned(),
-    }
+/// The type that is asked for; of any type is not asked.
+fn media_type(call: &Call<'_>) -> Option<String> {
+    let kind = call.parameter("mimeType")?.to_ascii_lowercase();
+    Some(kind).filter(|kind| kind != "*/*" && kind != "*")
 }
 
 fn owner_type(call: &Call<'_>) -> Result<Option<OwnerType>, FilesError> {
@@ -217,13 +209,14 @@ fn number(call: &Call<'_>, name: &str) -> Result<Option<u64>, FilesError> {
     number.map(Some).ok_or_else(wrong)
 }
 
-fn whole(call: &Call<'_>, name: &str, least: u64) -> Result<Option<usize>, FilesError> {
-    let wrong = || FilesError::field(format!("{name} must be a whole number of at least {least}."));
-    match number(call, name)? {
-        None => Ok(None),
-        Some(number) if number < least => Err(wrong()),
-        Some(number) => usize::try_from(number).map(Some).map_err(|_| wrong()),
-    }
+/// A whole number from 1 to `most`, as `range` tells it.
+fn whole(call: &Call<'_>, name: &str, most: usize, range: &str) -> Result<Option<usize>, FilesError> {
+    let Some(text) = call.parameter(name) else {
+        return Ok(None);
+    };
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    let wrong = || FilesError::field(format!("{name} must be a whole number {range}."));
+    number.map(Some).ok_or_else(wrong)
 }
 
 pub(super) fn flag(call: &Call<'_>, name: &str) -> Result<Option<bool>, FilesError> {
@@ -235,12 +228,22 @@ pub(super) fn flag(call: &Call<'_>, name: &str) -> Result<Option<bool>, FilesErr
     }
 }
 
-fn moment(call: &Call<'_>, name: &str) -> Result<Option<Timestamp>, FilesError> {
+/// A moment, or a day, of which `of_day` is meant.
+fn moment(call: &Call<'_>, name: &str, of_day: Time) -> Result<Option<Timestamp>, FilesError> {
     let Some(text) = call.parameter(name) else {
         return Ok(None);
     };
-    let wrong = || FilesError::field(format!("{name} must be a time such as 2026-01-31T12:00:00Z."));
-    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())?;
+    let wrong = || {
+        FilesError::field(format!(
+            "{name} must be a time such as 2026-01-31T12:00:00Z, or a day (of UTC) such as 2026-01-31; in a query the + of an \
+             offset is written %2B."
+        ))
+    };
+    let day = Date::parse(text, format_description!("[year]-[month]-[day]"));
+    let time = match day {
+        Ok(day) => day.with_time(of_day).assume_utc(),
+        Err(_) => OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong())?,
+    };
     let millis = u64::try_from(time.unix_timestamp_nanos() / 1_000_000).map_err(|_| wrong())?;
     Ok(Some(Timestamp::from_millis(millis)))
 }
@@ -257,7 +260,31 @@ fn sha256(call: &Call<'_>) -> Result<Option<[u8; 32]>, FilesError> {
         .ok_or_else(|| FilesError::field("sha256 must be 64 hexadecimal digits."))
 }
 
-fn cursor(text: &str) -> Result<Vec<u8>, FilesError> {
-    let wrong = |_| FilesError::field("cursor must be the nextCursor of another page.");
-    base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).map_err(wrong)
+/// A place in a list, for whoever goes on from there in the same order.
+fn cursor_of(place: &[u8], sort: FileSort) -> String {
+    let marked = [&mark(place, sort), place].concat();
+    base64_simd::URL_SAFE_NO_PAD.encode_to_string(marked)
+}
+
+fn cursor(text: &str, sort: FileSort) -> Result<Vec<u8>, FilesError> {
+    let marked = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(text).unwrap_or_default();
+    match marked.split_first_chunk() {
+        Some((known, place)) if *known == mark(place, sort) => Ok(place.to_vec()),
+        Some(_) | None => Err(FilesError::field(
+            "cursor must be the nextCursor of another page of the same list, sorted in the same way.",
+        )),
+    }
+}
+
+/// Tells the cursors of an order from those of others, and from what is none.
+fn mark(place: &[u8], sort: FileSort) -> [u8; MARK_BYTES] {
+    let by = match sort.by {
+        SortBy::Created => 0,
+        SortBy::Updated => 1,
+        SortBy::Name => 2,
+        SortBy::Size => 3,
+    };
+    let text = [&[by, u8::from(sort.descending)], place].concat();
+    let [a, b, c, d, ..] = digest(&text);
+    [a, b, c, d]
 }

@@ -20,6 +20,7 @@ mod guests;
 mod list;
 mod multipart;
 mod openapi;
+mod owner;
 mod plan;
 mod post_url;
 mod presigned_post;
@@ -150,13 +151,8 @@ impl Inner {
             Found::NotBuilt(what) => {
                 return Err(FilesError::because(Code::NOT_BUILT, format!("{what}: not built yet.")));
             }
-            Found::OtherMethod(methods) => {
-                let error = FilesError::from(Code::METHOD_NOT_ALLOWED);
-                return Err(match HeaderValue::from_str(&methods.join(", ")) {
-                    Ok(allow) => error.with_header(header::ALLOW, allow),
-                    Err(_) => error,
-                });
-            }
+            Found::OtherMethod(methods) => return Err(other_method(&methods)),
+            Found::Nothing if path.starts_with(post_url::PATH) => return Err(other_method(&["POST"])),
             Found::Nothing => return Err(Code::NO_SUCH_ROUTE.into()),
         };
         let row = BUILT.get(at).ok_or(Code::INTERNAL)?;
@@ -208,6 +204,15 @@ impl Inner {
         now: OffsetDateTime,
     ) -> Pin<Box<dyn Future<Output = Result<AppCaller, AppRefused>> + Send + 'a>> {
         Box::pin(self.projects.admit(headers, now))
+    }
+}
+
+/// The path has these methods, and not the one that came.
+fn other_method(methods: &[&str]) -> FilesError {
+    let error = FilesError::from(Code::METHOD_NOT_ALLOWED);
+    match HeaderValue::from_str(&methods.join(", ")) {
+        Ok(allow) => error.with_header(header::ALLOW, allow),
+        Err(_) => error,
     }
 }
 

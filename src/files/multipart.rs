@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
+use storage_engine::limits::OBJECT_BYTES_MAX;
 use storage_engine::store::Store;
 use storage_engine::store::condition::WriteCondition;
 use storage_engine::store::files::{File, FileState};
@@ -43,6 +44,10 @@ struct Begun {
 /// `POST /files/multipart/init`.
 pub(super) async fn init(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let plan = Plan::read(call, fields).await?;
+    if let Some(size) = plan.size.filter(|size| *size > OBJECT_BYTES_MAX) {
+        let message = format!("The file has {size} bytes; at most {OBJECT_BYTES_MAX} are stored (5 TiB).");
+        return Err(FilesError::because(Code::TOO_LARGE, message));
+    }
     let (id, file) = plan.file(call)?;
     let store = call.open_to_make(&file.key, file.bucket.as_deref()).await?;
     call.announce(&store, (id, &file)).await?;

@@ -65,18 +65,9 @@ pub(super) struct Said {
 impl Plan {
     /// Reads and checks what is announced.
     pub(super) async fn read(call: &Call<'_>, fields: &Fields) -> Result<Self, FilesError> {
-        let name = FileName::parse(
-            fields
-                .text("filename")?
-                .ok_or_else(|| FilesError::because(Code::INVALID_NAME, "filename is required: a text."))?,
-        )?;
-        let declared = fields.text("contentType")?.ok_or_else(|| {
-            FilesError::because(
-                Code::INVALID_FORMAT,
-                "contentType is required: a media type such as image/png.",
-            )
-        })?;
-        let mime = Mime::parse(declared)?;
+        let name = FileName::parse(need(fields, "filename", Code::INVALID_NAME)?)?;
+        let declared = need(fields, "contentType", Code::INVALID_FORMAT)?;
+        let mime = Mime::declared(declared)?;
         Self::of(call, (name, mime, fields.size("fileSize")?), fields).await
     }
 
@@ -254,6 +245,12 @@ impl Said {
             file.entity.clone_from(entity);
         }
     }
+}
+
+/// A text without which nothing is announced or registered.
+pub(super) fn need<'f>(fields: &'f Fields, name: &str, code: Code) -> Result<&'f str, FilesError> {
+    let text = fields.text(name)?;
+    text.ok_or_else(|| FilesError::because(code, format!("{name} is required: a text.")))
 }
 
 fn tags_of(value: &Value) -> Result<Vec<String>, FilesError> {
@@ -444,7 +441,7 @@ fn sha256(fields: &Fields) -> Result<Option<[u8; 32]>, FilesError> {
     digest.map(Some).ok_or_else(wrong)
 }
 
-/// Whether so many bytes of this type may be.
+/// Whether so many bytes of this type may be. A type that says nothing is left to the bytes to say.
 pub(super) fn check(limits: &UploadLimits, size: Option<u64>, mime: &Mime) -> Result<(), FilesError> {
     if let (Some(size), Some(max)) = (size, limits.max_size)
         && size > max
@@ -454,15 +451,29 @@ pub(super) fn check(limits: &UploadLimits, size: Option<u64>, mime: &Mime) -> Re
             format!("The file has {size} bytes; at most {max} are allowed here."),
         ));
     }
-    if !media::allows(&limits.types, mime.essence()) {
-        let allowed = limits.types.join(", ");
-        return Err(FilesError::because(
-            Code::INVALID_FORMAT,
-            format!(
-                "Files of the type {} are not allowed here, only {allowed}.",
-                mime.essence()
-            ),
-        ));
+    match mime.says_nothing() {
+        true => Ok(()),
+        false => check_type(limits, mime.essence()),
     }
-    Ok(())
+}
+
+fn check_type(limits: &UploadLimits, essence: &str) -> Result<(), FilesError> {
+    if media::allows(&limits.types, essence) {
+        return Ok(());
+    }
+    let allowed = limits.types.join(", ");
+    let message = format!("Files of the type {essence} are not allowed here, only {allowed}.");
+    Err(FilesError::because(Code::INVALID_FORMAT, message))
+}
+
+/// Whether a file whose bytes are there may be moved to where these rules hold.
+pub(super) fn check_stored(rules: Option<&LogicalBucket>, file: &File) -> Result<(), FilesError> {
+    let Some(rules) = rules else { return Ok(()) };
+    let limits = UploadLimits {
+        max_size: rules.max_size,
+        types: rules.types.clone(),
+        ..UploadLimits::default()
+    };
+    check(&limits, Some(file.size), &Mime::unknown())?;
+    check_type(&limits, &view::served_type(file))
 }

@@ -4,7 +4,6 @@
 //! What it lets is sealed into it as into every link; whoever has it is whoever asked for it, with the rights of the moment.
 
 use http::request::Parts;
-use http_body_util::BodyDataStream;
 use serde_json::json;
 use storage_engine::store::Store;
 use storage_engine::store::condition::{ETagMatch, WriteCondition};
@@ -27,6 +26,9 @@ use crate::projects::Envelope;
 
 /// Where it is, below `/v1/`; the id of the file follows.
 pub(super) const PATH: &str = "files/upload-url/";
+/// The parameters of the address: what the link is known by, and what it lets.
+const ACCESS_KEY: &str = "X-Amz-Credential";
+const TOKEN: &str = "X-Amz-Security-Token";
 /// How long the address lasts, in seconds.
 const SECONDS: u32 = 3_600;
 pub(super) const SECONDS_RANGE: (u32, u32) = (60, 3_600);
@@ -37,12 +39,21 @@ const UNKNOWN: &str = "application/octet-stream";
 /// `POST /files/upload-url`.
 pub(super) async fn ask(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let name = FileName::parse(fields.text("filename")?.unwrap_or(UNNAMED))?;
-    let mime = Mime::parse(fields.text("contentType")?.unwrap_or(UNKNOWN))?;
+    let mime = Mime::declared(fields.text("contentType")?.unwrap_or_default())?;
     let plan = Plan::of(call, (name, mime, fields.size("fileSize")?), fields).await?;
     let seconds = fields.seconds("expiresIn", SECONDS_RANGE)?.unwrap_or(SECONDS);
     let Announced { id, file, link } = announce(call, &plan, seconds).await?;
-    let (_, sealed) = link.url.split_once('?').ok_or(Code::INTERNAL)?;
-    let url = format!("{}/v1/{PATH}{id}?{sealed}", call.origin);
+    let (_, signed) = link.url.split_once('?').ok_or(Code::INTERNAL)?;
+    // What is let is sealed, and nothing else is looked at: no signature stands there that says nothing.
+    let sealed: Vec<&str> = signed
+        .split('&')
+        .filter(|pair| {
+            [ACCESS_KEY, TOKEN]
+                .iter()
+                .any(|name| pair.split('=').next() == Some(name))
+        })
+        .collect();
+    let url = format!("{}/v1/{PATH}{id}?{}", call.origin, sealed.join("&"));
     Ok(Answer::ok(json!({
         "uploadUrl": url,
         "url": url,
@@ -76,7 +87,7 @@ pub(super) async fn receive(
         mut file,
         store,
     } = awaited(inner, parts, now).await?;
-    let mut sent = upload::sent(parts)?;
+    let (mut sent, source) = upload::file_of(parts, body).await?;
     // Who said nothing when asking says it now.
     if let Some(declared) = sent
         .declared
@@ -90,7 +101,7 @@ pub(super) async fn receive(
         if_none_match: Some(ETagMatch::parse("*")),
         ..WriteCondition::default()
     };
-    upload::put(&bucket, &store, (&file, sent, condition), BodyDataStream::new(body)).await?;
+    upload::put(&bucket, &store, (&file, sent, condition), source).await?;
     let (file, _) = store.file(&bucket, &id).await?.ok_or(Code::NOT_FOUND)?;
     let answer = Answer::ok(json!({
         "storageId": id.to_string(),
@@ -110,8 +121,8 @@ async fn awaited(inner: &Inner, parts: &Parts, now: OffsetDateTime) -> Result<Aw
         let found = query.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
     };
-    let access_key = parameter("X-Amz-Credential").and_then(|credential| credential.split('/').next());
-    let brought = access_key.zip(parameter("X-Amz-Security-Token"));
+    let access_key = parameter(ACCESS_KEY).and_then(|credential| credential.split('/').next());
+    let brought = access_key.zip(parameter(TOKEN));
     let (access_key, token) = brought.ok_or_else(denied)?;
     let (identity, terms) = inner.links.redeem(access_key, token, now).ok_or_else(denied)?;
     // A form is sent to the bucket, and its policy says more than its token.

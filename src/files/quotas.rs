@@ -8,13 +8,13 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::FilesError;
 use super::fields::Fields;
-use super::plan;
+use super::owner::{OF_APP, ROOT};
+use super::{owner, plan};
 use crate::projects::{QuotaChange, QuotaChanges};
 
-/// Beginning of the ids of owners that are of an app.
-const OF_APP: &str = "app:";
-/// Whose the files are that nobody owns.
-const ROOT: &str = "root";
+const FIELDS: [&str; 5] = ["environment", "defaultOwner", "owners", "buckets", "issuer"];
+/// What a limit is; and what is told beside it, so that it can be sent back.
+const LIMIT: [&str; 4] = ["bytes", "files", "used", "left"];
 
 /// `GET /files/quotas`.
 pub(super) async fn get(call: &Call<'_>) -> Result<Answer, FilesError> {
@@ -24,29 +24,28 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Answer, FilesError> {
 
 /// `PUT /files/quotas`: sets what is named and leaves the rest; null takes away.
 pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    fields.only(&FIELDS)?;
     // What is wrong is told also where nobody is named by it.
     let issuer = fields.text("issuer")?.or(call.parameter("issuer"));
     let changes = QuotaChanges {
         environment: change(fields, "environment")?,
         default_owner: change(fields, "defaultOwner")?,
-        owners: named(fields, "owners", |name, _| owner_id(call, issuer, name))?,
+        owners: named(fields, "owners", |name, change| owner_id(call, issuer, name, change))?,
         buckets: named(fields, "buckets", |name, change| bucket(call, name, change))?,
     };
     call.inner.projects.set_file_quotas(&call.caller, &changes).await?;
     get(call).await
 }
 
-/// Whose files a limit of an owner is about.
-fn owner_id(call: &Call<'_>, issuer: Option<&str>, name: &str) -> Result<String, FilesError> {
+/// Whose files a limit of an owner is about. It is taken away also of whom an issuer knew that is there no more.
+fn owner_id(call: &Call<'_>, issuer: Option<&str>, name: &str, change: QuotaChange) -> Result<String, FilesError> {
     if name.starts_with(OF_APP) || name == ROOT {
         return Ok(name.to_owned());
     }
-    let Some(issuer) = issuer else {
-        return Err(FilesError::field(
-            "owners: name the issuer that knows them (issuer), or give whole ids: app:PROJECT/ISSUER|ID.",
-        ));
-    };
-    Ok(format!("{OF_APP}{}/{issuer}|{name}", call.caller.project.name))
+    match (change, issuer) {
+        (QuotaChange::Remove, Some(issuer)) => Ok(format!("{OF_APP}{}/{issuer}|{name}", call.caller.project.name)),
+        (QuotaChange::Remove | QuotaChange::Set(_), _) => owner::account(call, issuer, name),
+    }
 }
 
 /// A limit is set for a bucket that there is, and taken away from any.
@@ -81,6 +80,7 @@ fn limit(value: &Value, name: &str) -> Result<QuotaChange, FilesError> {
     }
     let wrong = || FilesError::field(format!("{name} must be an object with bytes, files or both, or null."));
     let fields = Fields::of(value).map_err(|_| wrong())?;
+    fields.only(&LIMIT).map_err(|error| error.at(name))?;
     let quota = FileQuota {
         bytes: fields.size("bytes")?,
         files: fields.number("files")?,

@@ -1,7 +1,6 @@
 //! Other bytes in the place of a file's: id, key, owner and who may see it stay, and the old bytes are kept as a version.
 
 use http::request::Parts;
-use http_body_util::BodyDataStream;
 use storage_engine::store::condition::{ETagMatch, WriteCondition};
 use storage_engine::store::files::FileState;
 
@@ -11,14 +10,14 @@ use super::error::{Code, FilesError};
 use super::{plan, upload, view};
 use crate::http::body::RequestBody;
 
-/// `POST /files/:id/replace`: the body is the file.
+/// `POST /files/:id/replace`: the body is the file, or a form that holds it.
 pub(super) async fn replace(call: &Call<'_>, parts: &Parts, body: RequestBody) -> Result<Answer, FilesError> {
     let known = call.named().await?;
     let store = call.open_to_replace(&known.file).await?;
     if known.file.state != FileState::Active {
         return Err(Code::STATE.into());
     }
-    let sent = upload::sent(parts)?;
+    let (sent, source) = upload::file_of(parts, body).await?;
     let mut file = known.file.clone();
     if let Some(rules) = plan::rules(call, file.bucket.as_deref().or(file.category.as_deref())) {
         file.limits.max_size = rules.max_size;
@@ -35,7 +34,6 @@ pub(super) async fn replace(call: &Call<'_>, parts: &Parts, body: RequestBody) -
         if_match: file.etag.map(|etag| ETagMatch::parse(&format!("\"{etag}\""))),
         ..WriteCondition::default()
     };
-    let source = BodyDataStream::new(body);
     let store = store.keeping_replaced();
     upload::put(&call.caller.bucket, &store, (&file, sent, condition), source).await?;
     let known = call.look(&known.id.to_string()).await?;

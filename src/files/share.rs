@@ -12,7 +12,7 @@ use super::answer::Answer;
 use super::call::{Call, Known};
 use super::error::{Code, FilesError};
 use super::fields::Fields;
-use super::view;
+use super::{owner, view};
 use crate::access::{Action, link_hash};
 
 /// Shares in one list.
@@ -148,21 +148,23 @@ fn target(call: &Call<'_>, fields: &Fields) -> Result<(ShareTarget, Option<Strin
     }
     let id = fields.need("id")?;
     let target = match kind {
-        "user" => ShareTarget::User(user(call, fields, id)?),
+        "user" => ShareTarget::User(owner::account(call, fields.text("issuer")?, id)?),
         "group" => ShareTarget::Group(id.to_owned()),
-        "email" => ShareTarget::Email(id.to_owned()),
+        "email" => ShareTarget::Email(email(id)?),
         _ => return Err(FilesError::field("type must be user, group, email or link.")),
     };
     Ok((target, None))
 }
 
-/// Whom an issuer calls so: that of the caller, or the one that is named.
-fn user(call: &Call<'_>, fields: &Fields, id: &str) -> Result<String, FilesError> {
-    let own = call.caller.user.as_ref().map(|user| user.issuer.as_str());
-    let issuer = fields.text("issuer")?.or(own).ok_or_else(|| {
-        FilesError::field("issuer is required with a secret key: the alias of the issuer that knows the user.")
-    })?;
-    Ok(format!("app:{}/{issuer}|{id}", call.caller.project.name))
+/// An address as tokens say them. Whether anybody has it, nobody knows here.
+fn email(id: &str) -> Result<String, FilesError> {
+    let is_one = id
+        .rsplit_once('@')
+        .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    match is_one && !id.chars().any(|one| one.is_whitespace() || one.is_control()) {
+        true => Ok(id.to_owned()),
+        false => Err(FilesError::field("id must be an address such as ann@example.net.")),
+    }
 }
 
 fn end(call: &Call<'_>, text: &str) -> Result<Timestamp, FilesError> {

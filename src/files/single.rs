@@ -1,7 +1,8 @@
 //! One file at once: an address to send its bytes to, and saying that they are there.
 
 use serde_json::json;
-use storage_engine::store::files::{File, FileId, FileState, UploadLimits as Limits};
+use storage_engine::limits::PUT_BYTES_MAX;
+use storage_engine::store::files::{File, FileId, FileState};
 
 use super::answer::Answer;
 use super::call::{Call, Known, object_key};
@@ -44,8 +45,15 @@ pub(super) struct Announced {
     pub(super) link: Link,
 }
 
-/// Announces a file.
+/// Announces a file, whose bytes come in one piece.
 pub(super) async fn begin(call: &Call<'_>, plan: &Plan) -> Result<(FileId, File), FilesError> {
+    if let Some(size) = plan.size.filter(|size| *size > PUT_BYTES_MAX) {
+        let message = format!(
+            "The file has {size} bytes; in one piece at most {PUT_BYTES_MAX} are taken (5 GiB). Larger ones come in parts \
+             (/v1/files/multipart/init), or are resumable (/v1/tus)."
+        );
+        return Err(FilesError::because(Code::TOO_LARGE, message));
+    }
     let (id, file) = plan.file(call)?;
     let store = call.open_to_make(&file.key, file.bucket.as_deref()).await?;
     call.announce(&store, (id, &file)).await?;
@@ -74,12 +82,12 @@ pub(super) async fn announce(call: &Call<'_>, plan: &Plan, seconds: u32) -> Resu
 pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     let key = fields.need("s3Key")?;
     check_key(key)?;
-    let name = FileName::parse(fields.need("originalName")?)?;
-    let declared = fields.need("mimeType")?;
+    let name = FileName::parse(plan::need(fields, "originalName", Code::INVALID_NAME)?)?;
+    let declared = plan::need(fields, "mimeType", Code::INVALID_FORMAT)?;
     if declared.chars().count() > MIME_CHARS_MAX {
         return Err(MimeError::TooLong.into());
     }
-    let mime = Mime::parse(declared)?;
+    Mime::declared(declared)?;
     let size = fields.size("size")?;
     let size = size.ok_or_else(|| FilesError::field("size is required: a number of bytes."))?;
     for pixels in ["width", "height"] {
@@ -100,15 +108,7 @@ pub(super) async fn register(call: &Call<'_>, fields: &Fields) -> Result<Answer,
     }
     let known = arrived(call, known).await?;
     check_size(call, &known.file, (bucket.as_deref(), size))?;
-    if let Some(rules) = plan::rules(call, bucket.as_deref()) {
-        let limits = Limits {
-            max_size: rules.max_size,
-            types: rules.types.clone(),
-            ..Limits::default()
-        };
-        let seen = Mime::parse(&view::served_type(&known.file)).unwrap_or(mime);
-        plan::check(&limits, Some(known.file.size), &seen)?;
-    }
+    plan::check_stored(plan::rules(call, bucket.as_deref()), &known.file)?;
     let now = call.time();
     let ttl = |name: &Option<String>| plan::ttl_of(call, name.as_deref());
     let ttls = (ttl(&known.file.bucket), ttl(&bucket));
@@ -164,6 +164,11 @@ pub(super) async fn complete(call: &Call<'_>) -> Result<Answer, FilesError> {
     Ok(Answer::ok(view::file(known.id, &file, call.place(), view::Eyes::Owner)))
 }
 
+/// A file waits for its bytes.
+pub(super) fn no_bytes() -> FilesError {
+    FilesError::because(Code::STATE, "No bytes have been uploaded to this file yet.")
+}
+
 /// The file, once its bytes are there and were looked at.
 pub(super) async fn arrived(call: &Call<'_>, known: Known) -> Result<Known, FilesError> {
     match known.file.state {
@@ -175,10 +180,7 @@ pub(super) async fn arrived(call: &Call<'_>, known: Known) -> Result<Known, File
                 Settled::Rejected(refused) => Err(refused.into()),
             }
         }
-        FileState::Pending => Err(FilesError::because(
-            Code::NOT_FOUND,
-            "No bytes have been uploaded to this file yet.",
-        )),
+        FileState::Pending => Err(no_bytes()),
         FileState::Rejected => {
             let why = known.file.rejected.unwrap_or_default();
             Err(FilesError::because(

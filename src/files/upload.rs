@@ -1,9 +1,11 @@
 //! A file sent through this front: raw or by an HTML form, for servers and small pages.
 
 use bytes::Bytes;
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
+use http_body::Body as _;
 use http_body_util::BodyDataStream;
 use serde_json::{Map, Value, json};
 use storage_engine::backend::SourceError;
@@ -20,7 +22,7 @@ use storage_engine::store::record::scan::ScanRecord;
 use super::answer::Answer;
 use super::call::{Call, object_key};
 use super::error::{Code, FilesError};
-use super::fields::Fields;
+use super::fields::{Fields, told, written};
 use super::plan::Plan;
 use super::view;
 use crate::http::body::RequestBody;
@@ -32,28 +34,62 @@ const FIELD_BYTES_MAX: usize = 64 * 1024;
 /// Fields of a form before the file.
 const FIELDS_MAX: usize = 32;
 
+/// What the query of a raw upload may say of the file.
+const SAID: [&str; 9] = [
+    "visibility",
+    "category",
+    "bucket",
+    "metadata",
+    "tags",
+    "sha256",
+    "fileSize",
+    "deleteAfter",
+    "maxDownloads",
+];
+
 /// What stands of the bytes in a request.
+#[derive(Default)]
 pub(super) struct Sent {
     pub(super) declared: Option<Mime>,
     pub(super) len: Option<u64>,
     pub(super) sha256: Option<[u8; 32]>,
+    /// `Content-MD5`.
+    pub(super) md5: Option<[u8; 16]>,
 }
+
+/// The bytes of a file as they come.
+pub(super) type Source = BoxStream<'static, Result<Bytes, SourceError>>;
+
+/// A form, read up to its file.
+struct Form {
+    /// The fields before it.
+    said: Map<String, Value>,
+    name: String,
+    declared: Option<Mime>,
+    source: Source,
+}
+
+/// A form goes on behind its file, which is stored by then but for its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct AfterFile(String);
 
 /// `POST /files/upload`.
 pub(super) async fn relay(call: &Call<'_>, parts: &Parts, body: RequestBody) -> Result<Answer, FilesError> {
-    let kind = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default();
-    match multer::parse_boundary(kind) {
-        Ok(boundary) => by_form(call, body, boundary).await,
-        Err(_) => raw(call, parts, kind, body).await,
+    match boundary(parts) {
+        Some(boundary) => by_form(call, read_form(body, boundary).await?).await,
+        None => raw(call, parts, body).await,
     }
 }
 
+/// Where the parts of a body end that is a form.
+fn boundary(parts: &Parts) -> Option<String> {
+    let kind = parts.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    multer::parse_boundary(kind).ok()
+}
+
 /// The body is the file; what is said of it stands in the query.
-async fn raw(call: &Call<'_>, parts: &Parts, kind: &str, body: RequestBody) -> Result<Answer, FilesError> {
+async fn raw(call: &Call<'_>, parts: &Parts, body: RequestBody) -> Result<Answer, FilesError> {
     let name = call.parameter("filename").ok_or_else(|| {
         FilesError::because(
             Code::INVALID_NAME,
@@ -61,54 +97,40 @@ async fn raw(call: &Call<'_>, parts: &Parts, kind: &str, body: RequestBody) -> R
         )
     })?;
     let sent = sent(parts)?;
-    let mut said = Map::new();
-    for name in [
-        "visibility",
-        "category",
-        "bucket",
-        "sha256",
-        "fileSize",
-        "deleteAfter",
-        "maxDownloads",
-    ] {
-        if let Some(text) = call.parameter(name) {
-            said.insert(name.to_owned(), field_value(name, text.to_owned())?);
-        }
-    }
-    let fields = Fields::of(&Value::Object(said))?;
-    let mime = Mime::parse(if kind.is_empty() {
-        "application/octet-stream"
-    } else {
-        kind
-    })?;
+    let mime = sent.declared.clone().unwrap_or_else(Mime::unknown);
+    let fields = call.said(&SAID)?;
     let size = fields.size("fileSize")?.or(sent.len);
     let plan = Plan::of(call, (FileName::parse(name)?, mime, size), &fields).await?;
-    let source = BodyDataStream::new(body);
-    store(call, &plan, sent, source).await
+    store(call, &plan, sent, BodyDataStream::new(body)).await
 }
 
 /// The fields come before the file, which is the last one.
-async fn by_form(call: &Call<'_>, body: RequestBody, boundary: String) -> Result<Answer, FilesError> {
+async fn by_form(call: &Call<'_>, form: Form) -> Result<Answer, FilesError> {
+    let mime = form.declared.clone().unwrap_or_else(Mime::unknown);
+    let fields = Fields::of(&Value::Object(form.said))?;
+    let size = fields.size("fileSize")?;
+    let plan = Plan::of(call, (FileName::parse(&form.name)?, mime, size), &fields).await?;
+    let sent = Sent {
+        declared: form.declared,
+        ..Sent::default()
+    };
+    store(call, &plan, sent, form.source).await
+}
+
+async fn read_form(body: RequestBody, boundary: String) -> Result<Form, FilesError> {
     let malformed = |error: multer::Error| FilesError::field(format!("The form cannot be read: {error}."));
     let stream = BodyDataStream::new(body).map_err(std::io::Error::other);
     let mut form = multer::Multipart::new(stream, boundary);
     let mut said = Map::new();
     while let Some(mut field) = form.next_field().await.map_err(malformed)? {
         if let Some(name) = field.file_name().map(str::to_owned) {
-            let mime = match field.content_type() {
-                Some(kind) => Mime::parse(kind.as_ref())?,
-                None => Mime::parse("application/octet-stream")?,
-            };
-            let fields = Fields::of(&Value::Object(said))?;
-            let size = fields.size("fileSize")?;
-            let plan = Plan::of(call, (FileName::parse(&name)?, mime.clone(), size), &fields).await?;
-            let sent = Sent {
-                declared: Some(mime),
-                len: None,
-                sha256: None,
-            };
-            let source = field.map_err(|error| -> SourceError { Box::new(error) });
-            return store(call, &plan, sent, source.boxed()).await;
+            let declared = field.content_type().map(|kind| Mime::parse(kind.as_ref()));
+            return Ok(Form {
+                said,
+                name,
+                declared: declared.transpose()?,
+                source: last_of(form, field),
+            });
         }
         let name = field.name().unwrap_or_default().to_owned();
         let mut text = Vec::new();
@@ -118,26 +140,71 @@ async fn by_form(call: &Call<'_>, body: RequestBody, boundary: String) -> Result
                 return Err(Code::REQUEST_TOO_LARGE.into());
             }
         }
-        let text = String::from_utf8(text).map_err(|_| FilesError::field(format!("{name} is not text.")))?;
+        let text = String::from_utf8(text).map_err(|_| FilesError::field(format!("{} is not text.", told(&name))))?;
         if said.len() >= FIELDS_MAX {
             return Err(FilesError::field(format!(
                 "A form has at most {FIELDS_MAX} fields before its file."
             )));
         }
-        said.insert(name.clone(), field_value(&name, text)?);
+        said.insert(name.clone(), written(&name, text)?);
     }
     Err(FilesError::field("The form holds no file."))
 }
 
-/// What is no text in JSON is written as JSON in a form, and in a query.
-fn field_value(name: &str, text: String) -> Result<Value, FilesError> {
-    match name {
-        "metadata" | "tags" | "fileSize" | "deleteAfter" | "maxDownloads" if !text.is_empty() => {
-            serde_json::from_str(&text).map_err(|_| FilesError::field(format!("{name} must be JSON.")))
+/// The bytes of the file of a form. They end in an error, so that nothing is stored, where the form goes on behind them: what
+/// follows was to say something of the file, or is another one.
+fn last_of(form: multer::Multipart<'static>, file: multer::Field<'static>) -> Source {
+    let steps = futures::stream::try_unfold((form, Some(file)), |(mut form, file)| async move {
+        let Some(mut file) = file else { return Ok(None) };
+        if let Some(bytes) = file.chunk().await? {
+            return Ok(Some((bytes, (form, Some(file)))));
         }
-        _ if text.is_empty() => Ok(Value::Null),
-        _ => Ok(Value::String(text)),
+        // The form gives out its next field when nobody has this one any more.
+        drop(file);
+        match form.next_field().await? {
+            None => Ok(None),
+            Some(field) => {
+                let name = told(field.name().unwrap_or_default());
+                let refused = match field.file_name() {
+                    Some(_) => {
+                        AfterFile("A form holds one file; send the next one by a request of its own.".to_owned())
+                    }
+                    None => AfterFile(format!("The field {name} comes after the file; put it before it.")),
+                };
+                Err(SourceError::from(refused))
+            }
+        }
+    });
+    steps.boxed()
+}
+
+/// The file that a request brings and says nothing of: its body, or what a form holds alone.
+pub(super) async fn file_of(parts: &Parts, body: RequestBody) -> Result<(Sent, Source), FilesError> {
+    if let Some(boundary) = boundary(parts) {
+        let form = read_form(body, boundary).await?;
+        if let Some(name) = form.said.keys().next() {
+            let name = told(name);
+            return Err(FilesError::field(format!(
+                "A form holds the file alone here, and no field {name}."
+            )));
+        }
+        if form.name.is_empty() {
+            return Err(FilesError::field("No file was chosen in the form."));
+        }
+        let sent = Sent {
+            declared: form.declared,
+            ..Sent::default()
+        };
+        return Ok((sent, form.source));
     }
+    let sent = sent(parts)?;
+    let is_empty = sent.len == Some(0) || body.is_end_stream();
+    if is_empty && sent.declared.is_none() && sent.sha256.is_none() {
+        return Err(FilesError::field(
+            "The request has no body. If the file is to be empty, say so by a Content-Type.",
+        ));
+    }
+    Ok((sent, BodyDataStream::new(body).boxed()))
 }
 
 pub(super) async fn store<S>(call: &Call<'_>, plan: &Plan, sent: Sent, source: S) -> Result<Answer, FilesError>
@@ -220,7 +287,7 @@ where
         body: NewBody {
             source,
             len: sent.len,
-            content_md5: None,
+            content_md5: sent.md5,
             checksum: match sent.sha256 {
                 Some(sha256) => ChecksumRequest::Verify(Checksum::Sha256(sha256)),
                 None => ChecksumRequest::None,
@@ -235,7 +302,7 @@ where
 /// What the headers say of a raw body.
 pub(super) fn sent(parts: &Parts) -> Result<Sent, FilesError> {
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let declared = text(CONTENT_TYPE.as_str()).map(Mime::parse).transpose()?;
+    let declared = text(CONTENT_TYPE.as_str()).map(Mime::declared).transpose()?;
     let len = text(CONTENT_LENGTH.as_str()).and_then(|len| len.parse().ok());
     let mut sha256 = None;
     for name in ["repr-digest", "content-digest", "digest"] {
@@ -243,7 +310,19 @@ pub(super) fn sent(parts: &Parts) -> Result<Sent, FilesError> {
             sha256 = sha256.or(digest_of(digest)?);
         }
     }
-    Ok(Sent { declared, len, sha256 })
+    Ok(Sent {
+        // What curl says of whatever it posts is no word on it.
+        declared: declared.filter(|mime| mime.essence() != "application/x-www-form-urlencoded"),
+        len,
+        sha256,
+        md5: text("content-md5").map(md5_of).transpose()?,
+    })
+}
+
+fn md5_of(text: &str) -> Result<[u8; 16], FilesError> {
+    let bytes = base64_simd::STANDARD.decode_to_vec(text.trim()).ok();
+    let md5 = bytes.and_then(|bytes| bytes.try_into().ok());
+    md5.ok_or_else(|| FilesError::because(Code::BAD_DIGEST, "Content-MD5 is an MD5 in base64."))
 }
 
 /// The SHA-256 in `sha-256=:…:` (RFC 9530) or `sha-256=…` (RFC 3230), in base64; other digests are not looked at.

@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::call::Call;
 use super::error::{Code, FilesError};
 use super::fields::Fields;
-use super::{plan, view};
+use super::{owner, plan, view};
 use crate::links;
 use crate::projects::{AppRefused, GrantedUser, KeyKind, UPLOAD_TOKEN, UploadGrant, UploadTokenError, is_type};
 
@@ -26,12 +26,27 @@ pub(super) const TYPES_MAX: usize = 32;
 /// Characters of what its maker calls what it is for, and of a user's name.
 pub(super) const TEXT_CHARS_MAX: usize = 200;
 
+/// What is said of a token.
+const FIELDS: [&str; 10] = [
+    "contentTypes",
+    "maxFileSize",
+    "maxFiles",
+    "expiresIn",
+    "bucket",
+    "category",
+    "visibility",
+    "sub",
+    "issuer",
+    "op",
+];
+
 /// `POST /files/upload-tokens`.
 pub(super) async fn make(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
     if call.caller.key != KeyKind::Secret || call.caller.upload.is_some() {
         let message = "Upload tokens are made by a server of the app, with a secret key.";
         return Err(AppRefused::permission_denied(message).into());
     }
+    fields.only(&FIELDS)?;
     let (grant, files) = (grant(call, fields)?, files(fields)?);
     let token = call.inner.projects.make_upload_token(&call.caller, &grant).await;
     let token = token.map_err(refused)?;
@@ -119,10 +134,7 @@ pub(super) fn named_user(call: &Call<'_>, fields: &Fields) -> Result<Option<Gran
             subject: user.subject.clone(),
         }));
     };
-    let issuer = short(fields, "issuer")?.or_else(|| spoken_for.map(|user| user.issuer.clone()));
-    let issuer = issuer.ok_or_else(|| {
-        FilesError::field("issuer is required with sub: the alias of the issuer that knows the user.")
-    })?;
+    let issuer = owner::issuer(call, short(fields, "issuer")?.as_deref())?;
     Ok(Some(GrantedUser { issuer, subject }))
 }
 

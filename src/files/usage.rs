@@ -10,7 +10,7 @@ use storage_engine::store::record::settings::NamedFileQuota;
 use super::answer::Answer;
 use super::call::Call;
 use super::error::FilesError;
-use super::{list, quotas};
+use super::{list, owner, quotas};
 use crate::projects::is_person;
 
 /// Files looked at at once.
@@ -34,8 +34,8 @@ struct Sums {
 pub(super) async fn usage(call: &Call<'_>) -> Result<Answer, FilesError> {
     let viewer = list::viewer(call).await?;
     let owner = match &viewer {
-        Viewer::All => call.parameter("ownerId").map(|owner| list::owner_id(call, owner)),
-        Viewer::Somebody { owner, .. } => owner.clone(),
+        Viewer::All => owner::of_query(call)?,
+        Viewer::Somebody { owner, .. } => owner::told_of(call, owner.as_deref())?,
     };
     let quota = quota(call, owner.as_deref()).await?;
     if list::flag(call, "breakdown")? == Some(false) {

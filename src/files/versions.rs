@@ -27,7 +27,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
 pub(super) async fn restore(call: &Call<'_>) -> Result<Answer, FilesError> {
     let known = call.named().await?;
     let store = call.open(Action::PutObject, &known.file).await?;
-    let version = version(call)?;
+    let version = version(call, "These are the bytes that stand there already.")?;
     let file = store
         .restore_file_version(&call.caller.bucket, known.id, version, Some(known.rev))
         .await?;
@@ -40,20 +40,20 @@ pub(super) async fn restore(call: &Call<'_>) -> Result<Answer, FilesError> {
 pub(super) async fn remove(call: &Call<'_>) -> Result<Answer, FilesError> {
     let known = call.named().await?;
     let store = call.open(Action::DeleteObject, &known.file).await?;
-    let version = version(call)?;
+    let version = version(
+        call,
+        "These are the bytes that stand there: to take them away, delete the file.",
+    )?;
     store
         .remove_file_version(&call.caller.bucket, known.id, version)
         .await?;
     Ok(Answer::ok(json!({})))
 }
 
-/// The version that the path names.
-fn version(call: &Call<'_>) -> Result<FileVersionId, FilesError> {
+/// The version that the path names; `current`: what is said of the one that is none.
+fn version(call: &Call<'_>, current: &'static str) -> Result<FileVersionId, FilesError> {
     match call.segment(1)? {
-        CURRENT => Err(FilesError::because(
-            Code::STATE,
-            "These are the bytes that stand there: to take them away, delete the file.",
-        )),
+        CURRENT => Err(FilesError::because(Code::STATE, current)),
         id => FileVersionId::parse(id).ok_or_else(|| Code::NO_SUCH_VERSION.into()),
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn served_type(file: &File) -> String {
         // Nobody looked at them yet.
         (Some(declared), false) => declared.as_str().to_owned(),
         _ => media::accept(declared.as_ref(), file.sniffed_type.as_deref(), &[])
-            .map_or_else(|mismatch| mismatch.found, |accepted| accepted.content_type),
+            .map_or_else(|mismatch| mismatch.found(), |accepted| accepted.content_type),
     }
 }
 

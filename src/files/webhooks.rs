@@ -32,6 +32,9 @@ impl From<ProjectsError> for FilesError {
     }
 }
 
+/// What is said of a webhook.
+const FIELDS: [&str; 4] = ["url", "events", "active", "description"];
+
 fn environment(call: &Call<'_>) -> OfProject {
     OfProject::new(&call.caller.project.name, &call.caller.environment)
 }
@@ -92,6 +95,7 @@ fn named(call: &Call<'_>) -> Result<Webhook, FilesError> {
 
 /// `POST /files/webhooks`.
 pub(super) async fn add(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    fields.only(&FIELDS)?;
     let all = EventKind::ALL.into_iter().fold(0, |set, kind| set | kind.bit());
     let new = NewWebhook {
         url: url(call, fields.need("url")?)?,
@@ -121,6 +125,7 @@ pub(super) async fn get(call: &Call<'_>) -> Result<Answer, FilesError> {
 
 /// `PATCH /files/webhooks/:id`.
 pub(super) async fn patch(call: &Call<'_>, fields: &Fields) -> Result<Answer, FilesError> {
+    fields.only(&FIELDS)?;
     let change = WebhookChange {
         url: fields.text("url")?.map(|text| url(call, text)).transpose()?,
         events: events(fields)?,

@@ -450,11 +450,21 @@ impl Edge {
 fn form_of(path: &str) -> Form {
     if ADMIN_PATHS.iter().any(|start| path.starts_with(start)) {
         Form::Admin
-    } else if path.starts_with(FILES_PATHS) {
+    } else if is_of_files(path) {
         Form::Files
     } else {
         Form::S3
     }
+}
+
+/// Whether a path is of the Files API, be it that there is nothing: no bucket is called so, nor like nothing at all, which is
+/// what stands before the second slash where an address was put together with one too many.
+fn is_of_files(path: &str) -> bool {
+    let path = path
+        .strip_prefix('/')
+        .filter(|rest| rest.starts_with('/'))
+        .unwrap_or(path);
+    path.starts_with(FILES_PATHS) || path == FILES_PATHS.trim_end_matches('/')
 }
 
 /// Marks the answer of a path of the server's own.
@@ -470,4 +480,28 @@ pub(crate) fn head_bytes(method: &Method, uri: &Uri, headers: &HeaderMap) -> usi
     headers
         .iter()
         .fold(line, |sum, (name, value)| sum + name.as_str().len() + value.len() + 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Form, form_of};
+
+    #[test]
+    fn what_is_below_or_beside_the_files_api_is_refused_in_its_form() {
+        for (path, form) in [
+            ("/v1/files", Form::Files),
+            ("/v1/nothing", Form::Files),
+            ("/v1", Form::Files),
+            ("//v1/files", Form::Files),
+            ("//v1", Form::Files),
+            ("/v1/admin/info", Form::Admin),
+            ("/v10", Form::S3),
+            ("/v1bucket/key", Form::S3),
+            ("///v1/files", Form::S3),
+            ("//bucket/v1/files", Form::S3),
+            ("/", Form::S3),
+        ] {
+            assert_eq!(form_of(path), form, "{path}");
+        }
+    }
 }

@@ -88,6 +88,27 @@ impl<'a> ImagePath<'a> {
     }
 }
 
+/// The first of the folders of a key that looks like options which are written wrongly: what is no option begins the key.
+pub fn misspelt(key: &str) -> Option<&str> {
+    let (folders, _) = key.rsplit_once('/')?;
+    folders.split('/').find(|folder| resembles_options(folder))
+}
+
+fn resembles_options(folder: &str) -> bool {
+    const WORDS: [&str; 7] = ["fit", "adaptive-", "full-fit", "filter", "smart", "trim", "crop"];
+    let folder = folder.to_ascii_lowercase();
+    let is_side = |text: &str| {
+        text.is_empty()
+            || text
+                .trim_start_matches('-')
+                .starts_with(|one: char| one.is_ascii_digit())
+    };
+    let is_size = folder
+        .split_once('x')
+        .is_some_and(|(across, down)| is_side(across) && is_side(down) && across.len() + down.len() > 0);
+    is_size || WORDS.iter().any(|word| folder.starts_with(word))
+}
+
 fn is_signature(segment: &str) -> bool {
     let of_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     segment.len() == SIGNATURE_CHARS
@@ -127,6 +148,31 @@ mod tests {
         // A key may itself be called as an option is: escaped, it is none.
         assert_eq!(parsed("%73mart/k.jpg").wish, Wish::Original);
         assert_eq!(parsed("%73mart/k.jpg").key, "smart/k.jpg");
+    }
+
+    #[test]
+    fn folders_that_look_like_options_are_told_from_others() {
+        for key in [
+            "300x2oo/k.jpg",
+            "300x/k/l.jpg",
+            "300x200px/k.jpg",
+            "fitin/k.jpg",
+            "Fit-In/300x200/k.jpg",
+            "filter:quality(80)/k.jpg",
+            "k/filters:quality(80)/l.jpg",
+        ] {
+            assert!(misspelt(key).is_some(), "{key}");
+        }
+        for key in [
+            "k.jpg",
+            "300x2oo.jpg",
+            "x/k.jpg",
+            "0123456789abcdef0123456789abcdef/a b.png",
+            "photos/box/k.jpg",
+            "index/k.jpg",
+        ] {
+            assert_eq!(misspelt(key), None, "{key}");
+        }
     }
 
     #[test]

@@ -15,9 +15,6 @@ pub use parts::size_of_parts;
 pub use settle::{Inspector, Settled};
 pub use watch::{Look, cap, watch};
 
-/// Types that clients send when they know none.
-const SAY_NOTHING: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
-
 /// What the bytes of a file must be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
@@ -107,9 +104,8 @@ impl Expected {
         for declared in self.mimes() {
             for types in &self.types {
                 let found = declared.essence();
-                if !SAY_NOTHING.contains(&found) && !media::allows(types, found) {
-                    let found = found.to_owned();
-                    return Err(media::Mismatch { found }.into());
+                if !declared.says_nothing() && !media::allows(types, found) {
+                    return Err(media::Mismatch::NotAllowed(found.to_owned()).into());
                 }
             }
         }

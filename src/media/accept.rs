@@ -16,11 +16,24 @@ pub struct Accepted {
     pub corrected: bool,
 }
 
-/// The bytes, or what was declared of them, are of a type that is not among those allowed.
+/// The bytes, or what was declared of them, are of a type that is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("Files of the type {found} are not allowed here.")]
-pub struct Mismatch {
-    pub found: String,
+pub enum Mismatch {
+    /// It is not among those allowed.
+    #[error("Files of the type {0} are not allowed here.")]
+    NotAllowed(String),
+    /// The bytes are something else than was declared, be it allowed or not.
+    #[error("The file was announced as {declared}, and its bytes are {found}.")]
+    Contradicts { declared: String, found: String },
+}
+
+impl Mismatch {
+    /// The type that was found.
+    pub fn found(self) -> String {
+        match self {
+            Self::NotAllowed(found) | Self::Contradicts { found, .. } => found,
+        }
+    }
 }
 
 /// The patterns that name what both lists allow; `None`: there is no such type. No pattern at all allows everything.
@@ -69,16 +82,11 @@ pub fn allows(patterns: &[String], essence: &str) -> bool {
 /// Settles the type. With patterns both claim and bytes must be allowed, and bytes that contradict the claim are refused;
 /// without, the bytes' own type is taken.
 pub fn accept(declared: Option<&Mime>, sniffed: Option<&str>, patterns: &[String]) -> Result<Accepted, Mismatch> {
-    let mismatch = |found: &str| Mismatch {
-        found: found.to_owned(),
-    };
-    let claim = declared
-        .map(Mime::essence)
-        .filter(|essence| *essence != UNKNOWN && *essence != "binary/octet-stream");
+    let claim = declared.filter(|mime| !mime.says_nothing()).map(Mime::essence);
     if let Some(claim) = claim
         && !allows(patterns, claim)
     {
-        return Err(mismatch(claim));
+        return Err(Mismatch::NotAllowed(claim.to_owned()));
     }
     let fits = claim.is_some_and(|claim| is_possible(claim, sniffed));
     if let (true, Some(declared)) = (fits, declared) {
@@ -88,9 +96,14 @@ pub fn accept(declared: Option<&Mime>, sniffed: Option<&str>, patterns: &[String
         });
     }
     let found = sniffed.unwrap_or(UNKNOWN);
-    let contradicts = claim.is_some() && !patterns.is_empty();
-    if contradicts || !allows(patterns, found) {
-        return Err(mismatch(found));
+    if let Some(declared) = claim.filter(|_| !patterns.is_empty()) {
+        return Err(Mismatch::Contradicts {
+            declared: declared.to_owned(),
+            found: found.to_owned(),
+        });
+    }
+    if !allows(patterns, found) {
+        return Err(Mismatch::NotAllowed(found.to_owned()));
     }
     Ok(Accepted {
         content_type: found.to_owned(),

@@ -5,6 +5,12 @@
 /// Characters of a declared type, parameters included.
 pub const MIME_CHARS_MAX: usize = 255;
 
+/// What stands for a type that is not known.
+const UNKNOWN: &str = "application/octet-stream";
+/// Types that say nothing of the bytes: what clients send by themselves when they know none. The last one is what curl says of
+/// whatever it posts.
+const SAY_NOTHING: [&str; 3] = [UNKNOWN, "binary/octet-stream", "application/x-www-form-urlencoded"];
+
 /// Why a type was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MimeError {
@@ -42,6 +48,27 @@ impl Mime {
             text: text.to_owned(),
             essence,
         })
+    }
+
+    /// As [`Self::parse`]; an empty text, as browsers have it of a file whose type they do not know, is that of any bytes.
+    pub fn declared(text: &str) -> Result<Self, MimeError> {
+        match text.trim().is_empty() {
+            true => Ok(Self::unknown()),
+            false => Self::parse(text),
+        }
+    }
+
+    /// The type of any bytes.
+    pub fn unknown() -> Self {
+        Self {
+            essence: UNKNOWN.to_owned(),
+            text: UNKNOWN.to_owned(),
+        }
+    }
+
+    /// Whether it says nothing of the bytes.
+    pub fn says_nothing(&self) -> bool {
+        SAY_NOTHING.contains(&self.essence())
     }
 
     /// `type/subtype`, in lower case.
@@ -111,5 +138,23 @@ mod tests {
             Mime::parse(&format!("image/{}", "p".repeat(MIME_CHARS_MAX))),
             Err(MimeError::TooLong)
         );
+    }
+
+    #[test]
+    fn what_clients_say_of_bytes_that_they_do_not_know_says_nothing() {
+        for (text, nothing) in [
+            ("", true),
+            (" ", true),
+            ("application/octet-stream", true),
+            ("Application/Octet-Stream; x=1", true),
+            ("binary/octet-stream", true),
+            ("application/x-www-form-urlencoded", true),
+            ("image/png", false),
+            ("text/plain", false),
+        ] {
+            assert_eq!(Mime::declared(text).unwrap().says_nothing(), nothing, "{text:?}");
+        }
+        assert_eq!(Mime::declared("").unwrap(), Mime::unknown());
+        assert_eq!(Mime::declared("png"), Err(MimeError::Malformed));
     }
 }

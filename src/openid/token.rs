@@ -104,7 +104,12 @@ impl<'t> Token<'t> {
 /// A time as tokens write it: seconds since 1970, with or without a fraction.
 fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<OffsetDateTime>, OpenIdError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
-    let wrong = || OpenIdError::Malformed("a time in it is none");
+    let wrong = || {
+        OpenIdError::Malformed(match name {
+            "exp" => "exp must be a number of seconds since 1970, neither a text nor milliseconds",
+            _ => "nbf and iat must be numbers of seconds since 1970, neither texts nor milliseconds",
+        })
+    };
     let whole = value.as_i64().or_else(|| {
         let seconds = value.as_f64().filter(|seconds| seconds.abs() < 1e12)?;
         // Within the bounds just checked, so nothing is cut off but the fraction.

@@ -98,6 +98,7 @@ impl AppCaller {
     pub fn require(&self, operation: Operation) -> Result<(), AppRefused> {
         match self.scopes.allow(operation) {
             true => Ok(()),
+            false if self.upload.is_some() => Err(AppRefused::beyond_upload_token(operation)),
             false => Err(AppRefused::scope(operation)),
         }
     }
@@ -259,6 +260,12 @@ impl AppRefused {
     pub(super) fn not_open() -> Self {
         let message = "The store cannot tell who this is now. Please try again later.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE", message)
+    }
+
+    fn beyond_upload_token(operation: Operation) -> Self {
+        let name = operation.name();
+        let message = format!("An upload token makes files and does nothing else; this needs files:{name}.");
+        Self::new(StatusCode::FORBIDDEN, "SCOPE_INSUFFICIENT", message)
     }
 
     pub(super) fn scope(operation: Operation) -> Self {

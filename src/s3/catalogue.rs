@@ -15,6 +15,7 @@ use storage_engine::store::files::{FileError, FileState};
 use storage_engine::store::multipart::complete::NamedPart;
 use storage_engine::store::multipart::part::PartPlace;
 use storage_engine::store::name::{BucketName, ObjectKey, PartNumber, UploadId};
+use storage_engine::store::quota::{OverQuota, QuotaOf};
 use storage_engine::store::record::settings::BucketSettings;
 
 use super::error::{Code, Failure};
@@ -144,6 +145,18 @@ impl From<Refused> for Failure {
     }
 }
 
+/// Whose limit it is, as far as they may know; a bucket's own is told as MinIO tells it.
+impl From<OverQuota> for Failure {
+    fn from(over: OverQuota) -> Self {
+        match over.of {
+            QuotaOf::Bucket => Code::QUOTA_EXCEEDED.into(),
+            QuotaOf::Owner | QuotaOf::LogicalBucket | QuotaOf::Environment => {
+                Self::because(Code::QUOTA_EXCEEDED, over.told())
+            }
+        }
+    }
+}
+
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         match error {
@@ -151,7 +164,7 @@ impl From<FileError> for Failure {
             FileError::BucketBusy | FileError::Changed | FileError::KeyTaken => Code::OPERATION_ABORTED.into(),
             FileError::NoSuchFile | FileError::NoSuchVersion | FileError::State(_) => Code::NO_SUCH_KEY.into(),
             FileError::Invalid(why) => Self::argument(why),
-            FileError::OverQuota(_) => Code::QUOTA_EXCEEDED.into(),
+            FileError::OverQuota(over) => over.into(),
             FileError::Fault(fault) => fault.into(),
         }
     }

@@ -286,7 +286,7 @@ impl From<UploadPartError> for Failure {
                 );
                 Failure::because(Code::INVALID_REQUEST, message)
             }
-            UploadPartError::OverQuota(_) => Code::QUOTA_EXCEEDED.into(),
+            UploadPartError::OverQuota(over) => over.into(),
             UploadPartError::Body(error) => body_failed(error),
             UploadPartError::Fault(fault) => fault.into(),
         }
@@ -327,7 +327,7 @@ impl From<CompleteUploadError> for Failure {
                 let message = "The upload was created using a different checksum type or none.";
                 Failure::because(Code::INVALID_REQUEST, message)
             }
-            CompleteUploadError::OverQuota(_) => Code::QUOTA_EXCEEDED.into(),
+            CompleteUploadError::OverQuota(over) => over.into(),
             CompleteUploadError::Refused(refused) => refused.into(),
             CompleteUploadError::Fault(fault) => fault.into(),
         }

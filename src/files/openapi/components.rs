@@ -13,8 +13,8 @@ use super::super::error::Code;
 use super::super::plan::{CATEGORIES, DOWNLOADS_MAX, LASTS_SECONDS_RANGE};
 use super::refusals::{EDGE, KEYS};
 use super::schema::{
-    Field, all, also, asked, count, flag, id, list, list_of, moment, one_of, or_null, sha256, sha256_sent, shared,
-    short, text, told, told_with, url, within,
+    Field, all, also, asked, closed, count, flag, id, list, list_of, moment, one_of, or_null, sha256, sha256_sent,
+    shared, short, text, told, told_with, url, within,
 };
 use crate::media::{MIME_CHARS_MAX, NAME_BYTES_MAX};
 use crate::projects::{Confirm, Gc, Scan, Sizes};
@@ -689,7 +689,7 @@ fn webhooks() -> Vec<Named> {
                 told(vec![("secret", text(), "Told this once.")]),
             ]),
         ),
-        ("WebhookChange", asked(Vec::new(), webhook_fields())),
+        ("WebhookChange", closed(asked(Vec::new(), webhook_fields()))),
         ("Webhooks", told(vec![("items", list(&shared("Webhook")), "")])),
         ("Delivery", delivery),
         ("Deliveries", page),

@@ -27,7 +27,7 @@ use crate::http::conditions;
 const ABOUT: &str = "\
 Files of an app: uploads, what is known of them, who may read them. Each request brings a project key in `X-API-Key`; users \
 bring a token of an issuer of the project as well. Bodies are JSON objects of at most 1 MiB, in which a field that is null \
-counts as left out and fields of other names are passed over; so is a parameter of the query that is empty.\n\n\
+counts as left out and fields of other names are passed over, but where `additionalProperties` is false; so is a parameter of the query that is empty.\n\n\
 The fields of an answer stand in it as they are, and once more under `data`, beside `success: true`; a project that chose the \
 bare envelope gets the fields and nothing else. Errors are always in one form.\n\n\
 Not described here: resumable uploads (tus 1.0 and the IETF's draft, below `/v1/tus`), images by URL (`/v1/img`), and S3 \

@@ -72,6 +72,7 @@ pub(super) const BYTES: &[Code] = &[
 /// Bytes that came and are looked at when the file is asked for.
 pub(super) const ARRIVED: &[Code] = &[
     Code::NOT_FOUND,
+    Code::STATE,
     Code::BODY_TOO_LARGE,
     Code::TOO_SMALL,
     Code::INVALID_FORMAT,

@@ -116,6 +116,14 @@ pub(super) fn asked(needed: Vec<Field>, may: Vec<Field>) -> Value {
     object(needed, may.collect())
 }
 
+/// The same, where other fields are refused and not passed over.
+pub(super) fn closed(mut schema: Value) -> Value {
+    if let Some(fields) = schema.as_object_mut() {
+        fields.insert("additionalProperties".to_owned(), Value::Bool(false));
+    }
+    schema
+}
+
 /// An object that is several things at once.
 pub(super) fn also(schemas: Vec<Value>) -> Value {
     json!({ "allOf": schemas })

@@ -78,7 +78,7 @@ async fn a_file_is_announced_sent_and_registered() {
     let register = json!({ "s3Key": key, "originalName": "Photo.png", "mimeType": "image/png", "size": 1, "bucket": "images", "metadata": { "alt": "a cat", "tags": ["cat"], "custom": { "n": 1 } } });
     shop.post(&ann, "files", register.clone())
         .await
-        .refused(404, "file/not-found");
+        .refused(409, "file/invalid-state");
 
     arrive(&shop, &key, PNG).await;
     shop.post(&bob, "files", register.clone())

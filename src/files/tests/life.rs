@@ -207,7 +207,7 @@ async fn a_copy_needs_what_reading_and_making_need() {
     let pending = shop.post(&ann, "files/presigned-url", pending).await.is(200);
     shop.post(&ann, &format!("files/{}/copy", pending.text("/fileId")), json!({}))
         .await
-        .refused(404, "file/not-found");
+        .refused(409, "file/invalid-state");
     let listed = shop.get(&ann, "files").await.is(200);
     assert_eq!(
         listed.field("/items").as_array().unwrap().len(),
@@ -326,6 +326,7 @@ async fn a_commit_with_one_wrong_item_changes_nothing_and_names_it() {
     let pending = shop.post(&ann, "files/presigned-url", pending).await.is(200);
     let pending = pending.text("/fileId");
     let nowhere = "01900000-0000-7000-8000-000000000000";
+    let waiting = (409, "file/invalid-state");
     let (denied, missing, invalid) = (
         (403, "file/access-denied"),
         (404, "file/not-found"),
@@ -343,12 +344,13 @@ async fn a_commit_with_one_wrong_item_changes_nothing_and_names_it() {
             denied,
             "replace[0].old",
         ),
-        (json!({ "activate": [pending] }), missing, "activate[1]"),
+        (json!({ "activate": [pending] }), waiting, "activate[1]"),
+        (json!({ "remove": [] }), invalid, "There is no field remove here"),
         (json!({ "activate": [others] }), denied, "activate[1]"),
         (json!({ "delete": [nowhere] }), missing, "delete[1]"),
         (json!({ "delete": [kept] }), invalid, "delete[1]"),
         (json!({ "replace": [{ "old": public }] }), invalid, "replace[0].new"),
-        (json!({ "replace": ["x"] }), invalid, ""),
+        (json!({ "replace": ["x"] }), invalid, "replace[0]: "),
         (json!({ "delete": [7] }), invalid, "delete"),
         (json!({ "delete": vec![nowhere; 1_000] }), invalid, ""),
     ];

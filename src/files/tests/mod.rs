@@ -15,6 +15,7 @@ mod quotas;
 mod refusals;
 mod resumable;
 mod rules;
+mod said;
 mod sizes;
 mod upload_tokens;
 mod users;

@@ -106,11 +106,12 @@ async fn wrong_quotas_and_wrong_callers_are_refused_and_change_nothing() {
             "common/invalid-request",
         ),
         (
-            json!({ "owners": { "ann": { "bytes": 1 } } }),
+            json!({ "owners": { "ann": { "bytes": 1 } }, "issuer": "nope" }),
             400,
             "common/invalid-request",
         ),
         (json!({ "owners": [] }), 400, "common/invalid-request"),
+        (json!({ "env": { "bytes": 1 } }), 400, "common/invalid-request"),
         (json!({ "issuer": 7 }), 400, "common/invalid-request"),
         (
             json!({ "buckets": { "unknown": { "bytes": 1 } } }),

@@ -28,7 +28,7 @@ use super::cache::{Cache, Derived, FileName, Variant};
 use super::flood::Flood;
 use super::limits::SOURCE_BYTES_MAX;
 use super::options::{Format, Options};
-use super::path::{ImagePath, Proof, Wish};
+use super::path::{ImagePath, Proof, Wish, misspelt};
 use super::pool::{Made, Pool, PoolConfig, PoolError};
 use super::refused::Refused;
 use super::wire::{Encoding, Order};
@@ -138,7 +138,7 @@ impl Images {
         let (head, _) = request.into_parts();
         if !matches!(head.method, Method::GET | Method::HEAD) {
             let message = "An image is read by GET or HEAD.";
-            let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message);
+            let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, "common/method-not-allowed", message);
             let mut response = refused.response();
             response
                 .headers_mut()
@@ -166,10 +166,11 @@ impl Images {
         if let Some(wanted) = &wanted {
             asking.shown_as(&wanted.options);
         }
-        match wanted {
+        let answered = match wanted {
             None => self.original(head, &asking).await,
             Some(wanted) => self.image(head, &album, &path.key, (asking, wanted)).await,
-        }
+        };
+        answered.map_err(|refused| of_misspelt(&path.key, refused))
     }
 
     /// The file as it is, if it is an image.
@@ -363,6 +364,22 @@ impl Drop for Landing {
 }
 
 /// What is asked for, by a URL that may ask for it; `None`: the original.
+/// Whoever gets no file because options were written wrongly, and so begin its key, is told that. It tells nobody whether there
+/// is one: who may not know is told the same of every such key.
+fn of_misspelt(key: &str, refused: Refused) -> Refused {
+    let no_file = matches!(refused.status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN);
+    match misspelt(key).filter(|_| no_file && refused.code.starts_with("file/")) {
+        None => refused,
+        Some(folder) => Refused::new(
+            StatusCode::BAD_REQUEST,
+            "image/invalid-options",
+            format!(
+                "'{folder}' is no option of an image, or stands in the wrong place, and no file with such a key is open to this caller."
+            ),
+        ),
+    }
+}
+
 fn wanted(album: &Album, path: &ImagePath<'_>) -> Result<Option<Wanted>, Refused> {
     let is_signed = match path.proof {
         Proof::None => false,

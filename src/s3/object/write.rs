@@ -230,7 +230,7 @@ pub(crate) fn put_failed(error: PutObjectError) -> Failure {
         PutObjectError::BucketBusy => Code::OPERATION_ABORTED.into(),
         PutObjectError::Metadata(error) => Failure::because(Code::METADATA_TOO_LARGE, error.to_string()),
         PutObjectError::Refused(refused) => refused.into(),
-        PutObjectError::OverQuota(_) => Code::QUOTA_EXCEEDED.into(),
+        PutObjectError::OverQuota(over) => over.into(),
         PutObjectError::Body(error) => body_failed(error),
         PutObjectError::Fault(fault) => fault.into(),
     }

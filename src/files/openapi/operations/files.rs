@@ -6,10 +6,12 @@ use super::super::super::commit::ITEMS_MAX;
 use super::super::super::error::Code;
 use super::super::super::list::LIMIT_MAX;
 use super::super::super::routes::Route;
-use super::super::components::{name, owner_type, placed, state, tags, visibility};
+use super::super::components::{category, lasts, name, owner_type, placed, state, tags, visibility};
 use super::super::described::{Described, Tag};
 use super::super::refusals::{ARRIVED, BYTES, CHANGE, FILE, PLAN};
-use super::super::schema::{asked, bytes, count, flag, id, list, list_of, moment, one_of, shared, text, within};
+use super::super::schema::{
+    asked, bytes, closed, count, flag, id, list, list_of, moment, one_of, shared, text, within,
+};
 use super::Entry;
 
 pub(super) const ALL: &[Entry] = &[
@@ -49,19 +51,23 @@ fn files() -> Described {
         .query("ownerType", owner_type(), "")
         .query("bucket", text(), "")
         .query("category", text(), "")
-        .query("mimeType", text(), "Also `image/*`.")
+        .query("mimeType", text(), "Also `image/*`; `*/*` is any.")
         .query("tag", list(&text()), "Each of them.")
         .query("relatedEntityId", text(), "")
         .query("sha256", sha256_query(), "")
         .query("search", text(), "In the name.")
         .query("sizeMin", count(), "Bytes.")
         .query("sizeMax", count(), "Bytes.")
-        .query("createdFrom", moment(), "")
-        .query("createdTo", moment(), "")
+        .query("createdFrom", moment_or_day(), "A day begins at midnight, UTC.")
+        .query("createdTo", moment_or_day(), "A day is there to its end.")
         .query("sharedWithMe", flag(), "")
         .query("state", state(), "`active` by itself; others are the owner's to see.")
         .query("total", flag(), "Whether all files of the list are counted.")
         .tells(200, "FilePage")
+}
+
+fn moment_or_day() -> Value {
+    json!({ "anyOf": [moment(), { "type": "string", "format": "date" }] })
 }
 
 fn sha256_query() -> Value {
@@ -84,12 +90,22 @@ fn patch() -> Described {
             "Fields that are named change; null takes one away.",
         ),
         ("tags", tags(), ""),
+        (
+            "category",
+            category(),
+            "Its limits hold for the bytes, where the file is in no logical bucket.",
+        ),
+        (
+            "deleteAfter",
+            lasts(),
+            "Seconds from now on until the file goes to the trash by itself.",
+        ),
     ];
     let codes = &[Code::INVALID_NAME, Code::NAME_TOO_LONG, Code::INVALID_PATH];
     Described::new("changeFile", Tag::Files, "Another name, visibility or metadata")
         .may_ask(asked(Vec::new(), may))
         .tells(200, "SeenFile")
-        .refuses(&[CHANGE, codes])
+        .refuses(&[CHANGE, codes, &[Code::TOO_LARGE, Code::INVALID_FORMAT]])
 }
 
 fn patch_visibility() -> Described {
@@ -114,13 +130,20 @@ fn restore() -> Described {
 
 fn replace() -> Described {
     Described::new("replaceFile", Tag::Files, "Other bytes in its place")
-        .says("The old ones are kept as a version.")
+        .says("The old ones are kept as a version. A body of no bytes is taken where it has a `Content-Type`.")
         .header(
             "Repr-Digest",
             &text(),
             "`sha-256=:…:` is held to. Also `Content-Digest`, `Digest`.",
         )
-        .takes(true, json!({ "application/octet-stream": { "schema": bytes() } }))
+        .header("Content-MD5", &text(), "Of a body that is the file; held to.")
+        .takes(
+            true,
+            json!({
+                "application/octet-stream": { "schema": bytes() },
+                "multipart/form-data": { "schema": asked(vec![("file", bytes(), "The only field.")], Vec::new()) },
+            }),
+        )
         .tells(200, "SeenFile")
         .refuses(&[CHANGE, BYTES, &[Code::TOO_LARGE, Code::MIME_TOO_LONG]])
 }
@@ -154,7 +177,7 @@ fn copy() -> Described {
 
 fn commit() -> Described {
     let ids = || list_of(&id(), (0, ITEMS_MAX));
-    let pair = json!({ "type": "object", "required": ["old", "new"], "properties": { "old": id(), "new": id() } });
+    let pair = closed(asked(vec![("old", id(), ""), ("new", id(), "")], Vec::new()));
     let may = vec![
         ("activate", ids(), "Files to register."),
         (
@@ -166,7 +189,7 @@ fn commit() -> Described {
     ];
     Described::new("commitFiles", Tag::Files, "Several changes, all or none")
         .says("An error names the item in its message, and no file was changed. At most 1,000 items, each file once.")
-        .may_ask(asked(Vec::new(), may))
+        .may_ask(closed(asked(Vec::new(), may)))
         .tells(200, "Committed")
         .refuses(&[CHANGE, ARRIVED, &[Code::QUOTA]])
 }

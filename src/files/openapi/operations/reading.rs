@@ -50,6 +50,7 @@ fn content() -> Described {
             &[Code::LOCKED],
             FILE,
             &[
+                Code::STATE,
                 Code::PRECONDITION_FAILED,
                 Code::RANGE,
                 Code::INVALID_NAME,
@@ -110,10 +111,16 @@ fn wanted() -> Vec<Field> {
 }
 
 fn download_url() -> Described {
-    Described::new("makeDownloadUrl", Tag::Reading, "An address to GET it from")
+    let asks = Described::new("makeDownloadUrl", Tag::Reading, "An address to GET it from");
+    let told = wanted().into_iter();
+    told.fold(asks, |asks, (name, schema, says)| asks.query(name, schema, says))
+        .says("What body and query say both, the body says.")
         .may_ask(asked(Vec::new(), wanted()))
         .tells(200, "DownloadAddress")
-        .refuses(&[FILE, &[Code::LOCKED, Code::INVALID_FORMAT, Code::NOT_BUILT]])
+        .refuses(&[
+            FILE,
+            &[Code::LOCKED, Code::STATE, Code::INVALID_FORMAT, Code::NOT_BUILT],
+        ])
 }
 
 fn download_urls() -> Described {

@@ -6,7 +6,7 @@ use super::super::super::routes::Route;
 use super::super::components::{quota_fields, user_fields, visibility, webhook_fields};
 use super::super::described::{Described, Tag};
 use super::super::refusals::CHANGE;
-use super::super::schema::{asked, count, flag, list_of, one_of, shared, text, within};
+use super::super::schema::{asked, closed, count, flag, list_of, one_of, shared, text, within};
 use super::Entry;
 use crate::projects::{Confirm, Gc, Scan, Sizes, TTL_SECONDS_RANGE};
 
@@ -37,7 +37,7 @@ const RECEIVER: &[Code] = &[Code::INVALID_URL, Code::URL_NOT_ALLOWED];
 
 fn usage() -> Described {
     Described::new("getUsage", Tag::Buckets, "What files take up")
-        .says("Your own; of an admin and a server everybody's.")
+        .says("Your own; of an admin and a server everybody's, or of whom they name.")
         .query("ownerId", text(), "Of admins and servers: one owner's.")
         .query("issuer", text(), "With a secret key: the issuer that knows the owner.")
         .query("breakdown", flag(), "Without it `quota` alone is told, at no cost.")
@@ -56,7 +56,7 @@ fn quotas() -> Described {
 fn quotas_set() -> Described {
     Described::new("setQuotas", Tag::Buckets, "How much files may take up")
         .says("What is named is set, null takes it away, and the rest stays.")
-        .may_ask(asked(Vec::new(), quota_fields()))
+        .may_ask(closed(asked(Vec::new(), quota_fields())))
         .tells(200, "Quotas")
         .refuses(&[&[Code::SIZE_NEGATIVE, Code::TOO_MANY]])
 }
@@ -122,6 +122,7 @@ fn buckets() -> Described {
 
 fn bucket_set() -> Described {
     let may = vec![
+        ("name", text(), "That of the path, if it is said."),
         ("maxSize", count(), "Most bytes of a file."),
         (
             "allowedTypes",
@@ -153,7 +154,7 @@ fn bucket_set() -> Described {
         Tag::Buckets,
         "The rules of a logical bucket, in the place of all that were set",
     )
-    .may_ask(asked(Vec::new(), may))
+    .may_ask(closed(asked(Vec::new(), may)))
     .tells(200, "Bucket")
     .refuses(&[&[Code::SIZE_NEGATIVE, Code::TOO_MANY]])
 }
@@ -182,7 +183,7 @@ fn webhook_add() -> Described {
     let url = fields.pop().into_iter().collect();
     Described::new("addWebhook", Tag::Webhooks, "A receiver of events")
         .says("At most 16.")
-        .asks(asked(url, fields))
+        .asks(closed(asked(url, fields)))
         .tells(201, "MadeWebhook")
         .refuses(&[RECEIVER, &[Code::TOO_MANY]])
 }

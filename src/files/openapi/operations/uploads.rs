@@ -9,7 +9,9 @@ use super::super::super::{post_url, upload_token};
 use super::super::components::{DOWNLOADS, category, downloads, kind, lasts, name, placed, plan, visibility};
 use super::super::described::{Described, Tag};
 use super::super::refusals::{ARRIVED, BYTES, CHANGE, FILE, LINK, PLAN};
-use super::super::schema::{Field, asked, bytes, count, list_of, saying, sha256_sent, short, text, url, within};
+use super::super::schema::{
+    Field, asked, bytes, closed, count, list_of, saying, sha256_sent, short, text, url, within,
+};
 use super::Entry;
 
 pub(super) const ALL: &[Entry] = &[
@@ -103,11 +105,14 @@ fn upload() -> Described {
         .query("visibility", visibility(), "")
         .query("category", category(), "")
         .query("bucket", text(), "")
+        .query("metadata", text(), "A JSON object.")
+        .query("tags", text(), "A JSON list of texts.")
         .query("sha256", sha256_sent(), "")
         .query("fileSize", count(), "Bytes; how many come by itself.")
         .query("deleteAfter", lasts(), "")
         .query("maxDownloads", downloads(), DOWNLOADS)
         .header("Repr-Digest", &text(), "`sha-256=:…:` is held to. Also `Content-Digest`, `Digest`.")
+        .header("Content-MD5", &text(), "Of a body that is the file; held to.")
         .takes(true, json!({
             "application/octet-stream": { "schema": saying(bytes(), "Any type.") },
             "multipart/form-data": { "schema": form, "encoding": encoding() },
@@ -214,7 +219,7 @@ fn upload_tokens() -> Described {
         "A token for somebody who is not signed in",
     )
     .says("For servers of the app: a secret key. The token goes into the header `X-Upload-Token`.")
-    .may_ask(asked(Vec::new(), may))
+    .may_ask(closed(asked(Vec::new(), may)))
     .tells(201, "UploadToken")
     .refuses(&[&[Code::SIZE_NEGATIVE]])
 }

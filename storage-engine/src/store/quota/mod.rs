@@ -38,6 +38,18 @@ pub struct OverQuota {
     pub needed: u64,
 }
 
+impl OverQuota {
+    /// For whoever sent it. Owners are told their own figures; of what they have in common with others, that it is used up.
+    pub fn told(&self) -> String {
+        match self.of {
+            QuotaOf::Owner => format!("No room is left: {self}."),
+            QuotaOf::LogicalBucket | QuotaOf::Environment | QuotaOf::Bucket => {
+                format!("No room is left for this file: {} holds as much as it may.", self.of)
+            }
+        }
+    }
+}
+
 /// A commit of an object's row that was not done, or may not have been.
 #[derive(Debug)]
 pub(super) enum SizedRefused {
