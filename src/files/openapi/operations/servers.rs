@@ -71,10 +71,16 @@ fn users() -> Described {
     .tells(200, "Users")
 }
 
+/// A body that names a user, and says this as well.
+fn user_named(must: Vec<Field>, may: Vec<Field>) -> Value {
+    let (sub, issuer) = user_fields().into_iter().partition(|(name, ..)| *name == "sub");
+    asked([sub, must].concat(), [issuer, may].concat())
+}
+
 fn user_block() -> Described {
     Described::new("blockUser", Tag::Users, "That nothing is let to a user any more")
         .says("Neither by their tokens nor by what they were given before. Their files stay as they are.")
-        .asks(asked(user_fields(), Vec::new()))
+        .asks(user_named(Vec::new(), Vec::new()))
         .tells(200, "User")
         .refuses(&[&[Code::TOO_MANY]])
 }
@@ -82,7 +88,7 @@ fn user_block() -> Described {
 fn user_unblock() -> Described {
     Described::new("unblockUser", Tag::Users, "That a user is let in again")
         .says("What they were given before they were blocked stays revoked.")
-        .asks(asked(user_fields(), Vec::new()))
+        .asks(user_named(Vec::new(), Vec::new()))
         .tells(200, "User")
         .refuses(&[&[Code::TOO_MANY]])
 }
@@ -101,12 +107,11 @@ fn user_revoke_urls() -> Described {
 
 fn user_files() -> Described {
     let then = ("then", one_of(&["trash", "purge", "reassign"]), "");
-    let to = asked(user_fields(), Vec::new());
+    let to = user_named(Vec::new(), Vec::new());
     let may = vec![("to", to, "With `reassign`: whose they are then.")];
-    let must = user_fields().into_iter().chain([then]).collect();
     Described::new("dealWithUserFiles", Tag::Users, "What becomes of the files of a user")
         .says("Of 1,000 at a time; send it again while there may be `more`.")
-        .asks(asked(must, may))
+        .asks(user_named(vec![then], may))
         .tells(200, "UserFiles")
         .refuses(&[CHANGE, &[Code::QUOTA]])
 }
