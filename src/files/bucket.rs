@@ -8,7 +8,7 @@ use storage_engine::store::record::labels::Visibility;
 
 use super::answer::Answer;
 use super::call::Call;
-use super::error::FilesError;
+use super::error::{Code, FilesError};
 use super::fields::Fields;
 use super::plan::{self, BUCKETS};
 use crate::projects::{Confirm, Gc, LogicalBucket, Scan, Sizes, TTL_SECONDS_RANGE, is_type};
@@ -43,6 +43,20 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
         .map(|name| item(name, call.caller.logical(name), default))
         .collect();
     Ok(Answer::ok(json!({ "items": items })))
+}
+
+/// `GET /files/buckets/:name`.
+#[expect(clippy::unused_async, reason = "every handler is called alike")]
+pub(super) async fn one(call: &Call<'_>) -> Result<Answer, FilesError> {
+    let name = call.segment(0)?;
+    let rules = call.caller.logical(name);
+    match rules.is_some() || BUCKETS.contains(&name) {
+        true => Ok(Answer::ok(item(name, rules))),
+        false => Err(FilesError::because(
+            Code::NO_SUCH_ROUTE,
+            "There is no logical bucket of this name.",
+        )),
+    }
 }
 
 /// `PUT /files/buckets/:name`: sets these rules in the place of all that were set.

@@ -231,6 +231,7 @@ fn answering<'a>(route: Route, call: &'a Call<'a>, fields: &'a Fields) -> Doing<
         Route::List => Box::pin(list::list(call)),
         Route::Usage => Box::pin(usage::usage(call)),
         Route::Buckets => Box::pin(bucket::list(call)),
+        Route::Bucket => Box::pin(bucket::one(call)),
         Route::BucketSet => Box::pin(bucket::set(call, fields)),
         Route::Quotas => Box::pin(quotas::get(call)),
         Route::QuotasSet => Box::pin(quotas::set(call, fields)),

@@ -15,6 +15,7 @@ pub enum Route {
     List,
     Usage,
     Buckets,
+    Bucket,
     BucketSet,
     Quotas,
     QuotasSet,
@@ -173,6 +174,13 @@ pub const BUILT: &[Row] = &[
         Servers,
     ),
     row(Method::GET, "files/buckets", Route::Buckets, Operation::List, SignedIn),
+    row(
+        Method::GET,
+        "files/buckets/:name",
+        Route::Bucket,
+        Operation::List,
+        SignedIn,
+    ),
     row(
         Method::PUT,
         "files/buckets/:name",

@@ -35,6 +35,7 @@ fn whom(route: Route) -> For {
         | Route::Usage
         | Route::UserRevokeUrls
         | Route::Buckets
+        | Route::Bucket
         | Route::Upload
         | Route::PartsInit
         | Route::CompanionParams

@@ -26,6 +26,16 @@ async fn rules_of_a_logical_bucket_are_set_by_a_server_and_hold_for_what_comes()
     assert_eq!(set.field("/data"), expected);
     let listed = shop.get(&ann, "files/buckets").await.is(200).field("/items");
     assert!(listed.as_array().unwrap().contains(&expected), "{listed}");
+    let one = shop.get(&ann, "files/buckets/reports").await.is(200).field("/data");
+    assert_eq!(one, expected);
+    let plain = shop.get(&ann, "files/buckets/media").await.is(200).field("/data");
+    assert!(
+        plain["maxSize"].is_null() && listed.as_array().unwrap().contains(&plain),
+        "{plain}"
+    );
+    shop.get(&ann, "files/buckets/none")
+        .await
+        .refused(404, "common/not-found");
     let text = [("content-type", "text/plain")];
     let path = "files/upload?filename=a.txt&bucket=reports";
     let told = shop.ask(&ann, "POST", path, &text, b"words".to_vec()).await.is(201);

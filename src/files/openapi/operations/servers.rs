@@ -1,12 +1,14 @@
 //! What is set up and counted: logical buckets, usage, webhooks.
 
+use serde_json::Value;
+
 use super::super::super::bucket::TYPES_MAX;
 use super::super::super::error::Code;
 use super::super::super::routes::Route;
 use super::super::components::{quota_fields, user_fields, visibility, webhook_fields};
 use super::super::described::{Described, Tag};
 use super::super::refusals::CHANGE;
-use super::super::schema::{asked, closed, count, flag, list_of, one_of, shared, text, within};
+use super::super::schema::{Field, asked, closed, count, flag, list_of, one_of, shared, text, within};
 use super::Entry;
 use crate::projects::{Confirm, Gc, Scan, Sizes, TTL_SECONDS_RANGE};
 
@@ -20,6 +22,7 @@ pub(super) const ALL: &[Entry] = &[
     (Route::UserRevokeUrls, user_revoke_urls),
     (Route::UserFiles, user_files),
     (Route::Buckets, buckets),
+    (Route::Bucket, bucket),
     (Route::BucketSet, bucket_set),
     (Route::ScanAgain, scan_again),
     (Route::Release, release),
@@ -123,6 +126,16 @@ fn buckets() -> Described {
         "The logical buckets, and what may be put into them",
     )
     .tells(200, "Buckets")
+}
+
+fn bucket() -> Described {
+    Described::new(
+        "getBucket",
+        Tag::Buckets,
+        "A logical bucket, and what may be put into it",
+    )
+    .tells(200, "Bucket")
+    .refuses(&[&[Code::NO_SUCH_ROUTE]])
 }
 
 fn bucket_set() -> Described {
