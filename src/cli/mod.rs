@@ -7,6 +7,7 @@ pub mod args;
 mod call;
 mod drives;
 mod healing;
+mod images;
 mod import;
 pub mod inspect;
 pub mod mc;

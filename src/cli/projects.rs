@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use super::admin::Request;
+use super::images::{self, ImagesVerb};
 use super::visibility::{Ask, ends, question, shown, written};
 use crate::admin::projects::{
     CollectReport, EnvironmentAsked, IssuerAsked, IssuerReport, IssuersReport, KeyAsked, KeyReport, KeysReport,
@@ -76,6 +77,9 @@ pub enum ProjectVerb {
     /// What files of its logical buckets may be
     #[command(subcommand)]
     Bucket(LogicalVerb),
+    /// What is set on the images of an environment: signing key, presets, formats, hosts
+    #[command(subcommand)]
+    Images(ImagesVerb),
     /// Take away what apps left behind, in all app buckets, at once instead of within the hour
     Collect {
         /// Count it, and change nothing
@@ -319,6 +323,7 @@ fn project(verb: &ProjectVerb, json: bool, ask: Ask<'_>) -> Result<String, Strin
             question(Method::POST, ENVIRONMENTS, &asked)?
         }
         ProjectVerb::Bucket(verb) => logical(verb)?,
+        ProjectVerb::Images(verb) => return shown(ask(images::request(verb)?)?, json, images::text),
         ProjectVerb::Collect { dry_run } => {
             let request = question(Method::POST, &format!("{COLLECT}?dry-run={dry_run}"), &())?;
             return shown(ask(request)?, json, collect_text);
@@ -443,17 +448,17 @@ fn issuer(verb: &IssuerVerb, json: bool, ask: Ask<'_>) -> Result<String, String>
 }
 
 /// The secret in a file, without the end of its line.
-fn secret(file: &PathBuf) -> Result<String, String> {
+pub(super) fn secret(file: &PathBuf) -> Result<String, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let text = Zeroizing::new(text);
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn of_project(path: &str, project: &str) -> String {
+pub(super) fn of_project(path: &str, project: &str) -> String {
     format!("{path}?project={}", written(project))
 }
 
-fn split(target: &str) -> Result<(&str, &str), String> {
+pub(super) fn split(target: &str) -> Result<(&str, &str), String> {
     let both = target
         .split_once('/')
         .filter(|(project, name)| !project.is_empty() && !name.is_empty());

@@ -46,12 +46,11 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
 }
 
 /// `GET /files/buckets/:name`.
-#[expect(clippy::unused_async, reason = "every handler is called alike")]
 pub(super) async fn one(call: &Call<'_>) -> Result<Answer, FilesError> {
     let name = call.segment(0)?;
     let rules = call.caller.logical(name);
     match rules.is_some() || BUCKETS.contains(&name) {
-        true => Ok(Answer::ok(item(name, rules))),
+        true => Ok(Answer::ok(item(name, rules, call.default_visibility().await?))),
         false => Err(FilesError::because(
             Code::NO_SUCH_ROUTE,
             "There is no logical bucket of this name.",

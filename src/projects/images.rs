@@ -4,6 +4,7 @@
 //! of a preset mean is `images`'s to say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use storage_engine::store::projects::{OfProject, ProjectChange};
 use storage_engine::store::record::projects::{ImagesRecord, PresetRecord};
@@ -25,12 +26,16 @@ const HOST_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 /// Random bytes of a key that is made.
 const KEY_BYTES: usize = 32;
+/// Bytes of a key that was made elsewhere: fewer can be guessed.
+const OWN_KEY_BYTES: RangeInclusive<usize> = 16..=512;
 
 /// What is to be set on the images of an environment; what is left out stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct NewImages {
     /// A new key is made, and URLs that the old one signed are signed no more.
     pub new_key: bool,
+    /// This key takes its place, as it was made elsewhere.
+    pub own_key: Option<SecretKey>,
     pub signed_only: Option<bool>,
     /// All of them, by name.
     pub presets: Option<BTreeMap<String, String>>,
@@ -69,7 +74,11 @@ impl Projects {
             true => Some(made_key()?),
             false => None,
         };
-        let sealed = match &made {
+        new.own_key
+            .as_ref()
+            .map(|own| check_own_key(own, made.as_ref()))
+            .transpose()?;
+        let sealed = match made.as_ref().or(new.own_key.as_ref()) {
             Some(key) => Some(self.inner.directory.seal_setting(&sealed_as(&of), key.expose()).await?),
             None => None,
         };
@@ -130,6 +139,19 @@ fn apply(images: &mut ImagesRecord, new: &NewImages, sealed: Option<Vec<u8>>) {
     if let Some(hosts) = &new.hosts {
         images.hosts.clone_from(hosts);
     }
+}
+
+fn check_own_key(own: &SecretKey, made: Option<&SecretKey>) -> Result<(), ProjectsError> {
+    if made.is_some() {
+        let rule = "A signing key is either made or named";
+        return Err(ProjectsError::Invalid(rule.to_owned()));
+    }
+    let bytes = own.expose();
+    if !OWN_KEY_BYTES.contains(&bytes.len()) || bytes.iter().any(u8::is_ascii_control) {
+        let rule = "A signing key has 16 to 512 bytes, and no control characters";
+        return Err(ProjectsError::Invalid(rule.to_owned()));
+    }
+    Ok(())
 }
 
 fn check(name: &str, options: &str) -> Result<(), ProjectsError> {
@@ -254,6 +276,16 @@ mod tests {
         ));
         let many: Vec<String> = (0..17).map(|number| format!("{number}.test")).collect();
         assert!(matches!(checked_hosts(&many), Err(ProjectsError::TooMany(_))));
+    }
+
+    #[test]
+    fn a_key_that_was_made_elsewhere_is_long_enough_and_the_only_one() {
+        let key = |text: &str| SecretKey::new(text.to_owned());
+        assert!(check_own_key(&key("0123456789abcdef"), None).is_ok());
+        for wrong in ["0123456789abcde", "", "0123456789abcdef\n", &"x".repeat(513)] {
+            assert!(check_own_key(&key(wrong), None).is_err(), "{wrong:?}");
+        }
+        assert!(check_own_key(&key("0123456789abcdef"), Some(&key("made"))).is_err());
     }
 
     #[test]

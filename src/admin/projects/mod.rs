@@ -163,7 +163,7 @@ pub struct ImagesReport {
 }
 
 /// What is to be set on the images of an environment; what is left out stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImagesAsked {
     pub project: String,
@@ -171,6 +171,9 @@ pub struct ImagesAsked {
     /// Makes a new key that signs URLs; the old one signs none any more.
     #[serde(default)]
     pub new_signing_key: bool,
+    /// A key that somebody else made, in its place: 16 to 512 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_only: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -490,6 +493,7 @@ async fn set_images(ask: &Ask<'_>, own: &Hosts) -> Result<Answer, AdminError> {
     }
     let new = NewImages {
         new_key: asked.new_signing_key,
+        own_key: asked.signing_key.map(SecretKey::new),
         signed_only: asked.signed_only,
         presets: asked.presets,
         unsigned_variants_per_hour: asked.unsigned_variants_per_hour,

@@ -619,7 +619,11 @@ fn quotas() -> Value {
 pub(super) fn user_fields() -> Vec<Field> {
     vec![
         ("sub", text(), "What the issuer calls them."),
-        ("issuer", text(), "The alias of the issuer that knows them; the only one needs no name."),
+        (
+            "issuer",
+            text(),
+            "The alias of the issuer that knows them; the only one needs no name.",
+        ),
     ]
 }
 

@@ -182,7 +182,19 @@ async fn an_operator_sets_the_key_and_the_presets_of_an_environments_images() {
         get(address, &signed("120x0/open/a.jpg"), "").await.code(),
         "image/invalid-signature"
     );
+    // So does one that was made elsewhere, and nobody is told it.
+    let own = "the key of another image server";
+    let asked = json!({ "project": "shop", "environment": "prod", "signing_key": own });
+    let (code, told) = root("PUT", "/images", asked).await;
+    assert!(code == 200 && told.get("signing_key").is_none(), "{told}");
+    let path = format!(
+        "{}/120x0/open/a.jpg",
+        signature(&SecretKey::new(own), "120x0/open/a.jpg")
+    );
+    assert_eq!(get(address, &path, "").await.width(), 120);
     for wrong in [
+        json!({ "project": "shop", "environment": "prod", "signing_key": "short" }),
+        json!({ "project": "shop", "environment": "prod", "signing_key": own, "new_signing_key": true }),
         json!({ "project": "shop", "environment": "prod", "presets": { "card": "5000x0" } }),
         json!({ "project": "shop", "environment": "prod", "presets": { "a/b": "50x0" } }),
         json!({ "project": "shop", "environment": "prod", "preset": {} }),
