@@ -224,7 +224,7 @@ impl App {
                 let url = self.announced("files/presigned-url", "strict").await.text("url");
                 self.to("PUT", &url, "some words").await.is(200);
             }
-            2 if n / KINDS % 2 == 0 => drop(self.begun("files").await),
+            2 if (n / KINDS).is_multiple_of(2) => drop(self.begun("files").await),
             2 => {
                 let fields = json!({ "filename": "a.txt", "type": "text/plain" });
                 self.post("s3/multipart", fields).await.is(200);
@@ -242,7 +242,7 @@ impl App {
                 self.call("DELETE", &format!("files/{id}"), "", "").await.is(200);
             }
             8 => self.refused().await,
-            9 if n / KINDS % 2 == 0 => drop(self.announced("files/presigned-post", "files").await),
+            9 if (n / KINDS).is_multiple_of(2) => drop(self.announced("files/presigned-post", "files").await),
             9 => {
                 let form = "s3/params?filename=a.txt&type=text/plain";
                 self.call("GET", form, "", "").await.is(200);
