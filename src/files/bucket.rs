@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::labels::Visibility;
 
 use super::answer::Answer;
@@ -93,8 +92,11 @@ pub(super) async fn set(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
         sizes: sizes.transpose()?.unwrap_or_default(),
         guest_upload: fields.flag("guestUpload")?,
     };
-    let of = OfProject::new(&call.caller.project.name, &call.caller.environment);
-    call.inner.projects.set_logical(of, name, Some(rules.clone())).await?;
+    let place = call.caller.place();
+    call.inner
+        .projects
+        .set_logical(place, name, Some(rules.clone()))
+        .await?;
     Ok(Answer::ok(item(name, Some(&rules), call.default_visibility().await?)))
 }
 

@@ -13,8 +13,12 @@ const S3_ID_CHARS: usize = 64;
 
 /// What the files of somebody are owned under whom an issuer of the project calls `subject`.
 pub(super) fn account(call: &Call<'_>, said: Option<&str>, subject: &str) -> Result<String, FilesError> {
-    let issuer = issuer(call, said)?;
-    Ok(format!("{OF_APP}{}/{issuer}|{subject}", call.caller.project.name))
+    Ok(id(call, &issuer(call, said)?, subject))
+}
+
+/// What the files of a user of the project are owned under.
+pub(super) fn id(call: &Call<'_>, issuer: &str, subject: &str) -> String {
+    format!("{OF_APP}{}/{issuer}|{subject}", call.caller.project.name)
 }
 
 /// The alias of the issuer that is meant: the one that is named, else the caller's own, else the only one there is.

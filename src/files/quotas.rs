@@ -43,7 +43,7 @@ fn owner_id(call: &Call<'_>, issuer: Option<&str>, name: &str, change: QuotaChan
         return Ok(name.to_owned());
     }
     match (change, issuer) {
-        (QuotaChange::Remove, Some(issuer)) => Ok(format!("{OF_APP}{}/{issuer}|{name}", call.caller.project.name)),
+        (QuotaChange::Remove, Some(issuer)) => Ok(owner::id(call, issuer, name)),
         (QuotaChange::Remove | QuotaChange::Set(_), _) => owner::account(call, issuer, name),
     }
 }

@@ -12,7 +12,7 @@ use super::call::Call;
 use super::error::FilesError;
 use super::fields::Fields;
 use super::upload_token::named_user;
-use super::view;
+use super::{owner, view};
 use crate::access::Action;
 use crate::projects::{GrantedUser, UserChange, UserStanding};
 
@@ -146,7 +146,6 @@ fn fate(call: &Call<'_>, fields: &Fields) -> Result<Fate, FilesError> {
             let to = fields.object("to")?.cloned().map(Value::Object);
             let to = to.ok_or_else(|| FilesError::field("to is required: an object with sub and issuer."))?;
             let to = needed(call, &Fields::of(&to)?)?;
-            call.inner.projects.knows_issuer(&call.caller, &to.issuer)?;
             Ok(Fate::Reassign {
                 to: owner_id(call, &to),
             })
@@ -168,7 +167,7 @@ fn needed(call: &Call<'_>, fields: &Fields) -> Result<GrantedUser, FilesError> {
 }
 
 fn owner_id(call: &Call<'_>, user: &GrantedUser) -> String {
-    format!("app:{}/{}|{}", call.caller.project.name, user.issuer, user.subject)
+    owner::id(call, &user.issuer, &user.subject)
 }
 
 fn shown(call: &Call<'_>, standing: &UserStanding) -> Value {

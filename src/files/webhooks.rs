@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use storage_engine::store::files::{EventId, FileId, ListenerId};
-use storage_engine::store::projects::OfProject;
 use storage_engine::store::record::event::{DeliveryRecord, EventKind};
 
 use super::answer::Answer;
@@ -34,10 +33,6 @@ impl From<ProjectsError> for FilesError {
 
 /// What is said of a webhook.
 const FIELDS: [&str; 4] = ["url", "events", "active", "description"];
-
-fn environment(call: &Call<'_>) -> OfProject {
-    OfProject::new(&call.caller.project.name, &call.caller.environment)
-}
 
 fn shown(webhook: &Webhook) -> Value {
     let kinds = EventKind::ALL.into_iter();
@@ -88,7 +83,7 @@ fn id(call: &Call<'_>) -> Result<ListenerId, FilesError> {
 
 fn named(call: &Call<'_>) -> Result<Webhook, FilesError> {
     let id = id(call)?;
-    let webhooks = call.inner.projects.webhooks(&environment(call))?;
+    let webhooks = call.inner.projects.webhooks(&call.caller.place())?;
     let found = webhooks.into_iter().find(|webhook| webhook.id == id);
     found.ok_or_else(|| Code::NO_SUCH_WEBHOOK.into())
 }
@@ -103,7 +98,7 @@ pub(super) async fn add(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
         active: active(fields)?.unwrap_or(true),
         description: fields.text("description")?.unwrap_or_default().to_owned(),
     };
-    let (webhook, secret) = call.inner.projects.add_webhook(environment(call), new).await?;
+    let (webhook, secret) = call.inner.projects.add_webhook(call.caller.place(), new).await?;
     let mut answer = shown(&webhook);
     if let Some(fields) = answer.as_object_mut() {
         fields.insert("secret".to_owned(), json!(String::from_utf8_lossy(secret.expose())));
@@ -113,7 +108,7 @@ pub(super) async fn add(call: &Call<'_>, fields: &Fields) -> Result<Answer, File
 
 /// `GET /files/webhooks`.
 pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
-    let webhooks = call.inner.projects.webhooks(&environment(call))?;
+    let webhooks = call.inner.projects.webhooks(&call.caller.place())?;
     let items: Vec<Value> = webhooks.iter().map(shown).collect();
     Ok(Answer::ok(json!({ "items": items })))
 }
@@ -133,7 +128,7 @@ pub(super) async fn patch(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fi
         description: fields.text("description")?.map(str::to_owned),
     };
     let projects = &call.inner.projects;
-    let webhook = projects.set_webhook(environment(call), id(call)?, change).await?;
+    let webhook = projects.set_webhook(call.caller.place(), id(call)?, change).await?;
     Ok(Answer::ok(shown(&webhook)))
 }
 
@@ -141,7 +136,7 @@ pub(super) async fn patch(call: &Call<'_>, fields: &Fields) -> Result<Answer, Fi
 pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, FilesError> {
     let webhooks = &call.inner.outward.webhooks;
     webhooks
-        .remove(environment(call), &call.caller.bucket, id(call)?)
+        .remove(call.caller.place(), &call.caller.bucket, id(call)?)
         .await?;
     Ok(Answer::ok(json!({})))
 }
@@ -150,7 +145,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Answer, FilesError> {
 pub(super) async fn test(call: &Call<'_>) -> Result<Answer, FilesError> {
     let webhooks = &call.inner.outward.webhooks;
     let (event, delivery) = webhooks
-        .test(&environment(call), &call.caller.bucket, id(call)?)
+        .test(&call.caller.place(), &call.caller.bucket, id(call)?)
         .await?;
     Ok(Answer::ok(delivered(event, &delivery)))
 }

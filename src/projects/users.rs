@@ -139,15 +139,6 @@ impl Projects {
             .collect())
     }
 
-    /// Refuses the alias of an issuer that the caller's project does not have.
-    pub fn knows_issuer(&self, caller: &AppCaller, alias: &str) -> Result<(), ProjectsError> {
-        let of = OfProject::new(&caller.project.name, alias);
-        match self.snapshot()?.rows.issuers.contains_key(&of) {
-            true => Ok(()),
-            false => Err(ProjectsError::NoSuchIssuer(alias.to_owned())),
-        }
-    }
-
     /// Makes this change for a user in the caller's environment. It holds for every request that begins when this has
     /// returned.
     pub async fn change_user(
