@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use super::call::Trust;
+use super::export::{ExportArgs, ExportCommand};
 use super::import::{ImportArgs, ImportCommand};
 use super::projects::{AppVerb, IssuerVerb, KeyVerb, ProjectVerb};
 use super::visibility::VisibilityVerb;
@@ -23,6 +24,7 @@ pub enum Command {
     Visibility(VisibilityCommand),
     Apps(AppsCommand),
     Import(Box<ImportCommand>),
+    Export(Box<ExportCommand>),
     Inspect(InspectCommand),
     Salvage(SalvageCommand),
     /// A process that the server starts for itself.
@@ -145,6 +147,8 @@ enum Verb {
     Issuer(Asked<IssuerVerb>),
     /// Bring files that are elsewhere into an app, with what is known of them
     Import(Box<ImportArgs>),
+    /// Take the files of an app out, into a folder with a list that import reads
+    Export(Box<ExportArgs>),
     /// Look at the raw drives of a store, running or not; reads only
     #[command(subcommand)]
     Inspect(InspectVerb),
@@ -510,6 +514,11 @@ fn command_of(root: Root) -> Command {
         Verb::Key(Asked { reach, verb }) => apps(reach, AppVerb::Key(verb), root.shared.json),
         Verb::Issuer(Asked { reach, verb }) => apps(reach, AppVerb::Issuer(verb), root.shared.json),
         Verb::Import(args) => Command::Import(Box::new(ImportCommand {
+            args: *args,
+            json: root.shared.json,
+            quiet: root.shared.quiet,
+        })),
+        Verb::Export(args) => Command::Export(Box::new(ExportCommand {
             args: *args,
             json: root.shared.json,
             quiet: root.shared.quiet,

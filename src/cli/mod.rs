@@ -6,10 +6,12 @@ pub mod admin;
 pub mod args;
 mod call;
 mod drives;
+mod export;
 mod healing;
 mod images;
 mod import;
 pub mod inspect;
+mod lines;
 pub mod mc;
 mod print;
 mod projects;
@@ -31,6 +33,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(Command::Visibility(command)) => admin::run_visibility(command),
         Ok(Command::Apps(command)) => admin::run_apps(command),
         Ok(Command::Import(command)) => import::run(*command),
+        Ok(Command::Export(command)) => export::run(*command),
         Ok(Command::Inspect(command)) => inspect::run(&command),
         Ok(Command::Salvage(command)) => salvage::run(&command),
         Ok(Command::ImageWorker(limits)) => crate::images::worker::run(limits),

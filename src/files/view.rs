@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 use storage_engine::store::clock::Timestamp;
-use storage_engine::store::files::{File, FileId, FileState};
+use storage_engine::store::files::{File, FileId, FileState, OwnerType};
 use storage_engine::store::record::labels::Visibility;
 use storage_engine::store::record::scan::ScanRecord;
 use storage_engine::store::share::{Share, ShareAccess, ShareTarget};
@@ -70,6 +70,7 @@ pub(super) fn file(id: FileId, file: &File, place: Place<'_>, eyes: Eyes) -> Val
         let more = json!({
             "ownerId": owner(file),
             "ownerType": file.owner_type.name(),
+            "ownerIssuer": issuer(file),
             "status": file.state.name(),
             "bucket": file.bucket,
             "category": file.category,
@@ -131,6 +132,22 @@ fn owner(file: &File) -> Option<&str> {
     Some(of_app.map_or(owner, |(_, subject)| subject))
 }
 
+/// The alias of the issuer that knows the user who owns it.
+fn issuer(file: &File) -> Option<&str> {
+    let owner = file
+        .labels
+        .owner
+        .as_deref()
+        .filter(|_| file.owner_type == OwnerType::User);
+    owner.and_then(issuer_of)
+}
+
+/// The issuer's part of a user's whole name.
+fn issuer_of(owner: &str) -> Option<&str> {
+    let (of_project, _) = owner.strip_prefix("app:")?.split_once('|')?;
+    Some(of_project.split_once('/')?.1)
+}
+
 fn metadata(file: &File, eyes: Eyes) -> Value {
     let mut fields = seen_metadata(file, eyes);
     if !file.tags.is_empty() {
@@ -170,10 +187,15 @@ pub(super) fn share(share: &Share) -> Value {
         ShareTarget::Email(address) => ("email", Some(address.as_str())),
         ShareTarget::Link(_) => ("link", None),
     };
+    let issuer = match &share.target {
+        ShareTarget::User(owner) => issuer_of(owner),
+        ShareTarget::Group(_) | ShareTarget::Email(_) | ShareTarget::Link(_) => None,
+    };
     json!({
         "shareId": share.id.to_string(),
         "type": kind,
         "id": target,
+        "issuer": issuer,
         "access": match share.access {
             ShareAccess::Read => "read",
             ShareAccess::Write => "write",
@@ -220,6 +242,7 @@ mod tests {
             },
             metadata: r#"{"alt":"a cat","custom":{"secret":1},"category":"x"}"#.into(),
             tags: vec!["cat".into()],
+            owner_type: OwnerType::User,
             entity: Some("post-1".into()),
             ..File::pending(
                 "00/my photo.png".into(),
@@ -265,6 +288,7 @@ mod tests {
     fn owners_see_all_and_themselves_by_the_name_their_issuer_gave() {
         let seen = file(FileId::from_bytes([0; 16]), &photo(), PLACE, Eyes::Owner);
         assert_eq!(seen.get("ownerId"), Some(&json!("ann")));
+        assert_eq!(seen.get("ownerIssuer"), Some(&json!("main")));
         let metadata = json!({ "alt": "a cat", "custom": { "secret": 1 }, "category": "x", "tags": ["cat"], "relatedEntityId": "post-1" });
         assert_eq!(seen.get("metadata"), Some(&metadata));
         assert_eq!(seen.get("status"), Some(&json!("active")));

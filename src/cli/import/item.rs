@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use crate::cli::admin::bytes as shown_bytes;
@@ -41,12 +43,20 @@ pub(super) struct Item {
     pub(super) tags: Vec<String>,
     /// As the Files API takes it.
     pub(super) metadata: Map<String, Value>,
+    /// Who of the application needs it.
+    pub(super) refs: Vec<String>,
+    /// With whom it is shared, as the Files API takes it.
+    pub(super) shares: Vec<Map<String, Value>>,
+    /// When it ends by itself.
+    pub(super) expires: Option<OffsetDateTime>,
     /// When it was made, as it was said.
     pub(super) created: Option<String>,
     pub(super) size: Option<u64>,
     pub(super) sha256: Option<[u8; 32]>,
 }
 
+/// How long a file may be asked to last: ten years.
+const LASTS_SECONDS_MAX: i64 = 10 * 365 * 24 * 3_600;
 /// The type of files of which nothing is known.
 pub(super) const UNKNOWN: &str = "application/octet-stream";
 
@@ -65,6 +75,9 @@ impl Item {
             category: None,
             tags: Vec::new(),
             metadata: Map::new(),
+            refs: Vec::new(),
+            shares: Vec::new(),
+            expires: None,
             created: None,
             size: None,
             sha256: None,
@@ -110,8 +123,27 @@ impl Item {
                     fields.insert(name.to_owned(), json!(value));
                 }
             }
+            if let Some(seconds) = self.lasts(OffsetDateTime::now_utc()) {
+                fields.insert("deleteAfter".to_owned(), json!(seconds));
+            }
         }
         fields
+    }
+
+    /// How long it is to be there, in seconds; one that has ended meanwhile goes to the trash at once, as it would have.
+    fn lasts(&self, now: OffsetDateTime) -> Option<i64> {
+        self.expires
+            .map(|ends| (ends - now).whole_seconds().clamp(1, LASTS_SECONDS_MAX))
+    }
+
+    /// The shares that have not ended.
+    pub(super) fn shares_at(&self, now: OffsetDateTime) -> Vec<&Map<String, Value>> {
+        let has_ended = |share: &&Map<String, Value>| {
+            let ends = share.get("expiresAt").and_then(Value::as_str);
+            ends.and_then(|ends| OffsetDateTime::parse(ends, &Rfc3339).ok())
+                .is_some_and(|ends| ends <= now)
+        };
+        self.shares.iter().filter(|share| !has_ended(share)).collect()
     }
 
     /// A line for a person.
@@ -130,6 +162,6 @@ impl Item {
     }
 }
 
-pub(super) fn hex(digest: &[u8; 32]) -> String {
+pub(in crate::cli) fn hex(digest: &[u8; 32]) -> String {
     hex_simd::encode_to_string(digest, hex_simd::AsciiCase::Lower)
 }

@@ -1,18 +1,15 @@
-//! What a run has done, in a file of lines of JSON that only grows: a run that broke off is gone on with from here.
+//! What a run has done, in a file of lines that only grows: a run that broke off is gone on with from here.
 //!
-//! The first line names the server. A line `begun` is on stable media before the bytes of its file are sent, and a line
+//! A line `begun` is on stable media before the bytes of its file are sent, and a line
 //! `done` when they were found to be there, so at most the announcement of a file is made twice; what is only announced goes by itself.
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-/// Of what lines say.
-const VERSION: u32 = 1;
+use crate::cli::lines::{self, Lines, Whose};
 
 /// A file that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +39,6 @@ pub(super) struct Begun {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Line {
-    Import { version: u32, server: String },
     Begun(Begun),
     Done(Done),
 }
@@ -54,91 +50,56 @@ pub(super) struct Known {
     pub(super) done: BTreeMap<String, Done>,
 }
 
+impl FromIterator<Line> for Known {
+    fn from_iter<I: IntoIterator<Item = Line>>(lines: I) -> Self {
+        let mut known = Self::default();
+        for line in lines {
+            match line {
+                Line::Begun(begun) => drop(known.begun.insert(begun.id, begun.file_id)),
+                Line::Done(done) => {
+                    known.begun.remove(&done.id);
+                    known.done.insert(done.id.clone(), done);
+                }
+            }
+        }
+        known
+    }
+}
+
 /// See the module.
 pub(super) struct Journal {
-    file: Mutex<File>,
+    lines: Lines,
     known: Mutex<Known>,
+}
+
+fn whose(server: &str) -> Whose<'_> {
+    Whose {
+        command: "import",
+        server,
+        instead: "another file with --state",
+    }
 }
 
 /// What a file of lines says; one that is not there says nothing.
 pub(super) fn read(path: &Path, server: &str) -> Result<Known, String> {
     match std::fs::read_to_string(path) {
-        Ok(text) => known(path, &text, server).map(|(known, _)| known),
+        Ok(text) => {
+            let (lines, _) = lines::read::<Line>(path, &text, whose(server))?;
+            Ok(lines.into_iter().collect())
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Known::default()),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
 
-/// What these lines say, and how many bytes of them are whole lines. The last one may be cut off.
-fn known(path: &Path, text: &str, server: &str) -> Result<(Known, usize), String> {
-    let (mut known, mut whole) = (Known::default(), 0);
-    for (at, line) in text.split_inclusive('\n').enumerate() {
-        let read: Line = match serde_json::from_str(line.trim_end()) {
-            Ok(read) if line.ends_with('\n') => read,
-            _ if !line.ends_with('\n') => break,
-            _ => return Err(format!("{}: line {} is none of an import's", path.display(), at + 1)),
-        };
-        whole += line.len();
-        match read {
-            Line::Import { version, server: of } if at == 0 => {
-                if version != VERSION {
-                    return Err(format!("{}: it is of another release of drystone", path.display()));
-                }
-                if of != server {
-                    return Err(format!(
-                        "{}: it tells of an import to {of}; give another file with --state",
-                        path.display()
-                    ));
-                }
-            }
-            _ if at == 0 => return Err(format!("{}: it is none of an import's", path.display())),
-            Line::Import { .. } => {}
-            Line::Begun(begun) => drop(known.begun.insert(begun.id, begun.file_id)),
-            Line::Done(done) => {
-                known.begun.remove(&done.id);
-                known.done.insert(done.id.clone(), done);
-            }
-        }
-    }
-    Ok((known, whole))
-}
-
 impl Journal {
     /// Opens or makes the file. No two runs have it at once.
     pub(super) fn open(path: &Path, server: &str) -> Result<Self, String> {
-        let named = |error: std::io::Error| format!("{}: {error}", path.display());
-        let mut options = File::options();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(path).map_err(named)?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => format!("{}: another import is at it", path.display()),
-            TryLockError::Error(error) => named(error),
-        })?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(named)?;
-        let (known, whole) = known(path, &text, server)?;
-        let whole = u64::try_from(whole).unwrap_or(u64::MAX);
-        file.set_len(whole)
-            .and_then(|()| file.seek(SeekFrom::Start(whole)))
-            .map_err(named)?;
-        let journal = Self {
-            file: Mutex::new(file),
-            known: Mutex::new(known),
-        };
-        if whole == 0 {
-            let server = server.to_owned();
-            let version = VERSION;
-            journal.write(&Line::Import { version, server })?;
-        }
-        Ok(journal)
-    }
-
-    fn write(&self, line: &Line) -> Result<(), String> {
-        let unwritten = |error: &dyn std::fmt::Display| format!("what was done cannot be written down: {error}");
-        let text = serde_json::to_string(line).map_err(|error| unwritten(&error))? + "\n";
-        let mut file = self.file.lock();
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
-        written.map_err(|error| unwritten(&error))
+        let (lines, known) = Lines::open::<Line>(path, whose(server))?;
+        Ok(Self {
+            lines,
+            known: Mutex::new(known.into_iter().collect()),
+        })
     }
 
     pub(super) fn is_done(&self, id: &str) -> bool {
@@ -159,7 +120,7 @@ impl Journal {
 
     pub(super) fn begin(&self, id: &str, file_id: &str) -> Result<(), String> {
         let (id, file_id) = (id.to_owned(), file_id.to_owned());
-        self.write(&Line::Begun(Begun {
+        self.lines.write(&Line::Begun(Begun {
             id: id.clone(),
             file_id: file_id.clone(),
         }))?;
@@ -168,7 +129,7 @@ impl Journal {
     }
 
     pub(super) fn end(&self, done: Done) -> Result<(), String> {
-        self.write(&Line::Done(done.clone()))?;
+        self.lines.write(&Line::Done(done.clone()))?;
         let mut known = self.known.lock();
         known.begun.remove(&done.id);
         known.done.insert(done.id.clone(), done);

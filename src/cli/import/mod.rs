@@ -3,13 +3,13 @@
 //! It works from any machine, with a secret key of the app. What was done is written down as it is done, so a run that
 //! broke off is gone on with, and a second run brings nothing twice. It never reads or writes a drive of the store.
 
-mod item;
+pub(super) mod item;
 mod journal;
 mod map;
 mod mover;
-mod reading;
+pub(super) mod reading;
 mod rows;
-mod server;
+pub(super) mod server;
 mod shapes;
 mod source;
 #[cfg(test)]
@@ -26,12 +26,11 @@ use serde_json::{Value, json};
 use self::item::Item;
 use self::journal::Journal;
 use self::mover::{Mover, Outcome};
+pub use self::server::AppReach;
 use self::server::Server;
 use super::admin::bytes as shown_bytes;
-use super::call::{Trust, is_loopback};
 use super::print;
-use crate::config::client::{self, ServerHost};
-use crate::config::{Secret, Vars};
+use crate::config::Vars;
 use crate::server::exit;
 
 /// Where the files are now.
@@ -74,19 +73,8 @@ pub struct ImportArgs {
     /// Where the bytes are that a list names [default: the folder of the list]
     #[arg(long, value_name = "DIR")]
     pub files: Option<PathBuf>,
-    /// URL of the server [default: http://localhost:9000; or set DRYSTONE_ENDPOINT]
-    #[arg(long, value_name = "URL")]
-    pub endpoint: Option<String>,
-    /// Secret key of the app's environment [better: set DRYSTONE_API_KEY, or DRYSTONE_API_KEY_FILE: others on this
-    /// machine can see arguments]
-    #[arg(long, value_name = "sk_…")]
-    pub api_key: Option<String>,
-    /// Certificates that the server's must be one of, or be signed by
-    #[arg(long, value_name = "PEM-FILE")]
-    pub cacert: Option<PathBuf>,
-    /// Accept any TLS certificate; one of this machine's own is always accepted
-    #[arg(long, conflicts_with = "cacert")]
-    pub insecure: bool,
+    #[command(flatten)]
+    pub reach: AppReach,
     /// Logical bucket of files that name none
     #[arg(long, value_name = "NAME")]
     pub bucket: Option<String>,
@@ -154,23 +142,29 @@ impl Sum {
 /// Runs the command: 0 when every file is there, 1 when some are not or the server cannot be used, 2 when the command makes no
 /// sense.
 pub fn run(command: ImportCommand) -> ExitCode {
-    let wrong = |message: String| {
-        print::problem(format_args!("drystone: {message}"));
-        ExitCode::from(exit::USAGE)
-    };
-    let plan = match Plan::of(&command) {
-        Ok(plan) => plan,
-        Err(message) => return wrong(message),
-    };
+    match Plan::of(&command) {
+        Ok(plan) => to_the_end(async move { Ok(plan.run().await?.failed) }),
+        Err(message) => senseless(&message),
+    }
+}
+
+/// The end of a command that makes no sense.
+pub(super) fn senseless(message: &str) -> ExitCode {
+    print::problem(format_args!("drystone: {message}"));
+    ExitCode::from(exit::USAGE)
+}
+
+/// Does all of it, and gives the end of the command; `work` tells how many files failed.
+pub(super) fn to_the_end(work: impl Future<Output = Result<u64, String>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return wrong(format!("cannot start: {error}")),
+        Err(error) => return senseless(&format!("cannot start: {error}")),
     };
-    let ran = runtime.block_on(plan.run());
+    let ran = runtime.block_on(work);
     // Reads of files that nobody waits for any more may go on for a while.
     runtime.shutdown_background();
     match ran {
-        Ok(sum) if sum.failed == 0 => ExitCode::SUCCESS,
+        Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(message) => {
             print::problem(format_args!("drystone: {message}"));
@@ -198,7 +192,7 @@ impl Plan {
         let beside = |end: &str| PathBuf::from(format!("{stem}.{end}"));
         let state = args.state.clone().unwrap_or_else(|| beside("import"));
         Ok(Self {
-            server: server(args, &state, &Vars::of_process())?,
+            server: args.reach.server(spool(&state), &Vars::of_process())?,
             items: source::items(args)?,
             state,
             map: args.map.clone().unwrap_or_else(|| beside("map.jsonl")),
@@ -275,25 +269,10 @@ impl Plan {
     }
 }
 
-/// The server, and how it is trusted.
-fn server(args: &ImportArgs, state: &Path, vars: &Vars) -> Result<Server, String> {
-    let read = |path: &Path| std::fs::read_to_string(path);
-    let host: ServerHost = client::endpoint(args.endpoint.clone(), vars, &read).map_err(|error| error.to_string())?;
-    let key = match &args.api_key {
-        Some(key) => Some(key.clone()),
-        None => vars.setting("API_KEY", &read).map_err(|error| error.to_string())?,
-    };
-    let key = key.filter(|key| key.trim().starts_with("sk_"));
-    let key = key.ok_or("give the secret key of the app's environment: DRYSTONE_API_KEY=sk_…, or --api-key")?;
-    let trust = match (&args.cacert, args.insecure) {
-        (Some(file), _) => Trust::File(file.clone()),
-        (None, true) => Trust::Any,
-        (None, false) if !host.tls || is_loopback(&host.host) => Trust::Any,
-        (None, false) => Trust::Machine { also: PathBuf::new() },
-    };
+/// Where what is fetched lies until it was sent: beside what was done.
+fn spool(state: &Path) -> PathBuf {
     let beside = state.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let spool = beside.unwrap_or(Path::new(".")).to_path_buf();
-    Server::new(&host, Secret::new(key.trim()), &trust, spool)
+    beside.unwrap_or(Path::new(".")).to_path_buf()
 }
 
 /// What is said while it runs, and at its end.

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use http::Method;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use super::item::{Item, UNKNOWN, hex};
 use super::journal::{Done, Journal};
 use super::reading::{self, Looked};
-use super::server::{ApiError, LONG_PATIENCE, Server};
+use super::server::{ApiError, LONG_PATIENCE, Server, TRIES};
 
-/// How often something that may pass is tried.
-const TRIES: u32 = 6;
 /// Files with more bytes go in parts of so many, or larger ones where there would be too many.
 const PART_BYTES: u64 = 64 << 20;
 const PARTS_MAX: u64 = 10_000;
@@ -144,6 +143,7 @@ impl Mover {
             None => self.sent(item, &looked).await?,
         };
         let file = self.settled(&file_id, &looked).await?;
+        self.dress(item, &file_id).await?;
         self.journal.end(done(item, &file_id, &file))?;
         Ok(looked.size)
     }
@@ -256,6 +256,7 @@ impl Mover {
             "maxFiles": TOKEN_FILES, "expiresIn": TOKEN_SECONDS,
         });
         let told = self
+            .server
             .patiently((Method::POST, "files/upload-tokens"), Some(&fields))
             .await?;
         let token: Arc<str> = told.get("token").and_then(Value::as_str).unwrap_or_default().into();
@@ -272,7 +273,12 @@ impl Mover {
                 Err(error) => error,
             };
             // The answer may be what was lost: then the next try is refused, since an address takes one file.
-            if is_there(&self.patiently((Method::GET, &format!("files/{file_id}")), None).await?) {
+            if is_there(
+                &self
+                    .server
+                    .patiently((Method::GET, &format!("files/{file_id}")), None)
+                    .await?,
+            ) {
                 return Ok(());
             }
             tries += 1;
@@ -297,7 +303,12 @@ impl Mover {
         let complete = (Method::POST, "files/multipart/complete");
         match self.server.ask_for(LONG_PATIENCE, complete, None, Some(&fields)).await {
             Ok(_) => Ok(()),
-            Err(error) => match is_there(&self.patiently((Method::GET, &format!("files/{file_id}")), None).await?) {
+            Err(error) => match is_there(
+                &self
+                    .server
+                    .patiently((Method::GET, &format!("files/{file_id}")), None)
+                    .await?,
+            ) {
                 true => Ok(()),
                 false => Err(error.into()),
             },
@@ -316,6 +327,7 @@ impl Mover {
         let mut tries = 0;
         loop {
             let told = self
+                .server
                 .patiently((Method::POST, "files/multipart/presigned-url"), Some(&asked))
                 .await?;
             let url = told.get("url").and_then(Value::as_str).unwrap_or_default();
@@ -337,9 +349,13 @@ impl Mover {
 
     /// Registers the file, and looks whether what is there is what was sent. If it is not, it goes.
     async fn settled(&self, file_id: &str, looked: &Looked) -> Result<Value, Trouble> {
-        self.patiently((Method::POST, &format!("files/{file_id}/complete")), None)
+        self.server
+            .patiently((Method::POST, &format!("files/{file_id}/complete")), None)
             .await?;
-        let file = self.patiently((Method::GET, &format!("files/{file_id}")), None).await?;
+        let file = self
+            .server
+            .patiently((Method::GET, &format!("files/{file_id}")), None)
+            .await?;
         if is_there(&file) && is_same(&file, looked) {
             return Ok(file);
         }
@@ -349,33 +365,43 @@ impl Mover {
             .into())
     }
 
+    /// What can be said of a file only when it is there: who needs it, and with whom it is shared. Said twice it is the same.
+    async fn dress(&self, item: &Item, file_id: &str) -> Result<(), Trouble> {
+        for name in &item.refs {
+            let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+            let path = format!("files/{file_id}/refs/{name}");
+            self.server.patiently((Method::PUT, &path), None).await?;
+        }
+        let shares = item.shares_at(OffsetDateTime::now_utc());
+        if shares.is_empty() {
+            return Ok(());
+        }
+        let path = format!("files/{file_id}/shares");
+        let fields = json!({ "shares": shares });
+        self.server.patiently((Method::PUT, &path), Some(&fields)).await?;
+        // Sharing makes a private file a shared one, also where somebody had made it private again.
+        if let Some(visibility) = &item.visibility {
+            let (path, fields) = (
+                format!("files/{file_id}/visibility"),
+                json!({ "visibility": visibility }),
+            );
+            self.server.patiently((Method::PATCH, &path), Some(&fields)).await?;
+        }
+        Ok(())
+    }
+
     async fn file(&self, id: &str) -> Result<Value, ApiError> {
-        self.patiently((Method::GET, &format!("files/{id}")), None).await
+        self.server.patiently((Method::GET, &format!("files/{id}")), None).await
     }
 
     async fn purge(&self, id: &str) -> Result<(), ApiError> {
         match self
+            .server
             .patiently((Method::DELETE, &format!("files/{id}?purge=true")), None)
             .await
         {
             Err(error) if !error.is("file/not-found") => Err(error),
             Ok(_) | Err(_) => Ok(()),
-        }
-    }
-
-    /// Asks what may be asked twice, until there is an answer.
-    async fn patiently(&self, (method, path): (Method, &str), fields: Option<&Value>) -> Result<Value, ApiError> {
-        let mut tries = 0;
-        loop {
-            let error = match self.server.ask((method.clone(), path), None, fields).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            tries += 1;
-            if !error.may_pass() || tries == TRIES {
-                return Err(error);
-            }
-            tokio::time::sleep(error.pause(tries)).await;
         }
     }
 }

@@ -20,10 +20,10 @@ const PIECES: usize = 4;
 
 /// A file that was read once.
 #[derive(Debug)]
-pub(super) struct Looked {
+pub(in crate::cli) struct Looked {
     pub(super) path: PathBuf,
-    pub(super) size: u64,
-    pub(super) sha256: [u8; 32],
+    pub(in crate::cli) size: u64,
+    pub(in crate::cli) sha256: [u8; 32],
     /// It was fetched, and goes with this.
     pub(super) _spool: Option<Spool>,
 }
@@ -56,25 +56,30 @@ impl Drop for Spool {
 }
 
 /// Sums up what passes.
-pub(super) struct Hashing {
+pub(in crate::cli) struct Hashing {
     context: digest::Context,
     size: u64,
 }
 
 impl Hashing {
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Self {
             context: digest::Context::new(&digest::SHA256),
             size: 0,
         }
     }
 
-    pub(super) fn take(&mut self, piece: &[u8]) {
+    pub(in crate::cli) fn take(&mut self, piece: &[u8]) {
         self.context.update(piece);
         self.size = self.size.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
     }
 
-    pub(super) fn end(self) -> (u64, [u8; 32]) {
+    /// Bytes that passed.
+    pub(in crate::cli) fn size(&self) -> u64 {
+        self.size
+    }
+
+    pub(in crate::cli) fn end(self) -> (u64, [u8; 32]) {
         let digest = self.context.finish();
         let sha256 = digest.as_ref().try_into().unwrap_or([0; 32]);
         (self.size, sha256)
@@ -82,7 +87,7 @@ impl Hashing {
 }
 
 /// Reads a file to its end.
-pub(super) async fn look_at(path: PathBuf) -> io::Result<Looked> {
+pub(in crate::cli) async fn look_at(path: PathBuf) -> io::Result<Looked> {
     let reading = tokio::task::spawn_blocking(move || {
         let mut file = File::open(&path)?;
         if !file.metadata()?.is_file() {
@@ -108,7 +113,7 @@ pub(super) async fn look_at(path: PathBuf) -> io::Result<Looked> {
 }
 
 /// Writes to a file of this run, and gives it back.
-pub(super) async fn append(mut file: File, piece: Bytes) -> io::Result<File> {
+pub(in crate::cli) async fn append(mut file: File, piece: Bytes) -> io::Result<File> {
     let writing = tokio::task::spawn_blocking(move || file.write_all(&piece).map(|()| file));
     writing.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

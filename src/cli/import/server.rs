@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER, USER_AGENT};
+use clap::Args;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, LOCATION, RANGE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -17,23 +18,65 @@ use url::Url;
 
 use super::item::{Item, Place};
 use super::reading::{self, Hashing, Looked, Sent, Spool};
-use crate::cli::call::{self, Trust};
-use crate::config::Secret;
-use crate::config::client::ServerHost;
+use crate::cli::call::{self, Trust, is_loopback};
+use crate::config::client::{self, ServerHost};
+use crate::config::{Secret, Vars};
 
-const AGENT: &str = concat!("drystone-import/", env!("CARGO_PKG_VERSION"));
-/// Of an answer in JSON or XML.
-const ANSWER_BYTES_MAX: usize = 4 << 20;
+const AGENT: &str = concat!("drystone/", env!("CARGO_PKG_VERSION"));
+/// Of an answer in JSON or XML; the largest is a page of a list whose files have much metadata.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long an answer may take. Files in parts are read once more before it comes.
 const PATIENCE: Duration = Duration::from_secs(120);
 pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(6 * 3_600);
 /// The slowest that bytes may go before the request is given up, in bytes a second.
 const SLOWEST: u64 = 32 * 1024;
 const REDIRECTS_MAX: usize = 5;
+/// How often something that may pass is tried.
+pub(in crate::cli) const TRIES: u32 = 6;
+
+/// Where the server of the app is, and who asks.
+#[derive(Clone, Debug, Args)]
+pub struct AppReach {
+    /// URL of the server [default: http://localhost:9000; or set DRYSTONE_ENDPOINT]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// Secret key of the app's environment [better: set DRYSTONE_API_KEY, or DRYSTONE_API_KEY_FILE: others on this
+    /// machine can see arguments]
+    #[arg(long, value_name = "sk_…")]
+    api_key: Option<String>,
+    /// Certificates that the server's must be one of, or be signed by
+    #[arg(long, value_name = "PEM-FILE")]
+    cacert: Option<PathBuf>,
+    /// Accept any TLS certificate; one of this machine's own is always accepted
+    #[arg(long, conflicts_with = "cacert")]
+    insecure: bool,
+}
+
+impl AppReach {
+    /// The server, and how it is trusted. What is fetched elsewhere lies in `spool` until it was sent.
+    pub(in crate::cli) fn server(&self, spool: PathBuf, vars: &Vars) -> Result<Server, String> {
+        let read = |path: &Path| std::fs::read_to_string(path);
+        let host: ServerHost =
+            client::endpoint(self.endpoint.clone(), vars, &read).map_err(|error| error.to_string())?;
+        let key = match &self.api_key {
+            Some(key) => Some(key.clone()),
+            None => vars.setting("API_KEY", &read).map_err(|error| error.to_string())?,
+        };
+        let key = key.filter(|key| key.trim().starts_with("sk_"));
+        let key = key.ok_or("give the secret key of the app's environment: DRYSTONE_API_KEY=sk_…, or --api-key")?;
+        let trust = match (&self.cacert, self.insecure) {
+            (Some(file), _) => Trust::File(file.clone()),
+            (None, true) => Trust::Any,
+            (None, false) if !host.tls || is_loopback(&host.host) => Trust::Any,
+            (None, false) => Trust::Machine { also: PathBuf::new() },
+        };
+        Server::new(&host, Secret::new(key.trim()), &trust, spool)
+    }
+}
 
 /// Why there is no answer, or not the one that was wanted.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApiError {
+pub(in crate::cli) enum ApiError {
     #[error("{0}")]
     Unreachable(String),
     #[error("{code}: {message}")]
@@ -48,7 +91,7 @@ pub(super) enum ApiError {
 
 impl ApiError {
     /// Whether asking again may help.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(in crate::cli) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
             Self::Refused { status, code, .. } => {
@@ -57,12 +100,12 @@ impl ApiError {
         }
     }
 
-    pub(super) fn is(&self, wanted: &str) -> bool {
+    pub(in crate::cli) fn is(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { code, .. } if code == wanted)
     }
 
     /// Whether nothing else that is asked with this key will be answered.
-    pub(super) fn ends_all(&self) -> bool {
+    pub(in crate::cli) fn ends_all(&self) -> bool {
         match self {
             Self::Unreachable(_) => false,
             Self::Refused { status, code, .. } => {
@@ -72,7 +115,7 @@ impl ApiError {
     }
 
     /// How long to wait before asking again for the `tries`-th time.
-    pub(super) fn pause(&self, tries: u32) -> Duration {
+    pub(in crate::cli) fn pause(&self, tries: u32) -> Duration {
         match self {
             Self::Refused { wait: Some(wait), .. } => *wait,
             _ => Duration::from_millis(250 << tries.min(6)),
@@ -83,9 +126,9 @@ impl ApiError {
 type Pool = Client<HttpsConnector<HttpConnector>, Sent>;
 
 /// See the module.
-pub(super) struct Server {
+pub(in crate::cli) struct Server {
     /// Scheme and authority.
-    pub(super) origin: String,
+    pub(in crate::cli) origin: String,
     key: Secret,
     client: Pool,
     /// For other servers, of which nothing was said on the command line.
@@ -107,13 +150,13 @@ impl Server {
     }
 
     /// Whether the server is there and takes the key.
-    pub(super) async fn check(&self) -> Result<(), String> {
+    pub(in crate::cli) async fn check(&self) -> Result<(), String> {
         let asked = self.ask((Method::GET, "files/buckets"), None, None).await;
         asked.map(drop).map_err(|error| format!("{}: {error}", self.origin))
     }
 
     /// Asks for a path below `/v1/`, with the key, or with an upload token in its place.
-    pub(super) async fn ask(
+    pub(in crate::cli) async fn ask(
         &self,
         (method, path): (Method, &str),
         token: Option<&str>,
@@ -145,6 +188,56 @@ impl Server {
         };
         let (_, body) = answered(&self.client, request.body(body), patience).await?;
         serde_json::from_slice(&body).map_err(|_| ApiError::Unreachable("the answer is no Drystone's".to_owned()))
+    }
+
+    /// Asks what may be asked twice, until there is an answer.
+    pub(in crate::cli) async fn patiently(
+        &self,
+        (method, path): (Method, &str),
+        fields: Option<&Value>,
+    ) -> Result<Value, ApiError> {
+        let mut tries = 0;
+        loop {
+            let error = match self.ask((method.clone(), path), None, fields).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            tries += 1;
+            if !error.may_pass() || tries == TRIES {
+                return Err(error);
+            }
+            tokio::time::sleep(error.pause(tries)).await;
+        }
+    }
+
+    /// Begins to read bytes, from `start` on, if they still have this tag.
+    pub(in crate::cli) async fn read(
+        &self,
+        path: &str,
+        etag: Option<&str>,
+        start: u64,
+    ) -> Result<Response<Incoming>, ApiError> {
+        let mut request = Request::get(format!("{}/v1/{path}", self.origin))
+            .header("x-api-key", self.key.expose())
+            .header(USER_AGENT, AGENT);
+        if let Some(etag) = etag {
+            request = request.header(IF_MATCH, etag);
+        }
+        if start > 0 {
+            request = request.header(RANGE, format!("bytes={start}-"));
+        }
+        let request = request.body(reading::whole(Bytes::new()));
+        let request = request.map_err(|error| ApiError::Unreachable(error.to_string()))?;
+        let asked = tokio::time::timeout(PATIENCE, self.client.request(request)).await;
+        let asked = asked.map_err(|_| ApiError::Unreachable("no answer in time".to_owned()))?;
+        let answer = asked.map_err(|error| ApiError::Unreachable(causes(&error)))?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (parts, body) = answer.into_parts();
+        let whole = tokio::time::timeout(PATIENCE, Limited::new(body, ANSWER_BYTES_MAX).collect()).await;
+        let body = whole.ok().and_then(Result::ok).map(|body| body.to_bytes());
+        Err(refused(parts.status, &parts.headers, &body.unwrap_or_default()))
     }
 
     /// Puts bytes to an address that the server gave out.

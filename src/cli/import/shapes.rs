@@ -75,6 +75,15 @@ impl<'a> Shape<'a> {
         let mut item = usual(Item::new(id.to_owned(), place, name), row)?;
         item.alias = first(row, &["alias"]).or(path).or(url).filter(|alias| alias != id);
         item.owner = self.owner(first(row, &["owner", "ownerId"]), first(row, &["issuer"]));
+        item.expires = first(row, &["expiresAt"]).map(|text| moment(&text)).transpose()?;
+        if let Some(refs) = row.get("refs") {
+            item.refs = texts(refs).ok_or("its refs are no list of texts")?;
+        }
+        item.shares = row
+            .get("shares")
+            .map(|shares| self.shares(shares))
+            .transpose()?
+            .unwrap_or_default();
         Ok(item)
     }
 
@@ -150,6 +159,40 @@ impl<'a> Shape<'a> {
         Ok(item)
     }
 
+    /// With whom it is shared. The token of a link was told once, to somebody else, so links are made anew by hand.
+    fn shares(&self, shares: &Value) -> Result<Vec<Map<String, Value>>, String> {
+        let wrong = || "its shares are no list of {type, id}".to_owned();
+        let list = match shares {
+            Value::Null => return Ok(Vec::new()),
+            Value::String(text) => serde_json::from_str(text).map_err(|_| wrong())?,
+            list => list.clone(),
+        };
+        let Value::Array(list) = list else {
+            return Err(wrong());
+        };
+        let shares = list.into_iter().map(|share| match share {
+            Value::Object(mut share) => {
+                let kind = share.get("type").and_then(Value::as_str).unwrap_or_default();
+                match kind {
+                    "user" => {
+                        if let (None, Some(issuer)) = (share.get("issuer"), &self.args.issuer) {
+                            share.insert("issuer".to_owned(), Value::from(issuer.as_str()));
+                        }
+                    }
+                    "group" | "email" => {}
+                    _ => {
+                        return Err(format!(
+                            "it is shared with a '{kind}'; user, group and email are brought"
+                        ));
+                    }
+                }
+                Ok(share)
+            }
+            _ => Err(wrong()),
+        });
+        shares.collect()
+    }
+
     /// Who owns it; without an issuer that knows them it is told later that one is wanted.
     fn owner(&self, subject: Option<String>, issuer: Option<String>) -> Option<Owner> {
         let issuer = issuer.or_else(|| self.args.issuer.clone()).unwrap_or_default();
@@ -190,6 +233,11 @@ fn number(row: &Row, name: &str) -> Option<u64> {
             .as_u64()
             .or_else(|| value.as_f64().filter(|size| *size >= 0.0).map(|size| size as u64)),
     }
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    let read = OffsetDateTime::parse(text, &Rfc3339);
+    read.map_err(|_| format!("'{text}' is no time such as 2030-01-31T12:00:00Z"))
 }
 
 /// An object, also one that is written as text in a cell.

@@ -195,6 +195,11 @@ fn owned() -> Value {
             "What the issuer calls the user, or the key of the server.",
         ),
         ("ownerType", owner_type(), ""),
+        (
+            "ownerIssuer",
+            or_null(text()),
+            "The alias of the issuer that knows the user; null of others.",
+        ),
         ("status", state(), ""),
         ("bucket", or_null(text()), ""),
         ("category", or_null(text()), ""),
@@ -328,6 +333,11 @@ fn share() -> Value {
         ("shareId", text(), ""),
         ("type", one_of(&["user", "group", "email", "link"]), ""),
         ("id", or_null(text()), "With whom; null of a link."),
+        (
+            "issuer",
+            or_null(text()),
+            "The alias of the issuer that knows the user; null of others.",
+        ),
         ("access", one_of(&["read", "write"]), ""),
         ("name", or_null(text()), ""),
         ("createdAt", moment(), ""),

@@ -14,56 +14,74 @@ use super::stack::start;
 const SECRET: &str = "canary-secret-of-the-issuer-0123456789";
 
 /// A server with the project `shop`, and a folder.
-struct Ground {
-    server: Server,
-    key: String,
-    folder: tempfile::TempDir,
+pub(super) struct Ground {
+    pub(super) server: Server,
+    pub(super) key: String,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Ground {
-    async fn new() -> Self {
-        let server = start(&[]).await;
-        let address = server.addresses()[0];
-        let admin = async |path: &str, body: Value| {
-            let (code, told) = ask(address, ROOT, "POST", path, &body).await;
-            assert_eq!(code, 200, "{told}");
-            told
-        };
-        admin("", json!({ "project": "shop", "environments": ["dev"] })).await;
-        admin(
-            "/issuers",
-            json!({ "project": "shop", "alias": "own", "secret": SECRET }),
-        )
-        .await;
-        let key = json!({ "project": "shop", "environment": "dev", "type": "secret" });
-        let key = admin("/keys", key).await["key"].as_str().unwrap().to_owned();
-        Self {
-            server,
-            key,
+    pub(super) async fn new() -> Self {
+        let mut ground = Self {
+            server: start(&[]).await,
+            key: String::new(),
             folder: tempfile::tempdir().unwrap(),
-        }
+        };
+        ground
+            .admin("", json!({ "project": "shop", "environments": ["dev", "copy"] }))
+            .await;
+        ground
+            .admin(
+                "/issuers",
+                json!({ "project": "shop", "alias": "own", "secret": SECRET }),
+            )
+            .await;
+        ground.enter("dev").await;
+        ground
     }
 
-    fn put(&self, name: &str, bytes: &[u8]) {
+    async fn admin(&self, path: &str, body: Value) -> Value {
+        let (code, told) = ask(self.server.addresses()[0], ROOT, "POST", path, &body).await;
+        assert_eq!(code, 200, "{told}");
+        told
+    }
+
+    /// From now on it is this environment.
+    pub(super) async fn enter(&mut self, environment: &str) {
+        let key = json!({ "project": "shop", "environment": environment, "type": "secret" });
+        let made = self.admin("/keys", key).await;
+        made["key"].as_str().unwrap().clone_into(&mut self.key);
+    }
+
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) {
         let path = self.folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// Runs the command in the folder.
     async fn import(&self, line: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_drystone"));
-        command.arg("import").args(line.split_whitespace());
-        command.env("DRYSTONE_API_KEY", &self.key);
-        command.env("DRYSTONE_ENDPOINT", format!("http://{}", self.server.addresses()[0]));
-        command.current_dir(self.folder.path());
+        self.run(&format!("import {line}")).await
+    }
+
+    /// Runs a command in the folder.
+    pub(super) async fn run(&self, line: &str) -> Output {
+        let mut command = self.command(line);
         tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap()
     }
 
+    pub(super) fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_drystone"));
+        command.args(line.split_whitespace());
+        command.env("DRYSTONE_API_KEY", &self.key);
+        command.env("DRYSTONE_ENDPOINT", format!("http://{}", self.server.addresses()[0]));
+        command.current_dir(self.folder.path());
+        command
+    }
+
     #[track_caller]
-    fn told(output: &Output, code: i32, words: &str) {
+    pub(super) fn told(output: &Output, code: i32, words: &str) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (out, err) = (text(&output.stdout), text(&output.stderr));
         assert!(
@@ -72,14 +90,14 @@ impl Ground {
         );
     }
 
-    async fn get(&self, path: &str) -> Vec<u8> {
+    pub(super) async fn get(&self, path: &str) -> Vec<u8> {
         let key = format!("X-API-Key: {}\r\n", self.key);
         let answer = send(self.server.addresses()[0], "GET", &format!("/v1/{path}"), &key, b"").await;
         assert_eq!(answer.status, 200, "{path} {}", answer.head);
         answer.body
     }
 
-    async fn file(&self, id: &str) -> Value {
+    pub(super) async fn file(&self, id: &str) -> Value {
         serde_json::from_slice(&self.get(&format!("files/{id}")).await).unwrap()
     }
 

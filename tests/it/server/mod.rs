@@ -16,6 +16,7 @@ mod collect;
 mod cors;
 mod docker;
 mod downloads;
+mod export;
 mod fleet;
 mod fronts;
 mod guests;
