@@ -69,7 +69,6 @@ async fn what_changes_while_it_is_compared_is_no_disagreement() {
         let act = async move {
             let (store, bucket) = (&other.store, &other.bucket);
             store.trash_file(bucket, id, None).await.unwrap();
-            other.put("k/a").await;
             other.put("k/b").await;
         };
         scene.backend.after(moment, Box::pin(act));

@@ -2,11 +2,17 @@
 //! killed is gone on with.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::images::send;
 use super::import::Ground;
@@ -251,5 +257,174 @@ async fn a_run_that_was_killed_is_gone_on_with() {
     for (path, inode) in &there {
         assert_eq!(whole.get(path), Some(inode), "it was not written again");
     }
+    ground.server.stop().await.unwrap();
+}
+
+type Act = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A bad way to the server: connections break off after so many bytes, so often, and one byte becomes another.
+struct Way {
+    to: SocketAddr,
+    after: u64,
+    breaks: AtomicU64,
+    /// What of the answers becomes what.
+    mangled: Option<(u8, u8)>,
+    /// Bytes of answers that passed.
+    passed: AtomicU64,
+}
+
+impl Way {
+    fn to(ground: &Ground) -> Self {
+        Self {
+            to: ground.server.addresses()[0],
+            after: u64::MAX,
+            breaks: AtomicU64::new(0),
+            mangled: None,
+            passed: AtomicU64::new(0),
+        }
+    }
+
+    /// Opens it; `act` is done before the first connection breaks.
+    async fn open(self: &Arc<Self>, act: Act) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (way, act) = (Arc::clone(self), Arc::new(tokio::sync::Mutex::new(Some(act))));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(Arc::clone(&way).carry(client, Arc::clone(&act)));
+            }
+        });
+        url
+    }
+
+    async fn carry(self: Arc<Self>, client: TcpStream, act: Arc<tokio::sync::Mutex<Option<Act>>>) {
+        let (mut from_server, mut to_server) = TcpStream::connect(self.to).await.unwrap().into_split();
+        let (mut from_client, mut to_client) = client.into_split();
+        let asking = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+        let (mut passed, mut piece) = (0, vec![0; 64 << 10]);
+        while let Ok(read @ 1..) = from_server.read(&mut piece).await {
+            let read = &mut piece[..read];
+            if let Some((byte, other)) = self.mangled {
+                read.iter_mut().filter(|now| **now == byte).for_each(|now| *now = other);
+            }
+            if to_client.write_all(read).await.is_err() {
+                break;
+            }
+            passed += read.len() as u64;
+            self.passed.fetch_add(read.len() as u64, Ordering::Relaxed);
+            let left = |left: u64| left.checked_sub(1);
+            if passed > self.after
+                && self
+                    .breaks
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
+                    .is_ok()
+            {
+                if let Some(act) = act.lock().await.take() {
+                    act.await;
+                }
+                break;
+            }
+        }
+        asking.abort();
+    }
+}
+
+fn nothing() -> Act {
+    Box::pin(async {})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_breaks_off_is_gone_on_with_where_it_was() {
+    let ground = Ground::new().await;
+    let large: Vec<u8> = (0..(40_u32 << 20)).map(|at| (at / 1_000) as u8).collect();
+    let fields = format!(
+        "X-API-Key: {}\r\nTus-Resumable: 1.0.0\r\nUpload-Length: {}\r\nUpload-Metadata: filename bGFyZ2UuYmlu\r\n\
+         Content-Type: application/offset+octet-stream\r\n",
+        ground.key,
+        large.len()
+    );
+    let address = ground.server.addresses()[0];
+    assert_eq!(send(address, "POST", "/v1/tus", &fields, &large).await.status, 201);
+    assert_eq!(
+        listed(&ground).await[0]["sha256"],
+        Value::Null,
+        "large ones have none by tus"
+    );
+    let way = Arc::new(Way {
+        after: 4 << 20,
+        breaks: AtomicU64::new(8),
+        ..Way::to(&ground)
+    });
+    let line = format!("export out --endpoint {}", way.open(nothing()).await);
+    Ground::told(&ground.run(&line).await, 0, "exported 1 (40.0 MiB)");
+    let (breaks, passed) = (
+        way.breaks.load(Ordering::Relaxed),
+        way.passed.swap(0, Ordering::Relaxed),
+    );
+    assert_eq!(breaks, 0, "it broke more often than a try that brings nothing is made");
+    assert!(passed < 45 << 20, "nothing came twice: {passed}");
+    let row = &rows(&ground)[0];
+    assert!(std::fs::read(place(&ground, row)).unwrap() == large);
+    assert_eq!(row["sha256"].as_str().unwrap().len(), 64);
+
+    // Its record has no SHA-256, and it is known again all the same.
+    Ground::told(&ground.run(&line).await, 0, "exported 0 (0 B), there already 1");
+    assert!(way.passed.load(Ordering::Relaxed) < 1 << 20);
+    assert_eq!(rows(&ground)[0]["sha256"], row["sha256"]);
+    ground.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_replaced_while_it_is_read_is_the_new_one() {
+    let ground = Ground::new().await;
+    ground.put("seed/a.bin", &[1; 3_000_000]);
+    Ground::told(&ground.run("import seed").await, 0, "imported 1");
+    let id = listed(&ground).await[0]["id"].as_str().unwrap().to_owned();
+    let address = ground.server.addresses()[0];
+    let key = format!(
+        "X-API-Key: {}\r\nContent-Type: application/octet-stream\r\n",
+        ground.key
+    );
+    let replace = async move {
+        let path = format!("/v1/files/{id}/replace");
+        let told = send(address, "POST", &path, &key, &[2; 2_000_000]).await;
+        assert_eq!(told.status, 200, "{}", told.head);
+    };
+    let way = Arc::new(Way {
+        after: 1_000_000,
+        breaks: AtomicU64::new(1),
+        ..Way::to(&ground)
+    });
+    let url = way.open(Box::pin(replace)).await;
+    let ran = ground.run(&format!("export out --endpoint {url}")).await;
+    Ground::told(&ran, 0, "exported 1");
+    assert_eq!(way.breaks.load(Ordering::Relaxed), 0);
+    let row = &rows(&ground)[0];
+    assert!(std::fs::read(place(&ground, row)).unwrap() == [2; 2_000_000]);
+    assert_eq!(row["size"], json!(2_000_000));
+    ground.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_came_as_others_get_no_name() {
+    let ground = Ground::new().await;
+    ground.put("seed/a.bin", &[0xF7; 1_000]);
+    ground.put("seed/b.bin", &[1; 1_000]);
+    Ground::told(&ground.run("import seed").await, 0, "imported 2");
+    let way = Arc::new(Way {
+        mangled: Some((0xF7, 0xF6)),
+        ..Way::to(&ground)
+    });
+    let url = way.open(nothing()).await;
+    let ran = ground.run(&format!("export out --endpoint {url}")).await;
+    Ground::told(&ran, 1, "exported 1 (1000 B), there already 0, failed 1");
+    Ground::told(&ran, 1, "do not have the sha256");
+    assert_eq!(
+        (
+            rows(&ground).len(),
+            below(&ground.folder.path().join("out/files")).len()
+        ),
+        (1, 1)
+    );
     ground.server.stop().await.unwrap();
 }
