@@ -21,14 +21,44 @@ const VERSION: u64 = 1;
 pub(super) struct Whose<'a> {
     /// The command: `import`.
     pub(super) command: &'static str,
-    /// Scheme and authority of the server it talks to.
+    /// What it talks to: scheme and authority of the server, perhaps with more behind it.
     pub(super) server: &'a str,
-    /// What to give where the file is of another server.
+    /// What to give where the file tells of something else.
     pub(super) instead: &'static str,
 }
 
 /// See the module.
-pub(super) struct Lines(Mutex<File>);
+pub(super) struct Lines(Mutex<Open>);
+
+struct Open {
+    file: File,
+    /// Bytes of whole lines.
+    whole: u64,
+    /// Why nothing more is written: the beginning of a line stands at the end and could not be taken away.
+    spoilt: Option<String>,
+}
+
+impl Open {
+    /// Writes a line, all of it or nothing: what came behind half a line would make the file unreadable.
+    fn append(&mut self, line: &str) -> Result<(), String> {
+        if let Some(why) = &self.spoilt {
+            return Err(why.clone());
+        }
+        let written = self
+            .file
+            .write_all(line.as_bytes())
+            .and_then(|()| self.file.sync_data());
+        let Err(error) = written else {
+            self.whole += line.len() as u64;
+            return Ok(());
+        };
+        let back = self.file.set_len(self.whole);
+        if let Err(error) = back.and_then(|()| self.file.seek(SeekFrom::Start(self.whole))) {
+            self.spoilt = Some(error.to_string());
+        }
+        Err(error.to_string())
+    }
+}
 
 impl Lines {
     /// Opens or makes the file, and reads what stands in it. No two runs have it at once.
@@ -36,6 +66,8 @@ impl Lines {
         let named = |error: std::io::Error| format!("{}: {error}", path.display());
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
+        // It names files that others on this machine may not know of.
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(path).map_err(named)?;
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => format!("{}: another {} is at it", path.display(), whose.command),
@@ -48,7 +80,11 @@ impl Lines {
         file.set_len(whole)
             .and_then(|()| file.seek(SeekFrom::Start(whole)))
             .map_err(named)?;
-        let open = Self(Mutex::new(file));
+        let open = Self(Mutex::new(Open {
+            file,
+            whole,
+            spoilt: None,
+        }));
         if whole == 0 {
             open.write(&json!({ whose.command: { "version": VERSION, "server": whose.server } }))?;
         }
@@ -56,11 +92,9 @@ impl Lines {
     }
 
     pub(super) fn write(&self, line: &impl Serialize) -> Result<(), String> {
-        let unwritten = |error: &dyn std::fmt::Display| format!("what was done cannot be written down: {error}");
-        let text = serde_json::to_string(line).map_err(|error| unwritten(&error))? + "\n";
-        let mut file = self.0.lock();
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_data());
-        written.map_err(|error| unwritten(&error))
+        let text = serde_json::to_string(line).map_err(|error| error.to_string());
+        let written = text.and_then(|text| self.0.lock().append(&(text + "\n")));
+        written.map_err(|error| format!("what was done cannot be written down: {error}"))
     }
 }
 

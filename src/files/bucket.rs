@@ -41,7 +41,11 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Answer, FilesError> {
         .into_iter()
         .map(|name| item(name, call.caller.logical(name), default))
         .collect();
-    Ok(Answer::ok(json!({ "items": items })))
+    Ok(Answer::ok(json!({
+        "project": call.caller.project.name,
+        "environment": call.caller.environment,
+        "items": items,
+    })))
 }
 
 /// `GET /files/buckets/:name`.

@@ -17,6 +17,6 @@ pub use header::{Dimensions, HEADER_BYTES, dimensions};
 pub use inspect::{Inspected, Inspection};
 pub use key::{KEY_BYTES_MAX, KeyError, check_key, is_of_file, key_of};
 pub use mime::{MIME_CHARS_MAX, Mime, MimeError};
-pub use name::{FileName, NAME_BYTES_MAX, NameError};
+pub use name::{FileName, NAME_BYTES_MAX, NameError, is_invisible};
 pub use serve::{attachment, is_shown, kept, safe_disposition, sandbox};
 pub use sniff::{SNIFF_BYTES, sniff};

@@ -85,7 +85,7 @@ impl FileName {
 
 /// Characters that change how the rest is read or drawn: marks and overrides of direction, joiners that make two names look
 /// alike, separators of lines, and the byte order mark.
-fn is_invisible(c: char) -> bool {
+pub fn is_invisible(c: char) -> bool {
     matches!(
         c,
         '\u{061C}'

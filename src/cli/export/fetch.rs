@@ -2,6 +2,7 @@
 //! their own, and what they are is compared with what the server said of them.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::BodyExt;
 
+use super::fresh;
 use crate::cli::import::item::hex;
 use crate::cli::import::reading::{self, Hashing};
 use crate::cli::import::server::{ApiError, Server, TRIES};
@@ -32,12 +34,43 @@ pub(super) struct Said<'a> {
 pub(super) enum Trouble {
     #[error("{0}")]
     Api(#[from] ApiError),
+    #[error("{}: {error}", .path.display())]
+    Disk { path: PathBuf, error: io::Error },
+    /// Something about this file alone.
     #[error("{0}")]
-    Here(String),
+    Wrong(String),
 }
 
-/// Whether a file of this machine has the bytes with this SHA-256. What is no file, or a link, has not.
-pub(super) async fn is_here(path: &Path, size: u64, sha256: &str) -> bool {
+impl Trouble {
+    /// Whether it would be the same with every other file.
+    pub(super) fn ends_all(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        match self {
+            Self::Api(error) => error.ends_all(),
+            Self::Disk { error, .. } => matches!(error.kind(), QuotaExceeded | ReadOnlyFilesystem | StorageFull),
+            Self::Wrong(_) => false,
+        }
+    }
+}
+
+/// Whether the bytes with this SHA-256 are there: under this name, or under one that the file had before, which is changed to it.
+pub(super) async fn are_here(path: &Path, size: u64, sha256: &str) -> bool {
+    if has(path, size, sha256).await {
+        return true;
+    }
+    let Some(beside) = path.parent().and_then(|folder| folder.read_dir().ok()) else {
+        return false;
+    };
+    for other in beside.flatten().filter(|other| other.file_name() != PART) {
+        if has(&other.path(), size, sha256).await {
+            return std::fs::rename(other.path(), path).is_ok();
+        }
+    }
+    false
+}
+
+/// Whether a file of this machine has these bytes. What is no file, or a link, has not.
+async fn has(path: &Path, size: u64, sha256: &str) -> bool {
     let fits = path
         .symlink_metadata()
         .is_ok_and(|about| about.is_file() && about.len() == size);
@@ -67,7 +100,7 @@ pub(super) async fn bring(server: &Server, said: Said<'_>, to: &Path) -> Result<
     sink.end(said, to).await
 }
 
-/// A file that is being written.
+/// A file that is being written. What does not come to its end takes up no room.
 struct Sink {
     part: PathBuf,
     /// It is in another thread while that writes.
@@ -75,20 +108,20 @@ struct Sink {
     hashing: Hashing,
 }
 
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // Of one that came to its end there is none of this name any more.
+        let _gone = std::fs::remove_file(&self.part);
+    }
+}
+
 impl Sink {
     fn new(to: &Path) -> Result<Self, Trouble> {
         let part = to.with_file_name(PART);
-        let open = || {
-            if let Some(folder) = to.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            let mut options = File::options();
-            options.write(true).create(true).truncate(true);
-            // Others on this machine may not see what is private in the app.
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(&part)
-        };
-        let file = open().map_err(|error| here(&part, &error))?;
+        let folder = to.parent().map_or(Ok(()), fresh::folder);
+        let file = folder
+            .and_then(|()| fresh::file(&part))
+            .map_err(|error| on_disk(&part, error))?;
         Ok(Self {
             part,
             file: Some(file),
@@ -105,7 +138,9 @@ impl Sink {
         let path = format!("files/{}/content", said.id);
         let answer = server.read(&path, said.etag, start).await?;
         if start > 0 && answer.status() != StatusCode::PARTIAL_CONTENT {
-            return Err(Trouble::Here("the server does not go on where it broke off".to_owned()));
+            return Err(Trouble::Wrong(
+                "the server does not go on where it broke off".to_owned(),
+            ));
         }
         let mut body = answer.into_body();
         let lost = |why: String| ApiError::Unreachable(why);
@@ -128,35 +163,36 @@ impl Sink {
     async fn take(&mut self, piece: Bytes, most: u64) -> Result<(), Trouble> {
         self.hashing.take(&piece);
         if self.hashing.size() > most {
-            return Err(Trouble::Here(format!("more came than the {most} bytes it has")));
+            return Err(Trouble::Wrong(format!("more came than the {most} bytes it has")));
         }
-        let lost = || Trouble::Here("it could not be written before".to_owned());
+        let lost = || Trouble::Wrong("it could not be written before".to_owned());
         let file = self.file.take().ok_or_else(lost)?;
         let written = reading::append(file, piece).await;
-        self.file = Some(written.map_err(|error| here(&self.part, &error))?);
+        self.file = Some(written.map_err(|error| on_disk(&self.part, error))?);
         Ok(())
     }
 
     /// Gives the file its name, if it is the one that was wanted.
-    async fn end(self, said: Said<'_>, to: &Path) -> Result<String, Trouble> {
-        let (_, sha256) = self.hashing.end();
+    async fn end(mut self, said: Said<'_>, to: &Path) -> Result<String, Trouble> {
+        let (_, sha256) = std::mem::replace(&mut self.hashing, Hashing::new()).end();
         let sha256 = hex(&sha256);
         if said.sha256.is_some_and(|wanted| wanted != sha256) {
-            return Err(Trouble::Here(
+            return Err(Trouble::Wrong(
                 "its bytes do not have the sha256 that is said of it".to_owned(),
             ));
         }
-        let (part, named, file) = (self.part.clone(), to.to_path_buf(), self.file);
+        let (part, named, file) = (self.part.clone(), to.to_path_buf(), self.file.take());
         let kept = tokio::task::spawn_blocking(move || {
             file.map_or(Ok(()), |file| file.sync_all())?;
             std::fs::rename(&part, &named)
         });
-        let kept = kept.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        kept.map_err(|error| here(to, &error))?;
+        let kept = kept.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        kept.map_err(|error| on_disk(to, error))?;
         Ok(sha256)
     }
 }
 
-fn here(path: &Path, error: &std::io::Error) -> Trouble {
-    Trouble::Here(format!("{}: {error}", path.display()))
+fn on_disk(path: &Path, error: io::Error) -> Trouble {
+    let path = path.to_path_buf();
+    Trouble::Disk { path, error }
 }

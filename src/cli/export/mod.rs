@@ -5,6 +5,7 @@
 //! folder is ever removed. It never reads a drive of the store.
 
 mod fetch;
+mod fresh;
 mod manifest;
 mod place;
 mod row;
@@ -19,6 +20,7 @@ use http::Method;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use self::fetch::{Said, Trouble};
 use self::manifest::Manifest;
@@ -27,11 +29,13 @@ use self::state::{State, Summed};
 use super::admin::bytes as shown_bytes;
 use super::import::{self, AppReach};
 use super::print;
-use crate::cli::import::server::{ApiError, Server};
+use crate::cli::import::server::Server;
 use crate::config::Vars;
 
 /// Records of a page.
 const PAGE: usize = 50;
+/// For each file that is read, so many more may wait for their line of the manifest.
+const WAITING: usize = 32;
 /// How often a file is begun anew because it was replaced while it was read.
 const CHANGES_MAX: u32 = 3;
 /// Files whose bytes nobody reads yet, or any more.
@@ -45,7 +49,7 @@ pub struct ExportArgs {
     pub folder: PathBuf,
     #[command(flatten)]
     pub reach: AppReach,
-    /// Files at once
+    /// Files at once, 1 to 64
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub parallel: u16,
 }
@@ -66,6 +70,8 @@ enum Outcome {
     Already,
     /// It was removed since it was listed.
     Gone,
+    /// It is being scanned or in quarantine since it was listed.
+    Unreadable,
     /// It is given out so often, and reading it would use that up.
     Counted,
     Failed(String),
@@ -95,12 +101,12 @@ impl Sum {
             Outcome::Already => self.already += 1,
             Outcome::Counted => self.counted += 1,
             Outcome::Failed(_) => self.failed += 1,
-            Outcome::Gone | Outcome::NotTried => {}
+            Outcome::Gone | Outcome::Unreadable | Outcome::NotTried => {}
         }
     }
 }
 
-/// Runs the command: 0 when every file is there, 1 when some are not or the server cannot be used, 2 when the command makes no
+/// Runs the command: 0 when every file is there that can be read, 1 when some are not or the server cannot be used, 2 when the command makes no
 /// sense.
 pub fn run(command: ExportCommand) -> ExitCode {
     let server = command
@@ -115,27 +121,35 @@ pub fn run(command: ExportCommand) -> ExitCode {
 
 async fn export(command: &ExportCommand, server: Server) -> Result<Sum, String> {
     let folder = &command.args.folder;
-    server.check().await?;
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let environment = server.check().await?;
+    fresh::folder(folder).map_err(|error| match folder.exists() && !folder.is_dir() {
+        true => format!("{}: it is no folder", folder.display()),
+        false => format!("{}: {error}", folder.display()),
+    })?;
+    let parallel = usize::from(command.args.parallel);
     let exporter = Exporter {
-        state: State::open(folder, &server.origin)?,
+        state: State::open(folder, &format!("{}/{environment}", server.origin))?,
         server,
         folder: folder.clone(),
+        turns: Semaphore::new(parallel),
         stopped: Mutex::default(),
     };
-    exporter.check_folder().await?;
     let mut manifest = Manifest::new(folder)?;
     let (page, total) = exporter.page(None).await?;
     let said = Progress::new(command, total);
     let mut sum = Sum::default();
-    let moving = exporter.records(page).map(|record| exporter.one(record));
-    let mut moving = std::pin::pin!(moving.buffered(usize::from(command.args.parallel)));
-    while let Some((name, outcome, row)) = moving.next().await {
+    let moving = exporter.records(page).map(|file| async {
+        let done = exporter.one(&file).await;
+        (file, done)
+    });
+    // In the order of the list, with room for those that are done behind one that takes long.
+    let mut moving = std::pin::pin!(moving.buffered(parallel * WAITING));
+    while let Some((file, (outcome, row))) = moving.next().await {
         if let Some(row) = row {
             manifest.add(&row)?;
         }
         sum.count(&outcome);
-        said.one(&name, &outcome);
+        said.one(&file, &outcome);
     }
     if let Some(why) = exporter.stopped.lock().clone() {
         return Err(format!(
@@ -157,35 +171,13 @@ struct Exporter {
     server: Server,
     folder: PathBuf,
     state: State,
+    /// Of the files that are read at once.
+    turns: Semaphore,
     /// Why nothing more is tried.
     stopped: Mutex<Option<String>>,
 }
 
 impl Exporter {
-    /// Refuses a folder with the files of another environment, whose manifest would be lost.
-    async fn check_folder(&self) -> Result<(), String> {
-        let sample = manifest::sample(&self.folder)?;
-        for id in &sample {
-            match self.file(id).await {
-                Err(error) if error.is("file/not-found") => {}
-                Err(error) => return Err(error.to_string()),
-                Ok(_) => return Ok(()),
-            }
-        }
-        match sample.is_empty() {
-            true => Ok(()),
-            false => Err(format!(
-                "{}: none of its files is there: it is of another environment, or they were removed; give another folder",
-                self.folder.display()
-            )),
-        }
-    }
-
-    async fn file(&self, id: &str) -> Result<Value, ApiError> {
-        let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
-        self.server.patiently((Method::GET, &format!("files/{id}")), None).await
-    }
-
     /// A page, oldest first, so that what comes while it runs comes last; and with the first one how many files there are.
     async fn page(&self, cursor: Option<&str>) -> Result<(Page, Option<u64>), String> {
         let mut path = format!("files?sortBy=createdAt&sortDirection=asc&limit={PAGE}");
@@ -216,7 +208,8 @@ impl Exporter {
     fn records(&self, first: Page) -> impl Stream<Item = Value> {
         let (items, next) = first;
         let later = stream::unfold(next, move |next| async move {
-            match self.page(Some(&next?)).await {
+            let next = next.filter(|_| self.stopped.lock().is_none())?;
+            match self.page(Some(&next)).await {
                 Ok(((items, next), _)) => Some((stream::iter(items), next)),
                 Err(why) => {
                     self.stopped.lock().get_or_insert(why);
@@ -227,43 +220,43 @@ impl Exporter {
         stream::iter(items).chain(later.flatten())
     }
 
-    /// Brings one file; its name for people, what became of it, and its line of the manifest if it is there.
-    async fn one(&self, file: Value) -> (String, Outcome, Option<Value>) {
-        let text = |name: &str| file.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (id, name) = (text("id"), format!("{} ({})", text("key"), text("id")));
+    /// Brings one file; what became of it, and its line of the manifest if it is there.
+    async fn one(&self, file: &Value) -> (Outcome, Option<Value>) {
+        let _turn = self.turns.acquire().await;
         if self.stopped.lock().is_some() {
-            return (name, Outcome::NotTried, None);
+            return (Outcome::NotTried, None);
         }
-        let mut found = Record::of(&file);
-        for _ in 0..CHANGES_MAX {
-            let (why, changed) = match found {
-                Err(why) => (why, false),
-                Ok(record) => match self.brought(&record).await {
-                    Ok((outcome, row)) => return (name, outcome, row),
-                    Err(Trouble::Api(error)) if error.is("file/not-found") => return (name, Outcome::Gone, None),
-                    Err(Trouble::Api(error)) if error.ends_all() => {
-                        let why = error.to_string();
-                        self.stopped.lock().get_or_insert(why.clone());
-                        (why, false)
-                    }
-                    Err(Trouble::Api(error)) => (error.to_string(), error.is("common/precondition-failed")),
-                    Err(Trouble::Here(why)) => (why, false),
-                },
-            };
-            if !changed {
-                return (name, Outcome::Failed(why), None);
+        match self.as_it_stands(file).await {
+            Ok(done) => done,
+            Err(Trouble::Api(error)) if error.is("file/not-found") => (Outcome::Gone, None),
+            Err(trouble) => {
+                let why = trouble.to_string();
+                if trouble.ends_all() {
+                    self.stopped.lock().get_or_insert(why.clone());
+                }
+                (Outcome::Failed(why), None)
             }
-            found = match self.file(&id).await {
-                Ok(file) => Record::of(&file),
-                Err(error) if error.is("file/not-found") => return (name, Outcome::Gone, None),
-                Err(error) => Err(error.to_string()),
-            };
+        }
+    }
+
+    /// Brings a file; anew if it is replaced meanwhile.
+    async fn as_it_stands(&self, file: &Value) -> Result<(Outcome, Option<Value>), Trouble> {
+        let mut record = Record::of(file).map_err(Trouble::Wrong)?;
+        for _ in 0..CHANGES_MAX {
+            match self.brought(&record).await {
+                Err(Trouble::Api(error)) if error.is("common/precondition-failed") => {}
+                done => return done,
+            }
+            record = Record::of(&self.server.file(&record.id).await?).map_err(Trouble::Wrong)?;
         }
         let why = "it is replaced again and again while it is read".to_owned();
-        (name, Outcome::Failed(why), None)
+        Err(Trouble::Wrong(why))
     }
 
     async fn brought(&self, record: &Record) -> Result<(Outcome, Option<Value>), Trouble> {
+        if UNREADABLE.contains(&record.status.as_str()) {
+            return Ok((Outcome::Unreadable, None));
+        }
         if record.status != "active" {
             return Ok((Outcome::Gone, None));
         }
@@ -271,7 +264,7 @@ impl Exporter {
             return Ok((Outcome::Counted, None));
         }
         let below = place::of(&record.id, &record.original_name);
-        let below = below.ok_or_else(|| Trouble::Here("its id is none of a file".to_owned()))?;
+        let below = below.ok_or_else(|| Trouble::Wrong("its id is none of a file".to_owned()))?;
         let path = self.folder.join(&below);
         let etag = record.etag.as_deref();
         let known = match &record.sha256 {
@@ -280,7 +273,7 @@ impl Exporter {
         };
         let row = |sha256: &str| Some(record.row(&below.to_string_lossy(), sha256));
         if let Some(sha256) = &known
-            && fetch::is_here(&path, record.size, sha256).await
+            && fetch::are_here(&path, record.size, sha256).await
         {
             return Ok((Outcome::Already, row(sha256)));
         }
@@ -293,7 +286,7 @@ impl Exporter {
         let sha256 = fetch::bring(&self.server, said, &path).await?;
         if let (None, Some(etag)) = (&record.sha256, etag) {
             let (id, etag, sha256) = (record.id.clone(), etag.to_owned(), sha256.clone());
-            self.state.keep(Summed { id, etag, sha256 }).map_err(Trouble::Here)?;
+            self.state.keep(Summed { id, etag, sha256 }).map_err(Trouble::Wrong)?;
         }
         Ok((Outcome::Exported(record.size), row(&sha256)))
     }
@@ -324,19 +317,25 @@ impl Progress {
         }
     }
 
-    fn one(&self, name: &str, outcome: &Outcome) {
+    fn one(&self, file: &Value, outcome: &Outcome) {
         self.bar.inc(1);
         let (status, error) = match outcome {
             Outcome::Exported(_) => ("exported", None),
             Outcome::Already => ("already", None),
             Outcome::Gone => ("gone", None),
+            Outcome::Unreadable => ("unreadable", None),
             Outcome::Counted => ("counted", None),
             Outcome::Failed(why) => ("failed", Some(why)),
             Outcome::NotTried => return,
         };
         self.bar.suspend(|| match (self.json, error) {
-            (true, error) => print::line(json!({ "status": status, "file": name, "error": error })),
-            (false, Some(why)) => print::problem(format_args!("{name}: {why}")),
+            (true, error) => {
+                print::line(json!({ "status": status, "id": file.get("id"), "key": file.get("key"), "error": error }));
+            }
+            (false, Some(why)) => {
+                let text = |name: &str| file.get(name).and_then(Value::as_str).unwrap_or_default();
+                print::problem(format_args!("{} ({}): {why}", text("key"), text("id")));
+            }
             (false, None) => {}
         });
     }

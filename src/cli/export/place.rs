@@ -5,6 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use unicode_normalization::UnicodeNormalization;
+
+use crate::media::is_invisible;
+
 /// The folder with the bytes, in that of the export.
 pub(super) const FILES: &str = "files";
 /// Bytes of a name; a file system takes 255, and something may be written behind it.
@@ -23,11 +27,12 @@ pub(super) fn of(id: &str, name: &str) -> Option<PathBuf> {
     Some(Path::new(FILES).join(fan).join(id).join(safe(name)))
 }
 
-/// The name, in letters that every file system takes as one segment, and which begin with no dot.
+/// The name, in letters that every file system takes as one segment, and which begin with no dot. It is one that a file of the
+/// Files API may have.
 pub(super) fn safe(name: &str) -> String {
-    let plain = name.chars().map(|c| match c {
+    let plain = name.nfc().map(|c| match c {
         '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
-        c if c.is_control() => '_',
+        c if c.is_control() || is_invisible(c) => '_',
         c => c,
     });
     let plain: String = plain.collect();
@@ -64,6 +69,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::media::FileName;
 
     const ID: &str = "01890a5d-ac96-774b-bcce-b302099a80ab";
 
@@ -86,6 +92,8 @@ mod tests {
             ("com1", "_com1"),
             ("company", "company"),
             ("ends. . ", "ends"),
+            ("a\u{200b}b\u{202e}txt.exe", "a_b_txt.exe"),
+            ("e\u{301}.txt", "é.txt"),
         ] {
             assert_eq!(safe(name), expected, "{name:?}");
         }
@@ -113,13 +121,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_name_leads_out_of_the_folder(name in "\\PC*|(\\.|/|\\\\|\0|[a-z]){0,20}|.{250,400}") {
+        fn no_name_leads_out_of_the_folder_and_each_can_be_brought_back(name in "\\PC*|(\\.|/|\\\\|\0|[a-z]){0,20}|.{250,400}") {
             let place = of(ID, &name).unwrap();
             let parts: Vec<Component<'_>> = place.components().collect();
             prop_assert_eq!(parts.len(), 4);
             prop_assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))));
             let last = place.file_name().and_then(|name| name.to_str()).unwrap();
             prop_assert!(!last.starts_with('.') && last.len() <= 255, "{}", last);
+            prop_assert_eq!(FileName::parse(last).map(FileName::into_string), Ok(last.to_owned()));
         }
     }
 }

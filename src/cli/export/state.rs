@@ -1,5 +1,5 @@
-//! What was found out of files whose record has no SHA-256, since that of large ones may be unknown: by it the next run knows that
-//! their bytes are there.
+//! Which environment a folder has the files of, and what was found out of files whose record has no SHA-256, since that of large
+//! ones may be unknown: by it the next run knows that their bytes are there.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::path::Path;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::manifest;
 use crate::cli::lines::{Lines, Whose};
 
 /// In the folder; whoever has it open is the only run.
@@ -27,13 +28,22 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Refuses a folder with the files of another environment, and one in which a manifest of unknown origin would be lost.
     pub(super) fn open(folder: &Path, server: &str) -> Result<Self, String> {
+        let path = folder.join(NAME);
+        let manifest = folder.join(manifest::NAME);
+        if !path.exists() && manifest.exists() {
+            return Err(format!(
+                "{}: nothing says which environment it is of, since there is no {NAME} beside it; give another folder",
+                manifest.display()
+            ));
+        }
         let whose = Whose {
             command: "export",
             server,
             instead: "another folder",
         };
-        let (lines, known) = Lines::open::<Summed>(&folder.join(NAME), whose)?;
+        let (lines, known) = Lines::open::<Summed>(&path, whose)?;
         let known = known.into_iter().map(|summed| (summed.id.clone(), summed));
         Ok(Self {
             lines,
@@ -81,5 +91,11 @@ mod tests {
         let state = State::open(folder.path(), "http://a.test").unwrap();
         assert_eq!(state.sha256("1", "e").as_deref(), Some("00"));
         assert_eq!((state.sha256("1", "f"), state.sha256("2", "e")), (None, None));
+        drop(state);
+        std::fs::write(folder.path().join(manifest::NAME), "").unwrap();
+        assert!(State::open(folder.path(), "http://a.test").is_ok());
+        std::fs::remove_file(folder.path().join(NAME)).unwrap();
+        let refused = State::open(folder.path(), "http://a.test").err().unwrap();
+        assert!(refused.contains("which environment"), "{refused}");
     }
 }

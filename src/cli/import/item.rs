@@ -102,7 +102,12 @@ impl Item {
             Some(Value::Object(custom)) => custom,
             _ => Map::new(),
         };
-        let imported = json!({ "from": from, "id": self.id, "createdAt": self.created });
+        let mut imported = json!({ "from": from, "id": self.id, "createdAt": self.created });
+        // Of one that was moved before, what it was at the very beginning stays known.
+        if let Some(before) = custom.get("imported").filter(|before| before.is_object()) {
+            let first = before.get("first").unwrap_or(before);
+            imported["first"] = first.clone();
+        }
         custom.insert("imported".to_owned(), imported);
         metadata.insert("custom".to_owned(), Value::Object(custom));
         let mut fields = json!({
@@ -123,15 +128,12 @@ impl Item {
                     fields.insert(name.to_owned(), json!(value));
                 }
             }
-            if let Some(seconds) = self.lasts(OffsetDateTime::now_utc()) {
-                fields.insert("deleteAfter".to_owned(), json!(seconds));
-            }
         }
         fields
     }
 
     /// How long it is to be there, in seconds; one that has ended meanwhile goes to the trash at once, as it would have.
-    fn lasts(&self, now: OffsetDateTime) -> Option<i64> {
+    pub(super) fn lasts(&self, now: OffsetDateTime) -> Option<i64> {
         self.expires
             .map(|ends| (ends - now).whole_seconds().clamp(1, LASTS_SECONDS_MAX))
     }

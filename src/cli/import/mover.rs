@@ -102,7 +102,7 @@ impl Mover {
     pub(super) async fn check_state(&self) -> Result<(), String> {
         let sample = self.journal.some_done(SAMPLE);
         for done in &sample {
-            match self.file(&done.file_id).await {
+            match self.server.file(&done.file_id).await {
                 Err(error) if error.is("file/not-found") => {}
                 Err(error) => return Err(error.to_string()),
                 Ok(_) => return Ok(()),
@@ -153,7 +153,7 @@ impl Mover {
         let Some(file_id) = self.journal.begun(&item.id) else {
             return Ok(None);
         };
-        match self.file(&file_id).await {
+        match self.server.file(&file_id).await {
             Ok(file) if is_there(&file) && is_same(&file, looked) => Ok(Some(file_id)),
             Ok(_) => {
                 self.purge(&file_id).await?;
@@ -273,12 +273,7 @@ impl Mover {
                 Err(error) => error,
             };
             // The answer may be what was lost: then the next try is refused, since an address takes one file.
-            if is_there(
-                &self
-                    .server
-                    .patiently((Method::GET, &format!("files/{file_id}")), None)
-                    .await?,
-            ) {
+            if is_there(&self.server.file(file_id).await?) {
                 return Ok(());
             }
             tries += 1;
@@ -303,12 +298,7 @@ impl Mover {
         let complete = (Method::POST, "files/multipart/complete");
         match self.server.ask_for(LONG_PATIENCE, complete, None, Some(&fields)).await {
             Ok(_) => Ok(()),
-            Err(error) => match is_there(
-                &self
-                    .server
-                    .patiently((Method::GET, &format!("files/{file_id}")), None)
-                    .await?,
-            ) {
+            Err(error) => match is_there(&self.server.file(file_id).await?) {
                 true => Ok(()),
                 false => Err(error.into()),
             },
@@ -352,10 +342,7 @@ impl Mover {
         self.server
             .patiently((Method::POST, &format!("files/{file_id}/complete")), None)
             .await?;
-        let file = self
-            .server
-            .patiently((Method::GET, &format!("files/{file_id}")), None)
-            .await?;
+        let file = self.server.file(file_id).await?;
         if is_there(&file) && is_same(&file, looked) {
             return Ok(file);
         }
@@ -365,14 +352,21 @@ impl Mover {
             .into())
     }
 
-    /// What can be said of a file only when it is there: who needs it, and with whom it is shared. Said twice it is the same.
+    /// What can be said of a file only when it is there: who needs it, when it ends, and with whom it is shared. Said twice it is the same.
     async fn dress(&self, item: &Item, file_id: &str) -> Result<(), Trouble> {
         for name in &item.refs {
             let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
             let path = format!("files/{file_id}/refs/{name}");
             self.server.patiently((Method::PUT, &path), None).await?;
         }
-        let shares = item.shares_at(OffsetDateTime::now_utc());
+        let now = OffsetDateTime::now_utc();
+        // Told when it is announced, it would count while the bytes are on their way.
+        if let Some(seconds) = item.lasts(now) {
+            let fields = json!({ "deleteAfter": seconds });
+            let path = format!("files/{file_id}");
+            self.server.patiently((Method::PATCH, &path), Some(&fields)).await?;
+        }
+        let shares = item.shares_at(now);
         if shares.is_empty() {
             return Ok(());
         }
@@ -388,10 +382,6 @@ impl Mover {
             self.server.patiently((Method::PATCH, &path), Some(&fields)).await?;
         }
         Ok(())
-    }
-
-    async fn file(&self, id: &str) -> Result<Value, ApiError> {
-        self.server.patiently((Method::GET, &format!("files/{id}")), None).await
     }
 
     async fn purge(&self, id: &str) -> Result<(), ApiError> {

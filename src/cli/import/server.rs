@@ -149,10 +149,21 @@ impl Server {
         })
     }
 
-    /// Whether the server is there and takes the key.
-    pub(in crate::cli) async fn check(&self) -> Result<(), String> {
+    /// Whether the server is there and takes the key; and the environment that the key is of, as PROJECT/ENVIRONMENT.
+    pub(in crate::cli) async fn check(&self) -> Result<String, String> {
         let asked = self.ask((Method::GET, "files/buckets"), None, None).await;
-        asked.map(drop).map_err(|error| format!("{}: {error}", self.origin))
+        let told = asked.map_err(|error| format!("{}: {error}", self.origin))?;
+        let text = |name: &str| told.get(name).and_then(Value::as_str);
+        let (project, environment) = (text("project"), text("environment"));
+        let whole = project.zip(environment);
+        let whole = whole.ok_or_else(|| format!("{}: it is of an older release of drystone", self.origin))?;
+        Ok(format!("{}/{}", whole.0, whole.1))
+    }
+
+    /// The record of a file.
+    pub(in crate::cli) async fn file(&self, id: &str) -> Result<Value, ApiError> {
+        let id = percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC);
+        self.patiently((Method::GET, &format!("files/{id}")), None).await
     }
 
     /// Asks for a path below `/v1/`, with the key, or with an upload token in its place.

@@ -171,26 +171,34 @@ impl<'a> Shape<'a> {
             return Err(wrong());
         };
         let shares = list.into_iter().map(|share| match share {
-            Value::Object(mut share) => {
-                let kind = share.get("type").and_then(Value::as_str).unwrap_or_default();
-                match kind {
-                    "user" => {
-                        if let (None, Some(issuer)) = (share.get("issuer"), &self.args.issuer) {
-                            share.insert("issuer".to_owned(), Value::from(issuer.as_str()));
-                        }
-                    }
-                    "group" | "email" => {}
-                    _ => {
-                        return Err(format!(
-                            "it is shared with a '{kind}'; user, group and email are brought"
-                        ));
-                    }
-                }
-                Ok(share)
-            }
+            Value::Object(share) => self.share(share),
             _ => Err(wrong()),
         });
         shares.collect()
+    }
+
+    fn share(&self, mut share: Map<String, Value>) -> Result<Map<String, Value>, String> {
+        share.retain(|_, value| !value.is_null());
+        let text = |name: &str| share.get(name).and_then(Value::as_str).unwrap_or_default();
+        let kind = text("type").to_owned();
+        if !["user", "group", "email"].contains(&kind.as_str()) {
+            return Err(format!(
+                "it is shared with a '{kind}'; user, group and email are brought"
+            ));
+        }
+        if text("id").is_empty() {
+            return Err("one of its shares has no id".to_owned());
+        }
+        if share.contains_key("access") && !["read", "write"].contains(&text("access")) {
+            return Err("the access of one of its shares is neither read nor write".to_owned());
+        }
+        if share.contains_key("expiresAt") {
+            moment(text("expiresAt"))?;
+        }
+        if let ("user", None, Some(issuer)) = (kind.as_str(), share.get("issuer"), &self.args.issuer) {
+            share.insert("issuer".to_owned(), Value::from(issuer.as_str()));
+        }
+        Ok(share)
     }
 
     /// Who owns it; without an issuer that knows them it is told later that one is wanted.

@@ -195,3 +195,30 @@ fn the_command_line_says_one_thing_about_owners() {
         assert!(parse(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn shares_of_a_manifest_are_judged_before_anything_is_brought() {
+    let row = |share: Value| json!({ "path": "a.txt", "shares": [share] }).to_string();
+    let whole =
+        json!({ "type": "user", "id": "sue", "issuer": null, "access": "write", "expiresAt": "2090-01-01T00:00:00Z" });
+    let folder = ground(&[("list.jsonl", &row(whole)), ("a.txt", "a")]);
+    let list = folder.path().join("list.jsonl");
+    let item = only(read(&list, "--from manifest --issuer own"));
+    assert_eq!(item.shares[0].get("issuer"), Some(&json!("own")));
+    for (share, told) in [
+        (json!({ "type": "link", "id": "x" }), "user, group and email"),
+        (json!({ "type": "user" }), "no id"),
+        (
+            json!({ "type": "group", "id": "x", "access": "all" }),
+            "neither read nor write",
+        ),
+        (
+            json!({ "type": "email", "id": "x", "expiresAt": "soon" }),
+            "no time such as",
+        ),
+        (json!("sue"), "no list of"),
+    ] {
+        std::fs::write(&list, row(share)).unwrap();
+        refused(read(&list, "--from manifest"), told);
+    }
+}

@@ -597,7 +597,14 @@ fn buckets() -> Vec<Named> {
             ]),
         ),
         ("Bucket", bucket),
-        ("Buckets", told(vec![("items", list(&shared("Bucket")), "")])),
+        (
+            "Buckets",
+            told(vec![
+                ("project", text(), "That the key is of."),
+                ("environment", text(), "That the key is of."),
+                ("items", list(&shared("Bucket")), ""),
+            ]),
+        ),
     ]
 }
 

@@ -24,7 +24,12 @@ async fn rules_of_a_logical_bucket_are_set_by_a_server_and_hold_for_what_comes()
     let mut expected = rules;
     expected["name"] = json!("reports");
     assert_eq!(set.field("/data"), expected);
-    let listed = shop.get(&ann, "files/buckets").await.is(200).field("/items");
+    let told = shop.get(&ann, "files/buckets").await.is(200);
+    assert_eq!(
+        (told.field("/project"), told.field("/environment")),
+        (json!("shop"), json!("dev"))
+    );
+    let listed = told.field("/items");
     assert!(listed.as_array().unwrap().contains(&expected), "{listed}");
     let one = shop.get(&ann, "files/buckets/reports").await.is(200).field("/data");
     assert_eq!(one, expected);

@@ -116,6 +116,7 @@ async fn filled() -> Ground {
         "a.txt",
         "a.txt%20",
         "x%5C..%5C..%5Cetc%5Cpasswd",
+        "a%E2%80%8Bb%E2%80%AEtxt.exe",
         ".bashrc",
         "-rf",
         "nul",
@@ -130,10 +131,10 @@ async fn filled() -> Ground {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_taken_out_comes_in_elsewhere_as_it_was() {
     let mut ground = filled().await;
-    Ground::told(&ground.run("export out").await, 0, "exported 11");
+    Ground::told(&ground.run("export out").await, 0, "exported 12");
     let before = listed(&ground).await;
     let manifest = rows(&ground);
-    assert_eq!((before.len(), manifest.len()), (11, 11));
+    assert_eq!((before.len(), manifest.len()), (12, 12));
     for (file, row) in before.iter().zip(&manifest) {
         assert_eq!((&file["id"], &file["key"]), (&row["id"], &row["alias"]));
         let place = place(&ground, row).canonicalize().unwrap();
@@ -150,9 +151,9 @@ async fn what_is_taken_out_comes_in_elsewhere_as_it_was() {
 
     ground.enter("copy").await;
     let ran = ground.run("import out/manifest.jsonl --from manifest").await;
-    Ground::told(&ran, 0, "imported 11");
+    Ground::told(&ran, 0, "imported 12");
     let after = listed(&ground).await;
-    assert_eq!(after.len(), 11);
+    assert_eq!(after.len(), 12);
     for file in &after {
         let imported = &file["metadata"]["custom"]["imported"];
         let old = before.iter().find(|old| old["id"] == imported["id"]).unwrap();
@@ -165,6 +166,9 @@ async fn what_is_taken_out_comes_in_elsewhere_as_it_was() {
         if old["originalName"] == "a.txt " {
             expected["originalName"] = json!("a.txt");
         }
+        if old["originalName"].as_str().unwrap().contains('\u{200b}') {
+            expected["originalName"] = json!("a_b_txt.exe");
+        }
         assert_eq!(lasting(file), expected);
         let id = file["id"].as_str().unwrap();
         let content = ground.get(&format!("files/{id}/content")).await;
@@ -176,9 +180,12 @@ async fn what_is_taken_out_comes_in_elsewhere_as_it_was() {
         (&json!("own"), 2)
     );
     assert_eq!(anns["refs"], json!(["post-17", "a/b c"]));
+    // What it was before the first move is known behind the second.
+    let imported = &anns["metadata"]["custom"]["imported"];
+    assert_eq!(imported["first"]["id"], json!("a"));
 
     // Another environment's files are not mixed with these.
-    Ground::told(&ground.run("export out").await, 1, "another environment");
+    Ground::told(&ground.run("export out").await, 1, "/shop/dev; give another folder");
     assert_eq!(rows(&ground), manifest);
     ground.server.stop().await.unwrap();
 }
@@ -186,27 +193,40 @@ async fn what_is_taken_out_comes_in_elsewhere_as_it_was() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_there_is_not_read_again_unless_it_is_something_else() {
     let ground = filled().await;
-    Ground::told(&ground.run("export out").await, 0, "exported 11");
-    Ground::told(&ground.run("export out").await, 0, "exported 0 (0 B), there already 11");
+    Ground::told(&ground.run("export out").await, 0, "exported 12");
+    Ground::told(&ground.run("export out").await, 0, "exported 0 (0 B), there already 12");
     let manifest = rows(&ground);
     let large = manifest.iter().find(|row| row["name"] == "con.bin").unwrap();
     std::fs::write(place(&ground, large), [8; 300_000]).unwrap();
-    std::fs::remove_file(place(&ground, &manifest[0])).unwrap();
+    let small = manifest.iter().find(|row| row["name"] == "é.bin").unwrap();
+    std::fs::remove_file(place(&ground, small)).unwrap();
     Ground::told(&ground.run("export out").await, 0, "exported 2");
     assert_eq!(std::fs::read(place(&ground, large)).unwrap(), [7; 300_000]);
+
+    // Under another name the bytes are the same.
+    let key = format!("X-API-Key: {}\r\n", ground.key);
+    let address = ground.server.addresses()[0];
+    let path = format!("/v1/files/{}", large["id"].as_str().unwrap());
+    let renamed = format!("{key}Content-Type: application/json\r\n");
+    let renamed = send(address, "PATCH", &path, &renamed, br#"{"originalName": "new.bin"}"#).await;
+    assert_eq!(renamed.status, 200, "{}", renamed.head);
+    let old = place(&ground, large);
+    Ground::told(&ground.run("export out").await, 0, "exported 0 (0 B), there already 12");
+    let renamed = rows(&ground);
+    let large = renamed.iter().find(|row| row["name"] == "new.bin").unwrap();
+    assert_eq!(std::fs::read(place(&ground, large)).unwrap(), [7; 300_000]);
+    assert!(!old.exists());
 
     // One that cannot be written is told, and stops no other; what went to the trash is left out.
     let stuck = place(&ground, large);
     std::fs::remove_file(&stuck).unwrap();
     std::fs::create_dir_all(stuck.join("in the way")).unwrap();
-    let key = format!("X-API-Key: {}\r\n", ground.key);
-    let address = ground.server.addresses()[0];
-    let gone = format!("/v1/files/{}", manifest[0]["id"].as_str().unwrap());
+    let gone = format!("/v1/files/{}", small["id"].as_str().unwrap());
     assert_eq!(send(address, "DELETE", &gone, &key, b"").await.status, 200);
     let ran = ground.run("export out").await;
-    Ground::told(&ran, 1, "exported 0 (0 B), there already 9, failed 1");
+    Ground::told(&ran, 1, "exported 0 (0 B), there already 10, failed 1");
     Ground::told(&ran, 1, large["alias"].as_str().unwrap());
-    assert_eq!(rows(&ground).len(), 9);
+    assert_eq!(rows(&ground).len(), 10);
     ground.server.stop().await.unwrap();
 }
 
@@ -426,5 +446,39 @@ async fn bytes_that_came_as_others_get_no_name() {
         ),
         (1, 1)
     );
+    ground.server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_without_room_ends_the_run_and_the_same_command_goes_on() {
+    let ground = Ground::new().await;
+    for number in 0..60 {
+        ground.put(&format!("seed/{number}"), &[number; 100_000]);
+    }
+    Ground::told(&ground.run("import seed").await, 0, "imported 60");
+    let out = ground.folder.path().join("out");
+    std::fs::create_dir(&out).unwrap();
+    let mount = |options: &str| {
+        let done = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&out)
+            .status();
+        assert!(done.unwrap().success(), "root mounts a file system of its own");
+    };
+    mount("size=1m");
+    let full = ground.run("export out --parallel 2").await;
+    mount("remount,size=64m");
+    let part = |path: &PathBuf| path.file_name().is_some_and(|name| name == ".part");
+    let (there, more) = (below(&out.join("files")), ground.run("export out").await);
+    let unmounted = std::process::Command::new("umount").arg("-l").arg(&out).status();
+    assert!(unmounted.unwrap().success());
+    Ground::told(&full, 1, "No space left");
+    Ground::told(&full, 1, "the same command goes on");
+    let failed = String::from_utf8_lossy(&full.stderr).matches("No space left").count();
+    assert!(failed <= 3, "what cannot be kept is not asked for: {failed}");
+    assert!((1..=10).contains(&there.len()) && !there.keys().any(part), "{there:?}");
+    let (there, left) = (there.len(), 60 - there.len());
+    Ground::told(&more, 0, &format!("exported {left} "));
+    Ground::told(&more, 0, &format!("there already {there}"));
     ground.server.stop().await.unwrap();
 }

@@ -328,3 +328,27 @@ async fn what_cannot_work_is_told_before_anything_is_brought() {
     Ground::told(&ground.import("old").await, 1, "UNAUTHORIZED");
     ground.server.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_written_down_spoils_nothing_that_was() {
+    let ground = Ground::new().await;
+    for number in 0..30 {
+        ground.put(&format!("old/{number:02}"), b"words");
+    }
+    let mut command = Command::new("sh");
+    // As on a full file system, a line is written in part; the signal that tells of it is no matter.
+    command.args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" import old"]);
+    let whole = ground.command("");
+    command.arg(whole.get_program()).current_dir(ground.folder.path());
+    command.envs(whole.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ran = tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    Ground::told(&ran, 1, "what was done cannot be written down");
+    let state = std::fs::read_to_string(ground.folder.path().join("old.import")).unwrap();
+    assert!(state.ends_with('\n') && state.lines().count() > 2, "{state}");
+    Ground::told(&ground.import("old").await, 0, "failed 0");
+    assert_eq!(ground.map("old.map.jsonl").len(), 30);
+    assert_eq!(ground.total().await, 30, "none came twice");
+    ground.server.stop().await.unwrap();
+}
