@@ -3,6 +3,7 @@
 //! It parses and dispatches; it owns no rule about values (that is `config`) and opens nothing itself.
 
 pub mod admin;
+mod app;
 pub mod args;
 mod call;
 mod drives;
@@ -11,7 +12,6 @@ mod healing;
 mod images;
 mod import;
 pub mod inspect;
-mod lines;
 pub mod mc;
 mod print;
 mod projects;

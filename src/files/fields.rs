@@ -180,8 +180,8 @@ impl Fields {
 
 /// The level that a field or parameter says.
 pub(super) fn level(name: &str, text: &str) -> Result<Visibility, FilesError> {
-    let found = Visibility::ALL.into_iter().find(|level| level.name() == text);
-    found.ok_or_else(|| FilesError::field(format!("{name} must be private, public, protected or shared.")))
+    Visibility::parse(text)
+        .ok_or_else(|| FilesError::field(format!("{name} must be private, public, protected or shared.")))
 }
 
 /// A name that a client chose, as it is told.

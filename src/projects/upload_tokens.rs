@@ -155,7 +155,7 @@ fn decode(bytes: &[u8]) -> Option<(UploadGrant, String, String)> {
     let carried: Carried = serde_json::from_slice(bytes).ok()?;
     let visibility = match carried.visibility {
         None => None,
-        Some(name) => Some(Visibility::ALL.into_iter().find(|level| level.name() == name)?),
+        Some(name) => Some(Visibility::parse(&name)?),
     };
     let id = hex_simd::decode_to_vec(carried.id.as_bytes()).ok()?;
     let grant = UploadGrant {

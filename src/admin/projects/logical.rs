@@ -89,9 +89,11 @@ pub(super) fn logical_report((name, logical): (&String, &LogicalBucket)) -> Logi
 }
 
 fn read(asked: &LogicalAsked) -> Result<(OfProject, LogicalBucket), AdminError> {
-    let known = |name: &str| Visibility::ALL.into_iter().find(|level| level.name() == name);
     let unknown = || AdminError::Argument("A visibility is public, private, protected or shared.".to_owned());
-    let visibility = asked.visibility.as_deref().map(|name| known(name).ok_or_else(unknown));
+    let visibility = asked
+        .visibility
+        .as_deref()
+        .map(|name| Visibility::parse(name).ok_or_else(unknown));
     let wrong = |rule: &str| AdminError::Argument(rule.to_owned());
     let gc = asked.gc.as_deref();
     let gc = gc.map(|name| Gc::parse(name).ok_or_else(|| wrong("A gc is off or unreferenced.")));

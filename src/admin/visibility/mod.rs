@@ -158,13 +158,12 @@ fn read<T: DeserializeOwned>(ask: &Ask<'_>) -> Result<T, AdminError> {
 }
 
 fn level(name: &str) -> Result<Visibility, AdminError> {
-    let known = Visibility::ALL.into_iter().find(|level| level.name() == name);
     let unknown = || {
         AdminError::Argument(format!(
             "'{name}' is no visibility; there are public, private, protected and shared."
         ))
     };
-    known.ok_or_else(unknown)
+    Visibility::parse(name).ok_or_else(unknown)
 }
 
 /// What of the settings keeps closed what a change would open.
@@ -466,12 +465,15 @@ fn statements(bucket: &str) -> serde_json::Value {
 
 async fn set_object(ask: &Ask<'_>, place: &ObjectPlace) -> Result<(), AdminError> {
     let change: ObjectChange = read(ask)?;
+    let settings = ask.reach.store.settings_of(&place.bucket).await?;
     let visibility = match change.visibility.as_str() {
+        // A file of an app always has a level of its own, which lists tell and find it by.
+        "default" if settings.files => Some(settings.visibility.unwrap_or(Visibility::Private)),
         "default" => None,
         name => Some(level(name)?),
     };
     if visibility.is_some_and(is_open_to_many)
-        && let Some(refusal) = kept_closed(&*ask.reach.store.settings_of(&place.bucket).await?)
+        && let Some(refusal) = kept_closed(&settings)
     {
         return Err(refusal);
     }

@@ -11,9 +11,8 @@ use http::StatusCode;
 use http_body_util::BodyExt;
 
 use super::fresh;
-use crate::cli::import::item::hex;
-use crate::cli::import::reading::{self, Hashing};
-use crate::cli::import::server::{ApiError, Server, TRIES};
+use crate::cli::app::reading::{self, Hashing, hex};
+use crate::cli::app::{ApiError, Server, TRIES};
 
 /// What is being written; beginning with a dot, it is the name of no file.
 const PART: &str = ".part";

@@ -27,9 +27,9 @@ use self::manifest::Manifest;
 use self::row::Record;
 use self::state::{State, Summed};
 use super::admin::bytes as shown_bytes;
-use super::import::{self, AppReach};
+use super::app::{AppReach, Server};
+use super::import;
 use super::print;
-use crate::cli::import::server::Server;
 use crate::config::Vars;
 
 /// Records of a page.
@@ -109,11 +109,7 @@ impl Sum {
 /// Runs the command: 0 when every file is there that can be read, 1 when some are not or the server cannot be used, 2 when the command makes no
 /// sense.
 pub fn run(command: ExportCommand) -> ExitCode {
-    let server = command
-        .args
-        .reach
-        .server(command.args.folder.clone(), &Vars::of_process());
-    match server {
+    match command.args.reach.server(&Vars::of_process()) {
         Ok(server) => import::to_the_end(async move { Ok(export(&command, server).await?.failed) }),
         Err(message) => import::senseless(&message),
     }

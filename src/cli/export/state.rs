@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::manifest;
-use crate::cli::lines::{Lines, Whose};
+use crate::cli::app::lines::{Lines, Whose};
 
 /// In the folder; whoever has it open is the only run.
 const NAME: &str = ".drystone-export";

@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use url::Url;
 
 use crate::cli::admin::bytes as shown_bytes;
+use crate::cli::app::reading::hex;
 
 /// Where bytes are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,11 +103,12 @@ impl Item {
             Some(Value::Object(custom)) => custom,
             _ => Map::new(),
         };
-        let mut imported = json!({ "from": from, "id": self.id, "createdAt": self.created });
         // Of one that was moved before, what it was at the very beginning stays known.
-        if let Some(before) = custom.get("imported").filter(|before| before.is_object()) {
-            let first = before.get("first").unwrap_or(before);
-            imported["first"] = first.clone();
+        let before = custom.get("imported").filter(|before| before.is_object());
+        let first = before.map(|before| before.get("first").unwrap_or(before).clone());
+        let mut imported = json!({ "from": from, "id": self.id, "createdAt": self.created });
+        if let (Some(first), Some(fields)) = (first, imported.as_object_mut()) {
+            fields.insert("first".to_owned(), first);
         }
         custom.insert("imported".to_owned(), imported);
         metadata.insert("custom".to_owned(), Value::Object(custom));
@@ -162,8 +164,4 @@ impl Item {
             or(&owner)
         )
     }
-}
-
-pub(in crate::cli) fn hex(digest: &[u8; 32]) -> String {
-    hex_simd::encode_to_string(digest, hex_simd::AsciiCase::Lower)
 }

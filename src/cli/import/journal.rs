@@ -9,7 +9,7 @@ use std::path::Path;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::lines::{self, Lines, Whose};
+use crate::cli::app::lines::{self, Lines, Whose};
 
 /// A file that is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,13 +3,12 @@
 //! It works from any machine, with a secret key of the app. What was done is written down as it is done, so a run that
 //! broke off is gone on with, and a second run brings nothing twice. It never reads or writes a drive of the store.
 
-pub(super) mod item;
+mod item;
 mod journal;
 mod map;
 mod mover;
-pub(super) mod reading;
+mod origin;
 mod rows;
-pub(super) mod server;
 mod shapes;
 mod source;
 #[cfg(test)]
@@ -26,9 +25,9 @@ use serde_json::{Value, json};
 use self::item::Item;
 use self::journal::Journal;
 use self::mover::{Mover, Outcome};
-pub use self::server::AppReach;
-use self::server::Server;
+use self::origin::Origin;
 use super::admin::bytes as shown_bytes;
+use super::app::{AppReach, Server};
 use super::print;
 use crate::config::Vars;
 use crate::server::exit;
@@ -178,6 +177,7 @@ struct Plan {
     command: ImportCommand,
     items: Vec<Result<Item, (String, String)>>,
     server: Server,
+    origin: Origin,
     state: PathBuf,
     map: PathBuf,
 }
@@ -192,7 +192,8 @@ impl Plan {
         let beside = |end: &str| PathBuf::from(format!("{stem}.{end}"));
         let state = args.state.clone().unwrap_or_else(|| beside("import"));
         Ok(Self {
-            server: args.reach.server(spool(&state), &Vars::of_process())?,
+            server: args.reach.server(&Vars::of_process())?,
+            origin: Origin::new(beside_of(&state))?,
             items: source::items(args)?,
             state,
             map: args.map.clone().unwrap_or_else(|| beside("map.jsonl")),
@@ -212,7 +213,7 @@ impl Plan {
             .iter()
             .filter_map(|item| Some(item.as_ref().ok()?.id.clone()))
             .collect();
-        let mover = Mover::new(self.server, journal, self.command.args.from.name());
+        let mover = Mover::new((self.server, self.origin), journal, self.command.args.from.name());
         mover.check_state().await?;
         let sum = Self::bring(self.items, &mover, (&said, self.command.args.parallel)).await;
         map::write(&self.map, mover.done(&ids))?;
@@ -250,9 +251,9 @@ impl Plan {
                 Err((id, why)) => (id, Outcome::Failed(why)),
                 Ok(item) if done.done.contains_key(&item.id) => (item.id, Outcome::Already),
                 Ok(item) => {
-                    let seen = self.server.look_at_bytes(&item).await;
+                    let seen = self.origin.look_at(&item).await;
                     let outcome = match seen {
-                        Ok(file) => Outcome::Imported { size: file.size },
+                        Ok((file, _)) => Outcome::Imported { size: file.size },
                         Err(why) => Outcome::Failed(why),
                     };
                     said.would(&item, &outcome);
@@ -270,7 +271,7 @@ impl Plan {
 }
 
 /// Where what is fetched lies until it was sent: beside what was done.
-fn spool(state: &Path) -> PathBuf {
+fn beside_of(state: &Path) -> PathBuf {
     let beside = state.parent().filter(|folder| !folder.as_os_str().is_empty());
     beside.unwrap_or(Path::new(".")).to_path_buf()
 }

@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::item::{Item, UNKNOWN, hex};
+use super::item::{Item, UNKNOWN};
 use super::journal::{Done, Journal};
-use super::reading::{self, Looked};
-use super::server::{ApiError, LONG_PATIENCE, Server, TRIES};
+use super::origin::Origin;
+use crate::cli::app::reading::{self, Looked, hex};
+use crate::cli::app::{ApiError, LONG_PATIENCE, Server, TRIES};
 
 /// Files with more bytes go in parts of so many, or larger ones where there would be too many.
 const PART_BYTES: u64 = 64 << 20;
@@ -71,6 +72,7 @@ type Made = [Option<String>; 5];
 /// See the module.
 pub(super) struct Mover {
     server: Server,
+    origin: Origin,
     journal: Journal,
     from: &'static str,
     tokens: tokio::sync::Mutex<BTreeMap<Made, Arc<str>>>,
@@ -79,9 +81,10 @@ pub(super) struct Mover {
 }
 
 impl Mover {
-    pub(super) fn new(server: Server, journal: Journal, from: &'static str) -> Self {
+    pub(super) fn new((server, origin): (Server, Origin), journal: Journal, from: &'static str) -> Self {
         Self {
             server,
+            origin,
             journal,
             from,
             tokens: tokio::sync::Mutex::default(),
@@ -137,7 +140,7 @@ impl Mover {
     }
 
     async fn brought(&self, item: &Item) -> Result<u64, Trouble> {
-        let looked = self.server.look_at_bytes(item).await?;
+        let (looked, _until_sent) = self.origin.look_at(item).await?;
         let file_id = match self.arrived_before(item, &looked).await? {
             Some(file_id) => file_id,
             None => self.sent(item, &looked).await?,

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use storage_engine::store::record::labels::Visibility;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::item::{Item, Owner, Place};
 use super::shapes::{Shape, convex_rows};
 use super::{ImportArgs, Source, rows};
+use crate::media::FileName;
 
 /// A file to bring, or one that is named and cannot be: by what name, and why.
 pub(super) type Found = Result<Item, (String, String)>;
@@ -48,7 +50,8 @@ pub(super) fn items(args: &ImportArgs) -> Result<Vec<Found>, String> {
     Ok(found)
 }
 
-/// What the command line says of files that say nothing themselves.
+/// What the command line says of files that say nothing themselves; and what no server would take is told here, so that a
+/// rehearsal tells it, too.
 fn settle(item: &mut Item, args: &ImportArgs) -> Result<(), String> {
     let or = |own: &mut Option<String>, given: &Option<String>| {
         if own.is_none() {
@@ -57,6 +60,14 @@ fn settle(item: &mut Item, args: &ImportArgs) -> Result<(), String> {
     };
     or(&mut item.visibility, &args.visibility);
     or(&mut item.bucket, &args.bucket);
+    FileName::parse(&item.name).map_err(|error| error.to_string())?;
+    if let Some(level) = &item.visibility
+        && Visibility::parse(level).is_none()
+    {
+        return Err(format!(
+            "its visibility '{level}' is none of public, private, protected and shared"
+        ));
+    }
     if args.no_owners {
         item.owner = None;
         return Ok(());

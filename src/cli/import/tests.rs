@@ -197,6 +197,19 @@ fn the_command_line_says_one_thing_about_owners() {
 }
 
 #[test]
+fn what_no_server_takes_is_told_before_anything_is_brought() {
+    let folder = ground(&[("list.jsonl", ""), ("a.txt", "a")]);
+    let list = folder.path().join("list.jsonl");
+    for (row, told) in [
+        (json!({ "path": "a.txt", "name": "a/b" }), "must not hold /"),
+        (json!({ "path": "a.txt", "visibility": "open" }), "'open' is none of"),
+    ] {
+        std::fs::write(&list, row.to_string()).unwrap();
+        refused(read(&list, "--from manifest"), told);
+    }
+}
+
+#[test]
 fn shares_of_a_manifest_are_judged_before_anything_is_brought() {
     let row = |share: Value| json!({ "path": "a.txt", "shares": [share] }).to_string();
     let whole =

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::admin::{ask_bytes, document, exchange_bytes};
 use super::identities::Client;
+use super::images::send;
 use super::stack::{PASSWORD, USER, exchange, presigned, start};
 use super::support::status;
 
@@ -191,6 +192,40 @@ async fn files_that_name_no_visibility_are_as_their_environment_has_it_by_s3_too
     let answer = on_s3(address, "PUT", "/shop-prod?publicAccessBlock", block).await;
     assert_eq!(status(&answer), 200, "{answer}");
     assert_eq!(root("PUT", "", default("prod", "public")).await.0, 409);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_is_set_back_to_the_default_is_listed_as_it_is_read() {
+    let server = start(&[]).await;
+    let address = server.addresses()[0];
+    let root = async |method: &str, path: &str, body: Value| {
+        let (code, told) = ask(address, ROOT, method, path, &body).await;
+        assert_eq!(code, 200, "{told}");
+        told
+    };
+    root("POST", "", json!({ "project": "shop", "environments": ["dev"] })).await;
+    let key = json!({ "project": "shop", "environment": "dev", "type": "secret" });
+    let key = root("POST", "/keys", key).await;
+    let put = on_s3(address, "PUT", "/shop-dev/a.txt", "words").await;
+    assert_eq!(status(&put), 200, "{put}");
+    let public = json!({ "project": "shop", "environment": "dev", "default_visibility": "public" });
+    root("PUT", "", public).await;
+    let listed = async || {
+        let key = format!("X-API-Key: {}\r\n", key["key"].as_str().unwrap());
+        let told = send(address, "GET", "/v1/files?visibility=public", &key, b"").await;
+        let told: Value = serde_json::from_slice(&told.body).unwrap();
+        told["items"].as_array().unwrap().len()
+    };
+    let anonymous = async || {
+        let request = format!("GET /shop-dev/a.txt HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        status(&exchange(address, &request).await)
+    };
+    assert_eq!((anonymous().await, listed().await), (403, 0));
+    let path = "/v1/admin/visibility/object?bucket=shop-dev&key=a.txt";
+    let request = ask_bytes(ROOT, "PUT", path, br#"{"visibility": "default"}"#);
+    exchange_bytes(address, &request).await;
+    assert_eq!((anonymous().await, listed().await), (200, 1));
     server.stop().await.unwrap();
 }
 

@@ -37,6 +37,11 @@ impl Visibility {
             Self::Shared => "shared",
         }
     }
+
+    /// The level of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
+    }
 }
 
 /// Why nobody reads the bytes of an object, whatever their rights.

@@ -1,11 +1,11 @@
-//! The server that files are brought to, as its Files API is asked; and other servers, where a list names URLs.
+//! The server of an app, as its Files API is asked with a secret key.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, LOCATION, RANGE, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, RANGE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -14,23 +14,20 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use url::Url;
 
-use super::item::{Item, Place};
-use super::reading::{self, Hashing, Looked, Sent, Spool};
+use super::reading::{self, Sent};
 use crate::cli::call::{self, Trust, is_loopback};
 use crate::config::client::{self, ServerHost};
 use crate::config::{Secret, Vars};
 
-const AGENT: &str = concat!("drystone/", env!("CARGO_PKG_VERSION"));
+pub(in crate::cli) const AGENT: &str = concat!("drystone/", env!("CARGO_PKG_VERSION"));
 /// Of an answer in JSON or XML; the largest is a page of a list whose files have much metadata.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// How long an answer may take. Files in parts are read once more before it comes.
-const PATIENCE: Duration = Duration::from_secs(120);
-pub(super) const LONG_PATIENCE: Duration = Duration::from_secs(6 * 3_600);
+pub(in crate::cli) const PATIENCE: Duration = Duration::from_secs(120);
+pub(in crate::cli) const LONG_PATIENCE: Duration = Duration::from_secs(6 * 3_600);
 /// The slowest that bytes may go before the request is given up, in bytes a second.
 const SLOWEST: u64 = 32 * 1024;
-const REDIRECTS_MAX: usize = 5;
 /// How often something that may pass is tried.
 pub(in crate::cli) const TRIES: u32 = 6;
 
@@ -53,8 +50,8 @@ pub struct AppReach {
 }
 
 impl AppReach {
-    /// The server, and how it is trusted. What is fetched elsewhere lies in `spool` until it was sent.
-    pub(in crate::cli) fn server(&self, spool: PathBuf, vars: &Vars) -> Result<Server, String> {
+    /// The server, and how it is trusted.
+    pub(in crate::cli) fn server(&self, vars: &Vars) -> Result<Server, String> {
         let read = |path: &Path| std::fs::read_to_string(path);
         let host: ServerHost =
             client::endpoint(self.endpoint.clone(), vars, &read).map_err(|error| error.to_string())?;
@@ -70,7 +67,7 @@ impl AppReach {
             (None, false) if !host.tls || is_loopback(&host.host) => Trust::Any,
             (None, false) => Trust::Machine { also: PathBuf::new() },
         };
-        Server::new(&host, Secret::new(key.trim()), &trust, spool)
+        Server::new(&host, Secret::new(key.trim()), &trust)
     }
 }
 
@@ -123,7 +120,7 @@ impl ApiError {
     }
 }
 
-type Pool = Client<HttpsConnector<HttpConnector>, Sent>;
+pub(in crate::cli) type Pool = Client<HttpsConnector<HttpConnector>, Sent>;
 
 /// See the module.
 pub(in crate::cli) struct Server {
@@ -131,21 +128,14 @@ pub(in crate::cli) struct Server {
     pub(in crate::cli) origin: String,
     key: Secret,
     client: Pool,
-    /// For other servers, of which nothing was said on the command line.
-    elsewhere: Pool,
-    /// Where what is fetched lies until it was sent.
-    spool: PathBuf,
 }
 
 impl Server {
-    pub(super) fn new(host: &ServerHost, key: Secret, trust: &Trust, spool: PathBuf) -> Result<Self, String> {
-        let machine = Trust::Machine { also: PathBuf::new() };
+    fn new(host: &ServerHost, key: Secret, trust: &Trust) -> Result<Self, String> {
         Ok(Self {
             origin: host.url(),
             key,
             client: pool(trust)?,
-            elsewhere: pool(&machine)?,
-            spool,
         })
     }
 
@@ -176,7 +166,7 @@ impl Server {
         self.ask_for(PATIENCE, (method, path), token, fields).await
     }
 
-    pub(super) async fn ask_for(
+    pub(in crate::cli) async fn ask_for(
         &self,
         patience: Duration,
         (method, path): (Method, &str),
@@ -252,7 +242,7 @@ impl Server {
     }
 
     /// Puts bytes to an address that the server gave out.
-    pub(super) async fn put(
+    pub(in crate::cli) async fn put(
         &self,
         url: &str,
         kind: Option<&str>,
@@ -266,82 +256,10 @@ impl Server {
         let (headers, _) = answered(&self.client, request.body(body), patience).await?;
         Ok(headers)
     }
-
-    /// Reads the bytes of a file to their end, and finds whether they are what was said of them.
-    pub(super) async fn look_at_bytes(&self, item: &Item) -> Result<Looked, String> {
-        let looked = match &item.place {
-            Place::File(path) => {
-                let named = |error: std::io::Error| format!("{}: {error}", path.display());
-                reading::look_at(path.clone()).await.map_err(named)?
-            }
-            Place::Url(url) => self
-                .fetch(url.clone())
-                .await
-                .map_err(|why| format!("not fetched: {why}"))?,
-        };
-        if item.size.is_some_and(|size| size != looked.size) {
-            let said = item.size.unwrap_or_default();
-            return Err(format!("it has {} bytes, and not {said} as is said of it", looked.size));
-        }
-        if item.sha256.is_some_and(|sha256| sha256 != looked.sha256) {
-            return Err("its bytes do not have the sha256 that is said of it".to_owned());
-        }
-        Ok(looked)
-    }
-
-    /// Fetches a file of another server.
-    async fn fetch(&self, mut url: Url) -> Result<Looked, String> {
-        for _ in 0..=REDIRECTS_MAX {
-            let request = Request::get(url.as_str()).header(USER_AGENT, AGENT);
-            let request = request
-                .body(reading::whole(Bytes::new()))
-                .map_err(|error| error.to_string())?;
-            let called = tokio::time::timeout(PATIENCE, self.elsewhere.request(request)).await;
-            let answer = called
-                .map_err(|_| "no answer in time")?
-                .map_err(|error| causes(&error))?;
-            let status = answer.status();
-            if status.is_redirection() {
-                let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
-                let to = to
-                    .and_then(|to| url.join(to).ok())
-                    .filter(|to| matches!(to.scheme(), "http" | "https"));
-                url = to.ok_or("it is redirected to no URL")?;
-                continue;
-            }
-            if status != StatusCode::OK {
-                return Err(format!("the answer was {status}"));
-            }
-            return spooled(answer, &self.spool).await;
-        }
-        Err("it is redirected too often".to_owned())
-    }
 }
 
-/// The bytes of an answer, in a file of this run.
-async fn spooled(answer: Response<Incoming>, folder: &Path) -> Result<Looked, String> {
-    let (spool, mut file) = Spool::new(folder).map_err(|error| error.to_string())?;
-    let (mut body, mut hashing) = (answer.into_body(), Hashing::new());
-    loop {
-        let frame = tokio::time::timeout(PATIENCE, body.frame()).await;
-        let Some(frame) = frame.map_err(|_| "nothing more came")? else {
-            break;
-        };
-        if let Ok(piece) = frame.map_err(|error| causes(&error))?.into_data() {
-            hashing.take(&piece);
-            file = reading::append(file, piece).await.map_err(|error| error.to_string())?;
-        }
-    }
-    let (size, sha256) = hashing.end();
-    Ok(Looked {
-        path: spool.path().to_path_buf(),
-        size,
-        sha256,
-        _spool: Some(spool),
-    })
-}
-
-fn pool(trust: &Trust) -> Result<Pool, String> {
+/// Connections to servers that are trusted so.
+pub(in crate::cli) fn pool(trust: &Trust) -> Result<Pool, String> {
     let tls = call::tls(trust).map_err(|error| error.to_string())?;
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
@@ -403,7 +321,8 @@ fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ApiError {
     }
 }
 
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+/// An error with what led to it.
+pub(in crate::cli) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

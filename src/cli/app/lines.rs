@@ -18,17 +18,17 @@ const VERSION: u64 = 1;
 
 /// Whose lines they are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Whose<'a> {
+pub(in crate::cli) struct Whose<'a> {
     /// The command: `import`.
-    pub(super) command: &'static str,
+    pub(in crate::cli) command: &'static str,
     /// What it talks to: scheme and authority of the server, perhaps with more behind it.
-    pub(super) server: &'a str,
+    pub(in crate::cli) server: &'a str,
     /// What to give where the file tells of something else.
-    pub(super) instead: &'static str,
+    pub(in crate::cli) instead: &'static str,
 }
 
 /// See the module.
-pub(super) struct Lines(Mutex<Open>);
+pub(in crate::cli) struct Lines(Mutex<Open>);
 
 struct Open {
     file: File,
@@ -62,7 +62,7 @@ impl Open {
 
 impl Lines {
     /// Opens or makes the file, and reads what stands in it. No two runs have it at once.
-    pub(super) fn open<L: DeserializeOwned>(path: &Path, whose: Whose<'_>) -> Result<(Self, Vec<L>), String> {
+    pub(in crate::cli) fn open<L: DeserializeOwned>(path: &Path, whose: Whose<'_>) -> Result<(Self, Vec<L>), String> {
         let named = |error: std::io::Error| format!("{}: {error}", path.display());
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
@@ -91,7 +91,7 @@ impl Lines {
         Ok((open, lines))
     }
 
-    pub(super) fn write(&self, line: &impl Serialize) -> Result<(), String> {
+    pub(in crate::cli) fn write(&self, line: &impl Serialize) -> Result<(), String> {
         let text = serde_json::to_string(line).map_err(|error| error.to_string());
         let written = text.and_then(|text| self.0.lock().append(&(text + "\n")));
         written.map_err(|error| format!("what was done cannot be written down: {error}"))
@@ -99,7 +99,11 @@ impl Lines {
 }
 
 /// What these lines say behind the first, and how many bytes of them are whole lines.
-pub(super) fn read<L: DeserializeOwned>(path: &Path, text: &str, whose: Whose<'_>) -> Result<(Vec<L>, usize), String> {
+pub(in crate::cli) fn read<L: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    whose: Whose<'_>,
+) -> Result<(Vec<L>, usize), String> {
     let (mut lines, mut whole) = (Vec::new(), 0);
     for (at, line) in text.split_inclusive('\n').enumerate() {
         if !line.ends_with('\n') {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 
 /// The body of a request.
-pub(super) type Sent = UnsyncBoxBody<Bytes, io::Error>;
+pub(in crate::cli) type Sent = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Bytes that are read at once, and pieces that wait.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -21,38 +21,14 @@ const PIECES: usize = 4;
 /// A file that was read once.
 #[derive(Debug)]
 pub(in crate::cli) struct Looked {
-    pub(super) path: PathBuf,
+    pub(in crate::cli) path: PathBuf,
     pub(in crate::cli) size: u64,
     pub(in crate::cli) sha256: [u8; 32],
-    /// It was fetched, and goes with this.
-    pub(super) _spool: Option<Spool>,
 }
 
-/// A file of this run, which goes with it.
-#[derive(Debug)]
-pub(super) struct Spool(PathBuf);
-
-impl Spool {
-    /// A new one in a folder, readable by nobody else.
-    pub(super) fn new(folder: &Path) -> io::Result<(Self, File)> {
-        let path = folder.join(format!(".drystone-import-{}", uuid::Uuid::new_v4()));
-        let mut options = File::options();
-        options.write(true).create_new(true);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path)?;
-        Ok((Self(path), file))
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Spool {
-    fn drop(&mut self) {
-        // Whoever finds it later sees by its name what it is.
-        let _ = std::fs::remove_file(&self.0);
-    }
+/// As the Files API and lists write a SHA-256.
+pub(in crate::cli) fn hex(digest: &[u8; 32]) -> String {
+    hex_simd::encode_to_string(digest, hex_simd::AsciiCase::Lower)
 }
 
 /// Sums up what passes.
@@ -102,12 +78,7 @@ pub(in crate::cli) async fn look_at(path: PathBuf) -> io::Result<Looked> {
             }
         }
         let (size, sha256) = hashing.end();
-        Ok(Looked {
-            path,
-            size,
-            sha256,
-            _spool: None,
-        })
+        Ok(Looked { path, size, sha256 })
     });
     reading.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
@@ -118,12 +89,12 @@ pub(in crate::cli) async fn append(mut file: File, piece: Bytes) -> io::Result<F
     writing.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
-pub(super) fn whole(bytes: impl Into<Bytes>) -> Sent {
+pub(in crate::cli) fn whole(bytes: impl Into<Bytes>) -> Sent {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// So many bytes of a file from `start` on. A file that has become shorter breaks the request off.
-pub(super) fn range(path: PathBuf, start: u64, length: u64) -> Sent {
+pub(in crate::cli) fn range(path: PathBuf, start: u64, length: u64) -> Sent {
     let (send, receive) = tokio::sync::mpsc::channel::<io::Result<Bytes>>(PIECES);
     tokio::task::spawn_blocking(move || {
         let read = || -> io::Result<()> {
