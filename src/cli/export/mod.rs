@@ -1,6 +1,6 @@
 //! `drystone export`: takes the files of an app out, into a folder with a manifest that `drystone import` reads.
 //!
-//! It works from any machine, through the Files API, with a secret key of the app. A page of records is in memory at a time, and a
+//! It works from any machine, through the Files API, with a secret key of the app. Some pages of records are in memory at a time, and a
 //! piece of each file that is being read. What is there already, by size and SHA-256, is not read again; nothing in the
 //! folder is ever removed. It never reads a drive of the store.
 
@@ -106,8 +106,8 @@ impl Sum {
     }
 }
 
-/// Runs the command: 0 when every file is there that can be read, 1 when some are not or the server cannot be used, 2 when the command makes no
-/// sense.
+/// Runs the command: 0 when every file is there that can be read, 1 when some are not or the server cannot be used, 2 when the
+/// command makes no sense.
 pub fn run(command: ExportCommand) -> ExitCode {
     match command.args.reach.server(&Vars::of_process()) {
         Ok(server) => import::to_the_end(async move { Ok(export(&command, server).await?.failed) }),
