@@ -24,6 +24,7 @@ mod checkpoint_io;
 mod comeback;
 mod core;
 mod damage_log;
+mod detached;
 mod housekeeping;
 mod index_check;
 mod log;

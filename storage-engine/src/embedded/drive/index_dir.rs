@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use minicbor::{Decode, Encode};
 
 use super::EXTENT_DIR;
+use crate::embedded::detached;
 
 /// A file below a directory, as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -183,10 +184,7 @@ pub fn remove_trees_in_background(trees: Vec<PathBuf>) {
             }
         }
     };
-    if let Err(error) = std::thread::Builder::new()
-        .name("index-remove".to_owned())
-        .spawn(remove)
-    {
+    if let Err(error) = detached::spawn("index-remove", remove) {
         tracing::warn!(%error, "cannot start a thread to remove old indexes");
     }
 }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use crate::embedded::detached;
+
 /// Which threads of the drive do a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
@@ -72,7 +74,7 @@ impl Queue {
         for thread in 0..self.begun.len() {
             let queue = self.clone();
             queue.threads.fetch_add(1, Ordering::AcqRel);
-            let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let spawned = detached::spawn(name, move || {
                 queue.work(thread);
                 queue.threads.fetch_sub(1, Ordering::AcqRel);
             });

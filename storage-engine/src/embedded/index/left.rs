@@ -11,6 +11,7 @@ use minicbor::{Decode, Encode};
 use super::database::{Store, StoreError};
 use super::tree::{Tree, row_bytes};
 use super::{Index, IndexError, IndexOptions, IndexStats, MARKER_NAME, TREE_PREFIX, clean_stop, marker};
+use crate::embedded::detached;
 use crate::embedded::drive::index_dir;
 use crate::embedded::drive::{Uptime, uptime_at};
 use crate::embedded::record::{RowRecord, from_cbor, to_cbor};
@@ -122,10 +123,7 @@ pub(super) fn open_in_time(dir: &Path, tree: &str, options: &IndexOptions) -> Re
         // Nobody listens any more if it took too long.
         let _ = sender.send(Store::open(&path, cache_bytes));
     };
-    std::thread::Builder::new()
-        .name("index-open".to_owned())
-        .spawn(open)
-        .map_err(|e| e.to_string())?;
+    detached::spawn("index-open", open).map_err(|e| e.to_string())?;
     let opened = receiver.recv_timeout(options.open_time_max);
     let opened = opened.map_err(|_| format!("it did not open within {:?}", options.open_time_max))?;
     opened.map_err(|e| e.0)

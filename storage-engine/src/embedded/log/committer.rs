@@ -16,6 +16,7 @@ use super::reseat::{Head, NewSegment, write_new_segment};
 use crate::backend::{CommitError, Key, Rev, ServiceState};
 use crate::embedded::checkpoint::Position;
 use crate::embedded::core::Shared;
+use crate::embedded::detached;
 use crate::embedded::drive::{Drive, ShardFile};
 use crate::embedded::erasure::Codec;
 use crate::embedded::frame::RECORD_ALIGN;
@@ -95,9 +96,7 @@ impl Committer {
             next_seq,
             company: Company::default(),
         };
-        std::thread::Builder::new()
-            .name("committer".into())
-            .spawn(move || writer.run(&inbox))?;
+        detached::spawn("committer", move || writer.run(&inbox))?;
         Ok(Self { messages })
     }
 

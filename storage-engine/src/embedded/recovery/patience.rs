@@ -9,6 +9,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::embedded::detached;
+
 /// Remembers which paths owe an answer.
 #[derive(Debug, Default)]
 pub struct Patience {
@@ -42,7 +44,7 @@ impl Patience {
         let owing = Arc::clone(&self.owing);
         let owed = Owed { path, owing };
         let (send, answer) = oneshot::channel();
-        let asking = std::thread::Builder::new().name("drive-look".into()).spawn(move || {
+        let asking = detached::spawn("drive-look", move || {
             let given = question(&owed.path);
             drop(owed);
             drop(send.send(given));
